@@ -1,0 +1,17 @@
+"""The two sequence operations under Mamba, each behind one signature with four interchangeable backends.
+
+Letters: B batch, L length (tokens), D channels, N state size, W width of the convolution.
+
+=========  ==========================  =======================================================
+backend    file                        for
+=========  ==========================  =======================================================
+reference  ``ops/reference.py``        reading, and the oracle of every test
+torch      ``ops/chunked.py``          any device, plain PyTorch, bounded memory
+numba      ``ops/kernels.py``          the default on a CPU: fused kernels, all cores
+cuda       ``ops/cuda.py``             the default on an NVIDIA GPU: mamba-ssm and causal-conv1d
+=========  ==========================  =======================================================
+"""
+
+from mambadfuse.ops.dispatch import Backend, backends, causal_conv1d, selective_scan
+
+__all__ = ["Backend", "backends", "causal_conv1d", "selective_scan"]
