@@ -1,0 +1,173 @@
+"""The loss equals the published one, keeps its invariants and names what is wrong with its input."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from mambadfuse.losses import FusionLoss, sobel, ssim
+
+GOLDEN = Path(__file__).parent / "golden"
+EXPECTED = json.loads((GOLDEN / "losses.json").read_text())
+INPUTS = load_file(GOLDEN / "losses_inputs.safetensors")
+PRESETS = {"vif": FusionLoss.vif(), "med": FusionLoss.med()}
+
+
+def triple(index, dtype):
+    fused, a, b = (INPUTS[f"{index}.{letter}"].clone().to(dtype) for letter in "FAB")
+    return fused.requires_grad_(), a, b
+
+
+def pictures(seed, height=16, width=20, count=3):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, 2, 1, height, width, generator=generator, dtype=torch.float64).unbind()
+
+
+def published_window():
+    window = torch.tensor(EXPECTED["_meta"]["ssim_window_1d_f32"])
+    return torch.outer(window, window).double()  # rounded to float32 before it is widened
+
+
+def dense_ssim(x, y, window):
+    """SSIM with an explicit 2-D window, pixel for pixel as its definition reads."""
+
+    def local_mean(z):
+        return F.conv2d(z, window[None, None], padding=window.shape[0] // 2)
+
+    mean_x, mean_y = local_mean(x), local_mean(y)
+    var_x, var_y = local_mean(x * x) - mean_x**2, local_mean(y * y) - mean_y**2
+    cov = local_mean(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + 1e-4) / (mean_x**2 + mean_y**2 + 1e-4)
+    return (luminance * (2 * cov + 9e-4) / (var_x + var_y + 9e-4)).mean()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("task", ["vif", "med"])
+@pytest.mark.parametrize("index", [0, 1])
+def test_equals_the_published_loss_and_its_gradient(index, task, dtype):
+    fused, a, b = triple(index, dtype)
+    expected = EXPECTED[f"triple{index}"][task][str(dtype).removeprefix("torch.")]
+    exact = 1e-5 if dtype is torch.float32 else 1e-12
+    through_ssim = 1e-5 if dtype is torch.float32 else 1e-6  # its window: see the next test
+
+    terms = PRESETS[task](fused, a, b)
+    terms.total.backward()
+    slope = fused.grad.double().flatten()
+
+    assert terms.gradient.item() == pytest.approx(expected["gradient_weighted"], rel=exact)
+    assert terms.intensity.item() == pytest.approx(expected["intensity_weighted"], rel=exact)
+    assert terms.structure.item() == pytest.approx(expected["ssim_weighted"], rel=through_ssim)
+    assert terms.total.item() == pytest.approx(expected["total"], rel=through_ssim)
+    assert ssim(a, fused).item() == pytest.approx(expected["ssim_A_F"], rel=through_ssim)
+    assert ssim(b, fused).item() == pytest.approx(expected["ssim_B_F"], rel=through_ssim)
+    assert slope.norm().item() == pytest.approx(expected["grad_wrt_F_l2"], rel=through_ssim)
+    # the sums cancel: their error is measured against the size of what is summed
+    room = 1e-6 * slope.abs().sum().item()
+    assert slope.sum().item() == pytest.approx(expected["grad_wrt_F_sum"], abs=room)
+    wave = torch.cos(torch.arange(len(slope), dtype=torch.float64))
+    assert (slope @ wave).item() == pytest.approx(expected["grad_wrt_F_dot_cos_arange"], abs=room)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_ssim_differs_from_the_published_one_only_by_the_rounding_of_the_window(index):
+    fused, a, _ = triple(index, torch.float64)
+    published = EXPECTED[f"triple{index}"]["vif"]["float64"]["ssim_A_F"]
+    offset = torch.arange(-5, 6, dtype=torch.float64)
+    exact = torch.exp(-(offset**2) / 4.5)
+    exact = exact / exact.sum()
+
+    assert dense_ssim(a, fused, published_window()).item() == pytest.approx(published, rel=1e-11)
+    assert dense_ssim(a, fused, torch.outer(exact, exact)).item() == pytest.approx(
+        ssim(a, fused).item(), rel=1e-11
+    )
+
+
+def test_weights_of_the_gradient_mode_are_the_mean_edges_of_the_batch():
+    fused, a, b = triple(0, torch.float64)
+    expected = EXPECTED["triple0"]["vif"]["float64"]
+    assert sobel(a).mean().item() == pytest.approx(expected["mean_sobel_A"], rel=1e-12)
+    alpha = expected["w_A"]
+    blend = alpha * ssim(a, fused) + (1 - alpha) * ssim(b, fused)
+    assert FusionLoss.vif()(fused, a, b).structure.item() == pytest.approx(10 * (1 - blend.item()), rel=1e-12)
+
+
+def test_sobel_of_a_ramp_is_eight_times_its_slope_inside():
+    ramp = torch.arange(6.0).expand(5, 6)[None, None]
+    torch.testing.assert_close(sobel(ramp)[..., 1:-1, 1:-1], torch.full((1, 1, 3, 4), 8.0))
+    torch.testing.assert_close(sobel(ramp), sobel(ramp.transpose(2, 3)).transpose(2, 3))
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**31), height=st.integers(1, 20), width=st.integers(1, 20))
+def test_ssim_is_symmetric_bounded_and_one_for_equal_pictures(seed, height, width):
+    x, y, _ = pictures(seed, height, width)
+    assert ssim(x, y).item() == pytest.approx(ssim(y, x).item(), rel=1e-12)
+    assert -1 <= ssim(x, y).item() < 1
+    assert ssim(x, x).item() == pytest.approx(1, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**31), task=st.sampled_from(sorted(PRESETS)))
+def test_loss_is_symmetric_in_the_sources_and_sums_its_terms(seed, task):
+    fused, a, b = pictures(seed)
+    terms, exchanged = PRESETS[task](fused, a, b), PRESETS[task](fused, b, a)
+    assert terms.total.item() == pytest.approx(exchanged.total.item(), rel=1e-12)
+    assert terms.total.item() == pytest.approx(sum(t.item() for t in terms[1:]), rel=1e-12)
+    assert all(t.item() >= 0 for t in terms)
+
+
+def test_a_perfect_answer_costs_nothing():
+    picture = pictures(0)[0]
+    for preset in PRESETS.values():
+        assert preset(picture, picture, picture).total.item() == pytest.approx(0, abs=1e-12)
+
+
+def test_weights_scale_their_own_term_alone():
+    fused, a, b = pictures(1)
+    base, doubled = FusionLoss()(fused, a, b), FusionLoss(intensity=40)(fused, a, b)
+    assert doubled.intensity.item() == pytest.approx(2 * base.intensity.item(), rel=1e-12)
+    assert doubled.gradient == base.gradient
+    assert doubled.structure == base.structure
+
+
+def test_gradient_is_that_of_finite_differences():
+    fused, a, b = (picture[:1, :, :5, :6] for picture in pictures(2))
+    fused = fused.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda f: FusionLoss.vif()(f, a, b).total, fused)
+
+
+def test_black_sources_weigh_equally():
+    black, fused = torch.zeros(1, 1, 12, 12), torch.full((1, 1, 12, 12), 0.5, requires_grad=True)
+    terms = FusionLoss.vif()(fused, black, black)
+    terms.total.backward()
+    assert terms.structure.item() == pytest.approx(10 * (1 - ssim(black, fused).item()), rel=1e-6)
+    assert torch.isfinite(fused.grad).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype):
+    fused, a, b = (picture.to(dtype) for picture in pictures(3))
+    expected = FusionLoss.vif()(fused.float(), a.float(), b.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms = FusionLoss.vif()(fused, a, b)
+    assert terms.total.dtype is torch.float32
+    assert terms == expected
+
+
+def test_wrong_shapes_name_the_picture():
+    good = torch.rand(2, 1, 8, 8)
+    with pytest.raises(ValueError, match=r"b must have shape .*\(2, 1, 8, 8\), found \(2, 1, 8, 9\)"):
+        FusionLoss()(good, good, torch.rand(2, 1, 8, 9))
+    with pytest.raises(ValueError, match="fused must have shape"):
+        FusionLoss()(torch.rand(2, 3, 8, 8), good, good)
+
+
+@pytest.mark.parametrize("bad", [{"intensity": -1.0}, {"gradient": float("nan")}, {"ssim_weighting": "max"}])
+def test_wrong_settings_are_named(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        FusionLoss(**bad)
