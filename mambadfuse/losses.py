@@ -45,7 +45,8 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
 
     μ and σ are taken in an 11 x 11 Gaussian window (standard deviation 1.5) around every pixel, those of the
     border included: zeros stand outside. The window is separable, so two passes of 11 weights replace one of
-    121; the published code rounds its 121 products to float32, which moves the result by some 1e-7.
+    121. Its weights are rounded to float32 as published; the published code rounds their 121 products too,
+    which moves a float64 result by some 1e-7.
 
     Args:
         x: pictures in [0, 1], (B, 1, H, W).
@@ -64,10 +65,10 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
 
 def _gaussian_blur(x: Tensor) -> Tensor:
     """Every channel of x, (B, M, H, W), under the Gaussian window: first along rows, then along columns."""
-    offset = torch.arange(_WINDOW, dtype=x.dtype, device=x.device) - _WINDOW // 2
-    weight = torch.exp(-(offset**2) / (2 * _SIGMA**2))
-    kernel = (weight / weight.sum()).repeat(x.shape[1], 1, 1, 1)  # (M, 1, 1, 11)
     pad, channels = _WINDOW // 2, x.shape[1]
+    offset = torch.arange(-pad, pad + 1, dtype=torch.float32, device=x.device)
+    weight = torch.exp(-(offset**2) / (2 * _SIGMA**2))
+    kernel = (weight / weight.sum()).to(x.dtype).repeat(channels, 1, 1, 1)  # (M, 1, 1, 11)
     x = F.conv2d(x, kernel, padding=(0, pad), groups=channels)
     return F.conv2d(x, kernel.transpose(2, 3), padding=(pad, 0), groups=channels)
 
@@ -126,8 +127,8 @@ class FusionLoss:
         """The weighted terms for a batch; a and b may be exchanged.
 
         Half-precision pictures are computed in float32, under autocast too: SSIM subtracts nearly equal
-        numbers. Where neither a nor b has an edge (two black batches), "gradient" weighting takes α = 0.5; the
-        published code divides 0 by 0 there.
+        numbers. Where neither a nor b has an edge (two black batches), "gradient" weighting takes α = 0.5;
+        the published code divides 0 by 0 there.
 
         Args:
             fused: the network's output, (B, 1, H, W).
