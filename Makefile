@@ -1,0 +1,52 @@
+# Two commands get you going: `make fuse` and `make test`. Everything is installed into .venv/ on first use.
+
+PYTHON ?= python3
+BIN := .venv/bin
+TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=notebooks/sanitize.cfg
+
+.DEFAULT_GOAL := help
+.PHONY: help env fuse lab test lint bench bench-quick clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+env: .venv/.installed  ## install everything into .venv/ (the other commands do it for you)
+
+# The stamp is written last: an installation that was interrupted, or is older than its lists, starts afresh.
+.venv/.installed: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "This kit needs Python 3.11 or newer, but $(PYTHON) says: $$($(PYTHON) --version 2>&1 | head -n 1)"; \
+	  echo "Install a newer one and name it, for example: make env PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install torch==$(TORCH) -c constraints.txt -e ".[notebooks,dev]"
+	@touch $@
+
+fuse: env  ## fuse the sample pairs and draw a contact sheet
+	$(BIN)/mambadfuse fuse --samples --out outputs/samples
+	@echo "Look at outputs/samples/contact_sheet.png"
+
+lab: env  ## open the course in JupyterLab
+	$(BIN)/jupyter lab notebooks/
+
+test: lint  ## lint, types, tests and (where there are any) notebooks
+	$(PYTEST) tests
+ifneq ($(wildcard notebooks/*.ipynb),)
+	MAMBADFUSE_PROFILE=ci $(PYTEST) $(NBVAL) notebooks
+endif
+
+lint: env  ## style and types only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: env  ## measure speed and memory on this machine
+	$(BIN)/python -m benchmarks
+
+bench-quick: env  ## the same, on small sizes
+	$(BIN)/python -m benchmarks --quick
+
+clean:  ## remove .venv/, outputs/ and caches; weights and runs/ stay
+	rm -rf .venv outputs build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
