@@ -1,0 +1,225 @@
+"""What ``mambadfuse doctor`` says: which parts of the kit work on this machine, and how to get the others.
+
+Nothing is imported at the top that could be missing or broken: a doctor must be able to look at the sick.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+OK, OPTIONAL, BROKEN = "ok", "--", "!!"
+OLDEST_PYTHON = (3, 11)
+_EXTRAS = 'pip install -e ".[notebooks]"'
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report: the status OK, OPTIONAL or BROKEN, what was found, and what to do about it."""
+
+    name: str
+    status: str
+    detail: str
+    remedy: str = ""
+
+
+def _python(name: str) -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < OLDEST_PYTHON:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        return Check(
+            name, BROKEN, f"{version}, expected {oldest} or newer", f"make env PYTHON=python{oldest}"
+        )
+    return Check(name, OK, f"{version} at {sys.executable}")
+
+
+def _pytorch(name: str) -> Check:
+    try:
+        import torch
+    except Exception as error:  # a broken installation can raise anything
+        return Check(name, BROKEN, f"{type(error).__name__}: {error}", "pip install --force-reinstall torch")
+    return Check(name, OK, torch.__version__)
+
+
+def _device(name: str) -> Check:
+    import torch
+
+    if torch.cuda.is_available():
+        return Check(name, OK, torch.cuda.get_device_name())
+    detail = f"CPU, threads: {torch.get_num_threads()}"
+    if torch.backends.mps.is_available():
+        return Check(name, OK, f"{detail}; the Apple GPU (MPS) is used only where you ask for it")
+    if shutil.which("nvidia-smi"):
+        remedy = "install a PyTorch built for the CUDA version that nvidia-smi shows"
+        return Check(name, OPTIONAL, f"{detail}; there is an NVIDIA GPU that this PyTorch cannot use", remedy)
+    return Check(name, OK, detail)
+
+
+def _backend(name: str) -> Check:
+    from mambadfuse.ops import backends
+
+    backend = backends()[name.removeprefix("scan: ")]
+    if backend.usable:
+        return Check(name, OK, "usable")
+    return Check(name, OPTIONAL, backend.reason, backend.remedy)
+
+
+def _scan(name: str) -> Check:
+    try:
+        import torch
+
+        from mambadfuse.ops import selective_scan
+
+        x = torch.ones(1, 4, 2, device="cuda" if torch.cuda.is_available() else "cpu")  # (B, L, D)
+        selective_scan(x, x, -x[0, :2], x, x)
+    except Exception as error:
+        remedy = "apply the remedy of one of the backends above"
+        return Check(name, BROKEN, f"{type(error).__name__}: {error}", remedy)
+    return Check(name, OK, f"four tokens scanned on {x.device}")
+
+
+def _widgets(name: str) -> Check:
+    try:
+        version = import_module("ipywidgets").__version__
+    except ImportError as error:
+        return Check(name, OPTIONAL, f"the panels of the notebooks need ipywidgets: {error}", _EXTRAS)
+    return Check(name, OK, f"ipywidgets {version}")
+
+
+def _kernel(name: str) -> Check:
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager
+    except ImportError as error:
+        return Check(name, OPTIONAL, f"the notebooks need Jupyter: {error}", _EXTRAS)
+    kernels = KernelSpecManager().find_kernel_specs()
+    if "python3" not in kernels:
+        found = ", ".join(kernels) or "none"
+        return Check(name, OPTIONAL, f"kernel 'python3' not found, found: {found}", _EXTRAS)
+    return Check(name, OK, f"python3 at {kernels['python3']}")
+
+
+def _weights(name: str) -> Check:
+    from mambadfuse.data.shipped import shipped
+
+    remedy = "install the kit again from a full checkout (git checkout -- weights)"
+    try:
+        files = sorted(file.stem for file in shipped("weights").glob("*.safetensors"))
+    except FileNotFoundError as error:
+        return Check(name, BROKEN, str(error), remedy)
+    if not files:
+        return Check(name, BROKEN, f"no *.safetensors in {shipped('weights')}", remedy)
+    return Check(name, OK, ", ".join(files))
+
+
+def _samples(name: str) -> Check:
+    from mambadfuse.data.shipped import shipped
+
+    try:
+        pictures = list(shipped("data_samples").rglob("*.png"))
+    except FileNotFoundError as error:
+        return Check(name, OPTIONAL, str(error), "git checkout -- data_samples")
+    if not pictures:
+        return Check(name, OPTIONAL, "no pictures in data_samples", "git checkout -- data_samples")
+    return Check(name, OK, f"{len(pictures)} pictures in {shipped('data_samples')}")
+
+
+def _available_bytes() -> int | None:
+    """Memory that a program may still ask for; None where the system does not say."""
+    if sys.platform == "win32":
+        status = (ctypes.c_ulonglong * 8)()  # MEMORYSTATUSEX: length and load in one, total, available, ...
+        status[0] = ctypes.sizeof(status)
+        return status[2] if ctypes.windll.kernel32.GlobalMemoryStatusEx(status) else None
+    if sys.platform == "darwin":
+        text = subprocess.run(["vm_stat"], capture_output=True, text=True, check=True, timeout=10).stdout
+        pages = re.findall(r"Pages (?:free|inactive):\s+(\d+)", text)
+        return os.sysconf("SC_PAGE_SIZE") * sum(map(int, pages))
+    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    return int(found[1]) * 1024 if found else None
+
+
+def _memory(name: str) -> Check:
+    free = _available_bytes()
+    if free is None:
+        return Check(name, OPTIONAL, "unknown")
+    if free < 2e9:
+        remedy = "close other programs, or fuse smaller pictures"
+        return Check(name, OPTIONAL, f"{free / 1e9:.1f} GB free, expected 2 GB", remedy)
+    return Check(name, OK, f"{free / 1e9:.1f} GB free")
+
+
+def _disk(name: str) -> Check:
+    free = shutil.disk_usage(Path.cwd()).free
+    if free < 1e9:
+        return Check(
+            name, OPTIONAL, f"{free / 1e9:.1f} GB free here, expected 1 GB", "make room on this disk"
+        )
+    return Check(name, OK, f"{free / 1e9:.0f} GB free here")
+
+
+def _kernel_cache(name: str) -> Check:
+    import mambadfuse.ops
+
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(mambadfuse.ops.__file__).parent)
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(existing, os.W_OK):
+        remedy = "set NUMBA_CACHE_DIR to a folder that you may write to"
+        return Check(name, OPTIONAL, f"cannot write to {folder}: kernels may be compiled in each run", remedy)
+    return Check(name, OK, f"compiled kernels are kept in {folder}")
+
+
+CHECKS: dict[str, Callable[[str], Check]] = {
+    "Python": _python,
+    "PyTorch": _pytorch,
+    "device": _device,
+    "scan: reference": _backend,
+    "scan: torch": _backend,
+    "scan: numba": _backend,
+    "scan: cuda": _backend,
+    "scan runs": _scan,
+    "weights": _weights,
+    "samples": _samples,
+    "widgets": _widgets,
+    "Jupyter kernel": _kernel,
+    "memory": _memory,
+    "disk": _disk,
+    "numba cache": _kernel_cache,
+}
+
+
+def _examine(name: str) -> Check:
+    try:
+        return CHECKS[name](name)
+    except Exception as error:  # one failing check must not hide the others
+        return Check(name, OPTIONAL, f"could not be checked: {type(error).__name__}: {error}")
+
+
+def _lines(check: Check, width: int) -> list[str]:
+    """The check as one aligned line, further lines of its texts indented below it."""
+    first, *rest = check.detail.splitlines() or [""]
+    indent = " " * (width + 6)
+    remedy = [f"  remedy: {check.remedy}".replace("\n", f"\n{indent}          ")] if check.remedy else []
+    return [f"{check.status}  {check.name:<{width}}  {first}", *(indent + line for line in [*rest, *remedy])]
+
+
+def report() -> tuple[str, bool]:
+    """Look at every part of the kit on this machine.
+
+    Returns:
+        The report as text, one line for each part with its mark (``ok`` works, ``--`` optional or unknown,
+        ``!!`` needed), and whether the kit can run: no line is marked ``!!``. Never raises.
+    """
+    checks = [_examine(name) for name in CHECKS]
+    healthy = all(check.status != BROKEN for check in checks)
+    width = max(len(check.name) for check in checks)
+    lines = [line for check in checks for line in _lines(check, width)]
+    verdict = (
+        "The kit can run here." if healthy else "The kit cannot run yet: start with the lines marked !!."
+    )
+    legend = f"({OK} works, {OPTIONAL} optional or unknown, {BROKEN} needed)"
+    return "\n".join([*lines, "", f"{verdict} {legend}"]), healthy

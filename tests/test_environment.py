@@ -1,0 +1,87 @@
+"""The lists of what the kit needs agree with each other: pyproject.toml, constraints.txt, environment.yml, CI."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PROJECT = tomllib.loads(TEXT)["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+DIRECT = [*PROJECT["dependencies"], *EXTRAS["notebooks"], *EXTRAS["dev"]]  # gpu: only where there is a GPU
+
+
+def constraints() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+def conda() -> dict:
+    return yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+
+
+def workflow() -> dict:
+    return yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("dependency", [*DIRECT, *EXTRAS["gpu"]])
+def test_every_dependency_has_its_reason_beside_it(dependency):
+    line = next(line for line in TEXT.splitlines() if f'"{dependency}"' in line)
+    assert re.search(r"# \w+", line), f"say in pyproject.toml why {dependency} is needed"
+
+
+@pytest.mark.parametrize("dependency", DIRECT)
+def test_constraints_pin_every_direct_dependency_within_its_range(dependency):
+    requirement = Requirement(dependency)
+    version = constraints().get(canonicalize_name(requirement.name))
+    assert version, f"constraints.txt lacks {requirement.name}"
+    assert requirement.specifier.contains(version), f"{dependency} does not allow {version}"
+
+
+def test_constraints_are_plain_public_versions():
+    for name, version in constraints().items():
+        assert Version(version).local is None, f"{name}=={version} is not for every machine"
+
+
+def test_conda_has_the_same_range_of_python():
+    spec = next(item for item in conda()["dependencies"] if str(item).startswith("python"))
+    assert SpecifierSet(spec.removeprefix("python")) == SpecifierSet(PROJECT["requires-python"])
+
+
+def test_conda_takes_everything_else_from_pyproject():
+    first, *others = [item for item in conda()["dependencies"] if not str(item).startswith("python")]
+    assert first == "pip"
+    assert others == [{"pip": ["-e .[notebooks]"]}]
+
+
+def test_the_oldest_python_is_tested_on_every_system():
+    oldest = PROJECT["requires-python"].removeprefix(">=")
+    jobs = workflow()["jobs"]
+    steps = jobs["make"]["steps"]
+    assert any(step.get("with", {}).get("python-version") == oldest for step in steps)
+    systems = {*jobs["make"]["strategy"]["matrix"]["os"]}
+    systems |= {row["os"] for row in jobs["pip"]["strategy"]["matrix"]["include"] if row["python"] == oldest}
+    assert {system.split("-")[0] for system in systems} == {"ubuntu", "macos", "windows"}
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert str(citation["version"]) == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+
+
+@pytest.mark.parametrize(
+    "name", ["pyproject.toml", "constraints.txt", "environment.yml", "Makefile", ".ci/run"]
+)
+def test_no_package_index_is_named(name):
+    """Where packages come from is the choice of the machine (pip config), not of the kit."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"https?://|index-url|find-links|file:", text)
