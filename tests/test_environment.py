@@ -1,4 +1,4 @@
-"""The lists of what the kit needs agree with each other: pyproject.toml, constraints.txt, environment.yml, CI."""
+"""The lists of what the kit needs agree: pyproject.toml, constraints.txt, environment.yml and CI."""
 
 import re
 import tomllib
