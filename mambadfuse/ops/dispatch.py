@@ -2,7 +2,9 @@
 
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -49,6 +51,23 @@ def _probe(name: str) -> Backend:
     return Backend(name, True) if problem is None else Backend(name, False, *problem)
 
 
+_preferred: ContextVar[str] = ContextVar("preferred", default="auto")
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Within the ``with`` block, calls that leave the choice open ("auto") take this backend.
+
+    >>> with use_backend("reference"):
+    ...     fused = model(a, b)  # doctest: +SKIP
+    """
+    token = _preferred.set(name)
+    try:
+        yield
+    finally:
+        _preferred.reset(token)
+
+
 @cache
 def _announce(name: str, device: str) -> None:
     _log.info("backend=auto: using %r on %s", name, device)
@@ -56,6 +75,7 @@ def _announce(name: str, device: str) -> None:
 
 def _choose(backend: str, x: Tensor) -> ModuleType:
     """The module of the wanted backend; for "auto" the fastest one for the device and dtype of x."""
+    backend = _preferred.get() if backend == "auto" else backend
     if backend == "auto":
         if x.is_cuda and _probe("cuda").usable and x.dtype != torch.float64:
             backend = "cuda"

@@ -1,0 +1,113 @@
+"""Deep fusion by the Multi-modal Mamba block, M3 (MambaDFuse section 3.4).
+
+Three selective scans side by side: one over the fused stream, one over each modality; their gated sum is the new
+fused stream. The modalities themselves stay as they are through all blocks and guide each of them.
+
+Letters: B batch, L length (tokens), C model width, E inner width, H height.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mambadfuse.mamba import SelectiveSSM, to_map, to_tokens
+
+
+class M3Block(nn.Module):
+    """One M3 block.
+
+        r' = f + r
+        y  = SSM_f(LN(r')) + SSM_a(LN(a)) + SSM_b(LN(b)),   each times silu(its gate)
+        f' = conv(out_proj(y)) + out_proj(y)
+
+    It takes and returns the fused stream as the pair (branch f, running sum r), (B, L, C) each; the guides a
+    and b, (B, L, C), are only read.
+
+    Args:
+        gate: "own" gives each branch the gate of its own projection (published code); "shared" multiplies the
+            sum by the one gate of the fused branch, and a and b are projected to the stream alone (figure).
+        norm_passes: how many times in a row each norm is applied (published code: 2, figure: 1).
+        state_matrix: "shared" lets the branches of a and b use one matrix A, "own" gives each its own.
+        conv: the depthwise 3x3 convolution with skip after out_proj (published code; not in the figure).
+        guide_dt_init: "uniform" starts the guides' step sizes near 0.7 (published code), "mamba" in
+            0.001..0.1 like every other scan of the network.
+    """
+
+    def __init__(
+        self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, gate: str = "own",
+        norm_passes: int = 2, state_matrix: str = "shared", conv: bool = True, guide_dt_init: str = "uniform",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.gate, self.norm_passes = gate, norm_passes
+        inner, rank = expand * dim, math.ceil(dim / 16)
+        guide_width = 2 * inner if gate == "own" else inner
+        self.norm_fused, self.norm_a, self.norm_b = (nn.LayerNorm(dim) for _ in range(3))
+        self.in_proj_fused = nn.Linear(dim, 2 * inner, bias=False)
+        self.in_proj_a = nn.Linear(dim, guide_width, bias=False)
+        self.in_proj_b = nn.Linear(dim, guide_width, bias=False)
+        mamba_dt_init = guide_dt_init == "mamba"
+        self.ssm_fused = SelectiveSSM(inner, rank, state, conv_width)
+        self.ssm_a = SelectiveSSM(inner, rank, state, conv_width, state_matrix == "own", mamba_dt_init)
+        self.ssm_b = SelectiveSSM(inner, rank, state, conv_width, True, mamba_dt_init)
+        self.A_log_of_a = "own" if state_matrix == "own" else "b"
+        self.out_proj = nn.Linear(inner, dim, bias=False)
+        self.conv = nn.Conv2d(dim, dim, 3, padding=1, groups=dim) if conv else None
+
+    def forward(
+        self, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int
+    ) -> tuple[Tensor, Tensor]:
+        """Branch, running sum, guides a and b, (B, L, C) each -> branch and running sum of the next block."""
+        residual = f + residual
+        y = self._mix(
+            self._norm(self.norm_fused, residual), self._norm(self.norm_a, a), self._norm(self.norm_b, b)
+        )
+        f = self.out_proj(y)  # (B, L, E) -> (B, L, C)
+        if self.conv is not None:
+            image = to_map(f, height)  # (B, L, C) -> (B, C, H, W)
+            f = to_tokens(self.conv(image) + image)
+        return f, residual
+
+    def _norm(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
+        for _ in range(self.norm_passes):
+            x = norm(x)
+        return x
+
+    def _mix(self, f: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """Normalised tokens (B, L, C) x 3 -> gated sum of the three scans (B, L, E)."""
+        A_log_of_a = None if self.A_log_of_a == "own" else self.ssm_b.A_log
+        u_f, z_f = self.in_proj_fused(f).chunk(2, dim=-1)
+        if self.gate == "shared":
+            u_a, u_b = self.in_proj_a(a), self.in_proj_b(b)
+            return (self.ssm_fused(u_f) + self.ssm_a(u_a, A_log=A_log_of_a) + self.ssm_b(u_b)) * F.silu(z_f)
+        u_a, z_a = self.in_proj_a(a).chunk(2, dim=-1)
+        u_b, z_b = self.in_proj_b(b).chunk(2, dim=-1)
+        return self.ssm_fused(u_f, z_f) + self.ssm_a(u_a, z_a, A_log_of_a) + self.ssm_b(u_b, z_b)
+
+
+class DeepFusion(nn.Module):
+    """``depth`` M3 blocks; fused stream and guides (B, L, C) and the height H -> fused stream (B, L, C).
+
+    With ``add_residual`` the last running sum is added to the last branch (figure); the published network
+    drops it.
+    """
+
+    def __init__(
+        self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, gate: str = "own",
+        norm_passes: int = 2, state_matrix: str = "shared", conv: bool = True, guide_dt_init: str = "uniform",
+        add_residual: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.add_residual = add_residual
+        self.blocks = nn.ModuleList(
+            M3Block(dim, state, conv_width, expand, gate, norm_passes, state_matrix, conv, guide_dt_init)
+            for _ in range(depth)
+        )
+
+    def forward(self, f: Tensor, a: Tensor, b: Tensor, height: int) -> Tensor:
+        """(B, L, C) each -> (B, L, C)."""
+        residual = torch.zeros_like(f)
+        for block in self.blocks:
+            f, residual = block(f, residual, a, b, height)
+        return f + residual if self.add_residual else f

@@ -1,0 +1,141 @@
+"""The Mamba unit and the blocks built from it (Gu and Dao 2023; MambaDFuse section 3.1).
+
+Letters: B batch, L length (tokens), C model width, E inner width (``expand`` x C), N state size, R rank of the
+step-size projection, W width of the causal convolution.
+
+==============  =====================  ===========================================
+here            paper                  shape
+==============  =====================  ===========================================
+``u``           x after conv and silu  (B, L, E)
+``z``           gate                   (B, L, E)
+``delta``       Δ before softplus      (B, L, E)
+``A_log``       log(-A)                (E, N)
+``D``           D (skip)               (E,)
+==============  =====================  ===========================================
+"""
+
+import math
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from mambadfuse import ops
+
+
+def to_tokens(x: Tensor) -> Tensor:
+    """Read a map row by row: (B, C, H, W) -> (B, H W, C)."""
+    return rearrange(x, "b c h w -> b (h w) c")
+
+
+def to_map(tokens: Tensor, height: int) -> Tensor:
+    """Lay tokens out in rows again: (B, H W, C) -> (B, C, H, W)."""
+    return rearrange(tokens, "b (h w) c -> b c h w", h=height)
+
+
+class SelectiveSSM(nn.Module):
+    """Causal convolution, then the selective scan with parameters computed from each token, then the gate.
+
+        u  = silu(conv(u))
+        Δ_raw, B, C = x_proj(u);   Δ = softplus(dt_proj(Δ_raw));   A = -exp(A_log)
+        y  = scan(u, Δ, A, B, C) + D u,   times silu(z) if a gate is given
+
+    Args:
+        inner: number of channels, E.
+        rank: width of Δ_raw, R.
+        state: state size, N.
+        conv_width: W.
+        own_state_matrix: without it the module has no A_log and must be given another's in ``forward``.
+        mamba_dt_init: start with step sizes between 0.001 and 0.1 as Mamba does; otherwise with the uniform
+            bias of ``nn.Linear``, hence Δ near 0.7 and a very short memory.
+    """
+
+    def __init__(
+        self,
+        inner: int,
+        rank: int,
+        state: int = 16,
+        conv_width: int = 4,
+        own_state_matrix: bool = True,
+        mamba_dt_init: bool = True,
+    ) -> None:
+        super().__init__()
+        self.rank, self.state = rank, state
+        self.conv = nn.Conv1d(inner, inner, conv_width, groups=inner)
+        self.x_proj = nn.Linear(inner, rank + 2 * state, bias=False)
+        self.dt_proj = nn.Linear(rank, inner)
+        nn.init.uniform_(self.dt_proj.weight, -(rank**-0.5), rank**-0.5)
+        if mamba_dt_init:
+            step = torch.exp(torch.empty(inner).uniform_(math.log(1e-3), math.log(0.1))).clamp(min=1e-4)
+            with torch.no_grad():  # softplus(bias) = step
+                self.dt_proj.bias.copy_(step + torch.log(-torch.expm1(-step)))
+        if own_state_matrix:
+            self.A_log = nn.Parameter(torch.arange(1.0, state + 1).log().repeat(inner, 1))
+        self.D = nn.Parameter(torch.ones(inner))
+
+    def forward(self, u: Tensor, z: Tensor | None = None, A_log: Tensor | None = None) -> Tensor:
+        """u and z (B, L, E) -> (B, L, E); ``A_log`` (E, N) replaces the module's own."""
+        A_log = self.A_log if A_log is None else A_log
+        A = -torch.exp(A_log.to(torch.promote_types(A_log.dtype, torch.float32)))
+        u = ops.causal_conv1d(u, self.conv.weight.squeeze(1), self.conv.bias, "silu")
+        delta, B, C = self.x_proj(u).split([self.rank, self.state, self.state], dim=-1)
+        delta = delta @ self.dt_proj.weight.t()  # (B, L, R) -> (B, L, E); the scan adds the bias
+        y = ops.selective_scan(
+            u, delta, A, B, C, self.D, z, delta_bias=self.dt_proj.bias, delta_softplus=True
+        )
+        assert isinstance(y, Tensor)
+        return y
+
+
+class Mamba(nn.Module):
+    """The Mamba unit: project up into stream and gate, selective SSM, project down. (B, L, C) -> (B, L, C).
+
+    It has neither norm nor residual of its own; see :class:`MambaBlock`.
+    """
+
+    def __init__(self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2) -> None:
+        super().__init__()
+        inner = expand * dim
+        self.in_proj = nn.Linear(dim, 2 * inner, bias=False)
+        self.ssm = SelectiveSSM(inner, math.ceil(dim / 16), state, conv_width)
+        self.out_proj = nn.Linear(inner, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, C) -> (B, L, C)."""
+        u, z = self.in_proj(x).chunk(2, dim=-1)  # (B, L, C) -> 2 x (B, L, E)
+        return self.out_proj(self.ssm(u, z))  # (B, L, E) -> (B, L, C)
+
+
+class MambaBlock(nn.Module):
+    """Pre-norm residual block with the sum left to the next one.
+
+        r' = x + r;   x' = Mamba(LN(r'))
+
+    It takes and returns the pair (branch x, running sum r): x' + r' is what an ordinary residual block would
+    return. Whether a stage makes that last sum is its own decision (the published network does not).
+    """
+
+    def __init__(self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.mamba = Mamba(dim, state, conv_width, expand)
+
+    def forward(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Branch and running sum (B, L, C) -> the same of the next block."""
+        residual = x + residual
+        return self.mamba(self.norm(residual)), residual
+
+
+class MambaStack(nn.Module):
+    """``depth`` blocks one after the other: tokens (B, L, C) -> branch and running sum, each (B, L, C)."""
+
+    def __init__(self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(MambaBlock(dim, state, conv_width, expand) for _ in range(depth))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, L, C) -> branch and running sum."""
+        residual = torch.zeros_like(x)
+        for block in self.blocks:
+            x, residual = block(x, residual)
+        return x, residual

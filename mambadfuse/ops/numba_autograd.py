@@ -1,0 +1,157 @@
+"""The Numba kernels as differentiable PyTorch operations, shared out over threads.
+
+Backend "numba": float32 on a CPU. The kernels release Python's global lock, so a small pool of ordinary threads
+carries their jobs; as many of them as ``torch.get_num_threads()`` says. The result does not depend on that number.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mambadfuse.ops import kernels
+from mambadfuse.ops.lanes import LANES
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="mambadfuse-scan")
+
+
+if hasattr(os, "register_at_fork"):  # a forked child has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def _run(kernel: kernels.Kernel, jobs: int, *arguments: object) -> None:
+    """Call ``kernel(first, last, *arguments)`` so that its jobs are spread over the threads."""
+    compute = kernel.compiled
+    shares = min(torch.get_num_threads(), jobs)
+    bounds = [jobs * k // shares for k in range(shares + 1)]
+    others = [_pool().submit(compute, first, last, *arguments) for first, last in pairwise(bounds[1:])]
+    compute(bounds[0], bounds[1], *arguments)
+    for other in others:
+        other.result()
+
+
+def _array(x: Tensor) -> np.ndarray:
+    """The tensor's own memory as a NumPy array, copied only if its channels are not neighbours."""
+    x = x.detach()
+    return (x if x.stride(-1) == 1 or x.numel() == 0 else x.contiguous()).numpy()
+
+
+def _require_cpu(x: Tensor) -> None:
+    if x.device.type != "cpu":
+        raise RuntimeError(f"backend 'numba' computes on the CPU, found a tensor on {x.device}: use 'torch'")
+    if x.dtype != torch.float32:
+        raise RuntimeError(
+            f"backend 'numba' computes in float32, found {x.dtype}: use 'torch' or 'reference'"
+        )
+
+
+class _Scan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, u, delta, A, B, C, D, z, bias, use_softplus, gated, start):
+        batch, length, dim = u.shape
+        state, blocks = A.shape[1], kernels.blocks(dim)
+        tiles = -(-length // kernels.TILE) if any(ctx.needs_input_grad) else 0
+        y, end = torch.empty(u.shape), torch.empty(batch, dim, state)
+        checkpoints = torch.empty(batch, tiles, blocks, state, LANES)
+        inputs = [_array(x) for x in (u, delta, A, B, C, D, z, bias)]
+        _run(
+            kernels.scan_forward, batch * blocks, *inputs, use_softplus, gated,
+            _array(start), y.numpy(), end.numpy(), checkpoints.numpy(),
+        )  # fmt: skip
+        ctx.save_for_backward(u, delta, A, B, C, D, z, bias, checkpoints)
+        ctx.use_softplus, ctx.gated = use_softplus, gated
+        return y, end
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, dy, dend):
+        *inputs, checkpoints = ctx.saved_tensors
+        u, _, A, *_ = inputs
+        (batch, length, dim), state, blocks = u.shape, A.shape[1], checkpoints.shape[2]
+        du, ddelta = torch.empty(u.shape), torch.empty(u.shape)
+        dz = torch.empty(u.shape if ctx.gated else (batch, 0, dim))
+        dA, dstart = torch.empty(batch, dim, state), torch.empty(batch, dim, state)
+        dB, dC = torch.empty(2, batch, blocks, length, state)
+        dD, dbias = torch.empty(2, batch, dim)
+        outputs = [x.numpy() for x in (du, ddelta, dA, dB, dC, dD, dz, dbias, dstart)]
+        _run(
+            kernels.scan_backward, batch * blocks, *[_array(x) for x in inputs], ctx.use_softplus, ctx.gated,
+            checkpoints.numpy(), _array(dy), _array(dend), *outputs,
+        )  # fmt: skip
+        return du, ddelta, dA.sum(0), dB.sum(1), dC.sum(1), dD.sum(0), dz, dbias.sum(0), None, None, dstart
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    initial_state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """The scan by the fused kernels; see :func:`mambadfuse.ops.selective_scan`. Returns ``(y, last_state)``."""
+    _require_cpu(u)
+    (batch, _, dim), state = u.shape, A.shape[1]
+    missing = max(0, LANES - dim)  # the kernels want at least one whole block of channels
+    gated = z is not None
+    D = u.new_zeros(dim) if D is None else D
+    delta_bias = u.new_zeros(dim) if delta_bias is None else delta_bias
+    start = u.new_zeros(batch, dim, state) if initial_state is None else initial_state
+    z = u.new_empty(batch, 0, dim) if z is None else z
+    if missing:
+        u, delta, z, D, delta_bias = (F.pad(x, (0, missing)) for x in (u, delta, z, D, delta_bias))
+        A, start = (F.pad(x, (0, 0, 0, missing)) for x in (A, start))
+    y, end = _Scan.apply(u, delta, A, B, C, D, z, delta_bias, delta_softplus, gated, start)
+    return (y[..., :dim], end[:, :dim]) if missing else (y, end)
+
+
+class _Conv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias, activate):
+        batch, _, dim = x.shape
+        y = torch.empty(x.shape)
+        inputs = [_array(a) for a in (x, weight, bias)]
+        _run(kernels.conv_forward, batch * kernels.blocks(dim), *inputs, activate, y.numpy())
+        ctx.save_for_backward(x, weight, bias)
+        ctx.activate = activate
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, dy):
+        x, weight, bias = ctx.saved_tensors
+        batch, _, dim = x.shape
+        dx, dweight, dbias = torch.empty(x.shape), torch.empty(batch, *weight.shape), torch.empty(batch, dim)
+        inputs = [_array(a) for a in (x, weight, bias)]
+        outputs = [a.numpy() for a in (dx, dweight, dbias)]
+        _run(kernels.conv_backward, batch * kernels.blocks(dim), *inputs, ctx.activate, _array(dy), *outputs)
+        return dx, dweight.sum(0), dbias.sum(0), None
+
+
+def causal_conv1d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: str | None, initial_state: Tensor | None
+) -> Tensor:
+    """The convolution by the fused kernels; see :func:`mambadfuse.ops.causal_conv1d`."""
+    _require_cpu(x)
+    dim, past = x.shape[2], 0
+    if initial_state is not None:
+        past = initial_state.shape[1]
+        x = torch.cat([initial_state, x], dim=1)
+    bias = x.new_zeros(dim) if bias is None else bias
+    missing = max(0, LANES - dim)
+    if missing:
+        x, bias, weight = F.pad(x, (0, missing)), F.pad(bias, (0, missing)), F.pad(weight, (0, 0, 0, missing))
+    y = _Conv.apply(x, weight.t().contiguous(), bias, activation is not None)
+    return y[:, past:, :dim] if missing or past else y

@@ -1,0 +1,104 @@
+"""Shallow fusion by channel exchange (MambaDFuse section 3.3).
+
+The two modalities trade channels, each reads the mixture with a Mamba of its own, twice; a convolution of both
+and a plain mean close the phase. The exchange itself has no parameters.
+
+Letters: B batch, L length (tokens), C model width, H and W height and width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mambadfuse.mamba import Mamba, to_map
+
+
+def exchange_channels(a: Tensor, b: Tensor, period: int = 2) -> tuple[Tensor, Tensor]:
+    """Swap every ``period``-th channel (0, p, 2p, ...) between a and b; 0 swaps none.
+
+    a, b (..., C). A permutation of the 2 C channels: applying it twice gives back a and b, a + b is unchanged.
+    """
+    if period < 0:
+        raise ValueError(f"period must be 0 (no exchange) or positive, found {period}")
+    if period == 0:
+        return a, b
+    swapped = torch.arange(a.shape[-1], device=a.device) % period == 0  # (C,)
+    return torch.where(swapped, b, a), torch.where(swapped, a, b)
+
+
+class ExchangeBlock(nn.Module):
+    """One exchange: residual sum, norm, swap, one Mamba per modality.
+
+        r' = x + r;   a', b' = exchange(LN_a(r'_a), LN_b(r'_b));   x' = Mamba_a(a'), Mamba_b(b')
+
+    It takes and returns branch and running sum of both modalities, (B, L, C) each, as
+    :class:`mambadfuse.mamba.MambaBlock` does. The running sums are never exchanged. With ``residual=False``
+    (the figure's reading) there is no sum and no norm: the branches are exchanged as they come.
+    """
+
+    def __init__(
+        self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, period: int = 2,
+        residual: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.period, self.residual = period, residual
+        if residual:
+            self.norm_a, self.norm_b = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.mamba_a = Mamba(dim, state, conv_width, expand)
+        self.mamba_b = Mamba(dim, state, conv_width, expand)
+
+    def forward(
+        self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Branch and running sum of a, then of b, (B, L, C) each -> the same of the next block."""
+        if self.residual:
+            sum_a, sum_b = a + sum_a, b + sum_b
+            a, b = self.norm_a(sum_a), self.norm_b(sum_b)
+        a, b = exchange_channels(a, b, self.period)
+        return self.mamba_a(a), sum_a, self.mamba_b(b), sum_b
+
+
+class ShallowFusion(nn.Module):
+    """Exchange blocks, then convolutions, then the mean.
+
+        A' = conv_a([A, B]) + A;   B' = conv_b([B, A']) + B;   F = (A' + B') / 2
+
+    Args:
+        conv_inputs: "both" streams feed each convolution, or only its "own".
+        order: "sequential" lets conv_b see the updated A', "parallel" the A from before.
+        add_residual: add the running sums to the branches after the last exchange.
+
+    Branches and running sums of both modalities (B, L, C) and the height H -> maps A', B', F, (B, C, H, W) each.
+    """
+
+    def __init__(
+        self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, period: int = 2,
+        exchange_residual: bool = True, conv_inputs: str = "both", order: str = "sequential",
+        add_residual: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.conv_inputs, self.order = conv_inputs, order
+        self.exchange_residual, self.add_residual = exchange_residual, add_residual
+        self.exchange = nn.ModuleList(
+            ExchangeBlock(dim, state, conv_width, expand, period, exchange_residual) for _ in range(depth)
+        )
+        channels = 2 * dim if conv_inputs == "both" else dim
+        self.conv_a = nn.Conv2d(channels, dim, 3, padding=1)
+        self.conv_b = nn.Conv2d(channels, dim, 3, padding=1)
+
+    def forward(
+        self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor, height: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Branch and running sum of a, then of b, (B, L, C) each -> maps A', B', F, (B, C, H, W) each."""
+        if not self.exchange_residual:
+            a, b = a + sum_a, b + sum_b
+        for block in self.exchange:
+            a, sum_a, b, sum_b = block(a, sum_a, b, sum_b)
+        if self.add_residual and self.exchange_residual:
+            a, b = a + sum_a, b + sum_b
+        a, b = to_map(a, height), to_map(b, height)  # (B, L, C) -> (B, C, H, W)
+        new_a = self.conv_a(self._inputs(a, b)) + a
+        new_b = self.conv_b(self._inputs(b, new_a if self.order == "sequential" else a)) + b
+        return new_a, new_b, (new_a + new_b) / 2
+
+    def _inputs(self, own: Tensor, other: Tensor) -> Tensor:
+        return torch.cat([own, other], dim=1) if self.conv_inputs == "both" else own
