@@ -1,0 +1,65 @@
+"""Scores of a fused picture f against its two sources a and b, under two conventions.
+
+"literature" is the arithmetic behind the tables of most papers, so that ours can stand beside them; "strict"
+is what the definitions say. They differ in four scores:
+
+=====  ========================================  ========================  ================================
+score  literature                                strict                    why
+=====  ========================================  ========================  ================================
+EN     bits                                      the same
+SD     \
+SF      on grey levels 0 ... 255                 the same
+AG     /
+MI     MI(a, f) + MI(b, f), nats                 bits                      the unit of EN: MI(f, f) = EN(f)
+SCD    CC(a, f − b) + CC(b, f − a)               the same
+VIF    VIF(a, f) + VIF(b, f), pixel domain       the same
+Qabf   black around the picture;                 inner pixels only;        no edges that are not there;
+       G = g_f where both edges are equal;       G = 1 there;              what is kept whole counts whole;
+       angles −90° and +90° are opposite         they are one              a line has no front
+SSIM   SSIM(a, f) + SSIM(b, f), data range 2     data range 255            C1, C2 fit the range of the pixels
+CC     mean of CC(a, f) and CC(b, f)             the same
+PSNR   of the MSE, peak = brightest pixel of f   peak 255                  no score for one bright pixel
+MSE    mean of MSE(a, f) and MSE(b, f)           the same
+=====  ========================================  ========================  ================================
+
+Where a formula divides 0 by 0 both conventions have a value: CC and SCD 0 for a constant picture, Qabf 0 for
+sources without an edge, VIF 1 for a flat reference. PSNR is infinite if f equals both sources.
+
+The evaluator of the literature computes in float32, here everything is float64: that moves the SSIM of
+"literature" by some 1e-5 of its value, where a picture is flat and bright, and every other score by less than
+1e-6.
+"""
+
+from mambadfuse.metrics.evaluation import ALL, CONVENTIONS, EIGHT, evaluate
+from mambadfuse.metrics.information import entropy, mutual_information, visual_information_fidelity
+from mambadfuse.metrics.pictures import grey
+from mambadfuse.metrics.statistics import (
+    average_gradient,
+    correlation,
+    mean_squared_error,
+    peak_signal_to_noise,
+    spatial_frequency,
+    standard_deviation,
+    sum_of_correlations_of_differences,
+)
+from mambadfuse.metrics.structure import edge_transfer, structural_similarity
+
+__all__ = [
+    "ALL",
+    "CONVENTIONS",
+    "EIGHT",
+    "average_gradient",
+    "correlation",
+    "edge_transfer",
+    "entropy",
+    "evaluate",
+    "grey",
+    "mean_squared_error",
+    "mutual_information",
+    "peak_signal_to_noise",
+    "spatial_frequency",
+    "standard_deviation",
+    "structural_similarity",
+    "sum_of_correlations_of_differences",
+    "visual_information_fidelity",
+]

@@ -1,0 +1,78 @@
+"""All metrics of one fused picture and its two sources, under one convention."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from numpy.typing import ArrayLike
+
+from mambadfuse.metrics.information import entropy, mutual_information, visual_information_fidelity
+from mambadfuse.metrics.pictures import grey_all
+from mambadfuse.metrics.statistics import (
+    average_gradient,
+    correlation,
+    mean_squared_error,
+    peak_signal_to_noise,
+    spatial_frequency,
+    standard_deviation,
+    sum_of_correlations_of_differences,
+)
+from mambadfuse.metrics.structure import edge_transfer, structural_similarity
+
+ALL = ("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "SSIM", "CC", "PSNR", "MSE")
+EIGHT = ("EN", "SD", "SF", "MI", "SCD", "VIF", "Qabf", "SSIM")
+CONVENTIONS = ("literature", "strict")
+
+
+def evaluate(
+    fused: ArrayLike,
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    convention: str = "literature",
+    metrics: Sequence[str] | None = None,
+) -> dict[str, float]:
+    """The scores of a fused picture against its two sources, which may be exchanged.
+
+    Args:
+        fused: (H, W) grey or (H, W, 3) colour, of which the luma is judged; uint8, or floating-point in
+            [0, 1].
+        a: first source, as fused.
+        b: second source, as fused.
+        convention: "literature" computes what published tables hold, "strict" what the definitions say; the
+            table of :mod:`mambadfuse.metrics` lists where they differ.
+        metrics: some of ``ALL``; ``EIGHT`` are those of most published tables. All twelve if absent.
+
+    Returns:
+        Name and score, in the order of ``ALL``. Higher is better for all but MSE.
+
+    Raises:
+        ValueError: sizes differ, a pixel is not finite or outside its range, a picture is too small for a
+            metric (VIF 41 pixels a side, SSIM 7, strict Qabf 3), or a metric or the convention is unknown.
+        TypeError: a picture holds neither uint8 nor floating-point numbers.
+    """
+    wanted = ALL if metrics is None else tuple(metrics)
+    if unknown := [name for name in wanted if name not in ALL]:
+        raise ValueError(f"unknown metrics {unknown}: choose from {', '.join(ALL)}")
+    if convention not in CONVENTIONS:
+        raise ValueError(f"convention must be one of {CONVENTIONS}, found {convention!r}")
+    f, a, b = grey_all({"fused": fused, "a": a, "b": b})
+    strict = convention == "strict"
+
+    def both(metric: Callable[..., float], *settings: float) -> float:
+        return metric(a, f, *settings) + metric(b, f, *settings)
+
+    scores: dict[str, Callable[[], float]] = {
+        "EN": lambda: entropy(f),
+        "SD": lambda: standard_deviation(f),
+        "SF": lambda: spatial_frequency(f),
+        "AG": lambda: average_gradient(f),
+        "MI": lambda: both(mutual_information) * (1 if strict else math.log(2)),
+        "SCD": lambda: sum_of_correlations_of_differences(f, a, b),
+        "VIF": lambda: both(visual_information_fidelity),
+        "Qabf": lambda: edge_transfer(f, a, b, as_published=not strict),
+        "SSIM": lambda: both(structural_similarity, 255 if strict else 2),
+        "CC": lambda: both(correlation) / 2,
+        "PSNR": lambda: peak_signal_to_noise(both(mean_squared_error) / 2, 255 if strict else int(f.max())),
+        "MSE": lambda: both(mean_squared_error) / 2,
+    }
+    return {name: scores[name]() for name in ALL if name in wanted}

@@ -1,0 +1,100 @@
+"""Metrics that count information: in the grey levels (EN, MI) and in what an eye could tell apart (VIF).
+
+Each takes pictures as :func:`mambadfuse.metrics.grey` accepts them and computes on grey levels 0 ... 255.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike
+
+from mambadfuse.metrics.pictures import grey, grey_all, levels
+from mambadfuse.metrics.windows import local_means, local_moments
+
+_SCALES = (17, 9, 5, 3)  # the windows of VIF
+_MIN_SIDE = 41  # the shortest side in which the last of them fits
+_EYE_NOISE = 2.0  # variance of the noise in the eye
+_FLAT = 1e-10  # a variance below it counts as none
+
+
+def entropy(f: ArrayLike) -> float:
+    """EN: the Shannon entropy of the grey levels, in bits (Shannon 1948).
+
+        EN = −Σ_g p(g) log2 p(g)
+
+    p is the histogram. Higher is better; in [0, 8]. Blind to where the pixels stand: shuffling them changes
+    nothing, and noise gains.
+    """
+    return _bits(np.bincount(grey(f).ravel()))
+
+
+def mutual_information(x: ArrayLike, y: ArrayLike) -> float:
+    """MI: what the grey level of a pixel in x tells of the one in y, in bits (Qu, Zhang and Yan 2002).
+
+        MI = Σ p(g, h) log2(p(g, h) / (p(g) p(h))) = EN(x) + EN(y) − EN(x, y)
+
+    Higher is better; in [0, min(EN(x), EN(y))]. Gamed by copying: f = a has MI(f, a) = EN(a), the most there
+    is, and the pixel-wise maximum does nothing but copy. Too high for small pictures: they leave most of the
+    65,536 cells of the joint histogram empty.
+    """
+    x, y = grey_all({"x": x, "y": y})
+    pairs = x.astype(np.intp) * 256 + y
+    return max(entropy(x) + entropy(y) - _bits(np.bincount(pairs.ravel())), 0.0)
+
+
+def _bits(counts: np.ndarray) -> float:
+    p = counts[counts > 0] / counts.sum()
+    return abs(float((p * np.log2(p)).sum()))
+
+
+def visual_information_fidelity(reference: ArrayLike, f: ArrayLike) -> float:
+    """VIF: the share of what an eye gets from the reference r that f still gives it (Sheikh and Bovik 2006).
+
+        VIF = Σ log(1 + g² σ_r² / (σ_v² + 2)) / Σ log(1 + σ_r² / 2)
+        g = max(σ_rf, 0) / σ_r²,   σ_v² = σ_f² − g σ_rf
+
+    Both sums run over all pixels of four scales, with Gaussian windows of 17, 9, 5 and 3 pixels (standard
+    deviation a fifth of that) wherever the whole window fits; between scales every other pixel is dropped.
+    This is the pixel-domain VIF; evaluators call it VIFF, the name of another metric (Han et al. 2013).
+
+    1 if the reference is flat: there was nothing to lose. Higher is better; at least 0, and 1 if f is the
+    reference. Gamed by raising the contrast, which takes it beyond 1.
+
+    Raises:
+        ValueError: a side is shorter than 41 pixels: the window of the last scale does not fit.
+    """
+    r, f = levels({"reference": reference, "f": f})
+    if min(r.shape) < _MIN_SIDE:
+        raise ValueError(f"VIF needs pictures of at least {_MIN_SIDE} x {_MIN_SIDE} pixels, found {r.shape}")
+    pair = np.stack([r, f])  # (2, H, W)
+    kept = present = 0.0
+    for scale, size in enumerate(_SCALES):
+        window = _gaussian(size)
+        if scale > 0:
+            pair = local_means(pair, window)[:, ::2, ::2]
+        for moments in local_moments(pair[0], pair[1], window):
+            kept_here, present_here = _information(moments)
+            kept, present = kept + kept_here, present + present_here
+    return kept / present if present > 0 else 1.0
+
+
+@njit(cache=True, nogil=True)
+def _information(moments: np.ndarray) -> tuple[float, float]:
+    """The numerator and the denominator of VIF at one scale."""
+    kept = present = 0.0
+    for i in range(moments.shape[1]):
+        for j in range(moments.shape[2]):
+            mean_r, mean_f, mean_rr, mean_ff, mean_rf = moments[:, i, j]
+            var_r, var_f, cov = mean_rr - mean_r**2, mean_ff - mean_f**2, mean_rf - mean_r * mean_f
+            if var_r < _FLAT:
+                continue
+            gain = cov / (var_r + _FLAT) if var_f >= _FLAT and cov > 0 else 0.0
+            noise = max(var_f - gain * cov, _FLAT)
+            kept += np.log(1 + gain**2 * var_r / (noise + _EYE_NOISE))
+            present += np.log(1 + var_r / _EYE_NOISE)
+    return kept, present
+
+
+def _gaussian(size: int) -> np.ndarray:
+    offset = np.arange(size) - size // 2
+    weight = np.exp(-(offset**2) / (2 * (size / 5) ** 2))
+    return weight / weight.sum()

@@ -1,0 +1,59 @@
+"""What every metric starts from: a grey picture with 256 levels."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+_LUMA = np.array([299, 587, 114])  # thousandths of red, green and blue (ITU-R BT.601)
+
+
+def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
+    """The picture as grey levels 0 ... 255; a grey uint8 picture is returned as it is.
+
+    Args:
+        picture: (H, W) grey or (H, W, 3) red, green, blue; uint8, or floating-point in [0, 1].
+        name: what an error message calls it.
+
+    Returns:
+        uint8, (H, W). Floats are scaled by 255 and rounded; colour becomes 0.299 R + 0.587 G + 0.114 B,
+        rounded (halves to even).
+
+    Raises:
+        TypeError: the picture holds neither uint8 nor floating-point numbers.
+        ValueError: its shape is another one, it has no pixel, or a value is not finite or outside [0, 1].
+    """
+    pixels = np.asarray(picture)
+    if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or pixels.size == 0:
+        raise ValueError(f"{name} must have shape (H, W) or (H, W, 3), found {pixels.shape}")
+    if pixels.dtype != np.uint8:
+        pixels = _quantise(pixels, name)
+    return pixels if pixels.ndim == 2 else np.rint(pixels @ _LUMA / 1000).astype(np.uint8)
+
+
+def _quantise(pixels: np.ndarray, name: str) -> np.ndarray:
+    if not np.issubdtype(pixels.dtype, np.floating):
+        raise TypeError(f"{name} must hold uint8 or floating-point numbers, found {pixels.dtype}")
+    if not np.isfinite(pixels).all():
+        bad = np.count_nonzero(~np.isfinite(pixels))
+        raise ValueError(f"{name} must be finite, found {bad} NaN or infinite values")
+    if pixels.min() < 0 or pixels.max() > 1:
+        raise ValueError(f"{name} must lie in [0, 1], found {pixels.min():g} to {pixels.max():g}")
+    return np.rint(pixels * 255).astype(np.uint8)
+
+
+def grey_all(pictures: dict[str, ArrayLike]) -> list[np.ndarray]:
+    """The named pictures through :func:`grey`, all of one size.
+
+    Raises:
+        ValueError: the sizes differ, or as :func:`grey`.
+        TypeError: as :func:`grey`.
+    """
+    first, *others = ((name, grey(picture, name)) for name, picture in pictures.items())
+    for name, x in others:
+        if x.shape != first[1].shape:
+            raise ValueError(f"{name} must have the size {first[1].shape} of {first[0]}, found {x.shape}")
+    return [first[1], *(x for _, x in others)]
+
+
+def levels(pictures: dict[str, ArrayLike]) -> list[np.ndarray]:
+    """As :func:`grey_all`, in float64 for arithmetic."""
+    return [x.astype(np.float64) for x in grey_all(pictures)]
