@@ -1,0 +1,7 @@
+"""``python -m mambadfuse`` is the command ``mambadfuse``."""
+
+import sys
+
+from mambadfuse.cli import main
+
+sys.exit(main())

@@ -1,0 +1,212 @@
+"""The command ``mambadfuse``: each of its commands is two functions, one for its options and one that runs it.
+
+Whatever is slow to import is imported by the function that needs it, so that ``mambadfuse --help`` is instant.
+"""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mambadfuse
+
+if TYPE_CHECKING:
+    from mambadfuse.fusing import FolderReport
+
+SHEET_ROWS = 24  # pairs on a contact sheet; more would be too small to judge
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: the words after ``mambadfuse``; those of the process if None.
+
+    Returns:
+        0 if all went well, 1 if something failed (said on stderr), 130 after Ctrl-C.
+
+    Raises:
+        SystemExit: with 2 if the arguments are wrong, with 0 after --help and --version.
+    """
+    parser = ArgumentParser(prog="mambadfuse", description="Image fusion with MambaDFuse.")
+    parser.add_argument("--version", action="version", version=f"mambadfuse {mambadfuse.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, (summary, add_options, run) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary}.")
+        add_options(command)
+        command.set_defaults(run=run, usage_error=command.error)
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        _complain(str(error))
+        return 1
+
+
+def _complain(message: str) -> None:
+    """One line on stderr."""
+    print("mambadfuse:", " ".join(message.split()), file=sys.stderr)
+
+
+def _no_options(parser: ArgumentParser) -> None:
+    """For a command that takes none."""
+
+
+def _add_fuse(parser: ArgumentParser) -> None:
+    parser.add_argument("--a", type=Path, metavar="PATH", help="infrared or MRI side: a file or a folder")
+    parser.add_argument("--b", type=Path, metavar="PATH", help="visible, CT, PET or SPECT side, likewise")
+    parser.add_argument("--samples", action="store_true", help="fuse the sample pairs of the kit instead")
+    parser.add_argument("--out", type=Path, metavar="PATH", required=True, help="file, or folder, to write")
+    parser.add_argument(
+        "--model", metavar="NAME|FILE", help="shipped weights or a file (ivf; samples: those of each task)"
+    )
+    parser.add_argument("--colour", choices=("auto", "a", "b", "grey"), default="auto", help="whose chroma")
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="depth of the results")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    parser.add_argument("--overwrite", action="store_true", help="make results again that are there already")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw a contact sheet, a .png file")
+
+
+def _run_fuse(options: Namespace) -> int:
+    if options.sheet and options.sheet.suffix.lower() != ".png":
+        options.usage_error(f"--sheet {options.sheet}: expected the name of a .png file")
+    if options.samples:
+        if options.a or options.b:
+            options.usage_error("--samples brings its own pictures: leave out --a and --b")
+        return _fuse_samples(options)
+    if not (options.a and options.b):
+        options.usage_error("give --a and --b, or --samples")
+    for path in (options.a, options.b):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file or folder")
+    if options.a.is_dir() != options.b.is_dir():
+        options.usage_error("--a and --b must be two files or two folders, found one of each")
+    return _fuse_two_folders(options) if options.a.is_dir() else _fuse_two_files(options)
+
+
+def _fuse_two_files(options: Namespace) -> int:
+    import numpy as np
+
+    from mambadfuse.data.images import picture_format, write_image
+    from mambadfuse.fusing import fuse
+
+    out = options.out
+    if out.is_dir():
+        options.usage_error(f"--out {out} is a folder: two files are fused into a file")
+    if out.exists() and any(out.samefile(source) for source in (options.a, options.b)):
+        options.usage_error(f"--out {out} would replace its own source")
+    picture_format(out, options.bits)  # a name that cannot be written is refused before the work is done
+    if out.exists() and not options.overwrite:
+        print(f"kept {out}, which was there already (--overwrite makes it again)")
+    else:
+        choices = {"colour": options.colour, "bits": options.bits, "device": options.device}
+        fused = fuse(options.a, options.b, options.model, **choices)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_image(out, np.asarray(fused))
+        print(f"wrote {out}")
+    if options.sheet:
+        _draw_sheet([(out.stem, options.a, options.b, out)], options.sheet)
+    return 0
+
+
+def _fuse_two_folders(options: Namespace) -> int:
+    from mambadfuse.data.pairs import match_pairs
+    from mambadfuse.fusing import fuse_folders
+
+    report = fuse_folders(
+        options.a,
+        options.b,
+        options.out,
+        options.model,
+        overwrite=options.overwrite,
+        colour=options.colour,
+        bits=options.bits,
+        device=options.device,
+        progress=sys.stderr.isatty(),
+    )
+    _tell([report], options.out)
+    if options.sheet:
+        pairs = match_pairs(options.a, options.b).pairs
+        rows = [(pair.name, pair.a, pair.b, options.out / f"{pair.name}.png") for pair in pairs]
+        _draw_sheet(rows, options.sheet)
+    return 0 if report.complete else 1
+
+
+def _fuse_samples(options: Namespace) -> int:
+    """Every sample pair into ``out/<task>/<name>.png``, and all of them on a contact sheet."""
+    from mambadfuse.data.pairs import Pair
+    from mambadfuse.data.samples import samples
+    from mambadfuse.data.shipped import shipped
+    from mambadfuse.fusing import fuse_pairs, load_model
+
+    reports, rows = [], []
+    found = samples()
+    for task in dict.fromkeys(sample.task for sample in found):
+        own = (shipped("weights") / f"{task}.safetensors").is_file()
+        weights = options.model or (task if own else "ivf")
+        pairs = [Pair(sample.name, sample.a, sample.b) for sample in found if sample.task == task]
+        print(f"{task}: {len(pairs)} pairs with the weights {weights}", flush=True)
+        folder = options.out / task
+        reports.append(
+            fuse_pairs(
+                pairs,
+                folder,
+                load_model(weights, options.device),
+                overwrite=options.overwrite,
+                colour=options.colour,
+                bits=options.bits,
+                progress=sys.stderr.isatty(),
+            )
+        )
+        rows += [(f"{task}: {pair.name}", pair.a, pair.b, folder / f"{pair.name}.png") for pair in pairs]
+    _tell(reports, options.out)
+    _draw_sheet(rows, options.sheet or options.out / "contact_sheet.png")
+    return 0 if all(report.complete for report in reports) else 1
+
+
+def _tell(reports: "Sequence[FolderReport]", out: Path) -> None:
+    """The failures on stderr, one line each, and a summary on stdout."""
+    for report in reports:
+        for failure in report.failed:
+            _complain(f"failed {failure.name}: {failure.reason}")
+        for file in report.unmatched:
+            _complain(f"left out {file.path}: {file.reason}")
+    written = sum(len(report.written) for report in reports)
+    kept = sum(len(report.kept) for report in reports)
+    failed = sum(len(report.failed) for report in reports)
+    unmatched = sum(len(report.unmatched) for report in reports)
+    print(f"{written} fused, {kept} kept, {failed} failed, {unmatched} left out; results in {out}")
+
+
+def _draw_sheet(rows: Sequence[tuple[str, Path, Path, Path]], path: Path) -> None:
+    """A contact sheet of the pairs that have a result: name, a, b, fused."""
+    from mambadfuse.data.images import read_image
+    from mambadfuse.plotting import Row, contact_sheet
+
+    done = [row for row in rows if row[3].exists()]
+    if not done:
+        _complain("no contact sheet: there is no result to draw")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shown = done[:SHEET_ROWS]
+    contact_sheet([Row(name, *(read_image(file) for file in files)) for name, *files in shown], path)
+    part = f" (the first {len(shown)} of {len(done)} pairs)" if len(shown) < len(done) else ""
+    print(f"contact sheet: {path}{part}")
+
+
+def _run_doctor(options: Namespace) -> int:
+    from mambadfuse import doctor
+
+    text, healthy = doctor.report()
+    print(text)
+    return 0 if healthy else 1
+
+
+COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None], Callable[[Namespace], int]]] = {
+    "fuse": ("fuse two pictures, two folders of pictures, or the samples of the kit", _add_fuse, _run_fuse),
+    "doctor": ("say what works on this machine, and how to get the rest", _no_options, _run_doctor),
+}

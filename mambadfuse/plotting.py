@@ -1,0 +1,87 @@
+"""The contact sheet: pairs and their fused pictures side by side, to be judged by eye."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from mambadfuse.data.images import written_whole
+
+WIDEST, NARROWEST = 420, 128  # a column, in pixels
+GAP, LINE = 8, 24  # between pictures, and the height of a line of text, in pixels
+DPI = 100
+LARGEST_FILE = 2_000_000  # bytes
+
+
+class Row(NamedTuple):
+    """One pair on the sheet; arrays, (H, W) or (H, W, 3), of uint8 or of floats in [0, 1]."""
+
+    name: str
+    a: NDArray[Any]
+    b: NDArray[Any]
+    fused: NDArray[Any]
+
+
+def contact_sheet(rows: Sequence[Row], path: str | Path) -> None:
+    """Draws one row a pair, a | b | fused, under the name of the pair, into a PNG file of at most 2 MB.
+
+    Pictures stand pixel for pixel up to a width of 420; all shrink together where the file would get too large.
+
+    Raises:
+        ValueError: there is no row.
+        OSError: the file cannot be written.
+    """
+    if not rows:
+        raise ValueError("a contact sheet needs at least one row, found none")
+    column = max(NARROWEST, min(WIDEST, max(row.a.shape[1] for row in rows)))
+    file = _png(_draw(rows, column))
+    while len(file) > LARGEST_FILE and column > NARROWEST:
+        shrunk = int(column * (LARGEST_FILE / len(file)) ** 0.5)
+        column = max(NARROWEST, min(shrunk, column - 1))
+        file = _png(_draw(rows, column))
+    with written_whole(Path(path)) as target:
+        target.write(file)
+
+
+def _draw(rows: Sequence[Row], column: int) -> Figure:
+    """The sheet with columns of that many pixels; a narrower picture is not enlarged."""
+    sizes = [_fit(row.a, column) for row in rows]
+    width = GAP + 3 * (column + GAP)
+    height = LINE + sum(LINE + tall + GAP for _, tall in sizes)
+    sheet = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+    lefts = [GAP + k * (column + GAP) for k in range(3)]
+    y = height - LINE
+    for left, title in zip(lefts, ("a", "b", "fused"), strict=True):
+        sheet.text(left / width, y / height, title, fontsize=10, weight="bold", va="bottom")
+    for row, (wide, tall) in zip(rows, sizes, strict=True):
+        y -= LINE
+        sheet.text(GAP / width, (y + 4) / height, row.name, fontsize=9, va="bottom", parse_math=False)
+        y -= tall
+        for left, picture in zip(lefts, (row.a, row.b, row.fused), strict=True):
+            axes = sheet.add_axes((left / width, y / height, wide / width, tall / height))
+            axes.axis("off")
+            white = 255 if picture.dtype == np.uint8 else 1
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=white, aspect="auto")
+        y -= GAP
+    return sheet
+
+
+def _fit(picture: NDArray[Any], column: int) -> tuple[int, int]:
+    """Width and height in pixels of a picture on the sheet."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, column / width)
+    return round(scale * width), max(1, round(scale * height))
+
+
+def _png(sheet: Figure) -> bytes:
+    canvas = FigureCanvasAgg(sheet)
+    canvas.draw()
+    buffer = BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
