@@ -7,9 +7,9 @@ is what the definitions say. They differ in four scores:
 score  literature                                strict                    why
 =====  ========================================  ========================  ================================
 EN     bits                                      the same
-SD     \
-SF      on grey levels 0 ... 255                 the same
-AG     /
+SD     on grey levels 0 ... 255                  the same
+SF     on grey levels 0 ... 255                  the same
+AG     on grey levels 0 ... 255                  the same
 MI     MI(a, f) + MI(b, f), nats                 bits                      the unit of EN: MI(f, f) = EN(f)
 SCD    CC(a, f − b) + CC(b, f − a)               the same
 VIF    VIF(a, f) + VIF(b, f), pixel domain       the same
