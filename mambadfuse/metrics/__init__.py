@@ -23,7 +23,8 @@ MSE    mean of MSE(a, f) and MSE(b, f)           the same
 =====  ========================================  ========================  ================================
 
 Where a formula divides 0 by 0 both conventions have a value: CC and SCD 0 for a constant picture, Qabf 0 for
-sources without an edge, VIF 1 for a flat reference. PSNR is infinite if f equals both sources.
+sources without an edge, VIF 1 for a flat reference. PSNR is infinite if f equals both sources,
+and −infinite under "literature" if f is black but they are not: its peak is then 0.
 
 The evaluator of the literature computes in float32, here everything is float64: that moves the SSIM of
 "literature" by some 1e-5 of its value, where a picture is flat and bright, and every other score by less than
