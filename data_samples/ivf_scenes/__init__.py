@@ -1,0 +1,1 @@
+"""Two small synthetic worlds, and the light and heat that leave them."""
