@@ -37,7 +37,7 @@ from mambadfuse.ops.lanes import (
     where_greater,
 )
 
-TILE = 32  # tokens between two checkpoints
+TILE = 16
 ZERO = np.float32(0)
 SOFTPLUS_LINEAR = np.float32(20)
 
