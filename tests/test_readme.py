@@ -1,0 +1,146 @@
+"""The README promises nothing that does not work: commands, links, and the map of the repository."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mambadfuse.ops import backends
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.M | re.S)
+
+
+def commands() -> list[list[str]]:
+    """Every line of the shell blocks as words, without its comment."""
+    lines = [
+        line for language in ("bash", "powershell") for text in blocks(language) for line in text.splitlines()
+    ]
+    return [words for line in lines if (words := shlex.split(line.replace("\\", "/"), comments=True))]
+
+
+def program(words: list[str]) -> str:
+    return Path(words[0]).name
+
+
+OURS = [words for words in commands() if program(words) == "mambadfuse"]
+PIP = [shlex.join(words) for words in commands() if program(words) == "pip"]
+
+
+@pytest.fixture
+def desk(tmp_path) -> Path:
+    """A folder with the pictures that the README talks about: a sample pair under the README's names."""
+    from mambadfuse.data.samples import samples
+
+    pair = next(sample for sample in samples() if sample.task == "ivf")
+    for side, source in (("infrared", pair.a), ("visible", pair.b)):
+        shutil.copy(source, tmp_path / f"{side}.png")
+        (tmp_path / side).mkdir()
+        shutil.copy(source, tmp_path / side / "street.png")
+    return tmp_path
+
+
+def run(words: list[str], folder: Path) -> str:
+    done = subprocess.run(words, cwd=folder, capture_output=True, encoding="utf-8", timeout=300, check=False)
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("words", OURS, ids=shlex.join)
+def test_commands_of_the_kit_run(words, desk):
+    assert run([sys.executable, "-m", "mambadfuse", *words[1:]], desk)
+    if "--out" in words:
+        assert (desk / words[words.index("--out") + 1]).exists()
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_examples_run(code, desk):
+    assert run([sys.executable, "-c", code], desk)
+
+
+def test_every_make_command_is_a_target():
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M)
+    spoken = re.findall(r"\bmake ([a-z-]+)\b`?", "\n".join(re.findall(r"`[^`]*`", TEXT)))
+    shown = [words[1] for words in commands() if program(words) == "make"]
+    assert {"fuse", "test"} <= set(shown)
+    assert {*shown, *spoken} <= set(targets)
+
+
+def test_the_check_runs_the_two_commands_of_the_readme():
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert re.findall(r"^make .*$", script, flags=re.M) == ["make fuse", "make test"]
+
+
+@pytest.mark.skipif(backends()["cuda"].usable, reason="with the CUDA libraries installed no remedy is due")
+def test_pip_commands_are_those_of_the_workflow_or_of_the_doctor():
+    """They change the environment, so they are not run here but compared with what is run elsewhere."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    rows = workflow["jobs"]["pip"]["strategy"]["matrix"]["include"]
+    steps = [step.get("run", "") for step in workflow["jobs"]["pip"]["steps"]]
+    run_by_ci = {
+        step.replace("${{ matrix.constraints }}", row["constraints"]) for step in steps for row in rows
+    }
+    known = "\n".join([*run_by_ci, backends()["cuda"].remedy])
+    for command in PIP:
+        assert command.replace("'", '"') in known, f"neither the workflow nor the doctor knows: {command}"
+
+
+def test_conda_commands_name_the_file_and_the_environment():
+    """conda itself is not run by any test."""
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    spoken = [shlex.join(words) for words in commands() if program(words) == "conda"]
+    assert spoken == ["conda env create -f environment.yml", f"conda activate {environment['name']}"]
+
+
+def test_no_other_program_is_asked_for():
+    known = {"make", "mambadfuse", "pip", "conda"}
+    others = [words for words in commands() if program(words) not in known]
+    assert others == [["py", "-3.11", "-m", "venv", ".venv"], [".venv/Scripts/activate"]]  # Windows, not run
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_relative_link_leads_somewhere(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    headings = {
+        re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-")
+        for h in re.findall(r"^#+ (.+)", text, re.M)
+    }
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith("#"):
+            assert link[1:] in headings, f"{document} has no heading {link}"
+        elif "://" not in link:
+            assert (ROOT / link).exists(), f"{document} links to {link}, which is not there"
+
+
+def first_cells() -> list[str]:
+    """What stands in backticks in the first cell of the rows of the tables."""
+    return [
+        name
+        for row in re.findall(r"^\| ([^|]+) \|", TEXT, flags=re.M)
+        for name in re.findall(r"`([^`]+)`", row)
+    ]
+
+
+def test_the_map_names_every_folder():
+    command = ["git", "-c", "safe.directory=*", "ls-files"]
+    try:
+        files = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout: there is no list of tracked files")
+    folders = {f"{name.split('/')[0]}/" for name in files.splitlines() if "/" in name}
+    assert folders <= set(first_cells())
+
+
+def test_the_map_names_every_file_of_the_package_and_no_other():
+    package = ROOT / "mambadfuse"
+    files = {path.relative_to(package).as_posix() for path in package.rglob("[!_]*.py")}
+    assert files == {name for name in first_cells() if name.endswith(".py")}
