@@ -14,6 +14,12 @@ def gaussian_transfer(shape: tuple[int, int], sigma: float) -> Array:
     return np.exp(-2 * (np.pi * sigma) ** 2 * (fx**2 + fy**2))
 
 
+def pixel_transfer(shape: tuple[int, int]) -> Array:
+    """Fourier transform of the small blur (1 6 1)/8 in both directions."""
+    fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
+    return (0.75 + 0.25 * np.cos(2 * np.pi * fx)) * (0.75 + 0.25 * np.cos(2 * np.pi * fy))
+
+
 def blurred(picture: Array, transfer_of: Callable[[tuple[int, int]], Array], margin: int = 40) -> Array:
     """Convolve (rows, columns) with an optical blur given in the Fourier domain; edges are mirrored."""
     padded = np.pad(picture, margin, mode="reflect")
@@ -41,7 +47,7 @@ def visible(scene: Scene, exposure: float, noise: float, glare: float, seed: int
     def lens(shape: tuple[int, int]) -> Array:
         sharp = 1 - glare
         return (
-            sharp * gaussian_transfer(shape, 0.55)
+            sharp * pixel_transfer(shape)
             + 0.5 * glare * gaussian_transfer(shape, 3)
             + 0.3 * glare * gaussian_transfer(shape, 11)
             + 0.2 * glare * gaussian_transfer(shape, 36)

@@ -144,7 +144,8 @@ def plume(points: Array, noise: Noise) -> Array:
     warp = np.stack([noise(points * 0.9 + 5), noise(points * 0.9 + 25), noise(points * 0.9 + 45)], 1) * 0.35
     billow = noise.fractal((points + warp) * swirl, 4)
     up, aside = (points[:, 1] - high) / tall, (points[:, 2] - DRUM[2] - 0.10 * way) / deep
-    shape = np.exp(-0.9 * np.where(up < 0, 0.38, 1.0) * up**2 - 0.7 * aside**2)
+    sinking = 1.6 - 1.22 * smoothstep(0.1, 1.1, way)  # cooled smoke sinks to the ground
+    shape = np.exp(-0.9 * np.where(up < 0, sinking, 1.0) * up**2 - 0.7 * aside**2)
     fresh = smoothstep(0.02, 0.25, way) * smoothstep(-0.35, 0.45, points[:, 1] + 0.5 * billow)
     return fresh * np.maximum(shape * (1.0 + 1.1 * billow) - 0.10, 0) * 4.2 / (1 + 0.16 * age)
 
