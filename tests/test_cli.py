@@ -1,0 +1,184 @@
+"""The command line: exit codes, what is written, and messages without tracebacks."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from torch import nn
+
+from mambadfuse import checkpoints, doctor
+from mambadfuse.cli import main
+from mambadfuse.data.images import read_image, read_picture, write_image
+
+GREY = np.random.default_rng(0).integers(0, 256, (6, 8)).astype(np.uint8)
+COLOUR = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+
+
+class Mean(nn.Module):
+    def forward(self, a, b):
+        return (a + b) / 2
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch):
+    """Stand-in weights; the list of what was asked for."""
+    names = []
+    monkeypatch.setattr(checkpoints, "load", lambda source: names.append(str(source)) or Mean())
+    return names
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working folder with the files a.png, b.png and the folders a, b, each with the pairs 1 and 2."""
+    monkeypatch.chdir(tmp_path)
+    for side, pixels in (("a", GREY), ("b", COLOUR)):
+        write_image(f"{side}.png", pixels)
+        (tmp_path / side).mkdir()
+        for name in "12":
+            write_image(tmp_path / side / f"{name}.png", pixels)
+    return tmp_path
+
+
+def fuse(words):
+    return main(["fuse", *words.split()])
+
+
+def usage_error(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        fuse(words)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_two_files(place, asked, capsys):
+    assert fuse("--a a.png --b b.png --out deep/er/fused.png --sheet sheets/s.png") == 0
+    assert read_image(place / "deep/er/fused.png").shape == (6, 8, 3)
+    assert (place / "sheets/s.png").exists()
+    assert asked == ["ivf"]
+    assert "wrote deep/er/fused.png" in capsys.readouterr().out
+
+
+def test_options_reach_the_fusion(place, asked):
+    assert fuse("--a a.png --b b.png --out f.png --model pet-mri --colour grey --bits 16 --device cpu") == 0
+    picture = read_picture(place / "f.png")
+    assert picture.bits == 16
+    assert picture.pixels.shape == (6, 8)
+    assert asked == ["pet-mri"]
+
+
+def test_sixteen_bits_in_colour(place):
+    assert fuse("--a a.png --b b.png --out f.png --bits 16") == 0
+    assert read_picture(place / "f.png").bits == 16
+
+
+def test_a_result_is_kept_unless_overwritten(place, capsys):
+    write_image("f.png", GREY)
+    before = (place / "f.png").read_bytes()
+    assert fuse("--a a.png --b b.png --out f.png") == 0
+    assert (place / "f.png").read_bytes() == before
+    assert "kept f.png" in capsys.readouterr().out
+    assert fuse("--a a.png --b b.png --out f.png --overwrite") == 0
+    assert (place / "f.png").read_bytes() != before
+
+
+def test_two_folders(place, capsys):
+    assert fuse("--a a --b b --out out --sheet out/sheet.png") == 0
+    assert sorted(path.name for path in (place / "out").iterdir()) == ["1.png", "2.png", "sheet.png"]
+    output = capsys.readouterr().out
+    assert "2 fused, 0 kept, 0 failed, 0 left out; results in out" in output
+    assert output.endswith("contact sheet: out/sheet.png\n")
+    assert fuse("--a a --b b --out out") == 0
+    assert "0 fused, 2 kept" in capsys.readouterr().out
+
+
+def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
+    (place / "a" / "1.png").write_bytes(b"")
+    write_image("a/3.png", GREY)
+    assert fuse("--a a --b b --out out") == 1
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 2
+    assert "failed 1:" in lines[0]
+    assert "empty (0 bytes)" in lines[0]
+    assert "3.png" in lines[1]
+    assert "no partner" in lines[1]
+    assert "1 fused, 0 kept, 1 failed, 1 left out" in captured.out
+    assert (place / "out" / "2.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--a none.png --b b.png --out f.png", "none.png: there is no such file or folder"),
+        ("--a a.png --b b.png --out f.gif", ".gif"),
+        ("--a a.png --b b.png --out f.jpg --bits 16", "16-bit"),
+        ("--a a.png --b bad.png --out f.png", "bad.png: is not a PNG"),
+        ("--a a.png --b small.png --out f.png", "8x6 and 8x3"),
+        ("--a a.png --b b.png --out f.png --device nonsense", "nonsense"),
+        ("--a a --b empty --out out", "empty: the folder holds no pictures"),
+        ("--a a --b b --out b", "folder of their own"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, message):
+    (place / "bad.png").write_bytes(b"bad")
+    (place / "empty").mkdir()
+    write_image("small.png", GREY[:3])
+    assert fuse(words) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not (place / "f.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--a a.png --out f.png", "give --a and --b, or --samples"),
+        ("--a a --b b.png --out f.png", "two files or two folders"),
+        ("--a a.png --b b.png --out a", "is a folder"),
+        ("--a a.png --b b.png --out a/../b.png --overwrite", "replace its own source"),
+        ("--a a.png --b b.png --out f.png --sheet s.jpg", "expected the name of a .png file"),
+        ("--a a.png --b b.png --out f.png --bits 12", "--bits"),
+        ("--a a.png --b b.png --out f.png --colour c", "--colour"),
+        ("--a a.png --b b.png", "--out"),
+        ("--samples --a a.png --out f", "leave out --a and --b"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(place, capsys, words, message):
+    assert message in usage_error(words, capsys)
+    assert not (place / "f.png").exists()
+
+
+def test_ctrl_c_is_said_without_a_traceback(place, monkeypatch, capsys):
+    def interrupted(source):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "load", interrupted)
+    assert fuse("--a a --b b --out out") == 130
+    assert capsys.readouterr().err == "mambadfuse: interrupted\n"
+
+
+def test_a_command_is_needed(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize(("healthy", "code"), [(True, 0), (False, 1)])
+def test_doctor_prints_its_report(monkeypatch, capsys, healthy, code):
+    monkeypatch.setattr(doctor, "report", lambda: ("the report", healthy))
+    assert main(["doctor"]) == code
+    assert capsys.readouterr().out == "the report\n"
+
+
+def test_help_as_a_module_is_light():
+    probe = "import sys, runpy; sys.argv = ['mambadfuse', '--help']\n"
+    probe += "try: runpy.run_module('mambadfuse', run_name='__main__')\n"
+    probe += "except SystemExit as stop: print(stop.code, 'torch' in sys.modules, 'numpy' in sys.modules)"
+    light = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert light.stdout.endswith("0 False False\n")
+    command = [sys.executable, "-m", "mambadfuse", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "fuse" in shown
+    assert "doctor" in shown

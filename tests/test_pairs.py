@@ -1,0 +1,87 @@
+"""Pairs: matched by name, and every file that is not matched is named with the reason."""
+
+import unicodedata
+
+import pytest
+
+from mambadfuse.data.pairs import PairError, match_pairs
+
+
+@pytest.fixture
+def folders(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.mkdir()
+    b.mkdir()
+
+    def fill(names_a, names_b):
+        for folder, names in ((a, names_a), (b, names_b)):
+            for name in names:
+                (folder / name).write_bytes(b"x")
+        return a, b
+
+    return fill
+
+
+def test_pairs_come_in_the_order_of_their_names_whatever_their_type(folders):
+    a, b = folders(["2.png", "10.TIF", "x y.bmp"], ["10.jpg", "x y.png", "2.PNG"])
+    matching = match_pairs(a, str(b))
+    assert [(p.name, p.a.name, p.b.name) for p in matching.pairs] == [
+        ("10", "10.TIF", "10.jpg"),
+        ("2", "2.png", "2.PNG"),
+        ("x y", "x y.bmp", "x y.png"),
+    ]
+    assert matching.left_out == ()
+
+
+def test_two_spellings_of_one_unicode_name_match(folders):
+    name = "Zürich é"
+    a, b = folders(
+        [unicodedata.normalize("NFC", name) + ".png"], [unicodedata.normalize("NFD", name) + ".png"]
+    )
+    (pair,) = match_pairs(a, b).pairs
+    assert pair.name == unicodedata.normalize("NFC", name)
+    assert pair.a.exists()
+    assert pair.b.exists()
+
+
+def test_hidden_files_and_sub_folders_are_passed_over(folders):
+    a, b = folders(["1.png", ".2.png", ".DS_Store"], ["1.png"])
+    (a / "3.png").mkdir()
+    matching = match_pairs(a, b)
+    assert [pair.name for pair in matching.pairs] == ["1"]
+    assert matching.left_out == ()
+
+
+def test_every_file_without_a_pair_is_left_out_with_a_reason(folders):
+    a, b = folders(
+        ["1.png", "only_a.png", "twin.png", "twin.jpg"], ["1.png", "only_b.png", "twin.png", "r.txt"]
+    )
+    matching = match_pairs(a, b)
+    assert [pair.name for pair in matching.pairs] == ["1"]
+    reasons = {file.path: file.reason for file in matching.left_out}
+    assert set(reasons) == {
+        a / "only_a.png", a / "twin.png", a / "twin.jpg", b / "only_b.png", b / "twin.png", b / "r.txt",
+    }  # fmt: skip
+    assert "no partner" in reasons[a / "only_a.png"]
+    assert "no partner" in reasons[b / "only_b.png"]
+    assert "twin.jpg and twin.png" in reasons[a / "twin.png"]
+    assert "no partner" in reasons[b / "twin.png"]
+    assert "no picture" in reasons[b / "r.txt"]
+
+
+def test_no_pair_at_all(folders):
+    a, b = folders(["1.png"], ["2.png"])
+    with pytest.raises(PairError, match="no picture in") as error:
+        match_pairs(a, b)
+    assert str(a) in str(error.value)
+    assert str(b) in str(error.value)
+
+
+def test_empty_missing_and_no_folder(folders, tmp_path):
+    a, b = folders(["1.png"], [])
+    with pytest.raises(PairError, match="b: the folder holds no pictures"):
+        match_pairs(a, b)
+    with pytest.raises(PairError, match="c: there is no such folder"):
+        match_pairs(a, tmp_path / "c")
+    with pytest.raises(PairError, match=r"1\.png: is not a folder"):
+        match_pairs(a / "1.png", b)
