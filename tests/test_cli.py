@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,10 +12,18 @@ from torch import nn
 
 from mambadfuse import checkpoints, doctor
 from mambadfuse.cli import main
+from mambadfuse.data import shipped
 from mambadfuse.data.images import read_image, read_picture, write_image
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 8)).astype(np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+
+
+class Sample(NamedTuple):
+    task: str
+    name: str
+    a: Path
+    b: Path
 
 
 class Mean(nn.Module):
@@ -148,6 +159,40 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, messa
 def test_wrong_usage_is_exit_code_2(place, capsys, words, message):
     assert message in usage_error(words, capsys)
     assert not (place / "f.png").exists()
+
+
+@pytest.fixture
+def samples(place, monkeypatch):
+    """A pair of ct-mri and one of pet-mri, and weights for ct-mri and ivf."""
+    pairs = [Sample("ct-mri", "1", place / "a/1.png", place / "b/1.png")]
+    pairs.append(Sample("pet-mri", "2", place / "a/2.png", place / "b/2.png"))
+    weights = place / "weights"
+    weights.mkdir()
+    for task in ("ivf", "ct-mri"):
+        (weights / f"{task}.safetensors").touch()
+    monkeypatch.setitem(sys.modules, "mambadfuse.data.samples", SimpleNamespace(samples=lambda: pairs))
+    monkeypatch.setattr(shipped, "shipped", lambda name: place / name)
+
+
+def test_samples_take_the_weights_of_their_task_or_the_infrared_ones(samples, place, asked, capsys):
+    assert fuse("--samples --out out") == 0
+    assert asked == ["ct-mri", "ivf"]
+    output = capsys.readouterr().out
+    assert "ct-mri: 1 pairs with the weights ct-mri" in output
+    assert "pet-mri: 1 pairs with the weights ivf" in output
+    assert output.splitlines()[-1] == "contact sheet: out/contact_sheet.png"
+    for name in ("ct-mri/1.png", "pet-mri/2.png", "contact_sheet.png"):
+        assert (place / "out" / name).exists()
+
+
+def test_samples_with_named_weights_and_one_broken_pair(samples, place, asked, capsys):
+    (place / "a/1.png").write_bytes(b"broken")
+    assert fuse("--samples --out out --model file.safetensors") == 1
+    assert asked == ["file.safetensors"] * 2
+    captured = capsys.readouterr()
+    assert "failed 1:" in captured.err
+    assert "1 fused, 0 kept, 1 failed" in captured.out
+    assert (place / "out/contact_sheet.png").exists()
 
 
 def test_ctrl_c_is_said_without_a_traceback(place, monkeypatch, capsys):

@@ -1,5 +1,7 @@
 """mdf.fuse and fuse_folders with a stand-in network, and the contact sheet."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +37,7 @@ class Returns(nn.Module):
         self.value = value
 
     def forward(self, a, b):
-        return torch.full_like(a, self.value)
+        return self.value + torch.zeros_like(a)
 
 
 class TwoChannels(nn.Module):
@@ -152,6 +154,23 @@ def test_sixteen_bits_are_finer():
 )
 def test_output_is_clamped_and_rounded_half_to_even(value, expected):
     assert (fuse(GREY_A, GREY_B, Returns(value)) == expected).all()
+
+
+@pytest.mark.parametrize("size", ["17x23", "16x24"])
+def test_the_published_output_becomes_the_published_bytes(size):
+    golden = np.load(Path(__file__).parent / "golden" / "pipeline.npz")
+    network = Returns(torch.from_numpy(golden[f"{size}_out"]))
+    fused = fuse(golden[f"{size}_A"], golden[f"{size}_B"], network)
+    np.testing.assert_array_equal(fused, golden[f"{size}_u8"])
+
+
+def test_a_pillow_image_of_sixteen_bits_in_colour_is_read_in_full_and_stays_usable(tmp_path):
+    deep = COLOUR.astype(np.uint16) * 200 + 77
+    write_image(tmp_path / "deep.png", deep)
+    with Image.open(tmp_path / "deep.png") as image:
+        fused = fuse(image, image, Mean(), bits=16)
+        np.testing.assert_allclose(fused, deep, atol=1)
+        assert np.asarray(image).shape == COLOUR.shape
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (13, 17)])
