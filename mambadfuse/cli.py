@@ -149,7 +149,8 @@ def _fuse_samples(options: Namespace) -> int:
         own = (shipped("weights") / f"{task}.safetensors").is_file()
         weights = options.model or (task if own else "ivf")
         pairs = [Pair(sample.name, sample.a, sample.b) for sample in found if sample.task == task]
-        print(f"{task}: {len(pairs)} pairs with the weights {weights}", flush=True)
+        why = "" if own or options.model else ", as this task has none of its own"
+        print(f"{task}: fusing {len(pairs)} with the weights {weights}{why}", flush=True)
         folder = options.out / task
         reports.append(
             fuse_pairs(

@@ -178,8 +178,8 @@ def test_samples_take_the_weights_of_their_task_or_the_infrared_ones(samples, pl
     assert fuse("--samples --out out") == 0
     assert asked == ["ct-mri", "ivf"]
     output = capsys.readouterr().out
-    assert "ct-mri: 1 pairs with the weights ct-mri" in output
-    assert "pet-mri: 1 pairs with the weights ivf" in output
+    assert "ct-mri: fusing 1 with the weights ct-mri" in output
+    assert "pet-mri: fusing 1 with the weights ivf, as this task has none of its own" in output
     assert output.splitlines()[-1] == "contact sheet: out/contact_sheet.png"
     for name in ("ct-mri/1.png", "pet-mri/2.png", "contact_sheet.png"):
         assert (place / "out" / name).exists()
