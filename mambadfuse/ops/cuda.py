@@ -1,0 +1,163 @@
+"""The public CUDA kernels of mamba-ssm and causal-conv1d, as their authors publish them: nothing is patched.
+
+An optional extra: both packages are imported when they are first needed. They want their tokens in the last
+dimension, (B, D, L), where everything else here has (B, L, D): this file is the only one that transposes.
+
+Their rules, kept here: u, delta, B, C, z share one dtype (float32, float16 or bfloat16), while A, D and
+delta_bias are float32; at most 256 states; filters of 2 to 4 tokens. Inside, both compute in float32.
+
+Limitation: no gradient flows through ``last_state`` (the kernel has none); the one through y is complete.
+
+Tested with stand-ins that hold callers to the rules above; not run on a GPU by us.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MAX_STATE = 256
+WIDTHS = (2, 3, 4)
+
+_INSTALL = (
+    "pip install setuptools wheel packaging ninja; "
+    "pip install --no-build-isolation --no-cache-dir causal-conv1d mamba-ssm "
+    "(both compile against the installed PyTorch: nvcc of the same CUDA major version must be on the PATH)"
+)
+_TINY = 2.0**-40  # a step so short that exp(Δ A) is 1 in float32; a power of two, so that scaling is exact
+
+
+def unusable() -> tuple[str, str] | None:
+    """Why this backend cannot be used here and what to do about it, or None if it can."""
+    if torch.version.cuda is None:
+        return (
+            f"PyTorch {torch.__version__} is built without CUDA",
+            "this backend needs an NVIDIA GPU; without one, backend 'numba' is the right one. With one: "
+            f"pip uninstall -y torch; pip install torch (a build with CUDA); {_INSTALL}",
+        )
+    if not torch.cuda.is_available():
+        return (
+            "PyTorch finds no NVIDIA GPU",
+            "this backend needs an NVIDIA GPU and its driver; without one, backend 'numba' is the right one",
+        )
+    try:
+        import causal_conv1d  # noqa: F401
+        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn  # noqa: F401
+    except (
+        Exception
+    ) as error:  # not only ImportError: a foreign ABI or driver raises OSError, RuntimeError ...
+        return f"{type(error).__name__}: {error}", _INSTALL
+    return None
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    initial_state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """The scan by mamba-ssm's ``selective_scan_fn``; see :func:`mambadfuse.ops.selective_scan`.
+
+    Returns ``(y, last_state)``; no gradient flows through last_state. With an initial state half-precision
+    inputs are widened to float32.
+
+    Raises:
+        RuntimeError: the kernel takes no such dtype or number of states.
+    """
+    from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+
+    _require_kernel_dtype("u", u)
+    if A.shape[1] > MAX_STATE:
+        raise RuntimeError(
+            f"the CUDA scan takes at most {MAX_STATE} states, found A with {A.shape[1]}: use backend='torch'"
+        )
+    dtype, past = u.dtype, 0
+    if initial_state is not None:
+        past = A.shape[1]
+        delta = _step_size(delta, delta_bias, delta_softplus)
+        delta_bias, delta_softplus = None, False
+        u, delta, B, C, z = _prepend_state(initial_state.float(), u, delta, B, C, z)
+    y, last_state = selective_scan_fn(
+        _tokens_last(u),
+        _tokens_last(delta.to(u.dtype)),
+        A.float(),
+        _tokens_last(B.to(u.dtype)),
+        _tokens_last(C.to(u.dtype)),
+        D=None if D is None else D.float(),
+        z=None if z is None else _tokens_last(z.to(u.dtype)),
+        delta_bias=None if delta_bias is None else delta_bias.float(),
+        delta_softplus=delta_softplus,
+        return_last_state=True,
+    )
+    return y.transpose(1, 2)[:, past:].to(dtype), last_state.detach()
+
+
+def causal_conv1d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: str | None, initial_state: Tensor | None
+) -> Tensor:
+    """The convolution by causal-conv1d's ``causal_conv1d_fn``; see :func:`mambadfuse.ops.causal_conv1d`.
+
+    Raises:
+        RuntimeError: the kernel takes no such dtype or filter width.
+    """
+    from causal_conv1d import causal_conv1d_fn
+
+    _require_kernel_dtype("x", x)
+    if weight.shape[1] not in WIDTHS:
+        raise RuntimeError(
+            f"the CUDA convolution takes filters of {WIDTHS} tokens, found {weight.shape[1]}: "
+            "use backend='torch'"
+        )
+    past = 0
+    if initial_state is not None:
+        past = initial_state.shape[1]
+        x = torch.cat([initial_state.to(x.dtype), x], dim=1)  # (B, W - 1 + L, D)
+    bias = None if bias is None else bias.float()
+    y = causal_conv1d_fn(_tokens_last(x), weight.float().contiguous(), bias, activation=activation)
+    return y.transpose(1, 2)[:, past:]
+
+
+def _require_kernel_dtype(name: str, x: Tensor) -> None:
+    if x.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        raise RuntimeError(
+            f"the CUDA kernels take float32, float16 or bfloat16, found {name} in {x.dtype}: "
+            "use backend='torch'"
+        )
+
+
+def _tokens_last(x: Tensor) -> Tensor:
+    """(B, L, D) -> (B, D, L), tokens side by side in memory.
+
+    A copy and not ``contiguous()``, which leaves the stride of a single token as it is: the kernel would take
+    that for another layout.
+    """
+    return x.transpose(1, 2).clone(memory_format=torch.contiguous_format)
+
+
+def _step_size(delta: Tensor, bias: Tensor | None, softplus: bool) -> Tensor:
+    delta = delta.float() if bias is None else delta.float() + bias.float()
+    return F.softplus(delta) if softplus else delta
+
+
+def _prepend_state(
+    h: Tensor, u: Tensor, delta: Tensor, B: Tensor, C: Tensor, z: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+    """N tokens in front of the sequence that write the state h (B, D, N) into a scan which starts from zero.
+
+    The n-th of them has B = the n-th unit vector and Δ u = h_n with so small a Δ that nothing decays: after
+    all N the state is h, exactly. Their outputs are to be cut off.
+    """
+    rows = h.transpose(1, 2)  # (B, N, D)
+    units = torch.eye(rows.shape[1], device=h.device).expand(len(h), -1, -1)  # (B, N, N)
+    return (
+        torch.cat([rows / _TINY, u.float()], dim=1),
+        torch.cat([torch.full_like(rows, _TINY), delta], dim=1),
+        torch.cat([units, B.float()], dim=1),
+        torch.cat([torch.zeros_like(units), C.float()], dim=1),
+        None if z is None else torch.cat([torch.zeros_like(rows), z.float()], dim=1),
+    )

@@ -1,0 +1,142 @@
+"""Random arguments for the two sequence operations, and everything a call returns: outputs and gradients."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from mambadfuse.ops import reference
+
+SCAN_OPTIONS = ("D", "z", "delta_bias", "initial_state")
+CONV_OPTIONS = ("bias", "initial_state")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One call of the selective scan; ``given`` names the optional arguments that are not None."""
+
+    batch: int = 2
+    length: int = 20
+    dim: int = 18
+    state: int = 4
+    softplus: bool = True
+    given: tuple[str, ...] = SCAN_OPTIONS
+
+    def tensors(self) -> dict[str, Tensor | None]:
+        draw = torch.Generator().manual_seed(0)
+        tokens, projected = (self.batch, self.length, self.dim), (self.batch, self.length, self.state)
+        found = {
+            "u": torch.randn(tokens, generator=draw),
+            "delta": torch.rand(tokens, generator=draw) - (1 if self.softplus else 0),
+            "A": -0.2 - 4 * torch.rand(self.dim, self.state, generator=draw),
+            "B": torch.randn(projected, generator=draw),
+            "C": torch.randn(projected, generator=draw),
+            "D": torch.randn(self.dim, generator=draw),
+            "z": torch.randn(tokens, generator=draw),
+            "delta_bias": torch.rand(self.dim, generator=draw) / 2,
+            "initial_state": torch.randn(self.batch, self.dim, self.state, generator=draw),
+        }
+        return {k: None if k in SCAN_OPTIONS and k not in self.given else x for k, x in found.items()}
+
+    def flags(self) -> dict[str, object]:
+        return {"delta_softplus": self.softplus}
+
+    @cache  # noqa: B019  the cases are few and live as long as the session
+    def expected(self) -> dict[str, Tensor]:
+        return results(reference.selective_scan, as_float64(self.tensors()), self.flags())
+
+
+@dataclass(frozen=True)
+class Conv:
+    """One call of the causal convolution; ``given`` names the optional arguments that are not None."""
+
+    batch: int = 2
+    length: int = 20
+    dim: int = 18
+    width: int = 4
+    activation: str | None = "silu"
+    given: tuple[str, ...] = CONV_OPTIONS
+
+    def tensors(self) -> dict[str, Tensor | None]:
+        draw = torch.Generator().manual_seed(1)
+        found = {
+            "x": torch.randn(self.batch, self.length, self.dim, generator=draw),
+            "weight": torch.randn(self.dim, self.width, generator=draw),
+            "bias": torch.randn(self.dim, generator=draw),
+            "initial_state": torch.randn(self.batch, self.width - 1, self.dim, generator=draw),
+        }
+        return {k: None if k in CONV_OPTIONS and k not in self.given else x for k, x in found.items()}
+
+    def flags(self) -> dict[str, object]:
+        return {"activation": self.activation}
+
+    @cache  # noqa: B019
+    def expected(self) -> dict[str, Tensor]:
+        return results(reference.causal_conv1d, as_float64(self.tensors()), self.flags())
+
+
+def subsets(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [kept for n in range(len(names) + 1) for kept in itertools.combinations(names, n)]
+
+
+# One thing varies at a time; only the optional arguments come in every combination.
+SCANS = [
+    *[Scan(length=9, dim=3, given=g, softplus=s) for g in subsets(SCAN_OPTIONS) for s in (False, True)],
+    *[Scan(state=n) for n in (1, 2, 3, 16, 17, 64)],
+    *[Scan(dim=d) for d in (1, 3, 15, 16, 17, 33, 120)],
+    *[Scan(length=length) for length in (1, 2, 63, 64, 65, 256, 257, 1000)],
+    *[Scan(batch=b) for b in (1, 3)],
+]
+CONVS = [
+    *[Conv(length=9, dim=3, given=g, activation=a) for g in subsets(CONV_OPTIONS) for a in (None, "silu")],
+    *[Conv(width=w) for w in (1, 2, 3, 4, 7)],
+    *[Conv(dim=d) for d in (1, 3, 15, 16, 17, 33, 120)],
+    *[Conv(length=length, given=g) for length in (1, 2, 3, 65, 1000) for g in (CONV_OPTIONS, ("bias",))],
+    *[Conv(batch=b) for b in (1, 3)],
+]
+
+
+def as_float64(tensors: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
+    return {name: None if x is None else x.double() for name, x in tensors.items()}
+
+
+def results(
+    operation: Callable[..., Tensor | tuple[Tensor, Tensor]],
+    tensors: dict[str, Tensor | None],
+    flags: dict[str, object],
+    state_in_loss: bool = True,
+) -> dict[str, Tensor]:
+    """The outputs of ``operation(**tensors, **flags)`` and the gradient of a fixed random sum of them.
+
+    Keys: "y", "last_state" where there is one, and "d" + name for the gradient with respect to each tensor.
+    """
+    leaves = {name: x.detach().requires_grad_() for name, x in tensors.items() if x is not None}
+    outputs = operation(**{**tensors, **leaves}, **flags)
+    named = dict(
+        zip(("y", "last_state"), outputs if isinstance(outputs, tuple) else (outputs,), strict=False)
+    )
+    loss = sum(_weighted(x) for name, x in named.items() if name == "y" or state_in_loss)
+    gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    return {k: x.detach() for k, x in named.items()} | dict(
+        zip([f"d{name}" for name in leaves], gradients, strict=True)
+    )
+
+
+def _weighted(x: Tensor) -> Tensor:
+    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(2)).to(x)
+    return (weights * x).sum()
+
+
+def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float = 1e-5) -> None:
+    """Every tensor agrees to ``tolerance`` times the largest magnitude of the expected one."""
+    assert actual.keys() == expected.keys()
+    for name, wanted in expected.items():
+        found = actual[name].to(wanted)
+        assert found.shape == wanted.shape, name
+        assert found.isfinite().all(), f"{name} is not finite"
+        if wanted.numel():
+            error = (found - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30)
+            assert error < tolerance, f"{name}: relative error {error:.1e}"
