@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from ivf_scenes import night_street, smoke_yard
 from ivf_scenes.cameras import thermal, visible
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 HERE = Path(__file__).parent
 
@@ -42,14 +42,20 @@ def picture(values: np.ndarray) -> Image.Image:
     return Image.fromarray(np.rint(values).astype(np.uint8))
 
 
+def save(path: Path, image: Image.Image) -> None:
+    """Write a PNG that says inside what it is."""
+    note = PngImagePlugin.PngInfo()
+    note.add_text("Description", "Synthetic scene, rendered by make_ivf.py. Not a photograph.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, optimize=True, pnginfo=note)
+    print(path)
+
+
 def main(folder: Path = HERE) -> None:
     """Write every pair under ``folder``."""
     for name, render in PAIRS.items():
         for side, image in zip(("ir", "vi"), render(), strict=True):
-            path = folder / "ivf" / side / f"{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image.save(path, optimize=True)
-            print(path)
+            save(folder / "ivf" / side / f"{name}.png", image)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,124 @@
+"""The sample pictures: complete, registered, of the right kind, unchanged, and what they are made to show."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mambadfuse.data.samples import SamplePair, samples
+from mambadfuse.data.shipped import shipped
+
+COLOUR_TASKS = {"ivf", "pet-mri", "spect-mri"}
+FOLDER = shipped("data_samples")
+PAIRS = samples()
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image, np.float64)
+
+
+def of_task(task: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    pair = next(pair for pair in samples(task) if pair.name == name)
+    return pixels(pair.a), pixels(pair.b).mean(-1)
+
+
+def test_every_task_has_a_pair_and_the_order_is_that_of_task_and_name():
+    assert {pair.task for pair in PAIRS} == {"ivf", "ct-mri", "pet-mri", "spect-mri"}
+    assert [(pair.task, pair.name) for pair in PAIRS] == sorted((pair.task, pair.name) for pair in PAIRS)
+
+
+@pytest.mark.parametrize("task", ["ivf", "ct-mri", "pet-mri", "spect-mri"])
+def test_one_task_is_the_part_of_all_that_has_its_name(task: str):
+    assert samples(task) == [pair for pair in PAIRS if pair.task == task] != []
+
+
+def test_an_unknown_task_is_refused_with_the_names_of_the_known_ones():
+    with pytest.raises(ValueError, match=r"'mri'.*ct-mri, ivf, pet-mri, spect-mri"):
+        samples("mri")
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.task}-{pair.name}")
+def test_a_pair_has_one_name_one_size_and_the_modes_of_its_task(pair: SamplePair):
+    assert pair.a.stem == pair.b.stem == pair.name
+    assert pair.a.parent.name == ("ir" if pair.task == "ivf" else "mri")
+    assert pair.b.parent.name == ("vi" if pair.task == "ivf" else pair.task.split("-")[0])
+    with Image.open(pair.a) as a, Image.open(pair.b) as b:
+        assert a.size == b.size
+        assert a.mode == "L"
+        assert b.mode == ("RGB" if pair.task in COLOUR_TASKS else "L")
+
+
+@pytest.mark.parametrize("pair", [p for p in PAIRS if p.task in COLOUR_TASKS], ids=lambda pair: pair.name)
+def test_colour_pictures_are_really_coloured(pair: SamplePair):
+    assert np.ptp(pixels(pair.b), axis=-1).max() > 60
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.task}-{pair.name}")
+def test_a_picture_says_that_it_is_made_up_and_an_atlas_keeps_its_notice(pair: SamplePair):
+    for path in (pair.a, pair.b):
+        with Image.open(path) as image:
+            text = image.text
+        assert any(word in text["Description"] for word in ("Synthetic", "Simulated"))
+        if pair.task != "ivf":
+            assert "Copyright (C) 1993-2004 Louis Collins" in text["Copyright"]
+
+
+def test_the_checksums_name_every_picture_and_nothing_has_changed():
+    listed = dict(reversed(line.split("  ")) for line in (FOLDER / "SHA256SUMS").read_text().splitlines())
+    found = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*.png")}
+    assert listed.keys() == found.keys()
+    assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()} == listed
+
+
+def test_the_folder_stays_small():
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*.png")) < 4_000_000
+
+
+def test_at_night_the_infrared_shows_the_person_and_the_visible_picture_the_lettering():
+    infrared, visible = of_task("ivf", "synthetic_night_street")
+    coat, wall_beside = np.s_[200:212, 242:248], np.s_[200:212, 218:230]
+    assert infrared[coat].mean() - infrared[wall_beside].mean() > 80
+    assert abs(visible[coat].mean() - visible[wall_beside].mean()) < 20
+    sign = np.s_[109:128, 20:170]
+    assert visible[sign].std() > 60
+    assert infrared[sign].std() < 6
+
+
+def test_the_infrared_sees_the_persons_whom_smoke_hides():
+    infrared, visible = of_task("ivf", "synthetic_smoke_yard")
+    body, smoke_beside = np.s_[184:196, 308:314], np.s_[184:196, 322:334]
+    assert infrared[body].mean() - infrared[smoke_beside].mean() > 80
+    assert abs(visible[body].mean() - visible[smoke_beside].mean()) < 8
+
+
+def test_the_scenes_can_be_rendered_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import make_ivf
+
+    assert make_ivf.PAIRS.keys() == {pair.name for pair in samples("ivf")}
+    for pair in samples("ivf"):
+        for path, again in zip((pair.a, pair.b), make_ivf.PAIRS[pair.name](), strict=True):
+            assert np.abs(np.asarray(again, np.float64) - pixels(path)).mean() < 1
+    for name in [name for name in sys.modules if name.split(".")[0] in ("make_ivf", "ivf_scenes")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_a_shipped_folder_is_one_of_two():
+    assert shipped("data_samples").is_dir()
+    with pytest.raises(ValueError, match="data_samples, weights"):
+        shipped("pictures")
+
+
+def test_a_missing_folder_is_named_together_with_the_places_where_it_was_sought(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr("mambadfuse.data.shipped._CHECKOUT", tmp_path / "checkout")
+    monkeypatch.setattr("mambadfuse.data.shipped._WHEEL", tmp_path / "wheel")
+    with pytest.raises(FileNotFoundError, match=r"'weights'.*wheel.*checkout"):
+        shipped("weights")
+    (tmp_path / "wheel" / "weights").mkdir(parents=True)
+    assert shipped("weights") == tmp_path / "wheel" / "weights"
