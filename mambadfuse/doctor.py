@@ -200,11 +200,12 @@ def _examine(name: str) -> Check:
 
 
 def _lines(check: Check, width: int) -> list[str]:
-    """The check as one aligned line, further lines of its texts indented below it."""
+    """The check as one aligned line; further lines, and the remedy step by step, indented below it."""
     first, *rest = check.detail.splitlines() or [""]
+    steps = check.remedy.replace("; ", "\n").splitlines()
+    rest += [f"  {'remedy:' if step is steps[0] else '       '} {step}" for step in steps]
     indent = " " * (width + 6)
-    remedy = [f"  remedy: {check.remedy}".replace("\n", f"\n{indent}          ")] if check.remedy else []
-    return [f"{check.status}  {check.name:<{width}}  {first}", *(indent + line for line in [*rest, *remedy])]
+    return [f"{check.status}  {check.name:<{width}}  {first}", *(indent + line for line in rest)]
 
 
 def report() -> tuple[str, bool]:
