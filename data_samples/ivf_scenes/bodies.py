@@ -246,26 +246,23 @@ def foliage(centres: Array, radii: Array, leaves: int, size: float, seed: int) -
     )
 
 
-def grass(
-    low: Array, high: Array, blades: int, length: float, dots: tuple[int, int], seed: int
-) -> tuple[Array, Array, Array]:
-    """Blades on the ground between two corners: points, normals, and the shade of each blade in 0..1.
+def grass(roots: Array, length: float, dots: tuple[int, int], seed: int) -> tuple[Array, Array, Array]:
+    """Blades of grass from ``roots`` (n, 3): points, normals, and the shade of each blade in 0..1.
 
     ``dots`` says of how many points across and along a blade is made.
     """
     rng = np.random.default_rng(seed)
-    root = low + (high - low) * rng.random((blades, 1, 1, 3))
+    blades = len(roots)
     lean = rng.normal(0, 0.35, (blades, 1, 1, 3)) * vector(1, 0, 1) + vector(0, 1, 0)
     tall = length * rng.uniform(0.4, 1, (blades, 1, 1, 1))
     along = np.linspace(0, 1, dots[1])[:, None]
     across = 0.004 * (np.arange(dots[0]) - (dots[0] - 1) / 2)[:, None, None] * (1 - along)
-    points = root + along * tall * normalised(lean) + across * vector(1, 0, 0)
+    points = roots[:, None, None] + along * tall * normalised(lean) + across * vector(1, 0, 0)
     normal = normalised(vector(0, 1.2, 0) + rng.standard_normal((blades, 3)))
     shade = (0.3 + 0.7 * along[:, 0]) * rng.uniform(0.6, 1.2, (blades, 1, 1))
     each = dots[0] * dots[1]
-    shade = np.broadcast_to(shade, (blades, *dots)).reshape(-1)
     return (
         points.reshape(-1, 3).astype(np.float32),
         np.repeat(normal, each, 0).astype(np.float32),
-        shade.astype(np.float32),
+        np.broadcast_to(shade, (blades, *dots)).ravel().astype(np.float32),
     )

@@ -65,11 +65,7 @@ def dressed(clothes: Clothes, frame: Frame, noise: Noise, air: float) -> Materia
         warmth -= (part == Part.TROUSERS) * 0.10 * smoothstep(0.6, 0.2, up)
         nose = (part == Part.SKIN) & (np.abs(up - 1.585) < 0.02) & (own[:, 2] > 0.09)
         kelvin = air + (307 - air) * (warmth - 0.12 * nose)
-        normal = np.where(
-            cloth[:, None],
-            normalised(patch.normal + 0.35 * np.stack([folds, 0 * folds, np.roll(folds, 1)], 1)),
-            patch.normal,
-        )
+        normal = np.where(cloth[:, None], rough(patch, noise, 0.15, 0.35), patch.normal)
         return Matter(albedo, kelvin, 0.97, 0.01, normal=normal)
 
     return material

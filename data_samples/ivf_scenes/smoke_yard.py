@@ -1,13 +1,12 @@
 """Scene 2, a yard by day: smoke hides two persons from the eye; the infrared looks through it."""
 
 import numpy as np
-from PIL import Image
 
 from ivf_scenes.bodies import Body, Frame, car, foliage, grass, person
-from ivf_scenes.cameras import band_radiance
-from ivf_scenes.geometry import Array, Camera, Hits, capsule, normalised, vector
-from ivf_scenes.light import Light, Scene, Veil, ball
+from ivf_scenes.geometry import Array, Camera, capsule, normalised, vector
+from ivf_scenes.light import Light, Scene, ball
 from ivf_scenes.materials import Clothes, bark, brickwork, dressed, enamel, leaves, plain, rough, saloon
+from ivf_scenes.smoke import smoke
 from ivf_scenes.stage import Material, Matter, Patch, Stage
 from ivf_scenes.textures import Noise, boards, inside, lettering, mix, smoothstep
 
@@ -127,69 +126,14 @@ def clouds(noise: Noise):
     """Cover of the sky (n,) in 0..1 by fair-weather clouds."""
 
     def cover(rays: Array) -> Array:
-        up = np.maximum(rays[:, 1], 0.03)
-        at = np.stack([rays[:, 0] / up, 0 * up + 3.3, rays[:, 2] / up], 1) * 0.55
-        return smoothstep(-0.05, 0.75, noise.fractal(at, 5)) * smoothstep(0.02, 0.12, rays[:, 1])
+        upward = np.flatnonzero(rays[:, 1] > 0.02)
+        x, up, z = rays[upward].T
+        at = np.stack([x / up, 0 * up + 3.3, z / up], 1) * 0.55
+        share = np.zeros(len(rays), np.float32)
+        share[upward] = smoothstep(-0.05, 0.75, noise.fractal(at, 5)) * smoothstep(0.02, 0.12, up)
+        return share
 
     return cover
-
-
-def plume(points: Array, noise: Noise) -> Array:
-    """Density of the smoke: born over the drum, carried to the right, wider and thinner with its way."""
-    way = np.maximum(points[:, 0] - DRUM[0] + 0.15, 0)
-    age = way + 0.12
-    high = 0.95 + 0.30 * way**0.8
-    tall, deep = 0.20 + 0.34 * way**0.7, 0.22 + 0.30 * way**0.8
-    swirl = vector(1.1, 1.5, 1.5)
-    warp = np.stack([noise(points * 0.9 + 5), noise(points * 0.9 + 25), noise(points * 0.9 + 45)], 1) * 0.35
-    billow = noise.fractal((points + warp) * swirl, 4)
-    up, aside = (points[:, 1] - high) / tall, (points[:, 2] - DRUM[2] - 0.10 * way) / deep
-    sinking = 1.6 - 1.22 * smoothstep(0.1, 1.1, way)  # cooled smoke sinks to the ground
-    shape = np.exp(-0.9 * np.where(up < 0, sinking, 1.0) * up**2 - 0.7 * aside**2)
-    fresh = smoothstep(0.02, 0.25, way) * smoothstep(-0.35, 0.45, points[:, 1] + 0.5 * billow)
-    return fresh * np.maximum(shape * (1.0 + 1.1 * billow) - 0.10, 0) * 4.2 / (1 + 0.16 * age)
-
-
-def smoke(hits: Hits, noise: Noise) -> Veil:
-    """March through the plume plane by plane and add up what lies in front of each surface."""
-    camera, step, coarse = hits.camera, 0.3, 4
-    rows, columns = camera.shape
-    small = camera.rays.reshape(rows, columns, 3)[coarse // 2 :: coarse, coarse // 2 :: coarse]
-    shape = small.shape[:2]
-    small = small.reshape(-1, 3)
-
-    def full(values: Array) -> Array:
-        picture = Image.fromarray(values.reshape(shape).astype(np.float32))
-        return np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR)).ravel()
-
-    n = rows * columns
-    passed, light = np.ones(n, np.float32), np.zeros((n, 3), np.float32)
-    flame = np.zeros(n, np.float32)
-    depth = hits.distance * camera.rays[:, 2]
-    for z in np.arange(9.0, 18.5, step):
-        points = camera.origin + (z / small[:, 2:]) * small
-        reached = np.flatnonzero((points[:, 0] > DRUM[0] - 0.2) & (np.abs(points[:, 1] - 2.5) < 3.5))
-        density, shade = np.zeros((2, len(points)), np.float32)
-        density[reached] = plume(points[reached], noise)
-        shade[reached] = np.exp(-0.55 * (plume(points[reached] + 0.45 * SUN, noise) + 0.6 * density[reached]))
-        front = depth > z
-        share = (1 - np.exp(-full(density) * step * 1.5)) * front
-        colour = 0.62 * SKYLIGHT + 0.62 * full(shade)[:, None] * SUNLIGHT
-        light += (passed * share)[:, None] * colour
-        tongue = np.exp(
-            -(((points[:, 0] - DRUM[0] - 0.12 * (points[:, 1] - 0.9)) / 0.19) ** 2)
-            - ((z - DRUM[2]) / 0.3) ** 2
-        )
-        tongue *= smoothstep(0.85, 0.95, points[:, 1]) * smoothstep(
-            1.55, 0.95, points[:, 1] + 0.35 * noise(points * 6)
-        )
-        glow = full(tongue) * front * step
-        light += (passed * glow)[:, None] * vector(9.0, 3.3, 0.6)
-        flame += glow
-        passed *= 1 - share
-    heat_share = 1 - passed**0.05
-    heat = heat_share * band_radiance(np.array([AIR + 6.0])) + 9.0 * flame
-    return Veil(passed, light, 1 - heat_share, heat.astype(np.float32))
 
 
 def greenery(stage: Stage, noise: Noise) -> None:
@@ -215,9 +159,9 @@ def greenery(stage: Stage, noise: Noise) -> None:
     hedge = foliage(line.astype(np.float32), rng.uniform(1.2, 2.4, 60), 20000, 0.28, 23)
     stage.cloud(hedge, leaves((0.085, 0.125, 0.05), AIR - 0.5, 1.5, noise))
     for near, far, count, dots in [(6.5, 14.5, 50000, (1, 10)), (3.8, 6.5, 11000, (3, 26))]:
-        blades = grass(vector(-0.55 * far, 0, near), vector(0.55 * far, 0, far), count, 0.12, dots, 24)
-        off_track = path_share(blades[0] * vector(1, 0, 1), noise) < 0.4
-        stage.cloud(tuple(part[off_track] for part in blades), leaves((0.15, 0.21, 0.06), AIR, 1.0, noise))
+        roots = rng.uniform((-0.55 * far, 0, near), (0.55 * far, 0, far), (count, 3)).astype(np.float32)
+        roots = roots[path_share(roots, noise) < 0.4]
+        stage.cloud(grass(roots, 0.12, dots, 24), leaves((0.15, 0.21, 0.06), AIR, 1.0, noise))
 
 
 def build(width: int = 480, height: int = 360) -> Scene:
@@ -257,8 +201,9 @@ def build(width: int = 480, height: int = 360) -> Scene:
         blue = vector(0.20, 0.36, 0.68) + np.exp(-6 * up) * vector(0.42, 0.36, 0.18)
         return mix(blue, vector(0.95, 0.94, 0.93), 0.9 * cover(rays))
 
+    veil = smoke(stage.hits, noise, DRUM, SUN, SUNLIGHT, SKYLIGHT, AIR)
     lights = [Light(2000 * SUN, SUNLIGHT, 0.03)]
     return Scene(
         stage.hits.camera, stage.hits, stage.painted(), stage.blockers, lights, sky,
-        SKYLIGHT, vector(0.10, 0.09, 0.06), AIR, 38.0, cover, 9.0, smoke(stage.hits, noise),
+        SKYLIGHT, vector(0.10, 0.09, 0.06), AIR, 38.0, cover, 9.0, veil,
     )  # fmt: skip
