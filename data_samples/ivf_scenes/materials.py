@@ -40,7 +40,8 @@ def dressed(clothes: Clothes, frame: Frame, noise: Noise, air: float) -> Materia
     def material(patch: Patch) -> Matter:
         own = frame.local(patch.points)
         up = own[:, 1]
-        part = np.where((patch.part == Part.SKIN) & (up > 1.655), Part.HAIR, patch.part)
+        scalp = (patch.part == Part.SKIN) & (up > 1.655) & (np.abs(own[:, 0]) < 0.13)
+        part = np.where(scalp, Part.HAIR, patch.part)
         colours = np.array(
             [clothes.skin, clothes.hair, clothes.coat, clothes.trousers, (0.03, 0.027, 0.025)], np.float32
         )

@@ -152,8 +152,8 @@ def shop(noise: Noise):
             if lit == "curtain":
                 fold = 0.75 + 0.25 * np.sin(x[pane] * 60 + 2 * noise(patch.points[pane] * 3))
                 glow[pane] = TUNGSTEN * vector(1, 0.85, 0.6) * (0.42 * fold * glass[pane])[:, None]
-        sheet = inside(x, y, (-2.38, 1.62, -1.76, 1.92), soft) * front
-        ink = lettering("OPEN", x, y, (-2.30, 1.69, -1.84, 1.85)) * front
+        sheet = inside(x, y, (-2.48, 1.56, -1.68, 1.94), soft) * front
+        ink = lettering("OPEN", x, y, (-2.43, 1.64, -1.73, 1.86)) * front
         glow = glow * (1 - sheet)[:, None] + (0.9 * sheet * (1 - 0.92 * ink))[:, None] * vector(
             0.75, 0.8, 0.7
         )

@@ -9,6 +9,7 @@ from ivf_scenes.light import Veil
 from ivf_scenes.textures import Noise, smoothstep
 
 REACH = (vector(-0.8, 0.0, -2.2), vector(14.0, 6.5, 6.2))  # where smoke can be, seen from its source
+SEEN = vector(-1.25, 0.0, 12.2)  # which part of the noise gives its shape to the smoke
 STEP = 0.3  # metres between two planes of the march
 EXTINCTION = 1.5  # share of light lost in a metre of density 1, as a negative logarithm
 HEAT_EXTINCTION = 0.05  # of that, what heat loses: soot is far smaller than a wave of 10 um
@@ -20,8 +21,9 @@ def plume(points: Array, noise: Noise) -> Array:
     x, y, z = points.T
     way = np.maximum(x + 0.15, 0)
     high, tall, deep = 0.95 + 0.30 * way**0.8, 0.20 + 0.34 * way**0.7, 0.22 + 0.30 * way**0.8
-    warp = np.stack([noise(points * 0.9 + shift) for shift in (5, 25, 45)], 1) * 0.35
-    billow = noise.fractal((points + warp) * vector(1.1, 1.5, 1.5), 4)
+    moved = points + SEEN
+    warp = np.stack([noise(moved * 0.9 + shift) for shift in (5, 25, 45)], 1) * 0.35
+    billow = noise.fractal((moved + warp) * vector(1.1, 1.5, 1.5), 4)
     up, aside = (y - high) / tall, (z - 0.10 * way) / deep
     sinking = 1.6 - 1.22 * smoothstep(0.1, 1.1, way)  # cooled smoke sinks to the ground
     shape = np.exp(-0.9 * np.where(up < 0, sinking, 1.0) * up**2 - 0.7 * aside**2)
@@ -33,7 +35,7 @@ def flame(points: Array, noise: Noise) -> Array:
     """Brightness (n,) of the fire at points (n, 3) from the source."""
     x, y, z = points.T
     tongue = np.exp(-(((x - 0.12 * (y - 0.9)) / 0.19) ** 2) - (z / 0.3) ** 2)
-    return tongue * smoothstep(0.85, 0.95, y) * smoothstep(1.55, 0.95, y + 0.35 * noise(points * 6))
+    return tongue * smoothstep(0.85, 0.95, y) * smoothstep(1.55, 0.95, y + 0.35 * noise((points + SEEN) * 6))
 
 
 def smoke(
