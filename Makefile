@@ -25,7 +25,6 @@ env: .venv/.installed  ## install everything into .venv/ (the other commands do 
 
 fuse: env  ## fuse the sample pairs and draw a contact sheet
 	$(BIN)/mambadfuse fuse --samples --out outputs/samples
-	@echo "Look at outputs/samples/contact_sheet.png"
 
 lab: env  ## open the course in JupyterLab
 	$(BIN)/jupyter lab notebooks/
