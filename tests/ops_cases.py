@@ -87,14 +87,18 @@ SCANS = [
     *[Scan(length=9, dim=3, given=g, softplus=s) for g in subsets(SCAN_OPTIONS) for s in (False, True)],
     *[Scan(state=n) for n in (1, 2, 3, 16, 17, 64)],
     *[Scan(dim=d) for d in (1, 3, 15, 16, 17, 33, 120)],
-    *[Scan(length=length) for length in (1, 2, 63, 64, 65, 256, 257, 1000)],
+    *[Scan(length=length, batch=1) for length in (1, 2, 63, 64, 65, 256, 257, 1000)],
     *[Scan(batch=b) for b in (1, 3)],
 ]
 CONVS = [
     *[Conv(length=9, dim=3, given=g, activation=a) for g in subsets(CONV_OPTIONS) for a in (None, "silu")],
     *[Conv(width=w) for w in (1, 2, 3, 4, 7)],
     *[Conv(dim=d) for d in (1, 3, 15, 16, 17, 33, 120)],
-    *[Conv(length=length, given=g) for length in (1, 2, 3, 65, 1000) for g in (CONV_OPTIONS, ("bias",))],
+    *[
+        Conv(length=length, batch=1, given=g)
+        for length in (1, 2, 3, 65, 1000)
+        for g in (CONV_OPTIONS, ("bias",))
+    ],
     *[Conv(batch=b) for b in (1, 3)],
 ]
 

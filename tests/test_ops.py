@@ -196,13 +196,13 @@ def test_a_zero_step_leaves_the_state_as_it_is(backend: str):
 
 @backend
 def test_softplus_is_accurate_on_both_sides_of_its_threshold(backend: str):
-    raw = torch.tensor([-80.0, -50, -20, -1, 0, 1, 15, 19.9, 20, 20.1, 25, 80])
+    raw = torch.cat([torch.linspace(-80, 80, 33), torch.linspace(-2, 22, 97)])
     delta = raw[:, None, None].requires_grad_()
-    ones = torch.ones(12, 1, 1)  # one token from the state zero: y is the step itself
+    ones = torch.ones(len(raw), 1, 1)  # one token from the state zero: y is the step itself
     y = ops.selective_scan(ones, delta, -ones[0], ones, ones, delta_softplus=True, backend=backend)
     (gradient,) = torch.autograd.grad(y.sum(), delta)
     raw = raw.detach().double()
-    torch.testing.assert_close(y.flatten().double(), torch.log1p(raw.exp()), rtol=1e-5, atol=0)
+    torch.testing.assert_close(y.flatten().double(), torch.log1p(raw.exp()), rtol=5e-6, atol=0)
     torch.testing.assert_close(gradient.flatten().double(), torch.sigmoid(raw), rtol=1e-5, atol=0)
 
 
@@ -350,7 +350,7 @@ def test_numba_gives_the_same_bits_on_any_number_of_threads(threads):
 
 @pytest.mark.parametrize("backend", ["torch", "numba"])
 def test_training_keeps_far_less_than_all_states(backend: str):
-    case = Scan(batch=1, length=2048, dim=16, state=64)
+    case = Scan(batch=1, length=512, dim=16, state=64)
     tensors = {name: x.requires_grad_() for name, x in case.tensors().items()}
     kept = {}
 
