@@ -89,7 +89,10 @@ def _scan_chunk(
     drive = (delta * u)[..., None] * B[:, :, None, :]  # (B, T, D, N)
     first = drive[:, :1] + decay[:, :1] * h[:, None]
     states = _scan_pairs(decay, torch.cat([first, drive[:, 1:]], dim=1))
-    return (states[:, :length] * C[:, :, None, :]).sum(-1), states[:, -1].clone()
+    y = (states[:, :length] * C[:, :, None, :]).sum(
+        -1
+    )  # no matrix product: autocast would lower its precision
+    return y, states[:, -1].clone()  # a view would keep all states alive
 
 
 def _scan_pairs(decay: Tensor, drive: Tensor) -> Tensor:
