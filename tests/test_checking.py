@@ -1,0 +1,164 @@
+"""Checking: one report lists every problem of a folder, each with the name of its file."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mambadfuse.data import catalogue
+from mambadfuse.data.catalogue import Entry
+from mambadfuse.data.checking import check, picture_size
+from mambadfuse.data.images import ImageError
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def draw(path: Path, width: int = 6, height: int = 4, low: int = 0, high: int = 255) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.linspace(low, high, width * height).reshape(height, width)
+    Image.fromarray(np.rint(pixels).astype(np.uint8)).save(path)
+    return path
+
+
+def problems(report) -> dict[str, str]:
+    return {problem.path.relative_to(report.root).as_posix(): problem.reason for problem in report.problems}
+
+
+def test_a_sound_folder(tmp_path):
+    for name in ("1", "2"):
+        draw(tmp_path / "train" / "ir" / f"{name}.png")
+        draw(tmp_path / "train" / "vi" / f"{name}.bmp")
+    report = check(tmp_path, decode=True)
+    assert report.ok
+    (checked,) = report.sets
+    assert checked.sizes == {(6, 4): 2}
+    assert not checked.limited
+    assert "1 sets, 2 pairs, 0 problems" in str(report)
+    assert "ivf train: 2 pairs, 6x4, " in str(report)
+
+
+def test_every_kind_of_problem_is_listed_with_its_file(tmp_path):
+    for side in ("ir", "vi"):
+        draw(tmp_path / side / "good.png")
+        draw(tmp_path / side / "size.png", width=6 if side == "ir" else 7)
+        (tmp_path / side / "text.png").write_text("no picture")
+    draw(tmp_path / "ir" / "alone.png")
+    draw(tmp_path / "ir" / "twin.png")
+    draw(tmp_path / "ir" / "twin.bmp")
+    (tmp_path / "vi" / "notes.txt").write_text("x")
+    draw(tmp_path / "x" / "mri" / "1.png")
+    draw(tmp_path / "y" / "ir" / "1.png")
+    (tmp_path / "y" / "vi").mkdir()
+    report = check(tmp_path)
+    assert not report.ok
+    found = problems(report)
+    assert set(found) == {
+        "ir/size.png", "ir/text.png", "vi/text.png", "ir/alone.png", "ir/twin.png", "ir/twin.bmp", "vi/notes.txt",
+        "x/mri", "y/ir",
+    }  # fmt: skip
+    assert found["ir/size.png"].startswith("is 6x4, but its partner")
+    assert found["ir/size.png"].endswith("is 7x4")
+    assert found["vi/text.png"].startswith("is not a PNG")
+    assert "no partner" in found["ir/alone.png"]
+    assert "shares its name" in found["ir/twin.bmp"]
+    assert "expected the same path with one of ct, pet" in found["x/mri"]
+    assert "vi: the folder holds no pictures" in found["y/ir"]
+    for name, reason in found.items():
+        assert f"problem: {tmp_path / name}: {reason}" in str(report)
+
+
+def test_truncated_pictures_are_found_by_decoding(tmp_path):
+    for side in ("ir", "vi"):
+        draw(tmp_path / side / "1.png", 64, 64)
+    whole = (tmp_path / "vi" / "1.png").read_bytes()
+    (tmp_path / "vi" / "1.png").write_bytes(whole[: len(whole) // 2])
+    assert check(tmp_path).ok
+    assert "truncated" in problems(check(tmp_path, decode=True))["vi/1.png"]
+
+
+def test_limited_range_luma_is_recognised_in_folders_named_so(tmp_path):
+    for folder in ("VI_Y", "VI"):
+        draw(tmp_path / folder / "1.png", low=16, high=235)
+    draw(tmp_path / "IR" / "1.png")
+    limited = {checked.pairs.folder_b.name: checked.limited for checked in check(tmp_path).sets}
+    assert limited == {"VI_Y": True, "VI": False}
+    assert "limited-range" in str(check(tmp_path))
+
+
+def test_a_luma_folder_that_cannot_be_decoded_is_a_problem_not_a_crash(tmp_path):
+    draw(tmp_path / "IR" / "1.png", 64, 64)
+    whole = draw(tmp_path / "VI_Y" / "1.png", 64, 64).read_bytes()
+    (tmp_path / "VI_Y" / "1.png").write_bytes(whole[: len(whole) // 2])
+    assert not check(tmp_path).ok
+
+
+def test_a_root_with_nothing_to_check(tmp_path):
+    assert "known name" in check(tmp_path).problems[0].reason
+    assert "no such folder" in check(tmp_path / "nowhere").problems[0].reason
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_size_is_that_of_the_upright_picture(tmp_path, suffix):
+    image = Image.new("L", (6, 4))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    path = tmp_path / f"turned.{suffix}"
+    image.save(path, exif=exif)
+    assert picture_size(path) == (4, 6) == picture_size(path, decode=True)
+
+
+def test_the_size_of_no_file(tmp_path):
+    with pytest.raises(ImageError, match=r"nothing\.png: there is no such file"):
+        picture_size(tmp_path / "nothing.png")
+
+
+@pytest.fixture
+def known(tmp_path, monkeypatch):
+    """Makes the catalogue know one data set with changed facts; returns the function that sets them."""
+    original = catalogue.load
+
+    def change(name, **facts):
+        monkeypatch.setattr(catalogue, "load", lambda _: replace(original(name), **facts))
+
+    return change
+
+
+def test_structure_against_the_catalogue(tmp_path, known):
+    for side in ("infrared", "visible"):
+        draw(tmp_path / side / "train" / "1.png", 12, 10)
+        draw(tmp_path / side / "test" / "2.png", 12, 10)
+    known("llvip", pairs={"train": 1, "test": 1}, picture=(12, 10))
+    assert check(tmp_path, "llvip").ok
+    known("llvip", pairs={"train": 3, "test": 1}, picture=(12, 11))
+    reasons = [problem.reason for problem in check(tmp_path, "llvip").problems]
+    assert "holds 1 pairs of train, expected 3 of llvip" in reasons
+    assert reasons.count("holds pictures of 12x10, expected 12x11 of llvip") == 2
+
+
+def test_names_and_checksums_against_the_catalogue(tmp_path, known):
+    a, b = (draw(tmp_path / side / "1.png", high=high) for side, high in (("ir", 255), ("vi", 200)))
+    sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (a, b)]
+    known("roadscene", entries=(Entry("train", "1", *sums),))
+    assert check(tmp_path, "roadscene").ok
+    known("roadscene", entries=(Entry("train", "1", *reversed(sums)), Entry("val", "2", *sums)))
+    found = problems(check(tmp_path, "roadscene"))
+    assert f"expected SHA-256 {sums[1]}, found {sums[0]}" in found["ir/1.png"]
+    assert "vi/1.png" in found
+    assert found["."] == "lacks the pair 2 of roadscene val"
+
+
+def test_an_unknown_data_set(tmp_path):
+    with pytest.raises(ValueError, match="unknown data set 'nothing': choose one of roadscene"):
+        check(tmp_path, "nothing")
+
+
+@pytest.mark.skipif(not (SHARED / "ct-mri").is_dir(), reason="no real pairs on this machine")
+def test_real_medical_pairs_are_those_of_the_catalogue():
+    report = check(SHARED / "ct-mri", "ct-mri")
+    assert report.ok, str(report)
+    assert {checked.pairs.split: len(checked.pairs.matching.pairs) for checked in report.sets} == (
+        catalogue.load("ct-mri").pairs
+    )

@@ -1,0 +1,113 @@
+"""Layouts: the folders of each data set as downloaded are told apart by their names, side a always first."""
+
+import unicodedata
+
+import pytest
+
+from mambadfuse.data.layouts import find_folders, find_sets, missing_partner
+from mambadfuse.data.pairs import PairError
+
+LAYOUTS = {
+    "authors, infrared-visible": ("trainsets/VIR/IR", "trainsets/VIR/VI_Y", "ivf", "train"),
+    "authors, CT": ("testsets/CT-MRI/MRI", "testsets/CT-MRI/CT", "ct-mri", "test"),
+    "authors, PET": ("valsets/PET-MRI/MRI", "valsets/PET-MRI/PET_Y", "pet-mri", "val"),
+    "authors, SPECT": ("trainsets/SPECT-MRI/MRI", "trainsets/SPECT-MRI/SPECT_Y", "spect-mri", "train"),
+    "MSRS": ("test/ir", "test/vi", "ivf", "test"),
+    "RoadScene": ("cropinfrared", "crop_LR_visible", "ivf", "all"),
+    "M3FD": ("M3FD_Fusion/Ir", "M3FD_Fusion/Vis", "ivf", "all"),
+    "M3FD by scene": ("Challenge/Beach/Ir", "Challenge/Beach/Vis", "ivf", "all"),
+    "LLVIP": ("infrared/train", "visible/train", "ivf", "train"),
+    "TNO": ("tank/IR", "tank/VIS", "ivf", "all"),
+    "the kit": ("spect-mri/val/mri", "spect-mri/val/spect", "spect-mri", "val"),
+    "two levels below the side": ("ir/night/rain", "vi/night/rain", "ivf", "all"),
+}
+
+
+@pytest.fixture
+def fill(tmp_path):
+    def fill_folder(*files):
+        for file in files:
+            path = tmp_path / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+        return tmp_path
+
+    return fill_folder
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_known_layouts(fill, layout):
+    a, b, task, split = LAYOUTS[layout]
+    root = fill(f"{a}/1.png", f"{b}/1.jpg", "labels/1.txt", "README.md")
+    (found,) = find_sets(root)
+    assert (found.folder_a, found.folder_b) == (root / a, root / b)
+    assert (found.task, found.split) == (task, split)
+    assert [pair.name for pair in found.matching.pairs] == ["1"]
+
+
+def test_all_sets_below_one_root_in_the_order_of_their_paths(fill):
+    root = fill(*(f"{folder}/1.png" for a, b, *_ in LAYOUTS.values() for folder in (a, b)))
+    found = find_sets(str(root))
+    assert len(found) == len(LAYOUTS)
+    assert {(str(s.folder_a.relative_to(root)).replace("\\", "/"), s.task, s.split) for s in found} == {
+        (a, task, split) for a, _, task, split in LAYOUTS.values()
+    }
+
+
+def test_a_folder_with_partners_of_two_kinds_is_in_two_sets(fill):
+    root = fill("MRI/1.png", "CT/1.png", "PET/1.png")
+    assert {found.task for found in find_sets(root)} == {"ct-mri", "pet-mri"}
+
+
+def test_the_root_itself_may_name_the_split(fill):
+    root = fill("msrs/train/ir/1.png", "msrs/train/vi/1.png")
+    (found,) = find_sets(root / "msrs" / "train")
+    assert found.split == "train"
+
+
+def test_two_spellings_of_one_unicode_folder_belong_together(fill):
+    root = fill(
+        *(
+            f"{side}/{unicodedata.normalize(form, 'Zürich')}/é.png"
+            for side, form in (("ir", "NFC"), ("vi", "NFD"))
+        )
+    )
+    (found,) = find_sets(root)
+    assert found.matching.pairs[0].name == "é"
+
+
+def test_hidden_folders_are_passed_over_and_links_are_followed_but_not_in_circles(fill, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "1.png").write_bytes(b"x")
+    root = fill("ir/1.png", ".cache/ir/1.png")
+    (root / "vi").symlink_to(elsewhere)
+    (root / "ir" / "round").symlink_to(root)
+    (found,) = find_sets(root)
+    assert found.folder_b == root / "vi"
+
+
+def test_a_folder_without_partner_is_named_with_what_was_expected(fill):
+    root = fill("train/ir/1.png", "train/vi/1.png", "test/PET_Y/1.png")
+    found, alone = find_folders(root)
+    assert [folders.split for folders in found] == ["train"]
+    assert alone == [root / "test" / "PET_Y"]
+    assert missing_partner(alone[0]).endswith("one of mri in place of PET_Y")
+    with pytest.raises(PairError, match="PET_Y: has no partner"):
+        find_sets(root)
+
+
+def test_an_empty_folder_is_an_error_that_names_it(fill):
+    root = fill("ir/1.png")
+    (root / "vi").mkdir()
+    with pytest.raises(PairError, match="vi: the folder holds no pictures"):
+        find_sets(root)
+
+
+def test_no_known_folder_no_folder_no_root(fill):
+    root = fill("left/1.png", "right/1.png")
+    with pytest.raises(PairError, match="no folder below it has a known name: ir, "):
+        find_sets(root)
+    with pytest.raises(PairError, match="there is no such folder"):
+        find_sets(root / "nowhere")
+    with pytest.raises(PairError, match=r"1\.png: is not a folder"):
+        find_sets(root / "left" / "1.png")
