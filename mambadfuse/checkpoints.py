@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from mambadfuse.model import MambaDFuse, MambaDFuseConfig
 TASKS = ("ivf", "ct-mri", "pet-mri", "spect-mri")
 
 # Kit name -> published name. Applied in order, each to what the ones before it left.
-_PUBLISHED_NAMES = [
+_PUBLISHED_NAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"^token_norm\.", "patch_embed.norm."),
     (r"^low_level\.conv", "low_level_feature_extraction"),
     (r"^high_level_a\.blocks\.", "high_level_feature_extraction1."),
@@ -90,7 +91,8 @@ def _load_shipped(task: str) -> MambaDFuse:
     if not path.is_file():
         present = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
         raise CheckpointError(f"no weights are shipped for {task!r} yet; present: {present}")
-    sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    sums = {name: digest for digest, name in map(str.split, lines)}
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if sums.get(path.name) != found:
         raise CheckpointError(f"{path}: sha256 is {found}, expected {sums.get(path.name)}: fetch it again")

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mambadfuse.mamba import SelectiveSSM, to_map, to_tokens
+from mambadfuse.mamba import Memory, SelectiveSSM, in_tiles, to_map, to_tokens
 
 
 class M3Block(nn.Module):
@@ -40,7 +40,7 @@ class M3Block(nn.Module):
         norm_passes: int = 2, state_matrix: str = "shared", conv: bool = True, guide_dt_init: str = "uniform",
     ) -> None:  # fmt: skip
         super().__init__()
-        self.gate, self.norm_passes = gate, norm_passes
+        self.gate, self.norm_passes, self.state_matrix = gate, norm_passes, state_matrix
         inner, rank = expand * dim, math.ceil(dim / 16)
         guide_width = 2 * inner if gate == "own" else inner
         self.norm_fused, self.norm_a, self.norm_b = (nn.LayerNorm(dim) for _ in range(3))
@@ -51,7 +51,6 @@ class M3Block(nn.Module):
         self.ssm_fused = SelectiveSSM(inner, rank, state, conv_width)
         self.ssm_a = SelectiveSSM(inner, rank, state, conv_width, state_matrix == "own", mamba_dt_init)
         self.ssm_b = SelectiveSSM(inner, rank, state, conv_width, True, mamba_dt_init)
-        self.A_log_of_a = "own" if state_matrix == "own" else "b"
         self.out_proj = nn.Linear(inner, dim, bias=False)
         self.conv = nn.Conv2d(dim, dim, 3, padding=1, groups=dim) if conv else None
 
@@ -59,11 +58,18 @@ class M3Block(nn.Module):
         self, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int
     ) -> tuple[Tensor, Tensor]:
         """Branch, running sum, guides a and b, (B, L, C) each -> branch and running sum of the next block."""
-        residual = f + residual
-        y = self._mix(
-            self._norm(self.norm_fused, residual), self._norm(self.norm_a, a), self._norm(self.norm_b, b)
-        )
-        f = self.out_proj(y)  # (B, L, E) -> (B, L, C)
+        memories = Memory(), Memory(), Memory()
+
+        def run(f: Tensor, residual: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+            residual = f + residual
+            normed = (
+                self._norm(self.norm_fused, residual),
+                self._norm(self.norm_a, a),
+                self._norm(self.norm_b, b),
+            )
+            return self.out_proj(self._mix(*normed, *memories)), residual  # (B, L, E) -> (B, L, C)
+
+        f, residual = in_tiles(run, f, residual, a, b)
         if self.conv is not None:
             image = to_map(f, height)  # (B, L, C) -> (B, C, H, W)
             f = to_tokens(self.conv(image) + image)
@@ -74,16 +80,21 @@ class M3Block(nn.Module):
             x = norm(x)
         return x
 
-    def _mix(self, f: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    def _mix(
+        self, f: Tensor, a: Tensor, b: Tensor, memory_f: Memory, memory_a: Memory, memory_b: Memory
+    ) -> Tensor:
         """Normalised tokens (B, L, C) x 3 -> gated sum of the three scans (B, L, E)."""
-        A_log_of_a = None if self.A_log_of_a == "own" else self.ssm_b.A_log
+        A_log_a = self.ssm_b.A_log if self.state_matrix == "shared" else None
         u_f, z_f = self.in_proj_fused(f).chunk(2, dim=-1)
-        if self.gate == "shared":
-            u_a, u_b = self.in_proj_a(a), self.in_proj_b(b)
-            return (self.ssm_fused(u_f) + self.ssm_a(u_a, A_log=A_log_of_a) + self.ssm_b(u_b)) * F.silu(z_f)
-        u_a, z_a = self.in_proj_a(a).chunk(2, dim=-1)
-        u_b, z_b = self.in_proj_b(b).chunk(2, dim=-1)
-        return self.ssm_fused(u_f, z_f) + self.ssm_a(u_a, z_a, A_log_of_a) + self.ssm_b(u_b, z_b)
+        if self.gate == "own":
+            u_a, z_a = self.in_proj_a(a).chunk(2, dim=-1)
+            u_b, z_b = self.in_proj_b(b).chunk(2, dim=-1)
+            y_f = self.ssm_fused(u_f, z_f, memory=memory_f)
+            return y_f + self.ssm_a(u_a, z_a, A_log_a, memory_a) + self.ssm_b(u_b, z_b, memory=memory_b)
+        y_f = self.ssm_fused(u_f, memory=memory_f)
+        y_a = self.ssm_a(self.in_proj_a(a), A_log=A_log_a, memory=memory_a)
+        y_b = self.ssm_b(self.in_proj_b(b), memory=memory_b)
+        return (y_f + y_a + y_b) * F.silu(z_f)
 
 
 class DeepFusion(nn.Module):

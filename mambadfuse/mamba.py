@@ -15,6 +15,8 @@ here            paper                  shape
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from einops import rearrange
@@ -31,6 +33,41 @@ def to_tokens(x: Tensor) -> Tensor:
 def to_map(tokens: Tensor, height: int) -> Tensor:
     """Lay tokens out in rows again: (B, H W, C) -> (B, C, H, W)."""
     return rearrange(tokens, "b (h w) c -> b c h w", h=height)
+
+
+TILE = 1024  # tokens: the temporaries of one Mamba unit then fit the second-level cache
+
+
+class Memory:
+    """What one selective SSM carries from one tile of tokens to the next.
+
+    ``past`` (B, W - 1, E) are the last tokens before its convolution, ``state`` (B, E, N) is that of its scan;
+    None stands for zeros, as before the first token.
+    """
+
+    past: Tensor | None = None
+    state: Tensor | None = None
+
+
+def in_tiles(function: Callable[..., Sequence[Tensor]], *tokens: Tensor) -> Sequence[Tensor]:
+    """Apply a causal function to token sequences (B, L, C), tile by tile where no gradient is wanted.
+
+    The function takes tiles (B, T, C) and returns tiles (B, T, C'); it keeps a :class:`Memory` for whatever it
+    must know of earlier tiles. The result is that of one call with the whole sequences, to rounding, but no
+    temporary is longer than a tile. With gradients it *is* one call.
+    """
+    length = tokens[0].shape[1]
+    if torch.is_grad_enabled() or length <= TILE:
+        return function(*tokens)
+    outputs: list[Tensor] = []
+    for start in range(0, length, TILE):
+        part = slice(start, min(start + TILE, length))
+        results = function(*(x[:, part] for x in tokens))
+        if not outputs:
+            outputs = [r.new_empty(r.shape[0], length, r.shape[2]) for r in results]
+        for whole, result in zip(outputs, results, strict=True):
+            whole[:, part] = result
+    return outputs
 
 
 class SelectiveSSM(nn.Module):
@@ -73,18 +110,35 @@ class SelectiveSSM(nn.Module):
             self.A_log = nn.Parameter(torch.arange(1.0, state + 1).log().repeat(inner, 1))
         self.D = nn.Parameter(torch.ones(inner))
 
-    def forward(self, u: Tensor, z: Tensor | None = None, A_log: Tensor | None = None) -> Tensor:
-        """u and z (B, L, E) -> (B, L, E); ``A_log`` (E, N) replaces the module's own."""
+    def forward(
+        self, u: Tensor, z: Tensor | None = None, A_log: Tensor | None = None, memory: Memory | None = None
+    ) -> Tensor:
+        """u and z (B, L, E) -> (B, L, E).
+
+        ``A_log`` (E, N) replaces the module's own. With ``memory`` the tokens continue those of the last call.
+        """
+        memory = memory or Memory()
         A_log = self.A_log if A_log is None else A_log
         A = -torch.exp(A_log.to(torch.promote_types(A_log.dtype, torch.float32)))
-        u = ops.causal_conv1d(u, self.conv.weight.squeeze(1), self.conv.bias, "silu")
+        tokens, past = u, memory.past
+        u = ops.causal_conv1d(u, self.conv.weight.squeeze(1), self.conv.bias, "silu", initial_state=past)
         delta, B, C = self.x_proj(u).split([self.rank, self.state, self.state], dim=-1)
         delta = delta @ self.dt_proj.weight.t()  # (B, L, R) -> (B, L, E); the scan adds the bias
-        y = ops.selective_scan(
-            u, delta, A, B, C, self.D, z, delta_bias=self.dt_proj.bias, delta_softplus=True
-        )
-        assert isinstance(y, Tensor)
+        scanned = ops.selective_scan(
+            u, delta, A, B, C, self.D, z, delta_bias=self.dt_proj.bias, delta_softplus=True,
+            return_last_state=True, initial_state=memory.state,
+        )  # fmt: skip
+        y, memory.state = cast(tuple[Tensor, Tensor], scanned)
+        memory.past = self._last_tokens(tokens, past)
         return y
+
+    def _last_tokens(self, tokens: Tensor, past: Tensor | None) -> Tensor:
+        """The W - 1 tokens (B, W - 1, E) that the convolution of the next tile looks back to."""
+        wanted = self.conv.kernel_size[0] - 1
+        missing = max(0, wanted - tokens.shape[1])
+        if past is None:
+            past = tokens.new_zeros(tokens.shape[0], wanted, tokens.shape[2])
+        return torch.cat([past[:, wanted - missing :], tokens[:, max(0, tokens.shape[1] - wanted) :]], dim=1)
 
 
 class Mamba(nn.Module):
@@ -100,10 +154,10 @@ class Mamba(nn.Module):
         self.ssm = SelectiveSSM(inner, math.ceil(dim / 16), state, conv_width)
         self.out_proj = nn.Linear(inner, dim, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
         """(B, L, C) -> (B, L, C)."""
         u, z = self.in_proj(x).chunk(2, dim=-1)  # (B, L, C) -> 2 x (B, L, E)
-        return self.out_proj(self.ssm(u, z))  # (B, L, E) -> (B, L, C)
+        return self.out_proj(self.ssm(u, z, memory=memory))  # (B, L, E) -> (B, L, C)
 
 
 class MambaBlock(nn.Module):
@@ -120,10 +174,10 @@ class MambaBlock(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.mamba = Mamba(dim, state, conv_width, expand)
 
-    def forward(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, residual: Tensor, memory: Memory | None = None) -> tuple[Tensor, Tensor]:
         """Branch and running sum (B, L, C) -> the same of the next block."""
         residual = x + residual
-        return self.mamba(self.norm(residual)), residual
+        return self.mamba(self.norm(residual), memory), residual
 
 
 class MambaStack(nn.Module):
@@ -135,7 +189,13 @@ class MambaStack(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, L, C) -> branch and running sum."""
-        residual = torch.zeros_like(x)
-        for block in self.blocks:
-            x, residual = block(x, residual)
-        return x, residual
+        memories = [Memory() for _ in self.blocks]
+
+        def run(x: Tensor) -> tuple[Tensor, Tensor]:
+            residual = torch.zeros_like(x)
+            for block, memory in zip(self.blocks, memories, strict=True):
+                x, residual = block(x, residual, memory)
+            return x, residual
+
+        branch, residual = in_tiles(run, x)
+        return branch, residual

@@ -9,7 +9,7 @@ Letters: B batch, L length (tokens), C model width, H and W height and width.
 import torch
 from torch import Tensor, nn
 
-from mambadfuse.mamba import Mamba, to_map
+from mambadfuse.mamba import Mamba, Memory, in_tiles, to_map
 
 
 def exchange_channels(a: Tensor, b: Tensor, period: int = 2) -> tuple[Tensor, Tensor]:
@@ -47,14 +47,15 @@ class ExchangeBlock(nn.Module):
         self.mamba_b = Mamba(dim, state, conv_width, expand)
 
     def forward(
-        self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor,
+        memory_a: Memory | None = None, memory_b: Memory | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         """Branch and running sum of a, then of b, (B, L, C) each -> the same of the next block."""
         if self.residual:
             sum_a, sum_b = a + sum_a, b + sum_b
             a, b = self.norm_a(sum_a), self.norm_b(sum_b)
         a, b = exchange_channels(a, b, self.period)
-        return self.mamba_a(a), sum_a, self.mamba_b(b), sum_b
+        return self.mamba_a(a, memory_a), sum_a, self.mamba_b(b, memory_b), sum_b
 
 
 class ShallowFusion(nn.Module):
@@ -89,12 +90,18 @@ class ShallowFusion(nn.Module):
         self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor, height: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Branch and running sum of a, then of b, (B, L, C) each -> maps A', B', F, (B, C, H, W) each."""
-        if not self.exchange_residual:
-            a, b = a + sum_a, b + sum_b
-        for block in self.exchange:
-            a, sum_a, b, sum_b = block(a, sum_a, b, sum_b)
-        if self.add_residual and self.exchange_residual:
-            a, b = a + sum_a, b + sum_b
+        memories = [(Memory(), Memory()) for _ in self.exchange]
+
+        def run(a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor) -> tuple[Tensor, Tensor]:
+            if not self.exchange_residual:
+                a, b = a + sum_a, b + sum_b
+            for block, memory in zip(self.exchange, memories, strict=True):
+                a, sum_a, b, sum_b = block(a, sum_a, b, sum_b, *memory)
+            if self.add_residual and self.exchange_residual:
+                a, b = a + sum_a, b + sum_b
+            return a, b
+
+        a, b = in_tiles(run, a, sum_a, b, sum_b)
         a, b = to_map(a, height), to_map(b, height)  # (B, L, C) -> (B, C, H, W)
         new_a = self.conv_a(self._inputs(a, b)) + a
         new_b = self.conv_b(self._inputs(b, new_a if self.order == "sequential" else a)) + b

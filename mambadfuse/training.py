@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
@@ -133,4 +133,4 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
         self.save()
-        save_checkpoint(self.average.module, out)
+        save_checkpoint(cast(MambaDFuse, self.average.module), out)

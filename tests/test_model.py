@@ -134,16 +134,22 @@ SWITCHES = {
 } | {"exchange_period": [0, 3]}
 
 
+def randomised(config):
+    """A network all of whose weights are random: at their initial values some switches do nothing."""
+    torch.manual_seed(0)
+    model = MambaDFuse(config).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in SWITCHES.items() for v in values])
 def test_every_switch_changes_the_function(name, value):
-    torch.manual_seed(0)
-    base = MambaDFuse(TINY).double()
-    torch.manual_seed(0)
-    changed = MambaDFuse(replace(TINY, **{name: value})).double()
-    same = {k: v for k, v in base.state_dict().items() if k in changed.state_dict()}
-    changed.load_state_dict(
-        {k: same[k] if k in same and same[k].shape == v.shape else v for k, v in changed.state_dict().items()}
-    )
+    base, changed = (randomised(c) for c in (TINY, replace(TINY, **{name: value})))
+    mine, theirs = changed.state_dict(), base.state_dict()
+    same = {k: t for k, t in theirs.items() if k in mine and mine[k].shape == t.shape}
+    changed.load_state_dict({**mine, **same})
     a, b = torch.rand(2, 1, 1, 6, 5, dtype=torch.float64)
     difference = (base(a, b) - changed(a, b)).abs().max()
     if name == "guide_dt_init":  # an initial value: same function of the same weights

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mambadfuse.data.colour import luma
-from mambadfuse.data.images import read_image
 from mambadfuse.data.pairs import match_pairs
+from mambadfuse.data.video_range import read_luma
 
 
 @dataclass(frozen=True)
@@ -35,17 +34,11 @@ def load_grey_pairs(folder_a: str | Path, folder_b: str | Path) -> list[GreyPair
     """
     pairs = []
     for pair in match_pairs(folder_a, folder_b).pairs:
-        a, b = _grey(pair.a), _grey(pair.b)
+        a, b = (read_luma(path) for path in (pair.a, pair.b))
         if a.shape != b.shape:
             raise ValueError(f"{pair.name}: the sizes differ, {pair.a} is {a.shape}, {pair.b} is {b.shape}")
         pairs.append(GreyPair(pair.name, a, b))
     return pairs
-
-
-def _grey(path: Path) -> np.ndarray:
-    pixels = read_image(path)
-    pixels = luma(pixels) if pixels.ndim == 3 else pixels
-    return np.rint(pixels * 255).astype(np.uint8)
 
 
 def orient(x: np.ndarray, mode: int) -> np.ndarray:
@@ -80,7 +73,7 @@ def draw_batch(
         ValueError: no pair of a drawn group is as large as the window.
     """
     rng = np.random.default_rng((seed, step))
-    height, width = windows[rng.integers(len(windows))]
+    height, width = windows[int(rng.integers(len(windows)))]
     chances = np.asarray(shares, float) / np.sum(shares)
     crops = [_crop(sets[rng.choice(len(sets), p=chances)], height, width, rng) for _ in range(size)]
     a, b = (np.stack(side)[:, None].astype(np.float32) / 255 for side in zip(*crops, strict=True))

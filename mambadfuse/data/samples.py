@@ -39,5 +39,7 @@ def samples(task: str | None = None) -> list[SamplePair]:
     found = []
     for each in [task] if task else sorted(_SIDES):
         folder_a, folder_b = (shipped("data_samples") / each / side for side in _SIDES[each])
-        found += [SamplePair(each, pair.name, pair.a, pair.b) for pair in match_pairs(folder_a, folder_b).pairs]
+        found += [
+            SamplePair(each, pair.name, pair.a, pair.b) for pair in match_pairs(folder_a, folder_b).pairs
+        ]
     return found

@@ -89,6 +89,10 @@ def _choose(backend: str, x: Tensor) -> ModuleType:
     found = _probe(backend)
     if not found.usable:
         raise RuntimeError(f"backend {backend!r} is not usable here: {found.reason}. Remedy: {found.remedy}")
+    if backend == "cuda" and not x.is_cuda:
+        raise RuntimeError(
+            f"backend 'cuda' computes on an NVIDIA GPU, found a tensor on {x.device}: use 'auto'"
+        )
     return importlib.import_module(_MODULES[backend])
 
 
@@ -136,7 +140,7 @@ def selective_scan(
         z: gate before its silu, (B, L, D).
         delta_bias: added to delta before the softplus, (D,).
         delta_softplus: whether Δ = softplus(delta + delta_bias).
-        return_last_state: whether to return h_L as well.
+        return_last_state: whether to return h_L as well; with "cuda" no gradient flows through it.
         backend: "reference", "torch", "numba", "cuda" or "auto" (the fastest here; its choice is logged once).
         initial_state: h_0, (B, D, N); zero if absent. A scan in two pieces with the state carried over
             equals one scan.

@@ -168,7 +168,7 @@ def _exp2_coefficients(degree: int) -> list[np.float32]:
 _Q0, _Q1, _Q2, _Q3, _Q4, _Q5 = _exp2_coefficients(6)
 
 
-@njit
+@njit(forceinline=True)
 def exp2(x):
     """2^x with a relative error near 1e-7: x = k + f, 2^k by its bits, 2^f by a polynomial."""
     x = where_greater(splat(_LOWEST), x, splat(_LOWEST), x)
@@ -179,7 +179,7 @@ def exp2(x):
     return (f * q + ONE) * _two_to_the(shifted)
 
 
-@njit
+@njit(forceinline=True)
 def sigmoid(x):
     """1 / (1 + e^-x)."""
     return ONE / (exp2(x * -LOG2_E) + ONE)
@@ -189,7 +189,7 @@ _ATANH = [np.float32(2 / (2 * k + 1)) for k in range(9)]
 _T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7, _T8 = _ATANH
 
 
-@njit
+@njit(forceinline=True)
 def softplus(x):
     """log(1 + e^x), and x itself above 20.
 

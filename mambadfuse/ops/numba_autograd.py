@@ -14,8 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mambadfuse.ops import kernels
+from mambadfuse.ops.conv_kernels import CHUNK, conv_backward, conv_forward
+from mambadfuse.ops.kernel import Kernel, blocks
 from mambadfuse.ops.lanes import LANES
+from mambadfuse.ops.scan_kernels import TILE, scan_backward, scan_forward
+
+GROUP = 4  # channel blocks that one job of the backward scan takes together
 
 
 @cache
@@ -27,8 +31,10 @@ if hasattr(os, "register_at_fork"):  # a forked child has none of its parent's t
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def _run(kernel: kernels.Kernel, jobs: int, *arguments: object) -> None:
+def _run(kernel: Kernel, jobs: int, *arguments: object) -> None:
     """Call ``kernel(first, last, *arguments)`` so that its jobs are spread over the threads."""
+    if jobs == 0:  # an empty batch
+        return
     compute = kernel.compiled
     shares = min(torch.get_num_threads(), jobs)
     bounds = [jobs * k // shares for k in range(shares + 1)]
@@ -57,13 +63,14 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(ctx, u, delta, A, B, C, D, z, bias, use_softplus, gated, start):
         batch, length, dim = u.shape
-        state, blocks = A.shape[1], kernels.blocks(dim)
-        tiles = -(-length // kernels.TILE) if any(ctx.needs_input_grad) else 0
+        state, count = A.shape[1], blocks(dim)
+        tiles = -(-length // TILE) if any(ctx.needs_input_grad) else 0
+        group = max(1, min(GROUP, batch * count // torch.get_num_threads()))  # any group gives the same y
         y, end = torch.empty(u.shape), torch.empty(batch, dim, state)
-        checkpoints = torch.empty(batch, tiles, blocks, state, LANES)
+        checkpoints = torch.empty(batch, tiles, count, state, LANES)
         inputs = [_array(x) for x in (u, delta, A, B, C, D, z, bias)]
         _run(
-            kernels.scan_forward, batch * blocks, *inputs, use_softplus, gated,
+            scan_forward, batch * -(-count // group), group, *inputs, use_softplus, gated,
             _array(start), y.numpy(), end.numpy(), checkpoints.numpy(),
         )  # fmt: skip
         ctx.save_for_backward(u, delta, A, B, C, D, z, bias, checkpoints)
@@ -75,15 +82,16 @@ class _Scan(torch.autograd.Function):
     def backward(ctx, dy, dend):
         *inputs, checkpoints = ctx.saved_tensors
         u, _, A, *_ = inputs
-        (batch, length, dim), state, blocks = u.shape, A.shape[1], checkpoints.shape[2]
+        (batch, length, dim), state, count = u.shape, A.shape[1], checkpoints.shape[2]
         du, ddelta = torch.empty(u.shape), torch.empty(u.shape)
         dz = torch.empty(u.shape if ctx.gated else (batch, 0, dim))
         dA, dstart = torch.empty(batch, dim, state), torch.empty(batch, dim, state)
-        dB, dC = torch.empty(2, batch, blocks, length, state)
+        groups = -(-count // GROUP)
+        dB, dC = torch.empty(2, batch, groups, length, state)
         dD, dbias = torch.empty(2, batch, dim)
         outputs = [x.numpy() for x in (du, ddelta, dA, dB, dC, dD, dz, dbias, dstart)]
         _run(
-            kernels.scan_backward, batch * blocks, *[_array(x) for x in inputs], ctx.use_softplus, ctx.gated,
+            scan_backward, batch * groups, GROUP, *[_array(x) for x in inputs], ctx.use_softplus, ctx.gated,
             checkpoints.numpy(), _array(dy), _array(dend), *outputs,
         )  # fmt: skip
         return du, ddelta, dA.sum(0), dB.sum(1), dC.sum(1), dD.sum(0), dz, dbias.sum(0), None, None, dstart
@@ -117,27 +125,31 @@ def selective_scan(
     return (y[..., :dim], end[:, :dim]) if missing else (y, end)
 
 
+def _conv_jobs(x: Tensor) -> int:
+    return x.shape[0] * -(-x.shape[1] // CHUNK)
+
+
 class _Conv(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, activate):
-        batch, _, dim = x.shape
+    def forward(ctx, x, past, weight, bias, activate):
         y = torch.empty(x.shape)
-        inputs = [_array(a) for a in (x, weight, bias)]
-        _run(kernels.conv_forward, batch * kernels.blocks(dim), *inputs, activate, y.numpy())
-        ctx.save_for_backward(x, weight, bias)
+        inputs = [_array(a) for a in (x, past, weight, bias)]
+        _run(conv_forward, _conv_jobs(x), *inputs, activate, y.numpy())
+        ctx.save_for_backward(x, past, weight, bias)
         ctx.activate = activate
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, dy):
-        x, weight, bias = ctx.saved_tensors
-        batch, _, dim = x.shape
-        dx, dweight, dbias = torch.empty(x.shape), torch.empty(batch, *weight.shape), torch.empty(batch, dim)
-        inputs = [_array(a) for a in (x, weight, bias)]
-        outputs = [a.numpy() for a in (dx, dweight, dbias)]
-        _run(kernels.conv_backward, batch * kernels.blocks(dim), *inputs, ctx.activate, _array(dy), *outputs)
-        return dx, dweight.sum(0), dbias.sum(0), None
+        x, past, weight, bias = ctx.saved_tensors
+        jobs = _conv_jobs(x)
+        dx, dpast = torch.empty(x.shape), torch.empty(past.shape)
+        dweight, dbias = torch.empty(jobs, *weight.shape), torch.empty(jobs, *bias.shape)
+        inputs = [_array(a) for a in (x, past, weight, bias)]
+        outputs = [a.numpy() for a in (dx, dpast, dweight, dbias)]
+        _run(conv_backward, jobs, *inputs, ctx.activate, _array(dy), *outputs)
+        return dx, dpast, dweight.sum(0), dbias.sum(0), None
 
 
 def causal_conv1d(
@@ -145,13 +157,12 @@ def causal_conv1d(
 ) -> Tensor:
     """The convolution by the fused kernels; see :func:`mambadfuse.ops.causal_conv1d`."""
     _require_cpu(x)
-    dim, past = x.shape[2], 0
-    if initial_state is not None:
-        past = initial_state.shape[1]
-        x = torch.cat([initial_state, x], dim=1)
+    batch, _, dim = x.shape
+    past = x.new_zeros(batch, weight.shape[1] - 1, dim) if initial_state is None else initial_state
     bias = x.new_zeros(dim) if bias is None else bias
     missing = max(0, LANES - dim)
     if missing:
-        x, bias, weight = F.pad(x, (0, missing)), F.pad(bias, (0, missing)), F.pad(weight, (0, 0, 0, missing))
-    y = _Conv.apply(x, weight.t().contiguous(), bias, activation is not None)
-    return y[:, past:, :dim] if missing or past else y
+        x, past, bias = (F.pad(a, (0, missing)) for a in (x, past, bias))
+        weight = F.pad(weight, (0, 0, 0, missing))
+    y = _Conv.apply(x, past, weight.t().contiguous(), bias, activation is not None)
+    return y[..., :dim] if missing else y

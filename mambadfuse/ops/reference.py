@@ -34,13 +34,14 @@ def selective_scan(
         delta = delta + delta_bias
     if delta_softplus:
         delta = F.softplus(delta)
+    steps, inputs, Bs, Cs = (x.unbind(1) for x in (delta, u, B, C))  # L x (B, D) and L x (B, N)
     h = u.new_zeros(u.shape[0], *A.shape) if initial_state is None else initial_state  # (B, D, N)
     ys = []
-    for t in range(u.shape[1]):
-        decay = torch.exp(delta[:, t, :, None] * A)  # (B, D, N)
-        drive = (delta[:, t] * u[:, t])[:, :, None] * B[:, t, None, :]  # (B, D, N)
+    for delta_t, u_t, B_t, C_t in zip(steps, inputs, Bs, Cs, strict=True):
+        decay = torch.exp(delta_t[:, :, None] * A)  # (B, D, N)
+        drive = (delta_t * u_t)[:, :, None] * B_t[:, None, :]  # (B, D, N)
         h = decay * h + drive
-        ys.append((h * C[:, t, None, :]).sum(-1))  # (B, D)
+        ys.append((h * C_t[:, None, :]).sum(-1))  # (B, D)
     y = torch.stack(ys, dim=1)  # (B, L, D)
     if D is not None:
         y = y + D * u
@@ -61,7 +62,7 @@ def causal_conv1d(
     length, width = x.shape[1], weight.shape[1]
     past = x.new_zeros(x.shape[0], width - 1, x.shape[2]) if initial_state is None else initial_state
     x = torch.cat([past, x], dim=1)  # (B, L, D) -> (B, W - 1 + L, D)
-    y = sum(weight[:, k] * x[:, k : k + length] for k in range(width))  # (B, L, D)
+    y = torch.stack([weight[:, k] * x[:, k : k + length] for k in range(width)]).sum(0)  # (B, L, D)
     if bias is not None:
         y = y + bias
     return F.silu(y) if activation else y
