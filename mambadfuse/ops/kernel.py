@@ -19,6 +19,7 @@ from mambadfuse.ops.lanes import LANES
 
 F1, F2, F3, F4, F5 = (Array(float32, axes, "A") for axes in range(1, 6))  # arrays of any strides
 ZERO = np.float32(0)
+CACHE_LINE = 64  # bytes
 
 
 class Kernel:
@@ -52,3 +53,11 @@ def own(block, dim, mask):
     """Fill mask (16,): 1 where the channel belongs to this block, 0 where it repeats its neighbour's."""
     for lane in range(LANES):
         mask[lane] = np.float32(first_channel(block, dim) + lane >= block * LANES)
+
+
+@njit(forceinline=True)
+def scratch(count):
+    """At least ``count`` floats starting at a cache line: a vector that spans two lines takes twice as long."""
+    floats = np.empty(count + LANES, np.float32)
+    skip = (-floats.ctypes.data % CACHE_LINE) // 4
+    return floats[skip : skip + count]

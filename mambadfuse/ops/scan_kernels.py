@@ -17,7 +17,7 @@ Letters: B batch, L length, D channels (at least sixteen), N state size.
 import numpy as np
 from numba import boolean, int64, njit
 
-from mambadfuse.ops.kernel import F1, F2, F3, F4, F5, ZERO, Kernel, first_channel, own
+from mambadfuse.ops.kernel import F1, F2, F3, F4, F5, ZERO, Kernel, first_channel, own, scratch
 from mambadfuse.ops.lanes import (
     LANES,
     LOG2_E,
@@ -32,9 +32,19 @@ from mambadfuse.ops.lanes import (
     where_greater,
 )
 
-BUILT_ON = "3c4618cfb3ae"  # digest of kernel.py and lanes.py, see kernel.py
+BUILT_ON = "0d7d96f614bc"  # digest of kernel.py and lanes.py, see kernel.py
 TILE = 16  # tokens between two checkpoints
 SOFTPLUS_LINEAR = np.float32(20)
+H, A2, A1, DA = range(4)  # rows kept for each channel block and state: h (or dh), A log2 e, A, dA
+DECAY, DB, DC = range(
+    3
+)  # and for each token of a tile and state: e^(Δ A), and dB, dC not yet summed over lanes
+
+
+@njit(forceinline=True)
+def _stack(count, state, kinds):
+    """Scratch memory for vectors, (count, N, kinds, 16); what is used together lies together."""
+    return scratch(count * state * kinds * LANES).reshape((count, state, kinds, LANES))
 
 
 @njit(forceinline=True)
@@ -54,9 +64,18 @@ def _put_rows(rows, values, c0):
 
 
 @njit(forceinline=True)
-def _step_size(delta, bias, index, c0, use_softplus):
-    raw = load(delta, index) + load(bias, (c0,))
-    return softplus(raw) if use_softplus else raw
+def _discretise(u, delta, bias, use_softplus, b, t0, tokens, c0, steps, drives):
+    """steps[t] = Δ_t and drives[t] = Δ_t u_t of one tile and block.
+
+    A pass of its own, because softplus is a long chain of dependent instructions: here those of all tokens
+    overlap, in front of each token's recurrence they would be waited for.
+    """
+    for t in range(tokens):
+        step = load(delta, (b, t0 + t, c0)) + load(bias, (c0,))
+        if use_softplus:
+            step = softplus(step)
+        store(steps, (t, 0), step)
+        store(drives, (t, 0), step * load(u, (b, t0 + t, c0)))
 
 
 @njit(forceinline=True)
@@ -77,36 +96,40 @@ def _scan_forward(
     checkpoints (B, L / TILE or 0, blocks, N, 16): nothing is kept if its second axis is empty.
     """
     length, dim, state = u.shape[1], u.shape[2], A.shape[1]
-    h = np.empty((group, state, LANES), np.float32)
-    A2 = np.empty((group, state, LANES), np.float32)
+    rows = _stack(group, state, 2)
+    steps, drives = _stack(2, TILE, 1).reshape(2, TILE, LANES)
     for job in range(first, last):
         b, first_block, end_block = _group(job, group, dim)
         for block in range(first_block, end_block):
             c0, i = first_channel(block, dim), block - first_block
-            _fetch_rows(A, c0, LOG2_E, A2[i])  # e^(Δ A) = 2^(Δ A log2 e)
-            _fetch_rows(start[b], c0, ONE, h[i])
+            _fetch_rows(A, c0, LOG2_E, rows[i, :, A2])  # e^(Δ A) = 2^(Δ A log2 e)
+            _fetch_rows(start[b], c0, ONE, rows[i, :, H])
         for t0 in range(0, length, TILE):
             for block in range(first_block, end_block):
                 c0, i = first_channel(block, dim), block - first_block
                 skip = load(D, (c0,))
                 if checkpoints.shape[1] > 0:
-                    checkpoints[b, t0 // TILE, block] = h[i]
-                for t in range(t0, min(t0 + TILE, length)):
-                    index = (b, t, c0)
-                    x = load(u, index)
-                    step = _step_size(delta, bias, index, c0, use_softplus)
-                    drive = step * x
-                    out = skip * x
+                    checkpoints[b, t0 // TILE, block] = rows[i, :, H]
+                tokens = min(TILE, length - t0)
+                _discretise(u, delta, bias, use_softplus, b, t0, tokens, c0, steps, drives)
+                for t in range(tokens):
+                    step, drive = load(steps, (t, 0)), load(drives, (t, 0))
+                    out = skip * load(u, (b, t0 + t, c0))
                     for n in range(state):
-                        hn = exp2(step * load(A2, (i, n, 0))) * load(h, (i, n, 0)) + drive * B[b, t, n]
-                        store(h, (i, n, 0), hn)
-                        out = out + hn * C[b, t, n]
-                    if gated:
+                        hn = (
+                            exp2(step * load(rows, (i, n, A2, 0))) * load(rows, (i, n, H, 0))
+                            + drive * B[b, t0 + t, n]
+                        )
+                        store(rows, (i, n, H, 0), hn)
+                        out = out + hn * C[b, t0 + t, n]
+                    store(y, (b, t0 + t, c0), out)
+                if gated:
+                    for t in range(tokens):
+                        index = (b, t0 + t, c0)
                         gate = load(z, index)
-                        out = out * gate * sigmoid(gate)
-                    store(y, index, out)
+                        store(y, index, load(y, index) * gate * sigmoid(gate))
         for block in range(first_block, end_block):
-            _put_rows(h[block - first_block], end[b], first_channel(block, dim))
+            _put_rows(rows[block - first_block, :, H], end[b], first_channel(block, dim))
 
 
 def _scan_backward(
@@ -119,97 +142,92 @@ def _scan_backward(
     dB, dC (B, groups, L, N) per group: the caller sums them.
     """
     length, dim, state = u.shape[1], u.shape[2], A.shape[1]
-    rows = (group, state, LANES)
-    A1, A2 = np.empty(rows, np.float32), np.empty(rows, np.float32)
-    dh, dA_rows = np.empty(rows, np.float32), np.empty(rows, np.float32)
-    dD_rows, dbias_rows = np.empty((group, LANES), np.float32), np.empty((group, LANES), np.float32)
-    masks = np.empty((group, LANES), np.float32)
-    states = np.empty(
-        (TILE + 1, state, LANES), np.float32
+    rows = _stack(group, state, 4)
+    dD_rows, dbias_rows, masks = _stack(3, group, 1).reshape(3, group, LANES)
+    steps, drives, ungated, douts, dsteps = _stack(5, TILE, 1).reshape(
+        5, TILE, LANES
+    )  # ungated: y before the gate
+    states = _stack(TILE + 1, state, 1).reshape(
+        TILE + 1, state, LANES
     )  # h before each token of a tile, and after the last
-    decays = np.empty((TILE, state, LANES), np.float32)
-    ungated = np.empty((TILE, LANES), np.float32)  # y before the gate
-    dB_lanes = np.empty((TILE, state, LANES), np.float32)  # not yet summed over the lanes
-    dC_lanes = np.empty((TILE, state, LANES), np.float32)
+    work = _stack(TILE, state, 3)
     for job in range(first, last):
         b, first_block, end_block = _group(job, group, dim)
         for block in range(first_block, end_block):
             c0, i = first_channel(block, dim), block - first_block
-            _fetch_rows(A, c0, ONE, A1[i])
-            _fetch_rows(A, c0, LOG2_E, A2[i])
+            _fetch_rows(A, c0, ONE, rows[i, :, A1])
+            _fetch_rows(A, c0, LOG2_E, rows[i, :, A2])
             own(block, dim, masks[i])
-            _fetch_rows(dend[b], c0, ONE, dh[i])  # gradient reaching the state from later tokens
-        dA_rows[:] = ZERO
+            _fetch_rows(dend[b], c0, ONE, rows[i, :, H])  # gradient reaching the state from later tokens
+        rows[:, :, DA] = ZERO
         dD_rows[:] = ZERO
         dbias_rows[:] = ZERO
         for tile in range((length - 1) // TILE, -1, -1):
             t0, tokens = tile * TILE, min(TILE, length - tile * TILE)
-            dB_lanes[:] = ZERO
-            dC_lanes[:] = ZERO
+            work[:] = ZERO
             for block in range(first_block, end_block):
                 c0, i = first_channel(block, dim), block - first_block
                 skip, mask = load(D, (c0,)), load(masks, (i, 0))
                 states[0] = checkpoints[b, tile, block]
+                _discretise(u, delta, bias, use_softplus, b, t0, tokens, c0, steps, drives)
                 for t in range(tokens):
-                    index = (b, t0 + t, c0)
-                    x = load(u, index)
-                    step = _step_size(delta, bias, index, c0, use_softplus)
-                    drive = step * x
-                    out = skip * x
+                    step, drive = load(steps, (t, 0)), load(drives, (t, 0))
+                    out = skip * load(u, (b, t0 + t, c0))
                     for n in range(state):
-                        decay = exp2(step * load(A2, (i, n, 0)))
+                        decay = exp2(step * load(rows, (i, n, A2, 0)))
                         hn = decay * load(states, (t, n, 0)) + drive * B[b, t0 + t, n]
-                        store(decays, (t, n, 0), decay)
+                        store(work, (t, n, DECAY, 0), decay)
                         store(states, (t + 1, n, 0), hn)
                         out = out + hn * C[b, t0 + t, n]
                     store(ungated, (t, 0), out)
-                dskip, dbias_row = load(dD_rows, (i, 0)), load(dbias_rows, (i, 0))
-                for t in range(tokens - 1, -1, -1):
-                    index = (b, t0 + t, c0)
-                    x = load(u, index)
-                    step = _step_size(delta, bias, index, c0, use_softplus)
-                    dout = load(dy, index)
+                for t in range(tokens):
+                    dout = load(dy, (b, t0 + t, c0))
                     if gated:
-                        gate = load(z, index)
+                        gate = load(z, (b, t0 + t, c0))
                         s = sigmoid(gate)
-                        store(dz, index, dout * load(ungated, (t, 0)) * s * (gate * (ONE - s) + ONE))
+                        dgate = dout * load(ungated, (t, 0)) * s * (gate * (ONE - s) + ONE)
+                        store(dz, (b, t0 + t, c0), dgate)
                         dout = dout * gate * s
-                    dskip = dskip + dout * x
+                    store(douts, (t, 0), dout)
+                dskip = load(dD_rows, (i, 0))
+                for t in range(tokens - 1, -1, -1):
+                    x, step, dout = load(u, (b, t0 + t, c0)), load(steps, (t, 0)), load(douts, (t, 0))
                     dstep, ddrive = splat(ZERO), splat(ZERO)
-                    dout_own, drive_own = dout * mask, step * x * mask
+                    dout_own, drive_own = dout * mask, load(drives, (t, 0)) * mask
                     for n in range(state):
-                        dhn = load(dh, (i, n, 0)) + dout * C[b, t0 + t, n]
-                        store(
-                            dC_lanes,
-                            (t, n, 0),
-                            load(dC_lanes, (t, n, 0)) + dout_own * load(states, (t + 1, n, 0)),
-                        )
-                        store(dB_lanes, (t, n, 0), load(dB_lanes, (t, n, 0)) + drive_own * dhn)
+                        dhn = load(rows, (i, n, H, 0)) + dout * C[b, t0 + t, n]
+                        hn = load(states, (t + 1, n, 0))
+                        store(work, (t, n, DC, 0), load(work, (t, n, DC, 0)) + dout_own * hn)
+                        store(work, (t, n, DB, 0), load(work, (t, n, DB, 0)) + drive_own * dhn)
                         ddrive = ddrive + dhn * B[b, t0 + t, n]
-                        carried = dhn * load(decays, (t, n, 0))
+                        carried = dhn * load(work, (t, n, DECAY, 0))
                         dexponent = carried * load(states, (t, n, 0))  # gradient with respect to Δ A
-                        dstep = dstep + dexponent * load(A1, (i, n, 0))
-                        store(dA_rows, (i, n, 0), load(dA_rows, (i, n, 0)) + dexponent * step)
-                        store(dh, (i, n, 0), carried)
-                    store(du, index, dout * skip + ddrive * step)
-                    dstep = dstep + ddrive * x
-                    if use_softplus:
-                        raw = load(delta, index) + load(bias, (c0,))
-                        dstep = where_greater(raw, splat(SOFTPLUS_LINEAR), dstep, dstep * sigmoid(raw))
-                    store(ddelta, index, dstep)
-                    dbias_row = dbias_row + dstep
+                        dstep = dstep + dexponent * load(rows, (i, n, A1, 0))
+                        store(rows, (i, n, DA, 0), load(rows, (i, n, DA, 0)) + dexponent * step)
+                        store(rows, (i, n, H, 0), carried)
+                    store(du, (b, t0 + t, c0), dout * skip + ddrive * step)
+                    store(dsteps, (t, 0), dstep + ddrive * x)
+                    dskip = dskip + dout * x
                 store(dD_rows, (i, 0), dskip)
+                dbias_row = load(dbias_rows, (i, 0))
+                for t in range(tokens):
+                    dstep = load(dsteps, (t, 0))
+                    if use_softplus:
+                        raw = load(delta, (b, t0 + t, c0)) + load(bias, (c0,))
+                        dstep = where_greater(raw, splat(SOFTPLUS_LINEAR), dstep, dstep * sigmoid(raw))
+                    store(ddelta, (b, t0 + t, c0), dstep)
+                    dbias_row = dbias_row + dstep
                 store(dbias_rows, (i, 0), dbias_row)
             for t in range(tokens):
                 for n in range(state):
-                    dB[b, first_block // group, t0 + t, n] = total(load(dB_lanes, (t, n, 0)))
-                    dC[b, first_block // group, t0 + t, n] = total(load(dC_lanes, (t, n, 0)))
+                    dB[b, first_block // group, t0 + t, n] = total(load(work, (t, n, DB, 0)))
+                    dC[b, first_block // group, t0 + t, n] = total(load(work, (t, n, DC, 0)))
         for block in range(first_block, end_block):
             c0, i = first_channel(block, dim), block - first_block
             store(dD, (b, c0), load(dD_rows, (i, 0)))
             store(dbias, (b, c0), load(dbias_rows, (i, 0)))
-            _put_rows(dA_rows[i], dA[b], c0)
-            _put_rows(dh[i], dstart[b], c0)
+            _put_rows(rows[i, :, DA], dA[b], c0)
+            _put_rows(rows[i, :, H], dstart[b], c0)
 
 
 _INPUTS = (int64, int64, int64, F3, F3, F2, F3, F3, F1, F3, F1, boolean, boolean)
