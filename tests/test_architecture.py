@@ -18,7 +18,7 @@ FLOORS = {
     3: ["extraction", "shallow_fusion", "deep_fusion", "reconstruction"],
     4: ["model", "checkpoints"],
     5: ["training", "fusing", "ablation", "plotting"],
-    6: ["cli", "widgets", "notebook", "doctor", "__init__", "__main__"],
+    6: ["cli", "cli.*", "widgets", "notebook", "doctor", "__init__", "__main__"],
 }
 
 # The scan knows tensors only, and what reads or scores pictures knows nothing of the scan.

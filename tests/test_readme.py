@@ -12,6 +12,8 @@ import torch
 import yaml
 from PIL import Image
 
+from mambadfuse.cli import main
+from mambadfuse.data import catalogue, download
 from mambadfuse.data.samples import samples
 from mambadfuse.ops import cuda
 
@@ -36,6 +38,7 @@ def program(words: list[str]) -> str:
 
 
 OURS = [words for words in commands() if program(words) == "mambadfuse" and "--samples" not in words]
+DOWNLOADS = [words for words in OURS if words[1:3] == ["data", "get"]]
 PIP = [shlex.join(words) for words in commands() if program(words) == "pip"]
 
 
@@ -57,11 +60,20 @@ def run(words: list[str], folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("words", OURS, ids=shlex.join)
+@pytest.mark.parametrize("words", [words for words in OURS if words not in DOWNLOADS], ids=shlex.join)
 def test_commands_of_the_kit_run(words, desk):
     assert run([sys.executable, "-m", "mambadfuse", *words[1:]], desk)
     if "--out" in words:
         assert (desk / words[words.index("--out") + 1]).exists()
+
+
+@pytest.mark.parametrize("words", DOWNLOADS, ids=shlex.join)
+def test_downloads_are_those_of_the_catalogue(words, monkeypatch):
+    """No test needs the network; what a download does is tested against a server of its own."""
+    asked = []
+    monkeypatch.setattr(download, "get", lambda name, split: asked.append(catalogue.load(name).split(split)))
+    assert main(words[1:]) == 0
+    assert asked[0]
 
 
 @pytest.mark.parametrize("code", blocks("python"))

@@ -1,62 +1,22 @@
-"""The command ``mambadfuse``: each of its commands is two functions, one for its options and one that runs it.
-
-Whatever is slow to import is imported by the function that needs it, so that ``mambadfuse --help`` is instant.
-"""
+"""``mambadfuse fuse``: two pictures, two folders of pictures, or the samples of the kit."""
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mambadfuse
+from mambadfuse.cli.messages import complain
 
 if TYPE_CHECKING:
     from mambadfuse.fusing import FolderReport
 
+SUMMARY = "fuse two pictures, two folders of pictures, or the samples of the kit"
 SHEET_ROWS = 24  # pairs on a contact sheet; more would be too small to judge
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command.
-
-    Args:
-        arguments: the words after ``mambadfuse``; those of the process if None.
-
-    Returns:
-        0 if all went well, 1 if something failed (said on stderr), 130 after Ctrl-C.
-
-    Raises:
-        SystemExit: with 2 if the arguments are wrong, with 0 after --help and --version.
-    """
-    parser = ArgumentParser(prog="mambadfuse", description="Image fusion with MambaDFuse.")
-    parser.add_argument("--version", action="version", version=f"mambadfuse {mambadfuse.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for name, (summary, add_options, run) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=f"{summary}.")
-        add_options(command)
-        command.set_defaults(run=run, usage_error=command.error)
-    options = parser.parse_args(arguments)
-    try:
-        return options.run(options)
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return 130
-    except (ValueError, OSError, RuntimeError) as error:
-        _complain(str(error))
-        return 1
-
-
-def _complain(message: str) -> None:
-    """One line on stderr."""
-    print("mambadfuse:", " ".join(message.split()), file=sys.stderr)
-
-
-def _no_options(parser: ArgumentParser) -> None:
-    """For a command that takes none."""
-
-
-def _add_fuse(parser: ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
+    """Declares the options."""
     parser.add_argument("--a", type=Path, metavar="PATH", help="infrared or MRI side: a file or a folder")
     parser.add_argument("--b", type=Path, metavar="PATH", help="visible, CT, PET or SPECT side, likewise")
     parser.add_argument("--samples", action="store_true", help="fuse the sample pairs of the kit instead")
@@ -71,7 +31,8 @@ def _add_fuse(parser: ArgumentParser) -> None:
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw a contact sheet, a .png file")
 
 
-def _run_fuse(options: Namespace) -> int:
+def run(options: Namespace) -> int:
+    """Fuses what the options name; 1 if any pair failed."""
     if options.sheet and options.sheet.suffix.lower() != ".png":
         options.usage_error(f"--sheet {options.sheet}: expected the name of a .png file")
     if options.samples:
@@ -173,9 +134,9 @@ def _tell(reports: "Sequence[FolderReport]", out: Path) -> None:
     """The failures on stderr, one line each, and a summary on stdout."""
     for report in reports:
         for failure in report.failed:
-            _complain(f"failed {failure.name}: {failure.reason}")
+            complain(f"failed {failure.name}: {failure.reason}")
         for file in report.unmatched:
-            _complain(f"left out {file.path}: {file.reason}")
+            complain(f"left out {file.path}: {file.reason}")
     written = sum(len(report.written) for report in reports)
     kept = sum(len(report.kept) for report in reports)
     failed = sum(len(report.failed) for report in reports)
@@ -190,24 +151,10 @@ def _draw_sheet(rows: Sequence[tuple[str, Path, Path, Path]], path: Path) -> Non
 
     done = [row for row in rows if row[3].exists()]
     if not done:
-        _complain("no contact sheet: there is no result to draw")
+        complain("no contact sheet: there is no result to draw")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     shown = done[:SHEET_ROWS]
     contact_sheet([Row(name, *(read_image(file) for file in files)) for name, *files in shown], path)
     part = f" (the first {len(shown)} of {len(done)} pairs)" if len(shown) < len(done) else ""
     print(f"contact sheet: {path}{part}")
-
-
-def _run_doctor(options: Namespace) -> int:
-    from mambadfuse import doctor
-
-    text, healthy = doctor.report()
-    print(text)
-    return 0 if healthy else 1
-
-
-COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None], Callable[[Namespace], int]]] = {
-    "fuse": ("fuse two pictures, two folders of pictures, or the samples of the kit", _add_fuse, _run_fuse),
-    "doctor": ("say what works on this machine, and how to get the rest", _no_options, _run_doctor),
-}
