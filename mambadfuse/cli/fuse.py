@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from mambadfuse.cli.messages import complain
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mambadfuse.fusing import FolderReport
 
 SUMMARY = "fuse two pictures, two folders of pictures, or the samples of the kit"
@@ -27,6 +29,12 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--colour", choices=("auto", "a", "b", "grey"), default="auto", help="whose chroma")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="depth of the results")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="fuse in blended tiles of this side: less memory, other values",
+    )
     parser.add_argument("--overwrite", action="store_true", help="make results again that are there already")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw a contact sheet, a .png file")
 
@@ -49,6 +57,15 @@ def run(options: Namespace) -> int:
     return _fuse_two_folders(options) if options.a.is_dir() else _fuse_two_files(options)
 
 
+def _network(options: Namespace, weights: str | None) -> "nn.Module":
+    """The network on its device, tile by tile if asked."""
+    from mambadfuse.fusing import load_model
+    from mambadfuse.tiling import InTiles
+
+    network = load_model(weights, options.device)
+    return network if options.tile is None else InTiles(network, options.tile, min(64, options.tile // 2))
+
+
 def _fuse_two_files(options: Namespace) -> int:
     import numpy as np
 
@@ -64,8 +81,9 @@ def _fuse_two_files(options: Namespace) -> int:
     if out.exists() and not options.overwrite:
         print(f"kept {out}, which was there already (--overwrite makes it again)")
     else:
-        choices = {"colour": options.colour, "bits": options.bits, "device": options.device}
-        fused = fuse(options.a, options.b, options.model, **choices)
+        fused = fuse(
+            options.a, options.b, _network(options, options.model), colour=options.colour, bits=options.bits
+        )
         out.parent.mkdir(parents=True, exist_ok=True)
         write_image(out, np.asarray(fused))
         print(f"wrote {out}")
@@ -82,11 +100,10 @@ def _fuse_two_folders(options: Namespace) -> int:
         options.a,
         options.b,
         options.out,
-        options.model,
+        _network(options, options.model),
         overwrite=options.overwrite,
         colour=options.colour,
         bits=options.bits,
-        device=options.device,
         progress=sys.stderr.isatty(),
     )
     _tell([report], options.out)
@@ -102,7 +119,7 @@ def _fuse_samples(options: Namespace) -> int:
     from mambadfuse.data.pairs import Pair
     from mambadfuse.data.samples import samples
     from mambadfuse.data.shipped import shipped
-    from mambadfuse.fusing import fuse_pairs, load_model
+    from mambadfuse.fusing import fuse_pairs
 
     reports, rows = [], []
     found = samples()
@@ -117,7 +134,7 @@ def _fuse_samples(options: Namespace) -> int:
             fuse_pairs(
                 pairs,
                 folder,
-                load_model(weights, options.device),
+                _network(options, weights),
                 overwrite=options.overwrite,
                 colour=options.colour,
                 bits=options.bits,

@@ -1,0 +1,47 @@
+"""The machine that the numbers belong to, and its arithmetic rate."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import numba
+import numpy
+import torch
+
+
+def median_seconds(function: Callable[[], object], runs: int = 5) -> float:
+    """Median over ``runs`` calls after one that is not counted."""
+    function()
+    seconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def facts() -> dict[str, object]:
+    return {
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numba": numba.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+        return names[0]
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()
+
+
+def matrix_rate(size: int = 2048) -> float:
+    """Floating-point operations per second of a large float32 matrix product: the ceiling for everything."""
+    a, b = torch.rand(2, size, size)
+    return 2 * size**3 / median_seconds(lambda: a @ b)

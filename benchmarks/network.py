@@ -1,0 +1,83 @@
+"""The whole network: seconds, memory and the share of each stage, each picture size in a process of its own.
+
+``python -m benchmarks.network 480 640`` measures one size and prints one line of JSON.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections import defaultdict
+
+import torch
+
+from benchmarks.machine import matrix_rate, median_seconds
+from mambadfuse import MambaDFuse, MambaDFuseConfig, ops
+from mambadfuse.counting import forward_flops
+
+STAGES = ["low_level", "high_level_a", "high_level_b", "shallow", "deep", "reconstruction"]
+
+
+def in_fresh_process(height: int, width: int, backend: str = "auto", runs: int = 5) -> dict[str, object]:
+    """Measure one size where no other measurement has touched the memory."""
+    command = [sys.executable, "-m", "benchmarks.network", str(height), str(width), backend, str(runs)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def measure(height: int, width: int, backend: str, runs: int) -> dict[str, object]:
+    torch.manual_seed(0)
+    config = MambaDFuseConfig.published()
+    model = MambaDFuse(config).eval()
+    a, b = torch.rand(2, 1, 1, height, width)
+    with torch.inference_mode(), ops.use_backend(backend):
+        model(a[..., :8, :8], b[..., :8, :8])  # compiles, starts threads
+        before = _peak_megabytes()
+        model(a, b)
+        memory = _peak_megabytes() - before
+        seconds = median_seconds(lambda: model(a, b), runs)
+        stages = _stage_seconds(model, a, b)
+    rate = matrix_rate()
+    limit = forward_flops(config, height, width)["total"] / rate
+    return {
+        "height": height, "width": width, "backend": backend, "seconds": seconds,
+        "seconds_per_megapixel": seconds / (height * width / 1e6), "arithmetic_limit": limit,
+        "times_limit": seconds / limit, "gigaflops_per_second": rate / 1e9, "peak_megabytes": memory,
+        "megabytes_per_megapixel": memory / (height * width / 1e6), "stages": stages,
+    }  # fmt: skip
+
+
+def _peak_megabytes() -> float:
+    """Highest resident memory of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def _stage_seconds(model: MambaDFuse, a: torch.Tensor, b: torch.Tensor) -> dict[str, float]:
+    started: dict[str, float] = {}
+    spent: dict[str, float] = defaultdict(float)
+    hooks = []
+    for name in STAGES:
+        module = model.get_submodule(name)
+        hooks.append(
+            module.register_forward_pre_hook(lambda *_, n=name: started.update({n: time.perf_counter()}))
+        )
+        hooks.append(
+            module.register_forward_hook(
+                lambda *_, n=name: spent.update({n: spent[n] + time.perf_counter() - started[n]})
+            )
+        )
+    model(a, b)
+    for hook in hooks:
+        hook.remove()
+    return dict(spent)
+
+
+if __name__ == "__main__":
+    size = [int(x) for x in sys.argv[1:3]]
+    print(
+        json.dumps(
+            measure(*size, sys.argv[3] if len(sys.argv) > 3 else "auto", int((sys.argv[4:] or [5])[0]))
+        )
+    )
