@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import mambadfuse
-from mambadfuse.cli import data, doctor, fuse
+from mambadfuse.cli import data, doctor, evaluate, fuse
 from mambadfuse.cli.messages import complain
 
 
@@ -24,7 +24,12 @@ class Command(Protocol):
         """Does the work; returns the exit code."""
 
 
-COMMANDS: dict[str, Command] = {"fuse": fuse, "data": data, "doctor": doctor}
+COMMANDS: dict[str, Command] = {
+    "fuse": fuse,
+    "evaluate": evaluate,
+    "data": data,
+    "doctor": doctor,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

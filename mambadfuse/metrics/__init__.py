@@ -31,7 +31,7 @@ The evaluator of the literature computes in float32, here everything is float64:
 1e-6.
 """
 
-from mambadfuse.metrics.evaluation import ALL, CONVENTIONS, EIGHT, evaluate
+from mambadfuse.metrics.evaluation import ALL, CONVENTIONS, EIGHT, LOWER_IS_BETTER, evaluate, require_known
 from mambadfuse.metrics.information import entropy, mutual_information, visual_information_fidelity
 from mambadfuse.metrics.pictures import grey
 from mambadfuse.metrics.statistics import (
@@ -49,6 +49,7 @@ __all__ = [
     "ALL",
     "CONVENTIONS",
     "EIGHT",
+    "LOWER_IS_BETTER",
     "average_gradient",
     "correlation",
     "edge_transfer",
@@ -58,6 +59,7 @@ __all__ = [
     "mean_squared_error",
     "mutual_information",
     "peak_signal_to_noise",
+    "require_known",
     "spatial_frequency",
     "standard_deviation",
     "structural_similarity",

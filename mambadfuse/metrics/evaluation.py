@@ -20,6 +20,7 @@ from mambadfuse.metrics.structure import edge_transfer, structural_similarity
 
 ALL = ("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "SSIM", "CC", "PSNR", "MSE")
 EIGHT = ("EN", "SD", "SF", "MI", "SCD", "VIF", "Qabf", "SSIM")
+LOWER_IS_BETTER = ("MSE",)
 CONVENTIONS = ("literature", "strict")
 
 
@@ -51,10 +52,7 @@ def evaluate(
         TypeError: a picture holds neither uint8 nor floating-point numbers.
     """
     wanted = ALL if metrics is None else tuple(metrics)
-    if unknown := [name for name in wanted if name not in ALL]:
-        raise ValueError(f"unknown metrics {unknown}: choose from {', '.join(ALL)}")
-    if convention not in CONVENTIONS:
-        raise ValueError(f"convention must be one of {CONVENTIONS}, found {convention!r}")
+    require_known(wanted, convention)
     f, a, b = grey_all({"fused": fused, "a": a, "b": b})
     strict = convention == "strict"
 
@@ -76,3 +74,15 @@ def evaluate(
         "MSE": lambda: both(mean_squared_error) / 2,
     }
     return {name: scores[name]() for name in ALL if name in wanted}
+
+
+def require_known(metrics: Sequence[str], convention: str) -> None:
+    """Nothing, if there are such metrics and such a convention.
+
+    Raises:
+        ValueError: a metric or the convention is unknown.
+    """
+    if unknown := [name for name in metrics if name not in ALL]:
+        raise ValueError(f"unknown metrics {unknown}: choose from {', '.join(ALL)}")
+    if convention not in CONVENTIONS:
+        raise ValueError(f"convention must be one of {CONVENTIONS}, found {convention!r}")

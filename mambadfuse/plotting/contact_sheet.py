@@ -1,17 +1,15 @@
 """The contact sheet: pairs and their fused pictures side by side, to be judged by eye."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
 from mambadfuse.data.images import written_whole
+from mambadfuse.plotting.rendering import png
 
 WIDEST, NARROWEST = 420, 128  # a column, in pixels
 GAP, LINE = 8, 24  # between pictures, and the height of a line of text, in pixels
@@ -40,11 +38,11 @@ def contact_sheet(rows: Sequence[Row], path: str | Path) -> None:
     if not rows:
         raise ValueError("a contact sheet needs at least one row, found none")
     column = max(NARROWEST, min(WIDEST, max(row.a.shape[1] for row in rows)))
-    file = _png(_draw(rows, column))
+    file = png(_draw(rows, column))
     while len(file) > LARGEST_FILE and column > NARROWEST:
         shrunk = int(column * (LARGEST_FILE / len(file)) ** 0.5)
         column = max(NARROWEST, min(shrunk, column - 1))
-        file = _png(_draw(rows, column))
+        file = png(_draw(rows, column))
     with written_whole(Path(path)) as target:
         target.write(file)
 
@@ -77,11 +75,3 @@ def _fit(picture: NDArray[Any], column: int) -> tuple[int, int]:
     height, width = picture.shape[:2]
     scale = min(1.0, column / width)
     return round(scale * width), max(1, round(scale * height))
-
-
-def _png(sheet: Figure) -> bytes:
-    canvas = FigureCanvasAgg(sheet)
-    canvas.draw()
-    buffer = BytesIO()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()

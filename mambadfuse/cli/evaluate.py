@@ -1,0 +1,84 @@
+"""``mambadfuse evaluate``: folders of fused pictures scored, compared and ranked."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from mambadfuse.cli.messages import complain
+
+SUMMARY = "score folders of fused pictures, and rank them beside fusions without a network"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument(
+        "--fused", type=Path, nargs="+", metavar="DIR", required=True, help="one folder of results a method"
+    )
+    parser.add_argument("--a", type=Path, metavar="DIR", required=True, help="infrared or MRI side")
+    parser.add_argument("--b", type=Path, metavar="DIR", required=True, help="visible, CT, PET or SPECT side")
+    parser.add_argument(
+        "--convention",
+        choices=("literature", "strict"),
+        default="literature",
+        help="what published tables hold, or what the definitions say",
+    )
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help="EN SD SF AG MI SCD VIF Qabf SSIM CC PSNR MSE; all but AG CC PSNR MSE if left out",
+    )
+    parser.add_argument("--no-baselines", action="store_true", help="leave out mean, maximum and pyramid")
+    parser.add_argument("--rows", metavar="SET", help="add the published rows of a test set, such as TNO-25")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, also of each picture")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the same for a spreadsheet")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the means, a .png file")
+    parser.add_argument(
+        "--boxes", type=Path, metavar="FILE", help="draw the spread over pictures, a .png file"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Prints the table and writes the files asked for; 1 if anything could not be scored."""
+    for name in ("plot", "boxes"):
+        path = getattr(options, name)
+        if path and path.suffix.lower() != ".png":
+            options.usage_error(f"--{name} {path}: expected the name of a .png file")
+
+    from mambadfuse.evaluation import evaluate_folders
+    from mambadfuse.metrics import EIGHT
+
+    table = evaluate_folders(
+        options.fused,
+        options.a,
+        options.b,
+        convention=options.convention,
+        metrics=options.metrics or EIGHT,
+        baselines=not options.no_baselines,
+        rows=options.rows,
+        progress=sys.stderr.isatty(),
+    )
+    print(table)
+    for problem in table.problems:
+        complain(problem)
+    if options.json:
+        _write(options.json, table.to_json().encode())
+    if options.csv:
+        _write(options.csv, table.to_csv().encode())
+    if options.plot or options.boxes:
+        from mambadfuse.plotting import box_plots, parallel_plot, png
+
+        if options.plot:
+            _write(options.plot, png(parallel_plot(table)))
+        if options.boxes:
+            _write(options.boxes, png(box_plots(table)))
+    return 1 if table.problems else 0
+
+
+def _write(path: Path, content: bytes) -> None:
+    from mambadfuse.data.images import written_whole
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as file:
+        file.write(content)
+    print(f"wrote {path}")

@@ -1,0 +1,117 @@
+"""Scores drawn: the means of each method as a line, their spread over the pictures as boxes.
+
+Methods are told apart by line, marker and place, never by colour alone.
+"""
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mambadfuse.metrics import LOWER_IS_BETTER
+from mambadfuse.ranking import BASELINE, PUBLISHED, RESULT, Method, Table
+
+_LINES = {RESULT: "-", BASELINE: "--", PUBLISHED: ":"}
+_GREYS = {BASELINE: "0.2", PUBLISHED: "0.55"}
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")  # of Okabe and Ito: for every kind of eye
+_MARKERS = "osD^vP*Xd<>p1234"
+_COLUMNS = 4  # of the box plots
+
+
+def parallel_plot(table: Table) -> Figure:
+    """One line a method through its means, with the better end of every axis on top.
+
+    Each axis runs from the worst to the best mean in the table, and these two numbers stand at its ends: being on
+    top says that a method is better, the numbers say by how little. Results are solid, baselines dashed, published
+    rows dotted; the legend has the mean ranks. A metric that a method has no finite mean of interrupts its line.
+    """
+    figure = Figure(figsize=(1.1 * len(table.metrics) + 3.2, 4.8), layout="constrained")
+    axes = figure.subplots()
+    heights = np.array([_draw_axis(axes, k, table) for k in range(len(table.metrics))])  # (metrics, methods)
+    results = 0
+    for k, method in enumerate(table.methods):
+        is_result = method.kind == RESULT
+        colour = _COLOURS[results % len(_COLOURS)] if is_result else _GREYS[method.kind]
+        results += is_result
+        axes.plot(
+            heights[:, k],
+            linestyle=_LINES[method.kind],
+            linewidth=2.4 if is_result else 1.2,
+            color=colour,
+            marker=_MARKERS[k % len(_MARKERS)],
+            markersize=7,
+            markerfacecolor=colour if is_result else "white",
+            label=f"{table.mean_ranks[method.label]:5.2f}  {method.label}",
+            zorder=3 if is_result else 2,
+        )
+    axes.set_xlim(-0.3, len(table.metrics) - 0.7)
+    axes.set_ylim(-0.14, 1.14)
+    axes.set_xticks(range(len(table.metrics)), table.metrics)
+    axes.tick_params(bottom=False, left=False, labelleft=False)
+    axes.spines[:].set_visible(False)
+    axes.set_title("best mean on top", loc="left", fontsize=9)
+    figure.legend(
+        title="mean rank", loc="outside right upper", frameon=False, alignment="left", handlelength=3.5
+    )
+    return figure
+
+
+def box_plots(table: Table) -> Figure:
+    """For each metric a box a method: median and quartiles, with whiskers of 1.5 times the box at most.
+
+    Outliers are circles, the mean is a diamond. Infinite scores are left out, and counted in the title. Published
+    rows have no scores of single pictures, hence no box.
+    """
+    methods = [method for method in table.methods if method.scores]
+    columns = min(_COLUMNS, len(table.metrics))
+    rows = math.ceil(len(table.metrics) / columns)
+    size = (2.6 * columns + 1.6, rows * (0.32 * len(methods) + 0.9))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes, metric in zip(grid, table.metrics, strict=False):
+        _draw_boxes(axes, metric, methods, table.pictures)
+    for axes in grid[len(table.metrics) :]:
+        axes.set_visible(False)
+    grid[0].set_yticks(range(1, len(methods) + 1), [method.label for method in methods])
+    grid[0].invert_yaxis()  # the best method on top
+    return figure
+
+
+def _draw_axis(axes: Axes, place: int, table: Table) -> NDArray[np.float64]:
+    """The axis of one metric; returns the height of every method on it, 0 worst and 1 best."""
+    metric = table.metrics[place]
+    means = np.array([method.means.get(metric, math.nan) for method in table.methods])
+    means[~np.isfinite(means)] = math.nan
+    axes.axvline(place, ymin=0.11, ymax=0.89, color="0.8", linewidth=1, zorder=1)
+    if np.isnan(means).all():
+        return means
+    worst, best = np.nanmin(means), np.nanmax(means)
+    if metric in LOWER_IS_BETTER:
+        worst, best = best, worst
+    axes.text(place, 1.06, f"{best:.3f}", ha="center", fontsize=9)
+    axes.text(place, -0.06, f"{worst:.3f}", ha="center", va="top", fontsize=9)
+    return (means - worst) / (best - worst) if best != worst else np.where(np.isnan(means), means, 0.5)
+
+
+def _draw_boxes(axes: Axes, metric: str, methods: list[Method], pictures: tuple[str, ...]) -> None:
+    scores = np.array([[method.scores[picture][metric] for picture in pictures] for method in methods])
+    infinite = np.count_nonzero(np.isinf(scores))
+    boxes = axes.boxplot(
+        [row[np.isfinite(row)] for row in scores],
+        orientation="horizontal",
+        widths=0.65,
+        patch_artist=True,
+        showmeans=True,
+        flierprops={"marker": "o", "markersize": 3, "markerfacecolor": "none"},
+        meanprops={"marker": "D", "markersize": 4, "markerfacecolor": "white", "markeredgecolor": "black"},
+        medianprops={"color": "black", "linewidth": 1.6},
+    )
+    for box, method in zip(boxes["boxes"], methods, strict=True):
+        box.set_facecolor("#9ecae8" if method.kind == RESULT else "white")
+    arrow = "lower" if metric in LOWER_IS_BETTER else "higher"
+    title = f"{metric} ({arrow} is better)"
+    axes.set_title(f"{title}\n{infinite} infinite left out" if infinite else title, fontsize=10)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)

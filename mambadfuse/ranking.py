@@ -1,0 +1,212 @@
+"""Ranking: the scores of several methods on the same pictures, side by side."""
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from io import StringIO
+from typing import Any
+
+import numpy as np
+
+from mambadfuse.metrics import LOWER_IS_BETTER
+
+Scores = dict[str, float]  # by metric
+
+RESULT, BASELINE, PUBLISHED = "result", "baseline", "published"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table.
+
+    Attributes:
+        name: of the folder, the baseline or the publication.
+        kind: "result", "baseline" or "published".
+        means: of each metric over the pictures compared.
+        stds: how much they scatter, as sqrt(mean (x − mean)²); NaN where a score is infinite. Empty if published.
+        scores: those of every picture, by the name of the pair. Empty if published.
+        source: where the numbers were published, else empty.
+    """
+
+    name: str
+    kind: str
+    means: Scores
+    stds: Scores
+    scores: dict[str, Scores]
+    source: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name, with its kind unless it is a result."""
+        return self.name if self.kind == RESULT else f"{self.name} ({self.kind})"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Several methods, compared and ranked; ``str(table)`` is the text for people.
+
+    Attributes:
+        convention: of the scores.
+        metrics: their names.
+        pictures: the pairs compared: those that every method with pictures has a score for.
+        methods: the rows, best mean rank first.
+        ranks: by the label of a method and by metric: 1 + the number of methods with a better mean, so that 1 is
+            best and equals share a rank. A published method has no rank where it has no score.
+        mean_ranks: by label: the mean of these over the metrics which every method has.
+        problems: what could not be scored, and why; each starts with a path.
+    """
+
+    convention: str
+    metrics: tuple[str, ...]
+    pictures: tuple[str, ...]
+    methods: tuple[Method, ...]
+    ranks: dict[str, dict[str, int]]
+    mean_ranks: Scores
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        number = f"{len(self.pictures)} picture{'' if len(self.pictures) == 1 else 's'}"
+        blocks = [
+            f"{number}, convention {self.convention}; * is the best mean, rank 1 the best rank",
+            self._block("mean", self.methods, self._mean_cell),
+            self._block(
+                "standard deviation",
+                [method for method in self.methods if method.stds],
+                lambda method, metric: _decimals(method.stds[metric]),
+            ),
+            self._block(
+                "rank", self.methods, lambda method, metric: str(self.ranks[method.label].get(metric, ""))
+            ),
+            "\n".join(_origins(self.methods)),
+        ]
+        return "\n\n".join(filter(None, blocks))
+
+    def to_json(self) -> str:
+        """All of the table as JSON.
+
+        JSON has no infinity and no NaN: they are the strings "inf", "-inf" and "nan", which Python's ``float`` reads.
+        """
+        methods = [
+            {**asdict(method), "ranks": self.ranks[method.label], "mean_rank": self.mean_ranks[method.label]}
+            for method in self.methods
+        ]
+        content = {
+            "convention": self.convention,
+            "metrics": self.metrics,
+            "pictures": self.pictures,
+            "methods": methods,
+            "problems": self.problems,
+        }
+        return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """One line for every picture, mean, standard deviation and rank of every method.
+
+        The column ``what`` says which ("score", "mean", "std" or "rank"), the column ``picture`` names the pair of a
+        score. Infinities are inf and -inf; a cell without a number is empty.
+        """
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["method", "kind", "what", "picture", *self.metrics])
+        for method in self.methods:
+            lines: list[tuple[str, str, Mapping[str, float]]] = [
+                *(("score", picture, scores) for picture, scores in method.scores.items()),
+                ("mean", "", method.means),
+                ("std", "", method.stds),
+                ("rank", "", self.ranks[method.label]),
+            ]
+            for what, picture, numbers in lines:
+                cells = [_cell(numbers.get(metric, math.nan)) for metric in self.metrics]
+                writer.writerow([method.name, method.kind, what, picture, *cells])
+        return text.getvalue()
+
+    def _mean_cell(self, method: Method, metric: str) -> str:
+        if metric not in method.means:
+            return ""
+        best = "*" if self.ranks[method.label][metric] == 1 else " "
+        return _decimals(method.means[metric]) + best
+
+    def _block(self, title: str, methods: Sequence[Method], cell: Callable[[Method, str], str]) -> str:
+        """The methods line by line under a header, in columns of even width."""
+        lines = [[title, "mean rank", *self.metrics]]
+        for method in methods:
+            rank = f"{self.mean_ranks[method.label]:.2f}"
+            lines.append([method.label, rank, *(cell(method, metric) for metric in self.metrics)])
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
+            for line in lines
+        )
+
+
+def rank(
+    methods: Iterable[Method],
+    metrics: Sequence[str],
+    pictures: Sequence[str],
+    convention: str,
+    problems: Sequence[str] = (),
+) -> Table:
+    """The table of these methods, ranked; the arguments are its attributes."""
+    methods = list(methods)
+    ranks: dict[str, dict[str, int]] = {method.label: {} for method in methods}
+    for metric in metrics:
+        merits = {
+            method.label: _merit(metric, method.means[metric]) for method in methods if metric in method.means
+        }
+        for label, merit in merits.items():
+            ranks[label][metric] = 1 + sum(other > merit for other in merits.values())
+    shared = [metric for metric in metrics if all(metric in method.means for method in methods)]
+    mean_ranks = {
+        label: sum(own[metric] for metric in shared) / len(shared) if shared else math.nan
+        for label, own in ranks.items()
+    }
+    methods.sort(key=lambda method: mean_ranks[method.label])
+    return Table(
+        convention, tuple(metrics), tuple(pictures), tuple(methods), ranks, mean_ranks, tuple(problems)
+    )
+
+
+def summarise(scores: Mapping[str, Scores], pictures: Iterable[str]) -> tuple[Scores, Scores]:
+    """Mean and standard deviation of each metric over these pictures."""
+    of_each = [scores[picture] for picture in pictures]
+    means, stds = {}, {}
+    for metric in of_each[0]:
+        values = np.array([one[metric] for one in of_each])
+        with np.errstate(invalid="ignore"):  # infinity minus infinity
+            means[metric], stds[metric] = float(values.mean()), float(values.std())
+    return means, stds
+
+
+def _merit(metric: str, mean: float) -> float:
+    """A number that is higher for the better method."""
+    if math.isnan(mean):
+        return -math.inf
+    return -mean if metric in LOWER_IS_BETTER else mean
+
+
+def _origins(methods: Iterable[Method]) -> list[str]:
+    """A line for each source, and which methods are from there."""
+    of_source: dict[str, list[str]] = {}
+    for method in methods:
+        if method.source:
+            of_source.setdefault(method.source, []).append(method.name)
+    return [f"{', '.join(names)}: {source}" for source, names in of_source.items()]
+
+
+def _decimals(x: float) -> str:
+    return f"{x:.3f}"
+
+
+def _cell(x: float) -> str:
+    return "" if math.isnan(x) else repr(x)
+
+
+def _plain(x: Any) -> Any:
+    """The same without infinities and NaN."""
+    if isinstance(x, dict):
+        return {key: _plain(value) for key, value in x.items()}
+    if isinstance(x, list | tuple):
+        return [_plain(value) for value in x]
+    return str(x) if isinstance(x, float) and not math.isfinite(x) else x
