@@ -23,20 +23,21 @@ def test_the_fused_picture_does_not_depend_on_the_tile_length(monkeypatch, tile,
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("backend", ["reference", "torch", "numba"])
-def test_backends_and_threads_agree_on_a_picture(backend):
+@pytest.mark.parametrize(("backend", "threads"), [("reference", 1), ("torch", 1), ("numba", 1), ("numba", 2)])
+def test_backends_and_threads_agree_on_a_picture(backend, threads):
     torch.manual_seed(0)
     model = MambaDFuse(MambaDFuseConfig(dim=16, extraction_depth=2, deep_depth=2, reconstruction_depth=2))
     a, b = torch.rand(2, 1, 1, 24, 20)
-    with torch.inference_mode():
-        exact = model.double()(a.double(), b.double()).float()
-        model.float()
-        threads = torch.get_num_threads()
-        for count in (1, 2):
-            torch.set_num_threads(count)
-            with ops.use_backend(backend):
-                torch.testing.assert_close(model(a, b), exact, rtol=0, atol=2e-5)
-        torch.set_num_threads(threads)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode(), ops.use_backend(backend):
+            fused = model.float()(a, b)
+        with torch.inference_mode():
+            exact = model.double()(a.double(), b.double()).float()
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(fused, exact, rtol=0, atol=2e-5)
 
 
 def test_memory_continues_where_the_last_call_stopped():
