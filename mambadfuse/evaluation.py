@@ -117,7 +117,7 @@ def _read(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     picture = grey(read_image(path))
     if shape not in (None, picture.shape):
         (height, width), (high, wide) = picture.shape, shape
-        raise ImageError(f"{path}: is {width}x{height}, expected {wide}x{high} as the other side of the pair")
+        raise ImageError(f"{path}: is {width}x{height}, expected {wide}x{high}, the size of side a")
     return picture
 
 

@@ -17,7 +17,17 @@ FLOORS = {
     2: ["mamba"],
     3: ["extraction", "shallow_fusion", "deep_fusion", "reconstruction"],
     4: ["model", "checkpoints"],
-    5: ["training", "fusing", "tiling", "counting", "ranking", "evaluation", "ablation", "plotting", "plotting.*"],
+    5: [
+        "training",
+        "fusing",
+        "tiling",
+        "counting",
+        "ranking",
+        "evaluation",
+        "ablation",
+        "plotting",
+        "plotting.*",
+    ],
     6: ["cli", "cli.*", "widgets", "notebook", "doctor", "__init__", "__main__"],
 }
 

@@ -51,6 +51,8 @@ def desk(tmp_path) -> Path:
         with Image.open(source) as picture:
             picture.crop((0, 0, 96, 64)).save(tmp_path / f"{side}.png")
         shutil.copy(tmp_path / f"{side}.png", tmp_path / side / "street.png")
+    for method in ("ours", "theirs"):
+        shutil.copytree(tmp_path / "visible", tmp_path / "results" / method)
     return tmp_path
 
 
