@@ -7,9 +7,14 @@ The public face is loaded on first use, so that ``import mambadfuse`` is instant
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# PyTorch's worker threads otherwise spin while they wait and keep the scan's threads from the cores. Must be set
+# before PyTorch is loaded; a value that is set already is left alone.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {
     "MambaDFuse": "mambadfuse.model",

@@ -35,7 +35,7 @@ def to_map(tokens: Tensor, height: int) -> Tensor:
     return rearrange(tokens, "b (h w) c -> b c h w", h=height)
 
 
-TILE = 1024  # tokens: the temporaries of one Mamba unit then fit the second-level cache
+TILE = 8192  # tokens: long enough to keep all cores busy, short enough for the caches
 
 
 class Memory:
