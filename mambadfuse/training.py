@@ -27,7 +27,7 @@ class TrainingConfig:
     loss: FusionLoss = field(default_factory=FusionLoss.vif)
     steps: int = 10_000
     batch: int = 4
-    windows: tuple[tuple[int, int], ...] = ((64, 64), (32, 128), (16, 256))
+    windows: tuple[tuple[int, int], ...] = ((64, 64), (32, 128))
     """Crop sizes, one drawn per step. Long rows are among them because a scan reads whole rows at test time."""
     learning_rate: float = 1e-3
     warmup: int = 200
@@ -108,7 +108,10 @@ class Trainer:
         os.replace(partial, self.state_path)
 
     def _resume(self) -> None:
-        state = torch.load(self.state_path, weights_only=True)
+        try:
+            state = torch.load(self.state_path, weights_only=True)
+        except Exception as error:  # damaged pickles raise almost anything
+            raise ValueError(f"{self.state_path}: the kept run is damaged ({error})") from error
         if state["config"] != json.dumps(asdict(self.config)):
             raise ValueError(
                 f"{self.state_path} belongs to a run of another configuration: {state['config']}"

@@ -72,7 +72,7 @@ class Payload:
     """Stands for code hidden in a pickle."""
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 truncated"])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"torn", b"PK\x03\x04 truncated"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_damaged_files_are_refused_by_name(tmp_path, content, suffix):
     path = tmp_path / f"net{suffix}"

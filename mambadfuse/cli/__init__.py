@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import mambadfuse
-from mambadfuse.cli import data, doctor, evaluate, fuse
+from mambadfuse.cli import data, doctor, evaluate, fuse, train
 from mambadfuse.cli.messages import complain
 
 
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Command] = {
     "fuse": fuse,
     "evaluate": evaluate,
     "data": data,
+    "train": train,
     "doctor": doctor,
 }
 
