@@ -30,17 +30,16 @@ def parallel_plot(table: Table) -> Figure:
     figure = Figure(figsize=(1.1 * len(table.metrics) + 3.2, 4.8), layout="constrained")
     axes = figure.subplots()
     heights = np.array([_draw_axis(axes, k, table) for k in range(len(table.metrics))])  # (metrics, methods)
-    results = 0
+    by_kind = sorted(table.methods, key=lambda method: list(_LINES).index(method.kind))
     for k, method in enumerate(table.methods):
-        is_result = method.kind == RESULT
-        colour = _COLOURS[results % len(_COLOURS)] if is_result else _GREYS[method.kind]
-        results += is_result
+        is_result, place = method.kind == RESULT, by_kind.index(method)  # results get the plainest markers
+        colour = _COLOURS[place % len(_COLOURS)] if is_result else _GREYS[method.kind]
         axes.plot(
             heights[:, k],
             linestyle=_LINES[method.kind],
             linewidth=2.4 if is_result else 1.2,
             color=colour,
-            marker=_MARKERS[k % len(_MARKERS)],
+            marker=_MARKERS[place % len(_MARKERS)],
             markersize=7,
             markerfacecolor=colour if is_result else "white",
             label=f"{table.mean_ranks[method.label]:5.2f}  {method.label}",
