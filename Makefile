@@ -24,7 +24,7 @@ env: .venv/.installed  ## install everything into .venv/ (the other commands do 
 	@touch $@
 
 fuse: env  ## fuse the sample pairs and draw a contact sheet
-	$(BIN)/mambadfuse fuse --samples --out outputs/samples
+	$(BIN)/mambadfuse fuse --samples --overwrite --out outputs/samples
 
 lab: env  ## open the course in JupyterLab
 	$(BIN)/jupyter lab notebooks/

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 import torch
 
-from benchmarks.machine import matrix_rate, median_seconds
+from benchmarks.machine import matrix_rate
 from mambadfuse import MambaDFuse, MambaDFuseConfig, ops
 from mambadfuse.counting import forward_flops
 
@@ -36,8 +37,8 @@ def measure(height: int, width: int, backend: str, runs: int) -> dict[str, objec
         before = _peak_megabytes()
         model(a, b)
         memory = _peak_megabytes() - before
-        seconds = median_seconds(lambda: model(a, b), runs)
-        stages = _stage_seconds(model, a, b)
+        timed = [_seconds_by_stage(model, a, b) for _ in range(runs)]
+    seconds, stages = sorted(timed, key=lambda row: row[0])[runs // 2]
     rate = matrix_rate()
     limit = forward_flops(config, height, width)["total"] / rate
     return {
@@ -54,24 +55,26 @@ def _peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def _stage_seconds(model: MambaDFuse, a: torch.Tensor, b: torch.Tensor) -> dict[str, float]:
+def _seconds_by_stage(model: MambaDFuse, a: torch.Tensor, b: torch.Tensor) -> tuple[float, dict[str, float]]:
+    """One forward pass: its seconds, and those spent in each stage."""
     started: dict[str, float] = {}
     spent: dict[str, float] = defaultdict(float)
-    hooks = []
-    for name in STAGES:
-        module = model.get_submodule(name)
-        hooks.append(
-            module.register_forward_pre_hook(lambda *_, n=name: started.update({n: time.perf_counter()}))
-        )
-        hooks.append(
-            module.register_forward_hook(
-                lambda *_, n=name: spent.update({n: spent[n] + time.perf_counter() - started[n]})
-            )
-        )
+
+    def enter(name: str) -> Callable[..., None]:
+        return lambda *_: started.update({name: time.perf_counter()})
+
+    def leave(name: str) -> Callable[..., None]:
+        return lambda *_: spent.update({name: spent[name] + time.perf_counter() - started[name]})
+
+    modules = {name: model.get_submodule(name) for name in STAGES}
+    hooks = [m.register_forward_pre_hook(enter(name)) for name, m in modules.items()]
+    hooks += [m.register_forward_hook(leave(name)) for name, m in modules.items()]
+    start = time.perf_counter()
     model(a, b)
+    seconds = time.perf_counter() - start
     for hook in hooks:
         hook.remove()
-    return dict(spent)
+    return seconds, dict(spent)
 
 
 if __name__ == "__main__":

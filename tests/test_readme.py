@@ -49,7 +49,7 @@ def desk(tmp_path) -> Path:
     for side, source in (("infrared", pair.a), ("visible", pair.b)):
         (tmp_path / side).mkdir()
         with Image.open(source) as picture:
-            picture.crop((0, 0, 96, 64)).save(tmp_path / f"{side}.png")
+            picture.crop((0, 0, 128, 64)).save(tmp_path / f"{side}.png")
         shutil.copy(tmp_path / f"{side}.png", tmp_path / side / "street.png")
     for method in ("ours", "theirs"):
         shutil.copytree(tmp_path / "visible", tmp_path / "results" / method)
