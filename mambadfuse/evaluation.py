@@ -61,6 +61,7 @@ def evaluate_folders(
         PairError: a folder is missing or empty, or has no picture in common with the others.
         ValueError: no folder is given, or one twice; nothing can be compared; a metric, convention or test set is
             unknown; or the published rows are of other pairs, another convention or other metrics.
+        ImportError: BLUR is asked for and scikit-image is missing.
     """
     require_known(metrics, convention)
     matching = match_pairs(a, b)

@@ -26,7 +26,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--metrics",
         nargs="+",
         metavar="NAME",
-        help="EN SD SF AG MI SCD VIF Qabf SSIM CC PSNR MSE; all but AG CC PSNR MSE if left out",
+        help="EN SD SF MI SCD VIF Qabf SSIM, the default; AG CC PSNR MSE; BLUR (lower is better, needs scikit-image)",
     )
     parser.add_argument("--no-baselines", action="store_true", help="leave out mean, maximum and pyramid")
     parser.add_argument("--rows", metavar="SET", help="add the published rows of a test set, such as TNO-25")

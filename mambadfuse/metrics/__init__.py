@@ -20,18 +20,30 @@ SSIM   SSIM(a, f) + SSIM(b, f), data range 2     data range 255            C1, C
 CC     mean of CC(a, f) and CC(b, f)             the same
 PSNR   of the MSE, peak = brightest pixel of f   peak 255                  no score for one bright pixel
 MSE    mean of MSE(a, f) and MSE(b, f)           the same
+BLUR   of f alone; by name only                  the same
 =====  ========================================  ========================  ================================
 
+BLUR is computed by scikit-image, which ``pip install -e ".[metrics]"`` installs.
+
 Where a formula divides 0 by 0 both conventions have a value: CC and SCD 0 for a constant picture, Qabf 0 for
-sources without an edge, VIF 1 for a flat reference. PSNR is infinite if f equals both sources,
-and −infinite under "literature" if f is black but they are not: its peak is then 0.
+sources without an edge, VIF 1 for a flat reference, BLUR 1 for a constant picture. PSNR is infinite
+if f equals both sources, and −infinite under "literature" if f is black but they are not: its peak is then 0.
 
 The evaluator of the literature computes in float32, here everything is float64: that moves the SSIM of
 "literature" by some 1e-5 of its value, where a picture is flat and bright, and every other score by less than
 1e-6.
 """
 
-from mambadfuse.metrics.evaluation import ALL, CONVENTIONS, EIGHT, LOWER_IS_BETTER, evaluate, require_known
+from mambadfuse.metrics.blind import blur
+from mambadfuse.metrics.evaluation import (
+    ALL,
+    BLIND,
+    CONVENTIONS,
+    EIGHT,
+    LOWER_IS_BETTER,
+    evaluate,
+    require_known,
+)
 from mambadfuse.metrics.information import entropy, mutual_information, visual_information_fidelity
 from mambadfuse.metrics.pictures import grey
 from mambadfuse.metrics.statistics import (
@@ -47,10 +59,12 @@ from mambadfuse.metrics.structure import edge_transfer, structural_similarity
 
 __all__ = [
     "ALL",
+    "BLIND",
     "CONVENTIONS",
     "EIGHT",
     "LOWER_IS_BETTER",
     "average_gradient",
+    "blur",
     "correlation",
     "edge_transfer",
     "entropy",

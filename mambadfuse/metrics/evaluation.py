@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from numpy.typing import ArrayLike
 
+from mambadfuse.metrics.blind import blur, require_library
 from mambadfuse.metrics.information import entropy, mutual_information, visual_information_fidelity
 from mambadfuse.metrics.pictures import grey_all
 from mambadfuse.metrics.statistics import (
@@ -20,7 +21,8 @@ from mambadfuse.metrics.structure import edge_transfer, structural_similarity
 
 ALL = ("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "SSIM", "CC", "PSNR", "MSE")
 EIGHT = ("EN", "SD", "SF", "MI", "SCD", "VIF", "Qabf", "SSIM")
-LOWER_IS_BETTER = ("MSE",)
+BLIND = ("BLUR",)  # by name only: it needs scikit-image, the extra "metrics"
+LOWER_IS_BETTER = ("MSE", "BLUR")
 CONVENTIONS = ("literature", "strict")
 
 
@@ -41,15 +43,16 @@ def evaluate(
         b: second source, as fused.
         convention: "literature" computes what published tables hold, "strict" what the definitions say; the
             table of :mod:`mambadfuse.metrics` lists where they differ.
-        metrics: some of ``ALL``; ``EIGHT`` are those of most published tables. All twelve if absent.
+        metrics: some of ``ALL`` and ``BLIND``; ``EIGHT`` are those of most published tables. ``ALL`` twelve if absent.
 
     Returns:
-        Name and score, in the order of ``ALL``. Higher is better for all but MSE.
+        Name and score, in the order of ``ALL``, then ``BLIND``. Higher is better for all but ``LOWER_IS_BETTER``.
 
     Raises:
         ValueError: sizes differ, a pixel is not finite or outside its range, a picture is too small for a
-            metric (VIF 41 pixels a side, SSIM 7, strict Qabf 3), or a metric or the convention is unknown.
+            metric (VIF 41 pixels a side, BLUR 11, SSIM 7, strict Qabf 3), or a metric or the convention is unknown.
         TypeError: a picture holds neither uint8 nor floating-point numbers.
+        ImportError: BLUR is asked for and scikit-image is missing.
     """
     wanted = ALL if metrics is None else tuple(metrics)
     require_known(wanted, convention)
@@ -72,17 +75,21 @@ def evaluate(
         "CC": lambda: both(correlation) / 2,
         "PSNR": lambda: peak_signal_to_noise(both(mean_squared_error) / 2, 255 if strict else int(f.max())),
         "MSE": lambda: both(mean_squared_error) / 2,
+        "BLUR": lambda: blur(f),
     }
-    return {name: scores[name]() for name in ALL if name in wanted}
+    return {name: score() for name, score in scores.items() if name in wanted}
 
 
 def require_known(metrics: Sequence[str], convention: str) -> None:
-    """Nothing, if there are such metrics and such a convention.
+    """Nothing, if there are such metrics and such a convention, and what the metrics need is installed.
 
     Raises:
         ValueError: a metric or the convention is unknown.
+        ImportError: BLUR is among them and scikit-image is missing.
     """
-    if unknown := [name for name in metrics if name not in ALL]:
-        raise ValueError(f"unknown metrics {unknown}: choose from {', '.join(ALL)}")
+    if unknown := [name for name in metrics if name not in (*ALL, *BLIND)]:
+        raise ValueError(f"unknown metrics {unknown}: choose from {', '.join((*ALL, *BLIND))}")
     if convention not in CONVENTIONS:
         raise ValueError(f"convention must be one of {CONVENTIONS}, found {convention!r}")
+    if "BLUR" in metrics:
+        require_library()

@@ -4,6 +4,7 @@ Each function returns a matplotlib ``Figure`` and keeps nothing: a notebook show
 returns, :func:`png` makes a file of it.
 """
 
+from mambadfuse.plotting.colour_case import colour_case
 from mambadfuse.plotting.contact_sheet import LARGEST_FILE, Row, contact_sheet
 from mambadfuse.plotting.pictures import Box, difference_panel, zoom_panel
 from mambadfuse.plotting.rendering import png
@@ -14,6 +15,7 @@ __all__ = [
     "Box",
     "Row",
     "box_plots",
+    "colour_case",
     "contact_sheet",
     "difference_panel",
     "parallel_plot",
