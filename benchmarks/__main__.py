@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from benchmarks import machine, network, operations, plots, training_step
+from benchmarks import machine, metrics, network, operations, plots, training_step
 
 RESULTS = Path(__file__).parent / "results"
 BAR_LENGTH = 2**14  # of the headline ratios: (1, 16384, 120), N = 16
@@ -60,7 +60,21 @@ def run_training(quick: bool) -> dict[str, object]:
     }
 
 
-PARTS = {"operations": run_operations, "network": run_network, "training": run_training}
+def run_metrics(quick: bool) -> dict[str, object]:
+    rows = [metrics.triple_seconds(convention) for convention in ("literature", "strict")]
+    ratio = metrics.USUAL_EVALUATOR / rows[0]["one_thread"]
+    print(f"  {ratio:.0f} times faster than {metrics.USUAL_EVALUATOR} s, the time of the evaluator commonly used in the "
+          "field on another machine", flush=True)  # fmt: skip
+    folders = metrics.folder_rate(4 if quick else 32)
+    return {"rows": rows, "usual evaluator, another machine / one thread": ratio, "folders": folders}
+
+
+PARTS = {
+    "operations": run_operations,
+    "network": run_network,
+    "training": run_training,
+    "metrics": run_metrics,
+}
 
 
 def main() -> None:

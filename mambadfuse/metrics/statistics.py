@@ -12,7 +12,7 @@ from mambadfuse.metrics.pictures import levels
 
 
 def standard_deviation(f: ArrayLike) -> float:
-    """SD: the contrast of the whole picture.
+    """SD: the contrast of the whole picture (for fusion: Ma, Ma and Li 2019).
 
         SD = sqrt(mean (f − mean f)²)
 
@@ -49,7 +49,7 @@ def average_gradient(f: ArrayLike) -> float:
 
 
 def mean_squared_error(x: ArrayLike, y: ArrayLike) -> float:
-    """MSE: the mean of (x − y)². Lower is better; in [0, 65025].
+    """MSE: the mean of (x − y)² (for fusion: Ma, Ma and Li 2019). Lower is better; in [0, 65025].
 
     Summed over both sources it is least for their pixel-wise mean, a poor fusion of low contrast.
     """
@@ -58,7 +58,7 @@ def mean_squared_error(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def peak_signal_to_noise(error: float, peak: float = 255.0) -> float:
-    """PSNR = 10 log10(peak² / error), in decibels, for a mean squared ``error``.
+    """PSNR = 10 log10(peak² / error), in decibels, for a mean squared ``error`` (for fusion: Ma, Ma and Li 2019).
 
     Higher is better; infinite without any error, −infinite with an error and a peak of 0. Gamed as MSE.
     """
