@@ -63,8 +63,8 @@ def run_training(quick: bool) -> dict[str, object]:
 def run_metrics(quick: bool) -> dict[str, object]:
     rows = [metrics.triple_seconds(convention) for convention in ("literature", "strict")]
     ratio = metrics.USUAL_EVALUATOR / rows[0]["one_thread"]
-    print(f"  {ratio:.0f} times faster than {metrics.USUAL_EVALUATOR} s, the time of the evaluator commonly used in the "
-          "field on another machine", flush=True)  # fmt: skip
+    print(f"  {ratio:.0f} times faster than {metrics.USUAL_EVALUATOR} s, the time of the evaluator commonly used in "
+          "the field on another machine", flush=True)  # fmt: skip
     folders = metrics.folder_rate(4 if quick else 32)
     return {"rows": rows, "usual evaluator, another machine / one thread": ratio, "folders": folders}
 
