@@ -1,0 +1,80 @@
+"""Draws architecture.png, the map of the network: python notebooks/figures/architecture.py"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from mambadfuse.data.images import written_whole
+from mambadfuse.plotting import png
+
+WIDTH, HEIGHT = 1.9, 1.25
+PHASES = {"dual-level feature extraction": (1.9, 6.5), "dual-phase feature fusion": (6.8, 11.5)}
+
+
+class Block(NamedTuple):
+    """A box: its centre, what it says, and the notebook that builds it."""
+
+    x: float
+    y: float
+    text: str
+    notebook: str
+
+
+BLOCKS = {
+    "low a": Block(3.05, 3.2, "low level\nCNN", "04"),
+    "low b": Block(3.05, 0.8, "low level\nCNN, the same", "04"),
+    "high a": Block(5.35, 3.2, "high level\nMamba blocks", "03, 04"),
+    "high b": Block(5.35, 0.8, "high level\nMamba blocks", "03, 04"),
+    "exchange": Block(7.95, 2.0, "shallow fusion\nchannel exchange", "05"),
+    "deep": Block(10.35, 2.0, "deep fusion\nM3 blocks", "06"),
+    "rebuild": Block(12.95, 2.0, "reconstruction\nMamba, then CNN", "07"),
+}
+ENDS = {"a": (0.75, 3.2, "a\ninfrared\nor MRI"), "b": (0.75, 0.8, "b\nvisible, CT,\nPET or SPECT"),
+        "fused": (15.1, 2.0, "fused")}  # fmt: skip
+ARROWS = [("a", "low a"), ("b", "low b"), ("low a", "high a"), ("low b", "high b"), ("high a", "exchange"),
+          ("high b", "exchange"), ("exchange", "deep"), ("deep", "rebuild"), ("rebuild", "fused")]  # fmt: skip
+
+
+def architecture() -> Figure:
+    """The whole network from left to right; each box names the notebook that builds it by hand."""
+    figure = Figure(figsize=(12, 3.9), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(-0.1, 15.8), ylim=(-0.35, 4.85), aspect="equal")
+    axes.set_axis_off()
+    for title, (left, right) in PHASES.items():
+        draw_box(axes, (left, -0.2), (right - left, 4.6), "#f2f2f2", "none")
+        axes.text((left + right) / 2, 4.55, title, ha="center", fontsize=11, style="italic")
+    for block in BLOCKS.values():
+        draw_box(axes, (block.x - WIDTH / 2, block.y - HEIGHT / 2), (WIDTH, HEIGHT), "white", "black")
+        axes.text(block.x, block.y + 0.16, block.text, ha="center", va="center", fontsize=10)
+        axes.text(block.x, block.y - 0.44, f"notebook {block.notebook}", ha="center", va="center", fontsize=8)
+    for x, y, text in ENDS.values():
+        axes.text(x, y, text, ha="center", va="center", fontsize=10, weight="bold")
+    for start, end in ARROWS:
+        draw_arrow(axes, start, end)
+    return figure
+
+
+def draw_box(
+    axes: Axes, corner: tuple[float, float], size: tuple[float, float], face: str, edge: str
+) -> None:
+    """A rectangle with round corners."""
+    axes.add_patch(FancyBboxPatch(corner, *size, boxstyle="round,pad=0,rounding_size=0.12", fc=face, ec=edge))
+
+
+def draw_arrow(axes: Axes, start: str, end: str) -> None:
+    """From the right edge of one thing to the left edge of another."""
+    (x0, y0), (x1, y1) = ((BLOCKS[name] if name in BLOCKS else ENDS[name])[:2] for name in (start, end))
+    tail = (x0 + (WIDTH / 2 if start in BLOCKS else 0.75), y0)
+    head = (x1 - (WIDTH / 2 if end in BLOCKS else 0.5), y1 + (0.25 if y0 > y1 else -0.25 if y0 < y1 else 0))
+    axes.annotate(
+        "", head, tail, arrowprops={"arrowstyle": "-|>", "color": "black", "shrinkA": 2, "shrinkB": 2}
+    )
+
+
+if __name__ == "__main__":
+    with written_whole(Path(__file__).with_name("architecture.png")) as file:
+        file.write(png(architecture()))
