@@ -21,7 +21,7 @@ from mambadfuse.plotting import png
 T = TypeVar("T")
 
 _PROFILES = {"ci": "fast", "fast": "fast", "full": "full"}
-_WIDTH = 9.0  # of figures and of rows of pictures, in inches
+_WIDTH = 8.4  # of figures and of rows of pictures, in inches
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""Runs the notebooks and keeps their outputs (make notebooks), or writes copies without solutions (make student)."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from mambadfuse.data.images import written_whole
+
+HERE = Path(__file__).parent
+STUDENT = HERE / "student"
+WIDGET = "application/vnd.jupyter.widget-view+json"  # names a widget that lives in one session only
+SECONDS_PER_CELL = 300
+
+
+def execute(path: Path) -> NotebookNode:
+    """The notebook with the outputs of a fresh run from top to bottom; an error in a cell is raised."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=SECONDS_PER_CELL,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": HERE}},
+    )
+    return client.execute()
+
+
+def clean(notebook: NotebookNode) -> NotebookNode:
+    """The notebook without what differs from run to run or from machine to machine, its outputs kept."""
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in notebook.cells:
+        cell.metadata = {key: cell.metadata[key] for key in ("tags", "reason") if key in cell.metadata}
+        for output in cell.get("outputs", []):
+            if WIDGET in output.get("data", {}):
+                del output.data[WIDGET]
+    return notebook
+
+
+def student(notebook: NotebookNode) -> NotebookNode:
+    """A copy to work in: without the cells tagged "solution", without outputs, links leading one folder up."""
+    copy = nbformat.from_dict(notebook)
+    copy.cells = [cell for cell in copy.cells if "solution" not in cell.metadata.get("tags", [])]
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        else:
+            cell.source = re.sub(r"\]\((?!\w+:|#|\d\d_\w+\.ipynb)", "](../", cell.source)
+    return copy
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    nbformat.validate(notebook)
+    with written_whole(path) as file:
+        file.write((nbformat.writes(notebook, indent=1) + "\n").encode())
+
+
+def rebuild(path: Path) -> str:
+    write(clean(execute(path)), path)
+    return f"{path.name}: run from top to bottom"
+
+
+def hand_out(path: Path) -> str:
+    copy = STUDENT / path.name
+    if copy.exists():  # with somebody's answers in it
+        return f"{path.name}: kept student/{path.name}; delete it to get a new one"
+    STUDENT.mkdir(exist_ok=True)
+    write(student(nbformat.read(path, as_version=4)), copy)
+    return f"{path.name}: wrote student/{path.name}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--student", action="store_true", help="write notebooks/student/ and run nothing")
+    action = hand_out if parser.parse_args().student else rebuild
+    os.environ["MAMBADFUSE_PROFILE"] = "ci"  # stored outputs are those that the tests compare with
+    for path in sorted(HERE.glob("[0-9][0-9]_*.ipynb")):
+        print(action(path))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The notebooks as files: run, compared nearly everywhere, readable, and showing nothing but what the kit ships.
+
+That their outputs are still true is checked by running them: ``make test``.
+"""
+
+import re
+import runpy
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "notebooks"
+PATHS = sorted(FOLDER.glob("*.ipynb"))
+EXEMPT = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception", "raises-exception"}
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+LARGEST = 2_000_000  # bytes of a notebook
+CODE_LINES, CLASS_LINES, TEXT_WORDS, OUTPUT_LINES = 25, 40, 120, 40
+
+each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell: NotebookNode) -> set[str]:
+    return set(cell.metadata.get("tags", []))
+
+
+def printed(cell: NotebookNode) -> str:
+    """All text that a cell has put out, of whatever kind."""
+    texts = []
+    for output in cell.outputs:
+        texts.append(output.get("text", ""))
+        texts += [text for kind, text in output.get("data", {}).items() if kind.startswith("text/")]
+    return "\n".join(texts)
+
+
+def headings(path: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)", path.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+@each
+def test_the_file_is_valid_and_small(path):
+    nbformat.validate(read(path))
+    assert path.stat().st_size <= LARGEST
+
+
+@each
+def test_every_code_cell_was_run_in_order(path):
+    """A cell without its count would never be compared."""
+    counts = [cell.execution_count for cell in code_cells(read(path))]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@each
+def test_no_cell_failed(path):
+    failed = [
+        cell.source for cell in code_cells(read(path)) for out in cell.outputs if out.output_type == "error"
+    ]
+    assert not failed
+
+
+@each
+def test_nearly_every_output_is_compared(path):
+    cells = code_cells(read(path))
+    exempt = [cell for cell in cells if tags(cell) & EXEMPT]
+    assert len(exempt) < 0.15 * len(cells)
+    assert all(cell.metadata.get("reason") for cell in exempt)
+    assert not any("NBVAL" in cell.source for cell in cells), "exempt a cell by a tag: tags are counted"
+
+
+@each
+def test_nothing_of_the_session_is_stored(path):
+    notebook = read(path)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "widgets" not in notebook.metadata
+    assert all(set(cell.metadata) <= {"tags", "reason"} for cell in notebook.cells)
+
+
+@each
+def test_cells_are_short(path):
+    notebook = read(path)
+    for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
+        if cell.cell_type == "code":
+            limit = CLASS_LINES if re.search(r"^class ", cell.source, flags=re.M) else CODE_LINES
+            assert len(cell.source.splitlines()) <= limit, cell.source
+            assert len(printed(cell).splitlines()) <= OUTPUT_LINES, cell.source
+        elif following is not None and following.cell_type == "code":
+            text = re.sub(r"^(\|.*|!\[.*)$", "", cell.source, flags=re.M)  # tables and pictures aside
+            assert len(text.split()) <= TEXT_WORDS, cell.source
+
+
+@each
+def test_links_and_pictures_lead_somewhere(path):
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" not in link:
+            name, _, heading = link.partition("#")
+            target = FOLDER / name
+            assert target.exists(), f"{path.name} links to {link}, which is not there"
+            assert not heading or heading in headings(target), f"{link}: there is no such heading"
+    assert "<img" not in text, "write pictures as ![what is seen](file), so that their text is checked"
+    assert all(len(alt) > 20 for alt in re.findall(r"!\[([^\]]*)\]", text)), "say what the picture shows"
+
+
+@each
+def test_every_stored_picture_says_what_it_shows(path):
+    for cell in code_cells(read(path)):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                assert output.metadata.get("image/png", {}).get("alt"), cell.source
+
+
+@each
+def test_outputs_name_no_place_outside_the_repository(path):
+    outside = re.compile(r"(?<![\w.:/])(/[\w.-]+/[\w./-]+|[A-Za-z]:\\\w+|~/\w+|\.\./\.\./\w+)")
+    for cell in code_cells(read(path)):
+        found = outside.search(printed(cell))
+        assert not found, f"{found[0]} in the output of:\n{cell.source}"
+
+
+@each
+def test_three_exercises_have_their_solution_and_its_check(path):
+    cells = code_cells(read(path))
+    places = [k for k, cell in enumerate(cells) if "solution" in tags(cell)]
+    assert len(places) >= 3
+    assert all("passed" in printed(cells[place + 1]) for place in places)
+
+
+@each
+def test_the_copy_for_students_keeps_all_but_the_solutions(path):
+    student = runpy.run_path(str(FOLDER / "build.py"))["student"]
+    whole, copy = read(path), student(read(path))
+    nbformat.validate(copy)
+    assert not any("solution" in tags(cell) for cell in copy.cells)
+    assert [cell.id for cell in copy.cells] == [c.id for c in whole.cells if "solution" not in tags(c)]
+    assert not any(cell.outputs or cell.execution_count for cell in code_cells(copy))
+    for cell in copy.cells:
+        if cell.cell_type == "markdown":
+            for link in re.findall(r"\]\(([^)#]+)\)", cell.source):
+                assert "://" in link or (FOLDER / "student" / link).resolve().exists(), link
+
+
+def test_the_notebooks_are_numbered_without_a_gap():
+    assert [path.name[:3] for path in PATHS] == [f"{k:02}_" for k in range(len(PATHS))]
+
+
+def test_the_readme_says_which_notebooks_are_ready():
+    rows = re.findall(r"^\| (\d\d) \| (.+?) \|.*\| (\w+) \|$", README, flags=re.M)
+    ready = [number for number, _, status in rows if status == "ready"]
+    assert ready == [path.name[:2] for path in PATHS]
