@@ -4,12 +4,13 @@
 """
 
 import json
-import resource
+import re
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -50,9 +51,15 @@ def measure(height: int, width: int, backend: str, runs: int) -> dict[str, objec
 
 
 def _peak_megabytes() -> float:
-    """Highest resident memory of this process so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    """Highest resident memory of this process so far; Linux only, elsewhere not a number.
+
+    ``ru_maxrss`` would not do: a child process inherits its parent's.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.M)
+    return int(kilobytes) / 1024
 
 
 def _seconds_by_stage(model: MambaDFuse, a: torch.Tensor, b: torch.Tensor) -> tuple[float, dict[str, float]]:
@@ -78,9 +85,5 @@ def _seconds_by_stage(model: MambaDFuse, a: torch.Tensor, b: torch.Tensor) -> tu
 
 
 if __name__ == "__main__":
-    size = [int(x) for x in sys.argv[1:3]]
-    print(
-        json.dumps(
-            measure(*size, sys.argv[3] if len(sys.argv) > 3 else "auto", int((sys.argv[4:] or [5])[0]))
-        )
-    )
+    height, width, backend, runs = [*sys.argv[1:], "auto", "5"][:4]
+    print(json.dumps(measure(int(height), int(width), backend, int(runs))))

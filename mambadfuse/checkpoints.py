@@ -181,6 +181,6 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; shipped weights are called {', '.join(TASKS)}")
+        raise CheckpointError(f"{path}: no such file; the shipped weights go by a name such as 'ivf'")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: the file is empty")

@@ -22,6 +22,7 @@ class M3Block(nn.Module):
         y  = SSM_f(LN(r')) + SSM_a(LN(a)) + SSM_b(LN(b)),   each times silu(its gate)
         f' = conv(out_proj(y)) + out_proj(y)
 
+    where LN is applied ``norm_passes`` times with the same parameters.
     It takes and returns the fused stream as the pair (branch f, running sum r), (B, L, C) each; the guides a
     and b, (B, L, C), are only read.
 

@@ -66,7 +66,10 @@ def fuse(
         raise ValueError(f"bits must be 8 or 16, found {bits!r}")
     pixels_a, pixels_b = as_batch(a, "a"), as_batch(b, "b")
     if pixels_a.shape[:3] != pixels_b.shape[:3]:
-        raise ValueError(f"a and b must be of one size, found {_size(pixels_a)} and {_size(pixels_b)}")
+        names = [f" ({x})" if isinstance(x, str | Path) else "" for x in (a, b)]
+        raise ValueError(
+            f"a{names[0]} and b{names[1]} must be of one size, found {_size(pixels_a)} and {_size(pixels_b)}"
+        )
     fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), load_model(model, device))
     chroma = _chroma_source(colour, pixels_a, pixels_b)
     picture = fused[..., None] if chroma is None else recolour(fused, chroma)

@@ -109,8 +109,9 @@ class MambaDFuse(nn.Module):
     """Dual-phase fusion of two registered grey images (MambaDFuse, arXiv 2404.08406, section 3).
 
     low level (shared CNN) -> high level (a Mamba stack each) -> shallow fusion (channel exchange)
-    -> deep fusion (M3) -> reconstruction. One layer norm, ``token_norm``, is used at every entry into a
-    sequence of Mamba blocks: six times in a forward pass.
+    -> deep fusion (M3) -> reconstruction. One layer norm, ``token_norm``, is used six times in a forward pass:
+    on both modalities after the low level, on all three streams before the deep phase (if ``deep_norm``), and
+    before the reconstruction.
 
     ``model(a, b)``: a the infrared or MRI image, b the visible, CT, PET or SPECT image (its luma if it has
     colour), both (B, 1, H, W) with values in [0, 1] and any H, W >= 1. Returns (B, 1, H, W), not clamped.

@@ -64,6 +64,7 @@ class ShallowFusion(nn.Module):
         A' = conv_a([A, B]) + A;   B' = conv_b([B, A']) + B;   F = (A' + B') / 2
 
     Args:
+        exchange_residual: residual sum and norm before each exchange, as in :class:`ExchangeBlock`.
         conv_inputs: "both" streams feed each convolution, or only its "own".
         order: "sequential" lets conv_b see the updated A', "parallel" the A from before.
         add_residual: add the running sums to the branches after the last exchange.

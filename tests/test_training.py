@@ -97,8 +97,45 @@ def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
 
 def test_a_run_of_another_configuration_is_not_continued(tmp_path):
     Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "run.pt").save()
-    with pytest.raises(ValueError, match="another configuration"):
+    with pytest.raises(ValueError, match="seed was 0, is 1"):
         Trainer(toy_config(seed=1), [toy_pairs()], [1], tmp_path / "run.pt")
+
+
+def test_a_run_on_other_pairs_is_not_continued(tmp_path):
+    Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "run.pt").save()
+    swapped = [GreyPair(p.name, p.b, p.a) for p in toy_pairs()]
+    with pytest.raises(ValueError, match="pairs was"):
+        Trainer(toy_config(), [swapped], [1], tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="shares was"):
+        Trainer(toy_config(), [toy_pairs()], [2], tmp_path / "run.pt")
+
+
+def test_an_interrupted_run_goes_on_from_where_it_was_kept(tmp_path, monkeypatch):
+    trainer = Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "new" / "run.pt")
+    step = trainer.train_step
+
+    def interrupted():
+        if trainer.step == 2:
+            raise KeyboardInterrupt
+        return step()
+
+    monkeypatch.setattr(trainer, "train_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(tmp_path / "out.safetensors", save_every=0)
+    assert Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "new" / "run.pt").step == 2
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"batch": 0}, {"learning_rate": 0.0}])
+def test_impossible_settings_are_named(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        TrainingConfig(**wrong)
+
+
+@pytest.mark.parametrize("shares", [[0.0], [-1.0], [1.0, 1.0]])
+def test_impossible_shares_are_refused(tmp_path, shares):
+    with pytest.raises(ValueError, match="positive share"):
+        Trainer(toy_config(), [toy_pairs()], shares, tmp_path / "run.pt")
 
 
 def test_training_lowers_the_loss_and_logs_it(tmp_path):

@@ -85,7 +85,8 @@ def _crop(
 ) -> tuple[np.ndarray, np.ndarray]:
     fitting = [p for p in pairs if p.a.shape[0] >= height and p.a.shape[1] >= width]
     if not fitting:
-        raise ValueError(f"none of the {len(pairs)} pairs is as large as a window of {height} x {width}")
+        first = f" ({pairs[0].name} and {len(pairs) - 1} more)" if pairs else ""
+        raise ValueError(f"none of {len(pairs)} pairs{first} is as large as a window of {height} x {width}")
     pair = fitting[rng.integers(len(fitting))]
     top = rng.integers(pair.a.shape[0] - height + 1)
     left = rng.integers(pair.a.shape[1] - width + 1)

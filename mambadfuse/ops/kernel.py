@@ -17,7 +17,7 @@ from mambadfuse.ops.lanes import LANES
 # Numba keeps compiled kernels beside the file they are written in and compiles them anew when that file changes. It
 # does not see changes here or in lanes.py: BUILT_ON in both kernel files names their content (a test compares).
 
-F1, F2, F3, F4, F5 = (Array(float32, axes, "A") for axes in range(1, 6))  # arrays of any strides
+F1, F2, F3, F4, F5 = (Array(float32, axes, "A") for axes in range(1, 6))  # channels side by side
 ZERO = np.float32(0)
 CACHE_LINE = 64  # bytes
 

@@ -151,10 +151,9 @@ for _function, _instruction in [
 ONE, TWO = np.float32(1), np.float32(2)
 LOG2_E = np.float32(np.log2(np.e))
 _LOWEST, _HIGHEST = np.float32(-127), np.float32(128)  # exponent fields 0 (zero) and 255 (infinity)
-_MAGIC = np.float32(
-    1.5 * 2**23 + 127
-)  # adding it rounds x to an integer k; the low mantissa bits are k + 127
-_SOFTPLUS_LINEAR = np.float32(20)  # above it softplus(x) = x, the threshold of torch and mamba-ssm
+# Adding it rounds x to an integer k; the low mantissa bits of the sum are k + 127.
+_MAGIC = np.float32(1.5 * 2**23 + 127)
+SOFTPLUS_LINEAR = np.float32(20)  # above it softplus(x) = x, the threshold of torch and mamba-ssm
 
 
 def _exp2_coefficients(degree: int) -> list[np.float32]:
@@ -202,4 +201,4 @@ def softplus(x):
     s = e / (e + TWO)
     r = s * s
     series = (((((((_T8 * r + _T7) * r + _T6) * r + _T5) * r + _T4) * r + _T3) * r + _T2) * r + _T1) * r + _T0
-    return where_greater(x, splat(_SOFTPLUS_LINEAR), x, positive + s * series)
+    return where_greater(x, splat(SOFTPLUS_LINEAR), x, positive + s * series)
