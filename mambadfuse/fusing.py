@@ -171,7 +171,7 @@ def fuse_folders(
     device: str = "auto",
     progress: bool = True,
 ) -> FolderReport:
-    """Fuses two folders of pictures, paired by name, into ``out/<name>.png``.
+    """Fuses two folders of pictures, paired by name, into ``out/<name>.png``, sub-folders included.
 
     A pair that fails is reported and the others still finish; a file appears only when it is complete.
 
@@ -193,8 +193,8 @@ def fuse_folders(
         Exception: whatever :func:`mambadfuse.checkpoints.load` raises.
     """
     matching = match_pairs(folder_a, folder_b)
-    if Path(out).resolve() in (Path(folder_a).resolve(), Path(folder_b).resolve()):
-        raise ValueError(f"{out}: the results need a folder of their own")
+    if any(Path(out).resolve().is_relative_to(Path(folder).resolve()) for folder in (folder_a, folder_b)):
+        raise ValueError(f"{out}: the results need a folder of their own, outside the sources")
     network = load_model(model, device)
     report = fuse_pairs(
         matching.pairs, out, network, overwrite=overwrite, colour=colour, bits=bits, progress=progress
@@ -222,6 +222,7 @@ def fuse_pairs(
             kept.append(target)
             continue
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             write_image(target, np.asarray(fuse(pair.a, pair.b, network, colour=colour, bits=bits)))
             written.append(target)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:

@@ -44,12 +44,27 @@ def test_two_spellings_of_one_unicode_name_match(folders):
     assert pair.b.exists()
 
 
-def test_hidden_files_and_sub_folders_are_passed_over(folders):
+def test_what_is_hidden_is_passed_over(folders):
     a, b = folders(["1.png", ".2.png", ".DS_Store"], ["1.png"])
     (a / "3.png").mkdir()
+    (a / ".cache").mkdir()
+    (a / ".cache" / "4.png").write_bytes(b"x")
     matching = match_pairs(a, b)
     assert [pair.name for pair in matching.pairs] == ["1"]
     assert matching.left_out == ()
+
+
+def test_pictures_in_sub_folders_go_by_their_path(folders):
+    a, b = folders(["1.png"], ["1.png"])
+    for path in (a / "night" / "1.png", b / "night" / "1.jpg", a / "day" / "1.png"):
+        path.parent.mkdir()
+        path.write_bytes(b"x")
+    matching = match_pairs(a, b)
+    assert [(pair.name, pair.b) for pair in matching.pairs] == [
+        ("1", b / "1.png"),
+        ("night/1", b / "night" / "1.jpg"),
+    ]
+    assert [file.path for file in matching.left_out] == [a / "day" / "1.png"]
 
 
 def test_every_file_without_a_pair_is_left_out_with_a_reason(folders):

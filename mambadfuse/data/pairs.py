@@ -40,8 +40,9 @@ class Matching:
 def match_pairs(folder_a: str | Path, folder_b: str | Path) -> Matching:
     """Pairs the pictures of two folders by file name without suffix: ``a/07.png`` goes with ``b/07.jpg``.
 
-    Names are compared after Unicode normalisation (NFC), since file systems spell "é" in two ways. Hidden
-    files and sub-folders are passed over in silence; every other file is either in a pair or left out with
+    Pictures in sub-folders go by their path: ``a/night/07.png`` with ``b/night/07.jpg``, under the name
+    ``night/07``. Names are compared after Unicode normalisation (NFC), since file systems spell "é" in two
+    ways. Whatever is hidden is passed over in silence; every other file is either in a pair or left out with
     a reason: no partner, not the suffix of a picture, or several files of one name.
 
     Raises:
@@ -64,14 +65,17 @@ def _by_name(folder: Path) -> tuple[dict[str, Path], list[LeftOut]]:
     """The pictures of a folder by normalised name, and the files which cannot be in a pair."""
     if not folder.is_dir():
         raise PairError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    names = {path: path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    files = sorted(
+        path for path, name in names.items() if not any(part.startswith(".") for part in name.parts)
+    )
     if not files:
         raise PairError(f"{folder}: the folder holds no pictures")
     same_name: dict[str, list[Path]] = defaultdict(list)
     left_out = []
     for path in files:
         if path.suffix.lower() in FORMATS:
-            same_name[unicodedata.normalize("NFC", path.stem)].append(path)
+            same_name[unicodedata.normalize("NFC", names[path].with_suffix("").as_posix())].append(path)
         else:
             left_out.append(LeftOut(path, f"is no picture file ({', '.join(FORMATS)})"))
     for name, paths in same_name.items():
