@@ -72,7 +72,7 @@ def scan_seconds(lengths: list[int], names: list[str], runs: int = 5) -> list[di
                 if length > LONGEST[name, direction]:
                     continue
                 timed = _forward if direction == "forward" else _forward_and_backward
-                slow = name in ("reference", "mambapy", "attention") and length > 2**13
+                slow = name in ("reference", "mambapy", "attention") and length > 2**14
                 seconds = median_seconds(partial(timed, function, inputs), 3 if slow else runs)
                 rows.append({"operation": "scan", "name": name, "length": length, "direction": direction,
                              "seconds": seconds})  # fmt: skip

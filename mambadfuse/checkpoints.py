@@ -110,13 +110,13 @@ def _read(path: Path) -> MambaDFuse:
     return model.eval()
 
 
-def save_checkpoint(model: MambaDFuse, path: str | Path, **notes: str) -> None:
-    """Write weights and configuration; ``notes`` (text only) are kept in the file's metadata.
+def save_checkpoint(model: MambaDFuse, path: str | Path) -> None:
+    """Write weights and configuration into one safetensors file.
 
     The file appears under its name only when it is complete.
     """
     path = Path(path)
-    metadata = {"format": "mambadfuse", "config": json.dumps(model.config.to_dict()), **notes}
+    metadata = {"format": "mambadfuse", "config": json.dumps(model.config.to_dict())}
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(save(tensors, metadata))

@@ -104,7 +104,7 @@ def test_save_and_load_round_trip(tmp_path, config):
     torch.manual_seed(0)
     model = MambaDFuse(config)
     path = tmp_path / "mine.safetensors"
-    save_checkpoint(model, path, note="a test")
+    save_checkpoint(model, path)
     again = load(path)
     assert again.config == config
     assert all(torch.equal(t, again.state_dict()[n]) for n, t in model.state_dict().items())

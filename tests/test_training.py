@@ -50,7 +50,9 @@ def test_both_sides_of_a_batch_are_the_same_window():
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
-    draw = lambda seed, step: draw_batch([toy_pairs()], [1], 4, ((8, 8),), seed, step)[0]  # noqa: E731
+    def draw(seed, step):
+        return draw_batch([toy_pairs()], [1], 4, ((8, 8),), seed, step)[0]
+
     assert torch.equal(draw(1, 5), draw(1, 5))
     assert not torch.equal(draw(1, 5), draw(1, 6))
     assert not torch.equal(draw(1, 5), draw(2, 5))
