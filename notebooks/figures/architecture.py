@@ -1,4 +1,7 @@
-"""Draws architecture.png, the map of the network: python notebooks/figures/architecture.py"""
+"""Draws the map of the network, and once more for each notebook that builds a part of it, with that part marked.
+
+python notebooks/figures/architecture.py writes architecture.png and architecture_03.png ... architecture_07.png.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +14,7 @@ from mambadfuse.data.images import written_whole
 from mambadfuse.plotting import png
 
 WIDTH, HEIGHT = 1.9, 1.25
+NOTEBOOKS = ("03", "04", "05", "06", "07")
 PHASES = {"dual-level feature extraction": (1.9, 6.5), "dual-phase feature fusion": (6.8, 11.5)}
 
 
@@ -38,8 +42,8 @@ ARROWS = [("a", "low a"), ("b", "low b"), ("low a", "high a"), ("low b", "high b
           ("high b", "exchange"), ("exchange", "deep"), ("deep", "rebuild"), ("rebuild", "fused")]  # fmt: skip
 
 
-def architecture() -> Figure:
-    """The whole network from left to right; each box names the notebook that builds it by hand."""
+def architecture(today: str | None = None) -> Figure:
+    """The whole network from left to right; each box names the notebook that builds it, today's have a thick frame."""
     figure = Figure(figsize=(12, 3.9), dpi=100, layout="constrained")
     axes = figure.subplots()
     axes.set(xlim=(-0.1, 15.8), ylim=(-0.35, 4.85), aspect="equal")
@@ -48,7 +52,9 @@ def architecture() -> Figure:
         draw_box(axes, (left, -0.2), (right - left, 4.6), "#f2f2f2", "none")
         axes.text((left + right) / 2, 4.55, title, ha="center", fontsize=11, style="italic")
     for block in BLOCKS.values():
-        draw_box(axes, (block.x - WIDTH / 2, block.y - HEIGHT / 2), (WIDTH, HEIGHT), "white", "black")
+        marked = today is not None and today in block.notebook
+        face, line = ("#cfcfcf", 3.5) if marked else ("white", 1)
+        draw_box(axes, (block.x - WIDTH / 2, block.y - HEIGHT / 2), (WIDTH, HEIGHT), face, "black", line)
         axes.text(block.x, block.y + 0.16, block.text, ha="center", va="center", fontsize=10)
         axes.text(block.x, block.y - 0.44, f"notebook {block.notebook}", ha="center", va="center", fontsize=8)
     for x, y, text in ENDS.values():
@@ -59,10 +65,11 @@ def architecture() -> Figure:
 
 
 def draw_box(
-    axes: Axes, corner: tuple[float, float], size: tuple[float, float], face: str, edge: str
+    axes: Axes, corner: tuple[float, float], size: tuple[float, float], face: str, edge: str, line: float = 1
 ) -> None:
-    """A rectangle with round corners."""
-    axes.add_patch(FancyBboxPatch(corner, *size, boxstyle="round,pad=0,rounding_size=0.12", fc=face, ec=edge))
+    """A rectangle with round corners; line is the width of its edge in points."""
+    shape = "round,pad=0,rounding_size=0.12"
+    axes.add_patch(FancyBboxPatch(corner, *size, boxstyle=shape, fc=face, ec=edge, lw=line))
 
 
 def draw_arrow(axes: Axes, start: str, end: str) -> None:
@@ -75,6 +82,13 @@ def draw_arrow(axes: Axes, start: str, end: str) -> None:
     )
 
 
+def write(name: str, figure: Figure) -> None:
+    """Beside this file."""
+    with written_whole(Path(__file__).with_name(name)) as file:
+        file.write(png(figure))
+
+
 if __name__ == "__main__":
-    with written_whole(Path(__file__).with_name("architecture.png")) as file:
-        file.write(png(architecture()))
+    write("architecture.png", architecture())
+    for notebook in NOTEBOOKS:
+        write(f"architecture_{notebook}.png", architecture(notebook))
