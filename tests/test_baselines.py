@@ -82,7 +82,7 @@ def test_levels_below_zero_are_refused():
         laplacian_pyramid(*noise(3, 8, 8), levels=-1)
 
 
-@pytest.mark.skipif(not TNO.is_dir(), reason="needs the 25 TNO pairs in ../shared/data/ivf/test_tno")
+@pytest.mark.skipif(not TNO.is_dir(), reason="the TNO pairs are not at hand")
 @pytest.mark.parametrize(("fuse", "names", "published"), PUBLISHED)
 def test_published_row_of_the_tno_pictures(fuse, names, published):
     scores = []

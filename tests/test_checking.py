@@ -70,6 +70,44 @@ def test_every_kind_of_problem_is_listed_with_its_file(tmp_path):
         assert f"problem: {tmp_path / name}: {reason}" in str(report)
 
 
+def test_scenes_in_one_folder_are_listed_with_what_was_preferred(tmp_path):
+    for name in (
+        "Farm/Farm_IR.bmp",
+        "Farm/Farm_II.bmp",
+        "Farm/Farm_Vis.bmp",
+        "APC_2/1_fk.bmp",
+        "APC_2/2_fk.bmp",
+    ):
+        draw(tmp_path / name)
+    draw(tmp_path / "lake" / "IR_lake_g.bmp", width=7)
+    draw(tmp_path / "lake" / "VIS_lake_r.bmp")
+    draw(tmp_path / "lake" / "IR_2.bmp")
+    report = check(tmp_path, decode=True)
+    assert problems(report) == {
+        "lake/IR_2.bmp": "has no partner in its folder",
+        "lake/IR_lake_g.bmp": f"is 7x4, but its partner {tmp_path / 'lake' / 'VIS_lake_r.bmp'} is 6x4",
+    }
+    lines = [line.replace("\\", "/") for line in str(report).splitlines()]
+    assert lines[1:4] == [
+        "  ivf all: 2 pairs, 6x4, both sides in one folder:",
+        "    Farm/Farm_IR.bmp with Farm_Vis.bmp",
+        "    lake/IR_lake_g.bmp with VIS_lake_r.bmp",
+    ]
+    notes = lines[[line.startswith("  note: ") for line in lines].index(True) :]
+    assert "such as IR_1 and VIS_1" in notes[0]
+    assert notes[1] == "    APC_2"
+    assert "near infrared, not used" in notes[2]
+    assert notes[3] == "    Farm/Farm_II.bmp"
+
+
+def test_folders_of_pictures_that_are_no_pairs_are_no_problem(tmp_path):
+    for side in ("ir", "vi", "Segmentation_labels"):
+        draw(tmp_path / side / "1.png")
+    report = check(tmp_path)
+    assert report.ok
+    assert [remark.path.name for remark in report.remarks] == ["Segmentation_labels"]
+
+
 def test_truncated_pictures_are_found_by_decoding(tmp_path):
     for side in ("ir", "vi"):
         draw(tmp_path / side / "1.png", 64, 64)
@@ -155,7 +193,7 @@ def test_an_unknown_data_set(tmp_path):
         check(tmp_path, "nothing")
 
 
-@pytest.mark.skipif(not (SHARED / "ct-mri").is_dir(), reason="no real pairs on this machine")
+@pytest.mark.skipif(not (SHARED / "ct-mri").is_dir(), reason="the medical pairs are not at hand")
 def test_real_medical_pairs_are_those_of_the_catalogue():
     report = check(SHARED / "ct-mri", "ct-mri")
     assert report.ok, str(report)

@@ -21,7 +21,8 @@ from mambadfuse.data import download
 from mambadfuse.data.catalogue import Dataset, Entry, Source, load
 from mambadfuse.data.checking import check
 from mambadfuse.data.download import DownloadError, get, where
-from mambadfuse.data.layouts import TASKS, find_sets
+from mambadfuse.data.layouts import find_sets
+from mambadfuse.data.modalities import TASKS
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 COMMIT = "0123456789" * 4
@@ -278,7 +279,7 @@ def test_every_task_has_its_folders():
     assert set(download.FOLDERS) == set(TASKS.values())
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no real pairs on this machine")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real pairs are not at hand")
 @pytest.mark.parametrize(
     ("name", "split", "a", "b"),
     [

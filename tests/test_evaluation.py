@@ -212,7 +212,7 @@ def test_published_rows_are_refused_for_other_metrics_and_doubted_for_other_pict
     assert "does not hold the pictures of TNO-25: SD of the" in problem
 
 
-@pytest.mark.skipif(not TNO.is_dir(), reason="needs the 25 TNO pairs in ../shared/data/ivf/test_tno")
+@pytest.mark.skipif(not TNO.is_dir(), reason="the TNO pairs are not at hand")
 def test_published_rows_of_the_tno_pictures():
     quick = ("EN", "SD", "SF", "MI", "SCD")  # all eight are in test_baselines.py, for the maximum
     found = evaluate_folders(

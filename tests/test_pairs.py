@@ -67,6 +67,32 @@ def test_pictures_in_sub_folders_go_by_their_path(folders):
     assert [file.path for file in matching.left_out] == [a / "day" / "1.png"]
 
 
+def test_names_that_differ_in_the_word_for_the_side_alone_go_together_under_that_of_side_a(folders):
+    a, b = folders(
+        ["IR_1.png", "1800i.bmp", "3.png", "MRI_4.png"], ["VIS_1.png", "1800v.bmp", "3.png", "ct 4.png"]
+    )
+    matching = match_pairs(a, b)
+    assert [(pair.name, pair.b.name) for pair in matching.pairs] == [
+        ("1800i", "1800v.bmp"),
+        ("3", "3.png"),
+        ("IR_1", "VIS_1.png"),
+        ("MRI_4", "ct 4.png"),
+    ]
+    assert matching.left_out == ()
+
+
+def test_a_partner_that_is_not_the_only_one_or_says_no_side_is_none(folders):
+    a, b = folders(
+        ["0.png", "IR_1.png", "IR_2.png", "night.png"], ["0.png", "VIS_1.png", "vis1.png", "2.png"]
+    )
+    (a / "day").mkdir()
+    (a / "day" / "IR_3.png").write_bytes(b"x")
+    (b / "VIS_3.png").write_bytes(b"x")
+    matching = match_pairs(a, b)
+    assert [pair.name for pair in matching.pairs] == ["0"]
+    assert len(matching.left_out) == 8
+
+
 def test_every_file_without_a_pair_is_left_out_with_a_reason(folders):
     a, b = folders(
         ["1.png", "only_a.png", "twin.png", "twin.jpg"], ["1.png", "only_b.png", "twin.png", "r.txt"]

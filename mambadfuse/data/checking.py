@@ -10,10 +10,11 @@ from PIL import Image
 
 from mambadfuse.data import catalogue
 from mambadfuse.data.images import FORMATS, ImageError, read_image
-from mambadfuse.data.layouts import Folders, PairSet, find_folders, missing_partner
-from mambadfuse.data.pairs import Pair, PairError, match_pairs
+from mambadfuse.data.layouts import Folders, PairSet, find_folders, missing_partner, sets_of_scenes
+from mambadfuse.data.pairs import Pair, PairError, Remark, match_pairs
 from mambadfuse.data.video_range import looks_limited
 
+_UNKNOWN = "passed over, as neither folder nor pictures are named after both sides of a pair, such as IR_1 and VIS_1"
 _EXIF_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 
 
@@ -47,6 +48,8 @@ class Report:
     root: Path
     sets: tuple[CheckedSet, ...]
     problems: tuple[Problem, ...]
+    remarks: tuple[Remark, ...] = ()
+    """Nothing wrong: pictures that another was preferred to, folders that are not known."""
 
     @property
     def ok(self) -> bool:
@@ -57,6 +60,9 @@ class Report:
         pairs = sum(len(checked.pairs.matching.pairs) for checked in self.sets)
         lines = [_describe(checked) for checked in self.sets]
         lines += [f"  problem: {problem.path}: {problem.reason}" for problem in self.problems]
+        for text in dict.fromkeys(remark.text for remark in self.remarks):
+            paths = [remark.path for remark in self.remarks if remark.text == text]
+            lines += [f"  note: {text}:", *(f"    {path.relative_to(self.root)}" for path in paths)]
         counts = f"{len(self.sets)} sets, {pairs} pairs, {len(self.problems)} problems"
         return "\n".join([f"{self.root}: {counts}", *lines])
 
@@ -79,18 +85,27 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
     root = Path(root)
     expected = None if dataset is None else catalogue.load(dataset)
     try:
-        found, alone = find_folders(root)
+        found = find_folders(root)
     except PairError as error:
         return Report(root, (), (_problem(root, error),))
-    problems = [Problem(folder, missing_partner(folder)) for folder in alone]
+    problems = [Problem(folder, missing_partner(folder)) for folder in found.alone]
+    remarks = [Remark(folder, _UNKNOWN) for folder in found.unknown]
     sets = []
-    for folders in found:
-        checked, more = _check_set(folders, decode)
-        sets += checked
+    for folders in found.together:
+        try:
+            sets.append(_match(folders))
+        except PairError as error:
+            problems.append(_problem(folders.a, error))
+    sets += sets_of_scenes(root, found.scenes)
+    checked_sets = []
+    for pairs in sets:
+        checked, more = _check_set(pairs, decode)
+        checked_sets.append(checked)
         problems += more
+        remarks += pairs.matching.remarks
     if expected is not None:
-        problems += _differences(root, sets, expected)
-    return Report(root, tuple(sets), tuple(problems))
+        problems += _differences(root, checked_sets, expected)
+    return Report(root, tuple(checked_sets), tuple(problems), tuple(remarks))
 
 
 def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
@@ -112,27 +127,26 @@ def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
     return width, height
 
 
-def _check_set(folders: Folders, decode: bool) -> tuple[list[CheckedSet], list[Problem]]:
-    """The set that two folders make, none if they have no pair, and all that is wrong with them."""
-    try:
-        matching = match_pairs(folders.a, folders.b)
-    except PairError as error:
-        return [], [_problem(folders.a, error)]
-    problems = [Problem(file.path, file.reason) for file in matching.left_out]
+def _match(folders: Folders) -> PairSet:
+    return PairSet(folders.task, folders.split, folders.a, folders.b, match_pairs(folders.a, folders.b))
+
+
+def _check_set(pairs: PairSet, decode: bool) -> tuple[CheckedSet, list[Problem]]:
+    """A set, and all that is wrong with it."""
+    problems = [Problem(file.path, file.reason) for file in pairs.matching.left_out]
     sizes: Counter[tuple[int, int]] = Counter()
     readable = []
-    for pair in matching.pairs:
+    for pair in pairs.matching.pairs:
         found, more = _check_pair(pair, decode)
         sizes.update(found)
         problems += more
         readable += [] if more else [pair.b]
-    is_luma = folders.b.name.lower().endswith("_y")
+    is_luma = pairs.folder_b.name.lower().endswith("_y")
     try:
         limited = bool(is_luma and readable and looks_limited(readable))
     except ImageError as error:  # a header was fine, the picture below it is not
-        limited, problems = False, [*problems, Problem(folders.b, str(error))]
-    pairs = PairSet(folders.task, folders.split, folders.a, folders.b, matching)
-    return [CheckedSet(pairs, dict(sizes), limited)], problems
+        limited, problems = False, [*problems, Problem(pairs.folder_b, str(error))]
+    return CheckedSet(pairs, dict(sizes), limited), problems
 
 
 def _check_pair(pair: Pair, decode: bool) -> tuple[list[tuple[int, int]], list[Problem]]:
@@ -197,6 +211,10 @@ def _describe(checked: CheckedSet) -> str:
     pairs, sizes = checked.pairs, [f"{width}x{height}" for width, height in checked.sizes]
     what = sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes"
     line = f"  {pairs.task} {pairs.split}: {len(pairs.matching.pairs)} pairs, {what}, "
+    if pairs.folder_a == pairs.folder_b:
+        root = pairs.folder_a
+        found = [f"    {pair.a.relative_to(root)} with {pair.b.name}" for pair in pairs.matching.pairs]
+        return "\n".join([f"{line}both sides in one folder:", *found])
     line += f"{pairs.folder_a} and {pairs.folder_b}"
     return f"{line}\n    side b looks like limited-range luma (16..235)" if checked.limited else line
 

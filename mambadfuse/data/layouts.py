@@ -1,39 +1,23 @@
 """Layouts: which folders below a root hold pairs, told by their names alone.
 
-The tables below cover the authors' folders (trainsets/VIR/{IR,VI_Y}, valsets/PET-MRI/{PET_Y,MRI}, ...), MSRS
+The names known cover the authors' folders (trainsets/VIR/{IR,VI_Y}, valsets/PET-MRI/{PET_Y,MRI}, ...), MSRS
 ({train,test}/{ir,vi}), RoadScene (cropinfrared, crop_LR_visible), M3FD (Ir, Vis), LLVIP ({infrared,visible}/{train,
 test}), TNO ({IR,VIS}) and the kit's own (ct-mri/train/{ct,mri}). Two folders belong together when their paths
-differ in that one name only.
+differ in that one name only. In the whole archive of TNO both sides of a scene lie in one folder, with names that
+say which is which: :mod:`mambadfuse.data.scenes`.
 """
 
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
+from mambadfuse.data.modalities import FOLDERS, TASKS
 from mambadfuse.data.pairs import Matching, PairError, match_pairs
-
-# What the pictures of a folder show; its name is compared without regard to case.
-MODALITIES = {
-    "ir": "infrared", "inf": "infrared", "infrared": "infrared", "cropinfrared": "infrared",
-    "vi": "visible", "vi_y": "visible", "vis": "visible", "vis_y": "visible", "visible": "visible",
-    "crop_lr_visible": "visible",
-    "mri": "mri",
-    "ct": "ct",
-    "pet": "pet", "pet_y": "pet",
-    "spect": "spect", "spect_y": "spect",
-}  # fmt: skip
-
-# The task of two modalities, side a first.
-TASKS = {
-    ("infrared", "visible"): "ivf",
-    ("mri", "ct"): "ct-mri",
-    ("mri", "pet"): "pet-mri",
-    ("mri", "spect"): "spect-mri",
-}
+from mambadfuse.data.scenes import match_within, tasks_in
 
 SPLITS = {
     "train": "train", "trainsets": "train",
@@ -57,7 +41,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class PairSet:
-    """The pairs of two folders."""
+    """The pairs of two folders; one and the same where both sides of each scene lie in one folder below it."""
 
     task: str
     split: str
@@ -66,42 +50,71 @@ class PairSet:
     matching: Matching
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the folders below a root are, by their names and those of the pictures in them.
+
+    Attributes:
+        together: two folders each.
+        alone: their name is known, but the partner missing.
+        scenes: both sides of a pair lie in the folder itself.
+        unknown: they hold pictures, but nothing says of what.
+    """
+
+    together: tuple[Folders, ...]
+    alone: tuple[Path, ...]
+    scenes: tuple[Path, ...]
+    unknown: tuple[Path, ...]
+
+
 def find_sets(root: str | Path) -> list[PairSet]:
     """Every set of pairs below a folder, in the order of their paths; side a is always infrared or MRI.
 
     ``visible/train`` goes with ``infrared/train``, ``Zürich/VIS`` with ``Zürich/IR``. A folder with partners of
-    two kinds, MRI beside CT and PET, is in two sets. Hidden folders are passed over, links are followed.
+    two kinds, MRI beside CT and PET, is in two sets. The scenes that are folders of their own come last, as one set
+    for each task and split. Hidden folders are passed over, links are followed.
 
     Raises:
-        PairError: there is no pair of folders whose names are known, a folder has no partner, or two folders
-            yield no pair of pictures. :func:`mambadfuse.data.checking.check` lists all such problems instead.
+        PairError: there is no pair of folders whose names are known, a folder has no partner, or a set
+            would have no pair of pictures. :func:`mambadfuse.data.checking.check` lists all such problems instead.
     """
-    found, alone = find_folders(root)
-    for folder in alone:
+    found = find_folders(root)
+    for folder in found.alone:
         raise PairError(f"{folder}: {missing_partner(folder)}")
-    return [PairSet(f.task, f.split, f.a, f.b, match_pairs(f.a, f.b)) for f in found]
+    scenes = sets_of_scenes(Path(root), found.scenes)
+    for empty in (found.matching.left_out[0] for found in scenes if not found.matching.pairs):
+        raise PairError(f"{empty.path}: {empty.reason}")
+    return [PairSet(f.task, f.split, f.a, f.b, match_pairs(f.a, f.b)) for f in found.together] + scenes
 
 
-def find_folders(root: str | Path) -> tuple[list[Folders], list[Path]]:
-    """The folders below ``root`` that belong together, and those whose name is known but partner missing.
+def find_folders(root: str | Path) -> Found:
+    """What each folder below ``root`` holds; those without pictures are passed over.
 
     Raises:
-        PairError: the root is missing or no folder, or none below it has a known name.
+        PairError: the root is missing or no folder, or no name below it is known.
     """
     root = Path(root)
     if not root.is_dir():
         raise PairError(f"{root}: {'is not a folder' if root.exists() else 'there is no such folder'}")
     groups: dict[tuple[str, ...], list[tuple[str, Path]]] = defaultdict(list)
+    scenes, unknown = [], []
     for folder in _picture_folders(root):
-        parts = [unicodedata.normalize("NFC", part) for part in folder.relative_to(root).parts]
-        telling = [i for i, part in enumerate(parts) if part.lower() in MODALITIES]
+        parts = _parts(folder, root)
+        telling = [i for i, part in enumerate(parts) if part.lower() in FOLDERS]
         if telling:
-            modality = MODALITIES[parts[telling[-1]].lower()]
+            modality = FOLDERS[parts[telling[-1]].lower()]
             parts[telling[-1]] = "*"
             groups[tuple(parts)].append((modality, folder))
-    if not groups:
-        raise PairError(f"{root}: no folder below it has a known name: {', '.join(MODALITIES)}")
-    found, alone = [], []
+        elif tasks_in(folder):
+            scenes.append(folder)
+        elif _holds_pictures(folder):
+            unknown.append(folder)
+    if not groups and not scenes:
+        raise PairError(
+            f"{root}: no folder below it has a known name ({', '.join(FOLDERS)}), and no names of pictures in one "
+            "folder say two sides, as IR_1 and VIS_1 do"
+        )
+    together, alone = [], []
     for path, group in groups.items():
         split = _split((root.resolve().name, *path))
         pairs = [
@@ -111,27 +124,49 @@ def find_folders(root: str | Path) -> tuple[list[Folders], list[Path]]:
             if (kind_a, kind_b) in TASKS
         ]
         paired = {folder for pair in pairs for folder in (pair.a, pair.b)}
-        found += pairs
+        together += pairs
         alone += [folder for _, folder in group if folder not in paired]
-    return found, alone
+    return Found(tuple(together), tuple(alone), tuple(scenes), tuple(unknown))
+
+
+def sets_of_scenes(root: Path, folders: Iterable[Path]) -> list[PairSet]:
+    """The pairs within these folders below ``root``: one set for each task and split."""
+    groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for folder in folders:
+        split = _split((root.resolve().name, *_parts(folder, root)))
+        for task in tasks_in(folder):
+            groups[task, split].append(folder)
+    return [
+        PairSet(task, split, root, root, match_within(root, own, task))
+        for (task, split), own in groups.items()
+    ]
 
 
 def missing_partner(folder: Path) -> str:
     """The complaint about a folder which :func:`find_folders` found alone."""
-    part = next(part for part in reversed(folder.parts) if part.lower() in MODALITIES)
-    modality = MODALITIES[part.lower()]
+    part = next(part for part in reversed(folder.parts) if part.lower() in FOLDERS)
+    modality = FOLDERS[part.lower()]
     partners = {b if a == modality else a for a, b in TASKS if modality in (a, b)}
-    names = ", ".join(name for name, kind in MODALITIES.items() if kind in partners)
+    names = ", ".join(name for name, kind in FOLDERS.items() if kind in partners)
     return f"has no partner: expected the same path with one of {names} in place of {part}"
 
 
 def _picture_folders(root: Path) -> Iterator[Path]:
     """Every folder that holds picture files, and every one with no folder below it, be it empty."""
-    for path, folders, files in os.walk(root, followlinks=True):
+    for path, folders, _ in os.walk(root, followlinks=True):
         here = Path(path)
         folders[:] = sorted(name for name in folders if name[0] != "." and not _leads_back(here / name))
-        if not folders or any(name[0] != "." and Path(name).suffix.lower() in FORMATS for name in files):
+        if not folders or _holds_pictures(here):
             yield here
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(path.suffix.lower() in FORMATS and path.name[0] != "." for path in folder.iterdir())
+
+
+def _parts(folder: Path, root: Path) -> list[str]:
+    """The names on the way from the root to a folder, normalised."""
+    return [unicodedata.normalize("NFC", part) for part in folder.relative_to(root).parts]
 
 
 def _leads_back(folder: Path) -> bool:
