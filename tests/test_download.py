@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pooch
 import pytest
+import requests
 from PIL import Image
 
 from mambadfuse.data import download
@@ -166,6 +167,7 @@ def test_a_bad_reply_is_one_clear_error_and_a_second_call_goes_on(kind, server, 
     assert re.search(said.format(expected=toyset.entries[1].sha256_b), message), message
     assert "3 of 8 files are complete and kept; call again to go on" in message
     expect_only_whole_files(cache, server, 3)
+    assert all(any(folder.iterdir()) for folder in cache.rglob("*") if folder.is_dir())
 
     server.replies.clear()
     server.asked.clear()
@@ -174,13 +176,27 @@ def test_a_bad_reply_is_one_clear_error_and_a_second_call_goes_on(kind, server, 
     expect_only_whole_files(cache, server, 8)
 
 
-def test_no_server(server, cache, toyset):
+def test_no_server_is_said_plainly_and_leaves_nothing_behind(server, cache, toyset):
     server.stop()
-    with pytest.raises(
-        DownloadError, match=r"mri.1\.png: from http://127.* found: .*0 of 8 files are complete"
-    ):
+    with pytest.raises(DownloadError) as error:
         get("toyset")
-    expect_only_whole_files(cache, server, 0)
+    message = str(error.value)
+    assert "no connection to 127.0.0.1 (" in message
+    assert "Is this machine online?" in message
+    assert "HTTPConnectionPool" not in message
+    assert message.endswith("0 of 8 files are complete and kept; call again to go on")
+    assert not cache.exists()
+
+
+def test_a_server_that_does_not_answer(server, cache, toyset, monkeypatch):
+    def wait(*_, **__):
+        raise requests.exceptions.ReadTimeout("read timed out")
+
+    monkeypatch.setattr(requests, "get", wait)
+    cache.mkdir()
+    with pytest.raises(DownloadError, match=r"no connection to 127\.0\.0\.1 \(read timed out\)"):
+        get("toyset")
+    assert list(cache.iterdir()) == []
 
 
 def test_interrupted_in_the_middle_of_a_file_and_resumed(server, cache, toyset, monkeypatch):

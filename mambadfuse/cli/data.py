@@ -15,7 +15,7 @@ def add_options(parser: ArgumentParser) -> None:
     action.set_defaults(act=_list)
 
     action = actions.add_parser(
-        "get", help="download a data set, every file verified; goes on where it stopped"
+        "get", help="download a data set, every file verified; goes on with the files still missing"
     )
     action.add_argument("name", metavar="NAME", help="of a data set")
     action.add_argument("--split", metavar="NAME", help="one split alone, for example train")

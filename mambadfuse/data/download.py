@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pooch
-from requests.exceptions import RequestException
+from requests.exceptions import ConnectionError as NoConnection
+from requests.exceptions import RequestException, Timeout
 from tqdm import tqdm
 
 from mambadfuse.data.catalogue import Dataset, Entry, Source, load
@@ -36,8 +38,8 @@ def get(name: str, split: str | None = None) -> Path:
 
     Below it lie ``<split>/{ir,vi}`` or ``<split>/{mri,ct}`` and so on, as :func:`find_sets` reads them. Each file
     grows under a temporary name, takes its own name once its SHA-256 is right, and is never fetched again: after an
-    error or Ctrl-C a second call goes on with the files that are missing. A file in the cache that has been
-    changed is replaced.
+    error or Ctrl-C a second call goes on with the files that are missing. It goes on file by file, not within one:
+    they are single pictures, none above half a megabyte. A file in the cache that has been changed is replaced.
 
     Args:
         name: of the catalogue.
@@ -57,13 +59,26 @@ def get(name: str, split: str | None = None) -> Path:
     fetcher = _fetcher(dataset, dataset.source, entries)
     pooch.get_logger().setLevel("WARNING")  # one progress bar instead of one line a file
     files = fetcher.registry_files
-    for done, file in enumerate(tqdm(files, desc=name, unit="file", disable=None)):
-        try:
-            _fetch(fetcher, file)
-        except DownloadError as error:
-            kept = f"{done} of {len(files)} files are complete and kept"
-            raise DownloadError(f"{error}. {kept}; call again to go on") from error.__cause__
+    there_before = next(folder for folder in (where() / name).parents if folder.exists())
+    try:
+        for done, file in enumerate(tqdm(files, desc=name, unit="file", disable=None)):
+            try:
+                _fetch(fetcher, file)
+            except DownloadError as error:
+                kept = f"{done} of {len(files)} files are complete and kept"
+                raise DownloadError(f"{error}. {kept}; call again to go on") from error.__cause__
+    finally:
+        for file in files:
+            _remove_empty((where() / file).parent, there_before)
     return where() / name
+
+
+def _remove_empty(folder: Path, keep: Path) -> None:
+    """Removes a folder and those above it, below ``keep``, as far as they are empty."""
+    with suppress(OSError):
+        while folder != keep:
+            folder.rmdir()
+            folder = folder.parent
 
 
 def _fetcher(dataset: Dataset, source: Source, entries: Sequence[Entry]) -> pooch.Pooch:
@@ -88,6 +103,12 @@ def _fetch(fetcher: pooch.Pooch, file: str) -> None:
     path, address = fetcher.abspath / file, fetcher.get_url(file)
     try:
         fetcher.fetch(file)
+    except (NoConnection, Timeout) as error:
+        host = urlsplit(address).hostname
+        raise DownloadError(
+            f"{path}: no connection to {host} ({_first_cause(error)}). Is this machine online? A proxy is taken from "
+            "the variable HTTPS_PROXY"
+        ) from error
     except RequestException as error:
         raise DownloadError(f"{path}: from {address} expected a whole file, found: {error}") from error
     except ValueError as error:  # of pooch: the message names both checksums
@@ -97,3 +118,10 @@ def _fetch(fetcher: pooch.Pooch, file: str) -> None:
         raise DownloadError(
             f"{path}: from {address}: expected a folder to write to, found: {reason} (choose another with {VARIABLE})"
         ) from error
+
+
+def _first_cause(error: BaseException) -> str:
+    """What the system said, below the layers of the libraries."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return getattr(error, "strerror", None) or str(error)
