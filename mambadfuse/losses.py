@@ -8,8 +8,18 @@ There is no "true" fused picture to learn from, so each term says what to keep o
     L_grad = mean |∇f − max(∇a, ∇b)|                      keep the stronger edge (∇ = Sobel magnitude)
     L_ssim = 1 − (α · SSIM(a, f) + (1 − α) · SSIM(b, f))  keep the local structure of both
 
-Letters: B batch, H and W picture size. Pictures are (B, 1, H, W) in [0, 1]. Source of the three terms:
-SwinFusion (Ma et al. 2022), taken over by MambaDFuse.
+Source of the three terms: SwinFusion (Ma et al. 2022), taken over by MambaDFuse. Two of them leave something
+open, and the kit's own weights are trained with another reading (FusionLoss.local):
+
+    L_grad = mean |(∂x f, ∂y f) − (∂x s, ∂y s)|_1         s: the source with the stronger edges around the pixel,
+                                                          so the sign and the direction of an edge count
+    L_ssim = 1 − mean (λ · SSIM(a, f) + (1 − λ) · SSIM(b, f))
+                                                          λ: pixel by pixel, the share of a in the local variance
+
+A magnitude cannot tell an edge from its negative, and one α for a whole batch asks for the structure of both
+sources everywhere, also where one of them has none (Piella & Heijmans 2003 weigh their quality index like λ).
+
+Letters: B batch, H and W picture size. Pictures are (B, 1, H, W) in [0, 1].
 """
 
 from dataclasses import dataclass
@@ -21,7 +31,26 @@ from torch import Tensor
 
 _WINDOW, _SIGMA = 11, 1.5  # the Gaussian window of SSIM
 _C1, _C2 = 0.01**2, 0.03**2  # its constants for pictures in [0, 1]
-_ALPHAS = ("gradient", "equal")
+_FLAT = 1e-4  # the variance below which a neighbourhood counts as flat
+_REGION = 4.0  # standard deviation, in pixels, of the neighbourhood in which edges are compared
+_CHOICES = {"edges": ("magnitude", "direction"), "ssim_weighting": ("gradient", "equal", "local")}
+
+
+def gradients(x: Tensor, border: str = "zeros") -> Tensor:
+    """The Sobel derivatives (g_x, g_y) of each picture.
+
+    Args:
+        x: pictures, (B, 1, H, W).
+        border: what stands outside: "zeros", or "replicate" for the nearest pixel, which makes no edge there.
+
+    Returns:
+        (B, 2, H, W); each at most 4 times the range of x.
+    """
+    right = x.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    kernels = torch.stack([right, right.T]).unsqueeze(1)  # (2, 1, 3, 3)
+    if border == "replicate":
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernels)
+    return F.conv2d(x, kernels, padding=1)
 
 
 def sobel(x: Tensor) -> Tensor:
@@ -33,13 +62,32 @@ def sobel(x: Tensor) -> Tensor:
     Returns:
         (B, 1, H, W), at least 0; at most 8 times the range of x.
     """
-    right = x.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
-    kernels = torch.stack([right, right.T]).unsqueeze(1)  # (2, 1, 3, 3)
-    return F.conv2d(x, kernels, padding=1).abs().sum(1, keepdim=True)
+    return gradients(x).abs().sum(1, keepdim=True)
 
 
-def ssim(x: Tensor, y: Tensor) -> Tensor:
-    """The mean structural similarity of two batches (Wang et al. 2004), one number for the whole batch.
+def stronger_gradients(a: Tensor, b: Tensor) -> Tensor:
+    """At each pixel the derivatives of that source whose edges are stronger around it.
+
+    Stronger is the larger g_x² + g_y², averaged under a Gaussian of standard deviation 4: whole regions follow one
+    source, not every pixel the noisier one.
+
+    Args:
+        a: pictures, (B, 1, H, W).
+        b: pictures, (B, 1, H, W).
+
+    Returns:
+        (B, 2, H, W).
+    """
+    edges_a, edges_b = gradients(a, "replicate"), gradients(b, "replicate")
+    strength_a, strength_b = (
+        _blur(edges.square().sum(1, keepdim=True), _REGION, round(3 * _REGION))
+        for edges in (edges_a, edges_b)
+    )
+    return torch.where(strength_a >= strength_b, edges_a, edges_b)
+
+
+def ssim_map(x: Tensor, y: Tensor) -> Tensor:
+    """The structural similarity of two pictures around each pixel (Wang et al. 2004).
 
         SSIM = (2 μ_x μ_y + C1)(2 σ_xy + C2) / ((μ_x² + μ_y² + C1)(σ_x² + σ_y² + C2))
 
@@ -53,24 +101,38 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
         y: pictures in [0, 1], (B, 1, H, W).
 
     Returns:
-        A scalar in [-1, 1]; 1 if x equals y. Symmetric.
+        (B, 1, H, W) in [-1, 1]; 1 where x equals y. Symmetric.
     """
     moments = torch.cat([x, y, x * x, y * y, x * y], dim=1)  # (B, 5, H, W)
-    mean_x, mean_y, mean_xx, mean_yy, mean_xy = _gaussian_blur(moments).split(1, dim=1)
+    mean_x, mean_y, mean_xx, mean_yy, mean_xy = _blur(moments, _SIGMA, _WINDOW // 2).split(1, dim=1)
     product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
     covariance, variances = mean_xy - product, mean_xx + mean_yy - squares
-    similarity = (2 * product + _C1) * (2 * covariance + _C2) / ((squares + _C1) * (variances + _C2))
-    return similarity.mean()
+    return (2 * product + _C1) * (2 * covariance + _C2) / ((squares + _C1) * (variances + _C2))
 
 
-def _gaussian_blur(x: Tensor) -> Tensor:
-    """Every channel of x, (B, M, H, W), under the Gaussian window: first along rows, then along columns."""
-    pad, channels = _WINDOW // 2, x.shape[1]
-    offset = torch.arange(-pad, pad + 1, dtype=torch.float32, device=x.device)
-    weight = torch.exp(-(offset**2) / (2 * _SIGMA**2))
-    kernel = (weight / weight.sum()).to(x.dtype).repeat(channels, 1, 1, 1)  # (M, 1, 1, 11)
-    x = F.conv2d(x, kernel, padding=(0, pad), groups=channels)
-    return F.conv2d(x, kernel.transpose(2, 3), padding=(pad, 0), groups=channels)
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """The mean of :func:`ssim_map`: one number in [-1, 1] for the whole batch."""
+    return ssim_map(x, y).mean()
+
+
+def local_share(a: Tensor, b: Tensor) -> Tensor:
+    """λ, the share of a in the local variance: (B, 1, H, W) in (0, 1); 0.5 where both are flat.
+
+    The variances are those of the SSIM window. A variance of 1e-4 (2.5 grey levels of 255) counts as flat.
+    """
+    means = _blur(torch.cat([a, b, a * a, b * b], dim=1), _SIGMA, _WINDOW // 2)  # (B, 4, H, W)
+    variance_a, variance_b = ((means[:, 2:] - means[:, :2] ** 2).clamp(min=0) + _FLAT).split(1, dim=1)
+    return variance_a / (variance_a + variance_b)
+
+
+def _blur(x: Tensor, sigma: float, reach: int) -> Tensor:
+    """Every channel of x, (B, M, H, W), under a Gaussian window: first along rows, then along columns."""
+    channels = x.shape[1]
+    offset = torch.arange(-reach, reach + 1, dtype=torch.float32, device=x.device)
+    weight = torch.exp(-(offset**2) / (2 * sigma**2))
+    kernel = (weight / weight.sum()).to(x.dtype).repeat(channels, 1, 1, 1)  # (M, 1, 1, 2 reach + 1)
+    x = F.conv2d(x, kernel, padding=(0, reach), groups=channels)
+    return F.conv2d(x, kernel.transpose(2, 3), padding=(reach, 0), groups=channels)
 
 
 class LossTerms(NamedTuple):
@@ -84,7 +146,7 @@ class LossTerms(NamedTuple):
 
 @dataclass(frozen=True)
 class FusionLoss:
-    """The loss with its weights; the presets are :meth:`vif` (the default) and :meth:`med`.
+    """The loss with its weights; the presets are :meth:`vif` (the default), :meth:`med` and :meth:`local`.
 
     >>> terms = FusionLoss.vif()(fused, a, b)
     >>> terms.total.backward()
@@ -93,25 +155,29 @@ class FusionLoss:
         intensity: weight of L_int.
         gradient: weight of L_grad.
         structure: weight of L_ssim.
-        ssim_weighting: how α divides L_ssim between a and b. "gradient": by their mean Sobel magnitudes over
-            the batch, α = m(∇a) / (m(∇a) + m(∇b)); "equal": α = 0.5.
+        ssim_weighting: how L_ssim is divided between a and b. "gradient": by their mean Sobel magnitudes over
+            the batch, α = m(∇a) / (m(∇a) + m(∇b)); "equal": α = 0.5; "local": λ, pixel by pixel.
+        edges: what L_grad compares. "magnitude": |∇f| with the larger of |∇a| and |∇b|; "direction": both
+            derivatives of f with those of the source that has the stronger edges around the pixel.
 
     Raises:
-        ValueError: a weight is negative, or ``ssim_weighting`` is neither of the two.
+        ValueError: a weight is negative, or a word is none of those named.
     """
 
     intensity: float = 20.0
     gradient: float = 20.0
     structure: float = 10.0
     ssim_weighting: str = "gradient"
+    edges: str = "magnitude"
 
     def __post_init__(self) -> None:
         """Reject settings that are no loss."""
         for name in ("intensity", "gradient", "structure"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"weight {name} must be at least 0, found {getattr(self, name)}")
-        if self.ssim_weighting not in _ALPHAS:
-            raise ValueError(f"ssim_weighting must be one of {_ALPHAS}, found {self.ssim_weighting!r}")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {known}, found {getattr(self, name)!r}")
 
     @classmethod
     def vif(cls) -> "FusionLoss":
@@ -122,6 +188,11 @@ class FusionLoss:
     def med(cls) -> "FusionLoss":
         """The published weights for medical pictures: 20, 100, 50; α = 0.5."""
         return cls(intensity=20.0, gradient=100.0, structure=50.0, ssim_weighting="equal")
+
+    @classmethod
+    def local(cls) -> "FusionLoss":
+        """The kit's own: 20, 20, 60; edges with their direction, structure weighed pixel by pixel."""
+        return cls(structure=60.0, ssim_weighting="local", edges="direction")
 
     def __call__(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         """The weighted terms for a batch; a and b may be exchanged.
@@ -146,19 +217,27 @@ class FusionLoss:
             return self._terms(_at_least_float32(fused), _at_least_float32(a), _at_least_float32(b))
 
     def _terms(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
-        edges_a, edges_b = sobel(a), sobel(b)
-        alpha = self._alpha(edges_a.mean(), edges_b.mean())
-        similarity = alpha * ssim(a, fused) + (1 - alpha) * ssim(b, fused)
         intensity = self.intensity * (fused - torch.maximum(a, b)).abs().mean()
-        gradient = self.gradient * (sobel(fused) - torch.maximum(edges_a, edges_b)).abs().mean()
+        gradient = self.gradient * self._edge_error(fused, a, b)
+        share = self._share(a, b)
+        similarity = (share * ssim_map(a, fused) + (1 - share) * ssim_map(b, fused)).mean()
         structure = self.structure * (1 - similarity)
         return LossTerms(gradient + intensity + structure, gradient, intensity, structure)
 
-    def _alpha(self, edges_a: Tensor, edges_b: Tensor) -> Tensor:
-        half, both = torch.full_like(edges_a, 0.5), edges_a + edges_b
+    def _edge_error(self, fused: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        if self.edges == "direction":
+            return (gradients(fused, "replicate") - stronger_gradients(a, b)).abs().sum(1).mean()
+        return (sobel(fused) - torch.maximum(sobel(a), sobel(b))).abs().mean()
+
+    def _share(self, a: Tensor, b: Tensor) -> Tensor:
+        """α or λ: how much of the structure is to be a's."""
+        if self.ssim_weighting == "local":
+            return local_share(a, b)
         if self.ssim_weighting == "equal":
-            return half
-        return torch.where(both > 0, edges_a / both.clamp(min=torch.finfo(both.dtype).tiny), half)
+            return a.new_tensor(0.5)
+        edges_a, edges_b = sobel(a).mean(), sobel(b).mean()
+        both = edges_a + edges_b
+        return torch.where(both > 0, edges_a / both.clamp(min=torch.finfo(both.dtype).tiny), 0.5)
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

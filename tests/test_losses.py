@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from mambadfuse.losses import FusionLoss, sobel, ssim
+from mambadfuse.losses import FusionLoss, gradients, local_share, sobel, ssim, stronger_gradients
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "losses.json").read_text())
 INPUTS = load_file(GOLDEN / "losses_inputs.safetensors")
-PRESETS = {"vif": FusionLoss.vif(), "med": FusionLoss.med()}
+PRESETS = {"vif": FusionLoss.vif(), "med": FusionLoss.med(), "local": FusionLoss.local()}
 
 
 def triple(index, dtype):
@@ -120,6 +121,39 @@ def test_a_perfect_answer_costs_nothing():
         assert preset(picture, picture, picture).total.item() == pytest.approx(0, abs=1e-12)
 
 
+def test_a_magnitude_cannot_tell_a_picture_from_its_negative_a_direction_can():
+    picture = pictures(4)[0]
+    inside = np.s_[:, :, 2:-2, 2:-2]
+    torch.testing.assert_close(sobel(picture)[inside], sobel(1 - picture)[inside])
+    loss = FusionLoss(edges="direction", intensity=0.0, structure=0.0)
+    assert loss(picture, picture, picture).total.item() == 0
+    negative = loss(1 - picture, picture, picture).total.item()
+    assert negative == pytest.approx(2 * 20 * gradients(picture, "replicate").abs().sum(1).mean().item())
+
+
+def test_a_replicated_border_makes_no_edge():
+    flat = torch.full((1, 1, 5, 6), 0.7)
+    assert gradients(flat, "replicate").abs().max().item() == pytest.approx(0, abs=1e-6)
+    assert gradients(flat).abs().max().item() > 1
+
+
+def test_whole_regions_follow_the_source_with_the_stronger_edges():
+    """One weak texture, and one strong step: around the step all pixels follow it, far away none does."""
+    texture = 0.05 * pictures(5, height=8, width=80)[0][:1]
+    step = (torch.arange(80) >= 20).double().expand(1, 1, 8, 80)
+    chosen = stronger_gradients(texture, step)
+    torch.testing.assert_close(chosen[..., 15:25], gradients(step, "replicate")[..., 15:25])
+    torch.testing.assert_close(chosen[..., 50:], gradients(texture, "replicate")[..., 50:])
+
+
+def test_structure_is_asked_of_the_source_that_has_some():
+    noise, flat = pictures(6)[0], torch.full((2, 1, 16, 20), 0.5, dtype=torch.float64)
+    inside = np.s_[:, :, 6:-6, 6:-6]
+    assert local_share(noise, flat)[inside].min() > 0.99
+    torch.testing.assert_close(local_share(noise, flat), 1 - local_share(flat, noise))
+    torch.testing.assert_close(local_share(flat, flat)[inside], flat[inside])
+
+
 def test_weights_scale_their_own_term_alone():
     fused, a, b = pictures(1)
     base, doubled = FusionLoss()(fused, a, b), FusionLoss(intensity=40)(fused, a, b)
@@ -128,10 +162,11 @@ def test_weights_scale_their_own_term_alone():
     assert doubled.structure == base.structure
 
 
-def test_gradient_is_that_of_finite_differences():
+@pytest.mark.parametrize("task", sorted(PRESETS))
+def test_gradient_is_that_of_finite_differences(task):
     fused, a, b = (picture[:1, :, :5, :6] for picture in pictures(2))
     fused = fused.clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda f: FusionLoss.vif()(f, a, b).total, fused)
+    assert torch.autograd.gradcheck(lambda f: PRESETS[task](f, a, b).total, fused)
 
 
 def test_black_sources_weigh_equally():
@@ -160,7 +195,9 @@ def test_wrong_shapes_name_the_picture():
         FusionLoss()(torch.rand(2, 3, 8, 8), good, good)
 
 
-@pytest.mark.parametrize("bad", [{"intensity": -1.0}, {"gradient": float("nan")}, {"ssim_weighting": "max"}])
+@pytest.mark.parametrize(
+    "bad", [{"intensity": -1.0}, {"gradient": float("nan")}, {"ssim_weighting": "max"}, {"edges": "soft"}]
+)
 def test_wrong_settings_are_named(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         FusionLoss(**bad)
