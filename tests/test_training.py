@@ -1,167 +1,234 @@
-"""Training: batches that pair what belongs together, and runs that stop and resume."""
+"""Training: it learns, says how it goes, stops where it must, and scales without changing its weights."""
 
-import json
-from pathlib import Path
+import math
+import os
+import signal
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
+from training_cases import CONFIG, TINY, kept, kept_steps, quiet, same_weights, toy_pairs
 
-from mambadfuse import MambaDFuseConfig, load
-from mambadfuse.data.crops import GreyPair, draw_batch, load_grey_pairs, orient
-from mambadfuse.training import Trainer, TrainingConfig
-
-GOLDEN = np.load(Path(__file__).parent / "golden" / "pipeline.npz")
-TINY = MambaDFuseConfig(
-    dim=8, state=4, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
-)
-
-
-def toy_pairs(count=3, height=20, width=30):
-    rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 120, (count, height, width), dtype=np.uint8)
-    return [GreyPair(str(i), p, p + np.uint8(100)) for i, p in enumerate(pictures)]
+from mambadfuse import load, save_checkpoint
+from mambadfuse.data.grey_pairs import GreyPair
+from mambadfuse.losses import FusionLoss, LossTerms
+from mambadfuse.metrics import EIGHT
+from mambadfuse.model import MambaDFuse
+from mambadfuse.training import DivergedError, TrainingConfig, estimate, read_log, run_folder, train
 
 
-def toy_config(**changes):
-    return TrainingConfig(model=TINY, steps=6, batch=2, windows=((8, 8), (4, 16)), warmup=2, **changes)
+def curve(out, name="steps"):
+    """The log of a run without its clock."""
+    records = read_log(run_folder(out) / f"{name}.jsonl")
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
 
 
-def test_orientations_are_the_eight_symmetries():
-    x = np.arange(9).reshape(3, 3)
-    seen = {orient(x, mode).tobytes() for mode in range(8)}
-    assert len(seen) == 8
-    assert np.array_equal(orient(x, 0), x)
-    assert np.array_equal(orient(x, 1), x.T)
+@dataclass(frozen=True)
+class Interrupting(GreyPair):
+    """A pair that is read for the first time when somebody presses Ctrl-C, or ends the process."""
+
+    number: int = signal.SIGINT
+
+    def pictures(self):
+        os.kill(os.getpid(), self.number)
+        return super().pictures()
 
 
-@pytest.mark.parametrize("mode", range(8))
-def test_orientations_are_numbered_as_published(mode):
-    assert np.array_equal(orient(GOLDEN["augment_input"], mode), GOLDEN[f"augment_mode{mode}"])
+def interrupting(number=signal.SIGINT):
+    return [Interrupting(pair.name, pair.a, pair.b, number) for pair in toy_pairs(1)]
 
 
-def test_both_sides_of_a_batch_are_the_same_window():
-    for step in range(20):
-        a, b = draw_batch([toy_pairs()], [1], 4, ((8, 8), (4, 16)), seed=1, step=step)
-        assert a.shape == b.shape
-        assert tuple(a.shape[2:]) in {(8, 8), (4, 16)}
-        torch.testing.assert_close(b - a, torch.full_like(a, 100 / 255))
+def test_training_lowers_the_loss_and_the_weights_fuse(tmp_path):
+    out = quiet(tmp_path / "w.safetensors", steps=50, windows=((16, 16),), learning_rate=0.01)
+    losses = [record["total"] for record in curve(out)]
+    assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:10])
+    assert load(out)(torch.rand(1, 1, 9, 7), torch.rand(1, 1, 9, 7)).shape == (1, 1, 9, 7)
 
 
-def test_a_batch_depends_on_seed_and_step_alone():
-    def draw(seed, step):
-        return draw_batch([toy_pairs()], [1], 4, ((8, 8),), seed, step)[0]
-
-    assert torch.equal(draw(1, 5), draw(1, 5))
-    assert not torch.equal(draw(1, 5), draw(1, 6))
-    assert not torch.equal(draw(1, 5), draw(2, 5))
-
-
-def test_windows_larger_than_every_picture_are_named():
-    with pytest.raises(ValueError, match="64 x 64"):
-        draw_batch([toy_pairs()], [1], 1, ((64, 64),), 0, 0)
+def test_the_log_holds_every_term_of_the_loss_and_where_it_stands(tmp_path):
+    records = curve(quiet(tmp_path / "w.safetensors", log_every=4))
+    assert [record["step"] for record in records] == [4, 6]  # and the last
+    for record in records:
+        assert set(record) == {"step", *LossTerms._fields, "gradient_norm", "learning_rate"}
+        parts = [record[name] for name in LossTerms._fields if name != "total"]
+        assert record["total"] == pytest.approx(sum(parts), rel=1e-5)
 
 
-def test_small_pictures_are_passed_over():
-    pairs = [*toy_pairs(1, 4, 4), *toy_pairs(1)]
-    a, _ = draw_batch([pairs], [1], 3, ((8, 8),), 0, 0)
-    assert a.shape == (3, 1, 8, 8)
+def test_the_saved_weights_are_the_moving_average(tmp_path):
+    last = quiet(tmp_path / "last.safetensors", average=0.0, keep_last=9, keep_seconds=0)
+    averaged = quiet(tmp_path / "averaged.safetensors", average=0.9)
+    states = [torch.tensor(0.0)]
+    for step, path in enumerate(kept(last)):
+        weight = load_file(path)["model.low_level.conv1.weight"]
+        states.append(weight if step == 0 else 0.9 * states[-1] + 0.1 * weight)
+    torch.testing.assert_close(load(averaged).low_level.conv1.weight, states[-1])
 
 
-def test_pairs_are_read_as_grey(tmp_path):
-    for folder, mode in (("a", "L"), ("b", "RGB")):
-        (tmp_path / folder).mkdir()
-        Image.new(mode, (5, 4), 50 if mode == "L" else (255, 0, 0)).save(tmp_path / folder / "x.png")
-    (pair,) = load_grey_pairs(tmp_path / "a", tmp_path / "b")
-    assert pair.a.shape == pair.b.shape == (4, 5)
-    assert pair.a[0, 0] == 50
-    assert pair.b[0, 0] == 76  # 0.299 * 255
-    Image.new("L", (6, 4)).save(tmp_path / "a" / "x.png")
-    with pytest.raises(ValueError, match="sizes differ"):
-        load_grey_pairs(tmp_path / "a", tmp_path / "b")
+def test_a_run_from_given_weights_begins_where_they_are(tmp_path):
+    torch.manual_seed(5)
+    save_checkpoint(MambaDFuse(TINY), tmp_path / "given.safetensors")
+    given = str(tmp_path / "given.safetensors")
+    out = quiet(tmp_path / "w.safetensors", steps=1, start=given, learning_rate=1e-12)
+    for name, value in load(given).state_dict().items():
+        torch.testing.assert_close(load(out).state_dict()[name], value)
+    with pytest.raises(
+        ValueError, match=r"given\.safetensors holds another network: model\.dim is 4 there, 8 here"
+    ):
+        quiet(tmp_path / "other.safetensors", start=given, model=replace(TINY, dim=8))
 
 
-def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
-    torch.set_num_threads(1)
-    whole = Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "whole.pt")
-    whole.run(tmp_path / "whole.safetensors")
-    stopped = Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "run.pt")
-    for _ in range(3):
-        stopped.train_step()
-    stopped.save()
-    resumed = Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "run.pt")
-    assert resumed.step == 3
-    resumed.run(tmp_path / "resumed.safetensors")
-    want, got = load(tmp_path / "whole.safetensors"), load(tmp_path / "resumed.safetensors")
-    assert all(torch.equal(t, got.state_dict()[n]) for n, t in want.state_dict().items())
+def test_validation_scores_whole_pictures_and_draws_a_sheet(tmp_path):
+    out = quiet(tmp_path / "w.safetensors", validation=toy_pairs(2, (48, 56)), validate_every=4)
+    records = curve(out, "validation")
+    assert [record["step"] for record in records] == [4, 6]
+    assert all(set(record) == {"step", *LossTerms._fields, *EIGHT} for record in records)
+    assert all(math.isfinite(value) for record in records for value in record.values())
+    for step in (4, 6):
+        with Image.open(run_folder(out) / f"validation_{step:08d}.png") as sheet:
+            assert sheet.height > 2 * 48
 
 
-def test_a_run_of_another_configuration_is_not_continued(tmp_path):
-    Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "run.pt").save()
-    with pytest.raises(ValueError, match="seed was 0, is 1"):
-        Trainer(toy_config(seed=1), [toy_pairs()], [1], tmp_path / "run.pt")
+def test_validation_changes_no_weights(tmp_path):
+    plain = quiet(tmp_path / "plain.safetensors")
+    judged = quiet(tmp_path / "judged.safetensors", validation=toy_pairs(1, (48, 48)), validate_every=1)
+    assert same_weights(plain, judged)
 
 
-def test_a_run_on_other_pairs_is_not_continued(tmp_path):
-    Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "run.pt").save()
-    swapped = [GreyPair(p.name, p.b, p.a) for p in toy_pairs()]
-    with pytest.raises(ValueError, match="pairs was"):
-        Trainer(toy_config(), [swapped], [1], tmp_path / "run.pt")
-    with pytest.raises(ValueError, match="shares was"):
-        Trainer(toy_config(), [toy_pairs()], [2], tmp_path / "run.pt")
+def test_pictures_too_small_to_be_scored_are_named_at_once(tmp_path):
+    with pytest.raises(ValueError, match="toy_0: is 34x20, the scores of validation need 41"):
+        quiet(tmp_path / "w.safetensors", validation=toy_pairs())
+    assert not list(tmp_path.iterdir())
 
 
-def test_an_interrupted_run_goes_on_from_where_it_was_kept(tmp_path, monkeypatch):
-    trainer = Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "new" / "run.pt")
-    step = trainer.train_step
+def test_a_loss_that_is_no_number_stops_the_run_with_the_names_of_its_pairs(tmp_path):
+    with pytest.raises(DivergedError, match=r"is (nan|inf) at step \d, whose crops are from .*toy_\d"):
+        quiet(tmp_path / "w.safetensors", learning_rate=1e30, keep_seconds=0)
+    assert kept(tmp_path / "w.safetensors")  # the steps before
+    assert not (tmp_path / "w.safetensors").exists()
 
-    def interrupted():
-        if trainer.step == 2:
-            raise KeyboardInterrupt
-        return step()
 
-    monkeypatch.setattr(trainer, "train_step", interrupted)
+def test_gradients_are_clipped(tmp_path):
+    """Adam forgets the scale of a gradient, but not that one step's is cut more than another's."""
+    free = quiet(tmp_path / "free.safetensors", clip=math.inf)
+    loose = quiet(tmp_path / "loose.safetensors", clip=1e9)
+    tight = quiet(tmp_path / "tight.safetensors", clip=1.0)
+    assert same_weights(free, loose)
+    assert not same_weights(free, tight)
+    assert max(record["gradient_norm"] for record in curve(tight)) > 1  # what is logged is the norm before
+
+
+def test_accumulated_parts_give_the_weights_of_the_whole_batch(tmp_path):
+    """With a loss that is a mean over crops; α of the published infrared-visible loss is taken part by part."""
+    settings = {"loss": FusionLoss.med(), "batch": 4, "average": 0.0}
+    whole = load(quiet(tmp_path / "whole.safetensors", **settings)).state_dict()
+    parts = load(quiet(tmp_path / "parts.safetensors", accumulate=2, **settings)).state_dict()
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_workers_change_no_weights(tmp_path):
+    alone, shared = tmp_path / "alone.safetensors", tmp_path / "shared.safetensors"
+    assert same_weights(quiet(alone), quiet(shared, workers=1))
+
+
+def test_half_precision_keeps_weights_and_loss_in_float32(tmp_path):
+    whole = quiet(tmp_path / "whole.safetensors")
+    half = quiet(tmp_path / "half.safetensors", precision="bf16")
+    assert {t.dtype for t in load(half).state_dict().values()} == {torch.float32}
+    assert not same_weights(whole, half)
+    assert curve(half)[-1]["total"] == pytest.approx(curve(whole)[-1]["total"], rel=0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_keeps_the_run_and_says_how_to_go_on(tmp_path, capsys, number):
+    out = tmp_path / "new" / "w.safetensors"
+    handler = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
-        trainer.run(tmp_path / "out.safetensors", save_every=0)
-    assert Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "new" / "run.pt").step == 2
-    assert not (tmp_path / "out.safetensors").exists()
+        train(CONFIG, [interrupting(number)], out)
+    assert "kept at step 1; the same call or command goes on" in capsys.readouterr().err
+    assert signal.getsignal(number) is handler
+    assert kept_steps(out) == [1]
+    assert not out.exists()
+    train(CONFIG, [toy_pairs(1)], out)
+    assert "going on from step 1" in capsys.readouterr().err
+    whole = quiet(tmp_path / "whole.safetensors", toy_pairs(1))
+    assert same_weights(out, whole)
+    assert curve(out) == curve(whole)
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"batch": 0}, {"learning_rate": 0.0}])
-def test_impossible_settings_are_named(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        TrainingConfig(**wrong)
+def test_a_second_stop_stops_at_once(tmp_path):
+    class Twice(Interrupting):
+        def pictures(self):
+            super().pictures()
+            return super().pictures()
+
+    pairs = [Twice(pair.name, pair.a, pair.b) for pair in toy_pairs(1)]
+    with pytest.raises(KeyboardInterrupt):
+        quiet(tmp_path / "w.safetensors", pairs)
+    assert not kept(tmp_path / "w.safetensors")
 
 
-@pytest.mark.parametrize("shares", [[0.0], [-1.0], [1.0, 1.0]])
-def test_impossible_shares_are_refused(tmp_path, shares):
-    with pytest.raises(ValueError, match="positive share"):
-        Trainer(toy_config(), [toy_pairs()], shares, tmp_path / "run.pt")
+def test_a_finished_run_says_so_and_is_left_alone(tmp_path, capsys):
+    out = quiet(tmp_path / "w.safetensors")
+    before = {path: path.stat().st_mtime_ns for path in [out, *kept(out)]}
+    train(CONFIG, [toy_pairs()], out)
+    assert "this run is finished: 6 steps" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in [out, *kept(out)]} == before
 
 
-def test_training_lowers_the_loss_and_logs_it(tmp_path):
-    config = TrainingConfig(model=TINY, steps=50, batch=2, windows=((8, 8),), warmup=5)
-    trainer = Trainer(config, [toy_pairs()], [1], tmp_path / "run.pt")
-    first = trainer.train_step()["total"]
-    trainer.run(tmp_path / "out.safetensors")
-    (line,) = (tmp_path / "run.jsonl").read_text().splitlines()
-    assert json.loads(line)["step"] == 50
-    assert json.loads(line)["total"] < first
+def test_weights_that_got_lost_are_written_again(tmp_path):
+    out = quiet(tmp_path / "w.safetensors")
+    first = out.rename(tmp_path / "first.safetensors")
+    assert same_weights(quiet(out), first)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
-    trainer = Trainer(toy_config(), [toy_pairs()], [1], tmp_path / "run.pt")
-    with torch.no_grad():
-        trainer.model.token_norm.weight.fill_(float("nan"))
-    with pytest.raises(FloatingPointError, match="step 0"):
-        trainer.train_step()
+def test_tensorboard_is_asked_for_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("mambadfuse.training.loop.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install tensorboard"):
+        quiet(tmp_path / "w.safetensors", tensorboard=True)
 
 
-def test_learning_rate_rises_then_falls():
+def test_another_suffix_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"w\.pth: expected the name of a \.safetensors file"):
+        quiet(tmp_path / "w.pth")
+
+
+def test_an_estimate_keeps_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outlook = estimate(replace(CONFIG, steps=5000), [toy_pairs()], measured=1)
+    assert outlook.parameters == sum(p.numel() for p in MambaDFuse(TINY).parameters())
+    assert (outlook.pairs, outlook.steps, outlook.processes) == (3, 5000, 1)
+    assert 0 < outlook.seconds_per_step < 60
+    assert outlook.memory is None or 1e7 < outlook.memory < 1e11
+    for word in ("5,000", "s a step", "cpu, float32", "memory"):
+        assert word in str(outlook)
+    assert not list(tmp_path.iterdir())
+
+
+def test_learning_rate_rises_then_falls_along_a_cosine():
     config = TrainingConfig(steps=100, warmup=10)
     rates = [config.rate(step) for step in range(100)]
-    assert max(rates) == pytest.approx(1)
-    assert rates.index(max(rates)) in (9, 10)
-    assert rates[0] < 0.2
-    assert rates[-1] < 0.02
+    assert rates[:10] == pytest.approx([0.1 * k for k in range(1, 11)])
+    assert rates[55] == pytest.approx(0.505)
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert 0.01 < rates[-1] < 0.02
+
+
+def test_the_published_rate_is_halved_five_times():
+    config = TrainingConfig(steps=600_000, schedule="published", warmup=0)
+    assert config.rate(0) == config.rate(249_999) == 1
+    assert [config.rate(step) for step in (250_000, 400_000, 450_000, 475_000, 500_000)] == [
+        0.5**k for k in range(1, 6)
+    ]
+
+
+def test_every_setting_counts_or_is_free():
+    """A kept run may go on with other settings of how it is kept and shown, and with no others."""
+    known = {name.split(".")[0] for name in CONFIG.identity()}
+    free = {field.name for field in fields(TrainingConfig)} - known
+    assert free == {
+        "device", "workers", "log_every", "validate_every", "keep_seconds", "keep_last", "tensorboard"
+    }  # fmt: skip

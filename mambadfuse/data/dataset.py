@@ -1,129 +1,175 @@
-"""The published training pipeline as a PyTorch data set: paired random crops, the same window and turn for both.
+"""Training crops as a PyTorch data set: the same random window of both pictures of a pair, in one of eight turns.
 
-Which window an item shows depends on (seed, epoch, index) alone: the number of workers, and which of them makes an
-item, changes nothing.
+What a crop shows depends on (seed, step, slot) alone, the slot being its place in the batch. There is no sampler
+state: neither the number of workers or processes, nor a stop in between, changes a single crop.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset, Sampler, get_worker_info
 
-from mambadfuse.data.checking import picture_size
-from mambadfuse.data.crops import orient
-from mambadfuse.data.layouts import PairSet
-from mambadfuse.data.pairs import Pair
-from mambadfuse.data.video_range import looks_limited, read_luma
+from mambadfuse.data.grey_pairs import Picture, PictureCache, TrainingPair
 
-Picture = NDArray[np.uint8]
+Window = tuple[int, int]  # height and width
 
 
-class PictureCache:
-    """Decoded pictures, of which the least recently used are forgotten beyond a number of bytes.
+def orient(x: Picture, mode: int) -> Picture:
+    """One of the eight orientations of a square grid: 0 is the identity; modes as published.
 
-    Args:
-        limit: in bytes; a picture larger than that is never kept.
+    ``mode``: 0 as is, 1 transposed, 2 upside down, 3 turned by 270 degrees, 4 mirrored, 5 turned by 90 degrees,
+    6 by 180 degrees, 7 mirrored at the other diagonal. Turns are counter-clockwise; x (H, W).
     """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-        self._pictures: OrderedDict[Path, Picture] = OrderedDict()
-
-    def get(self, path: Path, read: Callable[[Path], Picture]) -> Picture:
-        """The picture at ``path``, from memory or else by ``read(path)``."""
-        if path in self._pictures:
-            self._pictures.move_to_end(path)
-            return self._pictures[path]
-        picture = read(path)
-        self._pictures[path] = picture
-        self.used += picture.nbytes
-        while self.used > self.limit:
-            _, forgotten = self._pictures.popitem(last=False)
-            self.used -= forgotten.nbytes
-        return picture
+    turned = np.rot90(x, {0: 0, 1: 1, 2: 0, 3: 3, 4: 2, 5: 1, 6: 2, 7: 3}[mode])
+    return np.flipud(turned) if mode in (1, 2, 4, 7) else turned
 
 
-class PairedCrops(Dataset[tuple[Tensor, Tensor]]):
-    """One random crop per pair and epoch: ``crops[i] -> (a, b)``, float32 in [0, 1], (1, size, size) each.
+class Crop(NamedTuple):
+    """One crop of a pair, or a batch of them: a and b float32 in [0, 1], (1, h, w) or (B, 1, h, w)."""
 
-    As published: both pictures are read as 8-bit grey, cut by one window whose corner is uniform over all that fit,
-    and turned by one of the eight orientations of :func:`~mambadfuse.data.crops.orient`. Published crops are 128
-    wide for infrared-visible and 64 for medical pairs; where a picture is smaller, the published pipeline hands out
-    a smaller crop, which cannot be stacked into a batch. Here such a picture is an error, found at once.
+    a: Tensor
+    b: Tensor
+    name: str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Where a crop comes from."""
+
+    group: int
+    index: int
+    top: int
+    left: int
+    height: int
+    width: int
+    mode: int
+
+
+class PairedCrops(Dataset[Crop]):
+    """An endless data set: crop ``step * batch + slot`` is the one that training sees at that step in that slot.
+
+    As published, both pictures are read as 8-bit grey, cut by one window whose corner is uniform over all that fit,
+    and turned by one of eight orientations (of four, if the window is not square). Published windows are 128 x 128
+    for infrared-visible and 64 x 64 for medical pairs. Other than published, the pair is drawn anew for each crop
+    rather than in shuffled rounds, pairs may come from several sets, and pictures too small for a window are passed
+    over instead of yielding smaller crops.
 
     Args:
-        sets: of :func:`~mambadfuse.data.layouts.find_sets`.
-        size: side of the crops.
+        sets: groups of pairs.
+        shares: how often each group is drawn, relative to the others; alike if None.
+        windows: sizes (h, w), of which one is drawn for all crops of a step.
+        batch: crops in a step.
         seed: of the run.
-        limited: whether side b is limited-range luma and to be expanded; None looks at the pictures of each
-            folder named ``*_Y``.
         cache_bytes: how much memory decoded pictures may take, in all workers together.
 
     Raises:
-        ValueError: a picture is smaller than ``size``, or the two of a pair differ in size.
-        ImageError: a picture cannot be read.
+        ValueError: a share is not positive, or no pair of a set is as large as a window.
     """
 
     def __init__(
         self,
-        sets: Sequence[PairSet],
-        size: int = 128,
+        sets: Sequence[Sequence[TrainingPair]],
+        shares: Sequence[float] | None = None,
+        *,
+        windows: Sequence[Window] = ((128, 128),),
+        batch: int = 12,
         seed: int = 0,
-        limited: bool | None = None,
         cache_bytes: int = 2**30,
     ) -> None:
-        self.size, self.seed, self.cache_bytes = size, seed, cache_bytes
-        self.pairs: list[Pair] = []
-        self._limited: list[bool] = []
-        for pairs in sets:
-            found = pairs.matching.pairs
-            for pair in found:
-                _expect_size(pair.a, pair.b, size)
-            self.pairs += found
-            self._limited += [_is_limited(pairs) if limited is None else limited] * len(found)
+        self.sets, self.windows, self.batch, self.seed = sets, windows, batch, seed
+        self.shares = [1.0] * len(sets) if shares is None else list(shares)
+        if not sets or len(self.shares) != len(sets) or not all(share > 0 for share in self.shares):
+            raise ValueError(f"expected a positive share for each of {len(sets)} sets, found {self.shares}")
+        self._chances = np.asarray(self.shares) / np.sum(self.shares)
+        self._fitting = [[_fitting(pairs, window) for pairs in sets] for window in windows]
+        self._cache_bytes = cache_bytes
         self._cache: PictureCache | None = None  # made by the process that uses it
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
 
-    def __len__(self) -> int:
-        return len(self.pairs)
+    def __getitem__(self, number: int) -> Crop:
+        cut = self._draw(*divmod(number, self.batch))
+        pair = self.sets[cut.group][cut.index]
+        window = np.s_[cut.top : cut.top + cut.height, cut.left : cut.left + cut.width]
+        pictures = self._memory().get((cut.group, cut.index), pair.pictures)
+        a, b = (orient(picture[window], cut.mode) for picture in pictures)
+        return Crop(_as_tensor(a), _as_tensor(b), pair.name)
 
-    def set_epoch(self, epoch: int) -> None:
-        """New crops for the items; call it before each epoch, also with persistent workers."""
-        self._epoch.fill_(epoch)
+    def names(self, step: int) -> list[str]:
+        """The names of the pairs that the crops of a step come from, slot by slot."""
+        cuts = [self._draw(step, slot) for slot in range(self.batch)]
+        return [self.sets[cut.group][cut.index].name for cut in cuts]
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        pair = self.pairs[index]
-        a, b = self._read(pair.a, False), self._read(pair.b, self._limited[index])
-        rng = np.random.default_rng((self.seed, int(self._epoch), index))
-        top, left = (rng.integers(length - self.size + 1) for length in a.shape)
-        mode = int(rng.integers(8))
-        window = np.s_[top : top + self.size, left : left + self.size]
-        return _as_tensor(orient(a[window], mode)), _as_tensor(orient(b[window], mode))
+    def fingerprint(self) -> str:
+        """A word that is another one if a pair, its content or its place among the others is."""
+        content = [[(pair.name, pair.digest()) for pair in pairs] for pairs in self.sets]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
-    def _read(self, path: Path, limited: bool) -> Picture:
+    def _draw(self, step: int, slot: int) -> _Cut:
+        size = int(np.random.default_rng((self.seed, step, 0)).integers(len(self.windows)))
+        height, width = self.windows[size]
+        rng = np.random.default_rng((self.seed, step, slot + 1))
+        group = int(rng.choice(len(self.sets), p=self._chances))
+        fitting = self._fitting[size][group]
+        index = fitting[rng.integers(len(fitting))]
+        high, wide = self.sets[group][index].shape
+        top, left = int(rng.integers(high - height + 1)), int(rng.integers(wide - width + 1))
+        modes = range(8) if height == width else (0, 2, 4, 6)  # a turn by 90 degrees would change the window
+        return _Cut(group, index, top, left, height, width, modes[rng.integers(len(modes))])
+
+    def _memory(self) -> PictureCache:
         if self._cache is None:
             worker = get_worker_info()
-            self._cache = PictureCache(self.cache_bytes // (worker.num_workers if worker else 1))
-        return self._cache.get(path, lambda path: read_luma(path, limited))
+            self._cache = PictureCache(self._cache_bytes // (worker.num_workers if worker else 1))
+        return self._cache
 
 
-def _expect_size(a: Path, b: Path, size: int) -> None:
-    wide, high = picture_size(a)
-    if min(wide, high) < size:
-        raise ValueError(f"{a}: is {wide}x{high}, smaller than a crop of {size}x{size}")
-    if picture_size(b) != (wide, high):
-        raise ValueError(f"{a}: is {wide}x{high}, but its partner {b} is {'{}x{}'.format(*picture_size(b))}")
+class StepSampler(Sampler[list[int]]):
+    """Which crops one process takes: for each step ``parts`` lists of numbers for :class:`PairedCrops`.
+
+    A batch is divided into parts (accumulated one after the other), each part among the processes. Together they
+    take every crop of the batch once, and the same part holds the same crops whatever the number of processes.
+
+    Args:
+        batch: crops in a step.
+        steps: those from ``start`` up to, not including, ``stop``.
+        parts: of a step.
+        process: this process, counted from 0.
+        processes: all of them.
+
+    Raises:
+        ValueError: the batch cannot be divided evenly.
+    """
+
+    def __init__(
+        self, batch: int, steps: range, parts: int = 1, process: int = 0, processes: int = 1
+    ) -> None:
+        if batch % (parts * processes):
+            raise ValueError(
+                f"a batch of {batch} cannot be shared evenly: accumulate is {parts}, processes are {processes}"
+            )
+        self.batch, self.steps, self.parts = batch, steps, parts
+        self.own, self.process, self.processes = batch // (parts * processes), process, processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self.steps:
+            for part in range(self.parts):
+                first = step * self.batch + (part * self.processes + self.process) * self.own
+                yield list(range(first, first + self.own))
 
 
-def _is_limited(pairs: PairSet) -> bool:
-    named_luma = pairs.folder_b.name.lower().endswith("_y")
-    return named_luma and looks_limited([pair.b for pair in pairs.matching.pairs])
+def _fitting(pairs: Sequence[TrainingPair], window: Window) -> list[int]:
+    """The numbers of the pairs that are as large as the window."""
+    height, width = window
+    found = [i for i, pair in enumerate(pairs) if pair.shape[0] >= height and pair.shape[1] >= width]
+    if not found:
+        first = f" ({pairs[0].name} and {len(pairs) - 1} more)" if pairs else ""
+        raise ValueError(f"none of {len(pairs)} pairs{first} is as large as a window of {height} x {width}")
+    return found
 
 
 def _as_tensor(crop: Picture) -> Tensor:

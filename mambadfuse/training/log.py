@@ -1,0 +1,45 @@
+"""The log of a run as JSON lines: one object for each logged step, which a resumed run continues without a seam."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mambadfuse.data.images import written_whole
+
+
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """The records of a log in their order; a last line that a kill tore is passed over.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+    """
+    records = []
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+class RunLog:
+    """A file that grows by one record at a time.
+
+    Args:
+        path: of the file, ``*.jsonl``; its folder must exist when the first record is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, **record: Any) -> None:
+        """Append one record."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def rewind(self, step: int) -> None:
+        """Forget what was logged after a step: a run that goes on from there logs it again."""
+        if self.path.exists():
+            records = [record for record in read_log(self.path) if record["step"] <= step]
+            with written_whole(self.path) as file:
+                file.write("".join(json.dumps(record) + "\n" for record in records).encode())

@@ -1,0 +1,57 @@
+"""Toy runs for the tests of training: a tiny network, toy pairs, a handful of steps."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from mambadfuse.data.grey_pairs import GreyPair
+from mambadfuse.data.toys import toy_pair
+from mambadfuse.model import MambaDFuseConfig
+from mambadfuse.training import TrainingConfig, run_folder, train
+
+TINY = MambaDFuseConfig(
+    dim=4, state=2, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
+)
+CONFIG = TrainingConfig(
+    model=TINY, steps=6, batch=2, windows=((16, 16), (8, 32)), warmup=2, average=0.5, log_every=1
+)  # fmt: skip
+
+
+def toy_pairs(count=3, size=(20, 34)):
+    toys = {f"toy_{i}": toy_pair(i, size) for i in range(count)}
+    return [GreyPair(name, *(np.uint8(255 * side) for side in (toy.a, toy.b))) for name, toy in toys.items()]
+
+
+def write_folders(root: Path, pairs) -> list[str]:
+    """The pairs as picture files; the two folders."""
+    for side in "ab":
+        (root / side).mkdir(parents=True)
+        for pair in pairs:
+            Image.fromarray(getattr(pair, side)).save(root / side / f"{pair.name}.png")
+    return [str(root / "a"), str(root / "b")]
+
+
+def quiet(out, pairs=None, validation=(), **changes):
+    """A run of ``CONFIG`` with changes, on one thread and without a word."""
+    torch.set_num_threads(1)
+    return train(
+        replace(CONFIG, **changes), [pairs or toy_pairs()], out, validation=validation, progress=False
+    )
+
+
+def kept(out):
+    """The kept states, oldest first."""
+    return sorted(run_folder(out).glob("*.safetensors"))
+
+
+def kept_steps(out):
+    return [int(path.name.split("-")[0]) for path in kept(out)]
+
+
+def same_weights(one, other):
+    one, other = load_file(one), load_file(other)
+    return one.keys() == other.keys() and all(torch.equal(t, other[name]) for name, t in one.items())
