@@ -6,7 +6,6 @@ that a file alone is enough to rebuild its network.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from mambadfuse.data.images import written_whole
 from mambadfuse.data.shipped import shipped
 from mambadfuse.model import MambaDFuse, MambaDFuseConfig
 
@@ -56,6 +56,12 @@ _PUBLISHED_NAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"^((?:high_level_feature_extraction\d|feature_re)\.\d+)\.mamba\.", r"\1.encoder."),
     (r"^((?:high_level_feature_extraction\d|feature_re)\.\d+)\.norm\.", r"\1.norm.body."),
 ]
+
+
+_PUBLISHED = (
+    "If it holds the authors' weights, load_published(path) reads it in Python, and "
+    "save_checkpoint(load_published(path), 'published.safetensors') makes a file of this kit of it"
+)
 
 
 class CheckpointError(ValueError):
@@ -99,9 +105,13 @@ def _load_shipped(task: str) -> MambaDFuse:
 
 
 def _read(path: Path) -> MambaDFuse:
+    if _is_of_pytorch(path):
+        raise CheckpointError(
+            f"{path}: is a PyTorch file, expected a safetensors file of this kit. {_PUBLISHED}"
+        )
     tensors, metadata = _read_safetensors(path)
     if "config" not in metadata:
-        raise CheckpointError(f"{path}: holds no configuration; published weights: use load_published")
+        raise CheckpointError(f"{path}: holds no configuration, as files of this kit do. {_PUBLISHED}")
     try:
         model = MambaDFuse(MambaDFuseConfig(**json.loads(metadata["config"])))
     except (TypeError, ValueError) as error:
@@ -115,12 +125,10 @@ def save_checkpoint(model: MambaDFuse, path: str | Path) -> None:
 
     The file appears under its name only when it is complete.
     """
-    path = Path(path)
     metadata = {"format": "mambadfuse", "config": json.dumps(model.config.to_dict())}
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(save(tensors, metadata))
-    os.replace(partial, path)
+    with written_whole(Path(path)) as file:
+        file.write(save(tensors, metadata))
 
 
 def load_published(path: str | Path) -> MambaDFuse:
@@ -133,7 +141,9 @@ def load_published(path: str | Path) -> MambaDFuse:
         CheckpointError: a missing, damaged, incomplete or different file, with the first names that do not fit.
     """
     path = Path(path)
-    tensors = _read_safetensors(path)[0] if path.suffix == ".safetensors" else _read_pickle(path)
+    tensors, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), {})
+    if "config" in metadata:
+        raise CheckpointError(f"{path}: is a file of this kit and not the authors': use load")
     tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
     model = MambaDFuse(MambaDFuseConfig.published())
     names = {published_name(name): name for name in model.state_dict()}
@@ -177,6 +187,13 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
         raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
     return content
+
+
+def _is_of_pytorch(path: Path) -> bool:
+    """Whether a file is one of ``torch.save``, by its beginning, or at least by its name."""
+    _require_file(path)
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04" or path.suffix.lower() in (".pth", ".pt")
 
 
 def _require_file(path: Path) -> None:

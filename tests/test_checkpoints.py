@@ -116,13 +116,14 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     save_checkpoint(MambaDFuse(TINY), path)
     before = path.read_bytes()
 
-    def full_disk(self, data):
+    def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    monkeypatch.setattr("os.replace", full_disk)
     with pytest.raises(OSError, match="No space"):
         save_checkpoint(MambaDFuse(TINY), path)
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_load_names_what_is_wrong(tmp_path):
@@ -140,6 +141,26 @@ def test_load_names_what_is_wrong(tmp_path):
     save_file(tensors, path, {"config": "{}"})
     with pytest.raises(CheckpointError, match="do not fit"):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["net.pth", "net.bin", "net.safetensors"])
+def test_load_of_a_file_of_the_authors_says_how_it_is_read(tmp_path, published_tensors, name):
+    path = tmp_path / name
+    torch.save(published_tensors, path)
+    with pytest.raises(CheckpointError, match=r"net\..*is a PyTorch file.*load_published\(path\) reads it"):
+        load(path)
+    save_file(published_tensors, path)
+    with pytest.raises(
+        CheckpointError, match=r"load_published\(path\) reads it.*save_checkpoint\(load_published"
+    ):
+        load(path)
+
+
+def test_load_published_of_a_file_of_the_kit_says_to_use_load(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    save_checkpoint(MambaDFuse(TINY), path)
+    with pytest.raises(CheckpointError, match=r"mine\.safetensors: is a file of this kit .*use load$"):
+        load_published(path)
 
 
 def test_shipped_weights_are_verified(tmp_path, monkeypatch):

@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from mambadfuse import checkpoints, doctor
+from mambadfuse.cli import fuse as fuse_command
 from mambadfuse.cli import main
+from mambadfuse.cli.record import FILE
 from mambadfuse.data import shipped
 from mambadfuse.data.images import read_image, read_picture, write_image
 
@@ -27,15 +30,21 @@ class Sample(NamedTuple):
 
 
 class Mean(nn.Module):
+    """Stands for weights; those of another name have another value."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.share = nn.Parameter(torch.tensor(1 / len(source)))
+
     def forward(self, a, b):
-        return (a + b) / 2
+        return self.share * (a + b)
 
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch):
     """Stand-in weights; the list of what was asked for."""
     names = []
-    monkeypatch.setattr(checkpoints, "load", lambda source: names.append(str(source)) or Mean())
+    monkeypatch.setattr(checkpoints, "load", lambda source: names.append(str(source)) or Mean(str(source)))
     return names
 
 
@@ -95,7 +104,7 @@ def test_a_result_is_kept_unless_overwritten(place, capsys):
 
 def test_two_folders(place, capsys):
     assert fuse("--a a --b b --out out --sheet out/sheet.png") == 0
-    assert sorted(path.name for path in (place / "out").iterdir()) == ["1.png", "2.png", "sheet.png"]
+    assert sorted(path.name for path in (place / "out").iterdir()) == [FILE, "1.png", "2.png", "sheet.png"]
     output = capsys.readouterr().out
     assert "2 fused, 0 kept, 0 failed, 0 left out; results in out" in output
     assert output.endswith("contact sheet: out/sheet.png\n")
@@ -126,7 +135,6 @@ def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
         ("--a a.png --b b.png --out f.jpg --bits 16", "16-bit"),
         ("--a a.png --b bad.png --out f.png", "bad.png: is not a PNG"),
         ("--a a.png --b small.png --out f.png", "8x6 and 8x3"),
-        ("--a a.png --b b.png --out f.png --device nonsense", "nonsense"),
         ("--a a --b empty --out out", "empty: the folder holds no pictures"),
         ("--a a --b b --out b", "folder of their own"),
     ],
@@ -152,6 +160,12 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, messa
         ("--a a.png --b b.png --out f.png --sheet s.jpg", "expected the name of a .png file"),
         ("--a a.png --b b.png --out f.png --bits 12", "--bits"),
         ("--a a.png --b b.png --out f.png --colour c", "--colour"),
+        (
+            "--a a.png --b b.png --out f.png --device nonsense",
+            "no device is called 'nonsense': choose auto, cpu",
+        ),
+        ("--a a.png --b ./a.png --out f.png", "one and the same file"),
+        ("--a a --b b --out b.png", "is a file: two folders are fused into a folder"),
         ("--a a.png --b b.png", "--out"),
         ("--samples --a a.png --out f", "leave out --a and --b"),
     ],
@@ -193,6 +207,133 @@ def test_samples_with_named_weights_and_one_broken_pair(samples, place, asked, c
     assert "failed 1:" in captured.err
     assert "1 fused, 0 kept, 1 failed" in captured.out
     assert (place / "out/contact_sheet.png").exists()
+
+
+def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
+    assert fuse("--a a --b b --out out") == 0
+    before = (place / "out/1.png").read_bytes()
+    for other in ("--model pet-mri", "--colour grey", "--bits 16", "--tile 4"):
+        assert fuse(f"--a a --b b --out out {other}") == 1
+        error = capsys.readouterr().err
+        assert "out: 2 of 2 results are there already, but not of these settings" in error
+        assert "model ivf, weights " in error
+        assert "--overwrite makes them again" in error
+        assert (place / "out/1.png").read_bytes() == before
+    assert fuse("--a a --b b --out out --model pet-mri --overwrite") == 0
+    assert fuse("--a a --b b --out out --model pet-mri") == 0
+    assert "0 fused, 2 kept" in capsys.readouterr().out
+    assert fuse("--a a --b b --out out") == 1
+
+
+def test_results_that_are_not_on_record_are_never_kept_in_silence(place, capsys):
+    (place / "out").mkdir()
+    write_image("out/2.png", GREY)
+    assert fuse("--a a --b b --out out") == 1
+    assert "1 of 2 results are there already, but not of these settings (2.png: unknown; now: " in (
+        capsys.readouterr().err
+    )
+    assert [path.name for path in (place / "out").iterdir()] == ["2.png"]
+
+
+def test_the_samples_are_on_record_task_by_task(samples, place, asked, capsys):
+    assert fuse("--samples --out out") == 0
+    assert fuse("--samples --out out") == 0
+    assert "0 fused, 2 kept" in capsys.readouterr().out
+    assert fuse("--samples --out out --model other.safetensors") == 1
+    assert "ct-mri: 1 of 1 results are there already" in capsys.readouterr().err
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Ctrl-C while the second picture is fused."""
+
+    class Interrupted(Mean):
+        def forward(self, a, b):
+            calls.append(1)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return super().forward(a, b)
+
+    calls = []
+    monkeypatch.setattr(checkpoints, "load", lambda source: Interrupted(str(source)))
+
+
+def test_ctrl_c_between_pictures_says_how_many_are_done_and_the_same_command_goes_on(
+    place, interrupted, capsys
+):
+    assert fuse("--a a --b b --out out") == 130
+    assert capsys.readouterr().err == (
+        "mambadfuse: 1 of 2 results are in out; the same command goes on with the others\n"
+        "mambadfuse: interrupted\n"
+    )
+    assert fuse("--a a --b b --out out") == 0
+    assert "1 fused, 1 kept" in capsys.readouterr().out
+
+
+def test_ctrl_c_in_the_middle_of_overwriting_leaves_no_mixture_unnoticed(place, interrupted, capsys):
+    (place / "out").mkdir()
+    for name in "12":
+        write_image(f"out/{name}.png", GREY)
+    assert fuse("--a a --b b --out out --overwrite") == 130
+    assert "the same command starts from the first" in capsys.readouterr().err
+    assert fuse("--a a --b b --out out") == 1
+    assert "1 of 2 results are there already, but not of these settings (2.png: unknown" in (
+        capsys.readouterr().err
+    )
+    assert fuse("--a a --b b --out out --overwrite") == 0
+    assert fuse("--a a --b b --out out") == 0
+
+
+def test_a_run_that_was_killed_goes_on(place, capsys):
+    assert fuse("--a a --b b --out out") == 0
+    (place / "out/2.png").unlink()
+    assert fuse("--a a --b b --out out") == 0
+    assert "1 fused, 1 kept" in capsys.readouterr().out
+
+
+def test_both_sides_below_one_folder(place, capsys):
+    for name in ("lake/IR_lake_g.png", "lake/VIS_lake_r.png", "APC_2/1_fk.png"):
+        (place / "tno" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(place / "tno" / name, GREY)
+    assert fuse("--a tno --b tno --out out") == 1
+    captured = capsys.readouterr()
+    assert "1 fused, 0 kept, 0 failed, 1 left out" in captured.out
+    assert "APC_2: passed over, as neither folder nor pictures are named" in captured.err
+    assert (place / "out/lake/IR_lake_g.png").exists()
+    assert fuse("--a a --b a --out out") == 1
+    assert "no names of pictures in one folder say two sides" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "model", "titles"),
+    [
+        ("pairs/ir", "pairs/vi", None, ("infrared", "visible")),
+        ("MRI", "PET_Y", None, ("MRI", "PET")),
+        ("infrared/train", "visible/train", None, ("infrared", "visible")),
+        ("a", "b", None, ("infrared", "visible")),
+        ("a", "b", "spect-mri", ("MRI", "SPECT")),
+        ("a", "b", "mine.safetensors", ("side a", "side b")),
+        ("mri", "other", None, ("MRI", "side b")),
+        ("thermal_1.png", "1.png", None, ("infrared", "side b")),
+    ],
+)
+def test_columns_of_the_sheet_say_what_they_show(place, monkeypatch, a, b, model, titles):
+    drawn = []
+    monkeypatch.setattr(fuse_command, "_draw_sheet", lambda rows, path, sides: drawn.append(sides))
+    for side, pixels in ((a, GREY), (b, COLOUR)):
+        path = place / side if side.endswith(".png") else place / side / "1.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, pixels)
+    out = "f.png" if a.endswith(".png") else "out"
+    assert fuse(f"--a {a} --b {b} --out {out} --sheet s.png" + (f" --model {model}" if model else "")) == 0
+    assert drawn == [titles]
+
+
+def test_columns_of_samples_of_several_tasks_say_all_they_show(samples, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(fuse_command, "_draw_sheet", lambda rows, path, sides: drawn.append(sides))
+    assert fuse("--samples --out out") == 0
+    assert drawn == [("MRI", "CT / PET")]
 
 
 def test_ctrl_c_is_said_without_a_traceback(place, monkeypatch, capsys):

@@ -10,11 +10,17 @@ from PIL import Image
 
 from mambadfuse.data import catalogue
 from mambadfuse.data.images import FORMATS, ImageError, read_image
-from mambadfuse.data.layouts import Folders, PairSet, find_folders, missing_partner, sets_of_scenes
+from mambadfuse.data.layouts import (
+    NOT_NAMED,
+    Folders,
+    PairSet,
+    find_folders,
+    missing_partner,
+    sets_of_scenes,
+)
 from mambadfuse.data.pairs import Pair, PairError, Remark, match_pairs
 from mambadfuse.data.video_range import looks_limited
 
-_UNKNOWN = "passed over, as neither folder nor pictures are named after both sides of a pair, such as IR_1 and VIS_1"
 _EXIF_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 
 
@@ -89,7 +95,7 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
     except PairError as error:
         return Report(root, (), (_problem(root, error),))
     problems = [Problem(folder, missing_partner(folder)) for folder in found.alone]
-    remarks = [Remark(folder, _UNKNOWN) for folder in found.unknown]
+    remarks = [Remark(folder, NOT_NAMED) for folder in found.unknown]
     sets = []
     for folders in found.together:
         try:

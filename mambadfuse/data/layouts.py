@@ -16,8 +16,12 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.modalities import FOLDERS, TASKS
-from mambadfuse.data.pairs import Matching, PairError, match_pairs
+from mambadfuse.data.pairs import LeftOut, Matching, Pair, PairError, match_pairs
 from mambadfuse.data.scenes import match_within, tasks_in
+
+NOT_NAMED = (
+    "passed over, as neither folder nor pictures are named after both sides of a pair, such as IR_1 and VIS_1"
+)
 
 SPLITS = {
     "train": "train", "trainsets": "train",
@@ -85,6 +89,24 @@ def find_sets(root: str | Path) -> list[PairSet]:
     for empty in (found.matching.left_out[0] for found in scenes if not found.matching.pairs):
         raise PairError(f"{empty.path}: {empty.reason}")
     return [PairSet(f.task, f.split, f.a, f.b, match_pairs(f.a, f.b)) for f in found.together] + scenes
+
+
+def all_pairs(root: str | Path) -> PairSet:
+    """Every pair below a folder as one set; pairs are named by the path of their side a.
+
+    Raises:
+        PairError: as :func:`find_sets`, or there are pairs of several tasks.
+    """
+    root = Path(root)
+    sets = find_sets(root)
+    tasks = list(dict.fromkeys(found.task for found in sets))
+    if len(tasks) > 1:
+        raise PairError(f"{root}: holds pairs of {' and '.join(tasks)}: name the two folders of one task")
+    pairs = [pair for found in sets for pair in found.matching.pairs]
+    named = [Pair(pair.a.relative_to(root).with_suffix("").as_posix(), pair.a, pair.b) for pair in pairs]
+    left_out = [file for found in sets for file in found.matching.left_out]
+    left_out += [LeftOut(folder, NOT_NAMED) for folder in find_folders(root).unknown]
+    return PairSet(tasks[0], "all", root, root, Matching(tuple(named), tuple(left_out)))
 
 
 def find_folders(root: str | Path) -> Found:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 NEAR_INFRARED, COMPOSITE = "near infrared", "composite"  # what only files are called
 
@@ -74,3 +75,12 @@ def read_label(name: str) -> Label:
         words = ["rg"]
     modality = WORDS[words[0]] if words else _LETTERS.get(letter[0]) if letter else None
     return Label(modality, " ".join(re.findall(r"[^\W_]+", scene)).casefold())
+
+
+def modality_of(path: Path) -> str | None:
+    """What the name of a file or folder, or else of the folder it lies in, says that it shows; None if nothing."""
+    for name in (path.stem, path.parent.name):
+        modality = FOLDERS.get(name.lower()) or read_label(name).modality
+        if modality not in (None, COMPOSITE):
+            return modality
+    return None

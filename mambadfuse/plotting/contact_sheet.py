@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mambadfuse.data.images import written_whole
+from mambadfuse.plotting.lettering import legible
 from mambadfuse.plotting.rendering import png
 
 WIDEST, NARROWEST = 420, 128  # a column, in pixels
@@ -26,10 +27,17 @@ class Row(NamedTuple):
     fused: NDArray[Any]
 
 
-def contact_sheet(rows: Sequence[Row], path: str | Path) -> None:
+def contact_sheet(
+    rows: Sequence[Row], path: str | Path, sides: tuple[str, str] = ("side a", "side b")
+) -> None:
     """Draws one row a pair, a | b | fused, under the name of the pair, into a PNG file of at most 2 MB.
 
     Pictures stand pixel for pixel up to a width of 420; all shrink together where the file would get too large.
+
+    Args:
+        rows: the pairs.
+        path: of the file.
+        sides: what the pictures of each side show, as "infrared" and "visible"; the titles of their columns.
 
     Raises:
         ValueError: there is no row.
@@ -38,16 +46,16 @@ def contact_sheet(rows: Sequence[Row], path: str | Path) -> None:
     if not rows:
         raise ValueError("a contact sheet needs at least one row, found none")
     column = max(NARROWEST, min(WIDEST, max(row.a.shape[1] for row in rows)))
-    file = png(_draw(rows, column))
+    file = png(_draw(rows, column, (*sides, "fused")))
     while len(file) > LARGEST_FILE and column > NARROWEST:
         shrunk = int(column * (LARGEST_FILE / len(file)) ** 0.5)
         column = max(NARROWEST, min(shrunk, column - 1))
-        file = png(_draw(rows, column))
+        file = png(_draw(rows, column, (*sides, "fused")))
     with written_whole(Path(path)) as target:
         target.write(file)
 
 
-def _draw(rows: Sequence[Row], column: int) -> Figure:
+def _draw(rows: Sequence[Row], column: int, titles: Sequence[str]) -> Figure:
     """The sheet with columns of that many pixels; a narrower picture is not enlarged."""
     sizes = [_fit(row.a, column) for row in rows]
     width = GAP + 3 * (column + GAP)
@@ -55,11 +63,17 @@ def _draw(rows: Sequence[Row], column: int) -> Figure:
     sheet = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
     lefts = [GAP + k * (column + GAP) for k in range(3)]
     y = height - LINE
-    for left, title in zip(lefts, ("a", "b", "fused"), strict=True):
-        sheet.text(left / width, y / height, title, fontsize=10, weight="bold", va="bottom")
+    for left, title in zip(lefts, titles, strict=True):
+        size = min(
+            10, 1.2 * column / max(1, len(title))
+        )  # in points: a bold letter is 0.8 pixels wide for each
+        sheet.text(left / width, y / height, title, fontsize=size, weight="bold", va="bottom")
     for row, (wide, tall) in zip(rows, sizes, strict=True):
         y -= LINE
-        sheet.text(GAP / width, (y + 4) / height, row.name, fontsize=9, va="bottom", parse_math=False)
+        name, family = legible(row.name)
+        sheet.text(
+            GAP / width, (y + 4) / height, name, family=family, fontsize=9, va="bottom", parse_math=False
+        )
         y -= tall
         for left, picture in zip(lefts, (row.a, row.b, row.fused), strict=True):
             axes = sheet.add_axes((left / width, y / height, wide / width, tall / height))
