@@ -36,7 +36,7 @@ def test_a_sound_folder(tmp_path):
     (checked,) = report.sets
     assert checked.sizes == {(6, 4): 2}
     assert not checked.limited
-    assert "1 sets, 2 pairs, 0 problems" in str(report)
+    assert "1 set, 2 pairs, 0 problems" in str(report)
     assert "ivf train: 2 pairs, 6x4, " in str(report)
 
 
@@ -134,7 +134,11 @@ def test_a_luma_folder_that_cannot_be_decoded_is_a_problem_not_a_crash(tmp_path)
 
 
 def test_a_root_with_nothing_to_check(tmp_path):
-    assert "known name" in check(tmp_path).problems[0].reason
+    assert "there is no picture below it" in check(tmp_path).problems[0].reason
+    draw(tmp_path / "ir" / "1.png")
+    assert "name the one that both sides lie in" in check(tmp_path / "ir").problems[0].reason
+    draw(tmp_path / "left" / "1.png")
+    assert "known name" in check(tmp_path / "left").problems[0].reason
     assert "no such folder" in check(tmp_path / "nowhere").problems[0].reason
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from mambadfuse import checkpoints, doctor
@@ -133,7 +134,16 @@ def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
         ("--a none.png --b b.png --out f.png", "none.png: there is no such file or folder"),
         ("--a a.png --b b.png --out f.gif", ".gif"),
         ("--a a.png --b b.png --out f.jpg --bits 16", "16-bit"),
-        ("--a a.png --b bad.png --out f.png", "bad.png: is not a PNG"),
+        (
+            "--a a.png --b bad.png --out f.png",
+            "bad.png: is not a PNG, JPEG, TIFF or BMP picture, or its header",
+        ),
+        (
+            "--a a.png --b moving.gif --out f.png",
+            "moving.gif: is not a PNG, JPEG, TIFF or BMP picture, but a GIF",
+        ),
+        ("--a a.png --b b.png --out a.png/f.png", "a.png: the folder cannot be made ("),
+        ("--a a --b b --out a.png/out", "a.png/out: the folder cannot be made ("),
         ("--a a.png --b small.png --out f.png", "8x6 and 8x3"),
         ("--a a --b empty --out out", "empty: the folder holds no pictures"),
         ("--a a --b b --out b", "folder of their own"),
@@ -141,6 +151,7 @@ def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
 )
 def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, message):
     (place / "bad.png").write_bytes(b"bad")
+    Image.fromarray(GREY).save("moving.gif", save_all=True, append_images=[Image.fromarray(255 - GREY)])
     (place / "empty").mkdir()
     write_image("small.png", GREY[:3])
     assert fuse(words) == 1
@@ -166,11 +177,24 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, messa
         ),
         ("--a a.png --b ./a.png --out f.png", "one and the same file"),
         ("--a a --b b --out b.png", "is a file: two folders are fused into a folder"),
+        (
+            "--a a.png --b b.png --out f.png --tile 0",
+            "--tile: expected a number of pixels, at least 1, found '0'",
+        ),
+        (
+            "--a visible.png --b ir.png --out f.png",
+            "--a visible.png is visible and --b ir.png is infrared: exchange",
+        ),
+        ("--a PET --b MRI --out out", "--a PET is PET and --b MRI is MRI: exchange them"),
         ("--a a.png --b b.png", "--out"),
         ("--samples --a a.png --out f", "leave out --a and --b"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(place, capsys, words, message):
+    for name in ("visible.png", "ir.png"):
+        write_image(name, GREY)
+    for name in ("MRI", "PET"):
+        (place / name).mkdir()
     assert message in usage_error(words, capsys)
     assert not (place / "f.png").exists()
 

@@ -38,7 +38,7 @@ def test_get_asks_for_the_split_and_prints_the_folder(monkeypatch, tmp_path, cap
 
 def test_check_prints_its_report_and_fails_if_there_is_a_problem(pairs, capsys):
     assert main(["data", "check", str(pairs)]) == 0
-    assert "1 sets, 2 pairs, 0 problems" in capsys.readouterr().out
+    assert "1 set, 2 pairs, 0 problems" in capsys.readouterr().out
     assert main(["data", "check", str(pairs), "--decode"]) == 1
     assert "2.png: is truncated or damaged" in capsys.readouterr().out
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -260,6 +261,13 @@ def test_problems_are_one_line_each_and_exit_code_1(place, capsys):
     assert captured.out.startswith("2 pictures")
 
 
+def test_a_file_that_cannot_be_written_is_one_line_that_names_it(place, capsys):
+    Path("taken").mkdir()
+    assert command("--fused first --a a --b b --metrics EN --json taken") == 1
+    assert re.fullmatch(r"mambadfuse: taken: cannot be written \(.+\)\n", capsys.readouterr().err)
+    assert sorted(path.name for path in Path().iterdir()) == ["a", "b", "first", "second", "taken"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -280,6 +288,7 @@ def test_what_cannot_be_evaluated_is_one_line(place, capsys, words, message):
     [
         ("--a a --b b", "--fused"),
         ("--fused first --a a --b b --convention other", "--convention"),
+        ("--fused first --a a --b ./a", "--a and --b are one and the same folder, a"),
         ("--fused first --a a --b b --plot p.pdf", "--plot p.pdf: expected the name of a .png file"),
     ],
 )

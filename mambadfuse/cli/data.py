@@ -11,19 +11,21 @@ def add_options(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="action")
 
     action = actions.add_parser("list", help="all data sets, or all that is known of one")
-    action.add_argument("name", nargs="?", metavar="NAME", help="of a data set")
+    action.add_argument("name", nargs="?", metavar="NAME", help="one data set; all if left out")
     action.set_defaults(act=_list)
 
     action = actions.add_parser(
         "get", help="download a data set, every file verified; goes on with the files still missing"
     )
-    action.add_argument("name", metavar="NAME", help="of a data set")
+    action.add_argument("name", metavar="NAME", help="one that can be downloaded, see data list")
     action.add_argument("--split", metavar="NAME", help="one split alone, for example train")
     action.set_defaults(act=_get)
 
     action = actions.add_parser("check", help="list everything that is wrong with a folder of pairs")
-    action.add_argument("path", type=Path, metavar="PATH", help="the folder, in any layout the field uses")
-    action.add_argument("--as", dest="name", metavar="NAME", help="the data set it must be")
+    action.add_argument(
+        "path", type=Path, metavar="PATH", help="folder that both sides lie in, in any layout of the field"
+    )
+    action.add_argument("--as", dest="name", metavar="NAME", help="the data set that it must be")
     action.add_argument("--decode", action="store_true", help="decode every picture, not only its header")
     action.set_defaults(act=_check)
 

@@ -12,10 +12,17 @@ SUMMARY = "score folders of fused pictures, and rank them beside fusions without
 def add_options(parser: ArgumentParser) -> None:
     """Declares the options."""
     parser.add_argument(
-        "--fused", type=Path, nargs="+", metavar="DIR", required=True, help="one folder of results a method"
+        "--fused",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        required=True,
+        help="a folder of results for each method",
     )
-    parser.add_argument("--a", type=Path, metavar="DIR", required=True, help="infrared or MRI side")
-    parser.add_argument("--b", type=Path, metavar="DIR", required=True, help="visible, CT, PET or SPECT side")
+    parser.add_argument(
+        "--a", type=Path, metavar="DIR", required=True, help="folder of the infrared or MRI side"
+    )
+    parser.add_argument("--b", type=Path, metavar="DIR", required=True, help="folder of the other side")
     parser.add_argument(
         "--convention",
         choices=("literature", "strict"),
@@ -29,7 +36,11 @@ def add_options(parser: ArgumentParser) -> None:
         help="EN SD SF MI SCD VIF Qabf SSIM, the default; AG CC PSNR MSE; BLUR (lower is better, needs scikit-image)",
     )
     parser.add_argument("--no-baselines", action="store_true", help="leave out mean, maximum and pyramid")
-    parser.add_argument("--rows", metavar="SET", help="add the published rows of a test set, such as TNO-25")
+    parser.add_argument(
+        "--rows",
+        metavar="SET",
+        help="add the published rows of a test set: TNO-25, RoadScene-50, MSRS-361, ...",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, also of each picture")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the same for a spreadsheet")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the means, a .png file")
@@ -44,6 +55,8 @@ def run(options: Namespace) -> int:
         path = getattr(options, name)
         if path and path.suffix.lower() != ".png":
             options.usage_error(f"--{name} {path}: expected the name of a .png file")
+    if options.a.exists() and options.b.exists() and options.a.samefile(options.b):
+        options.usage_error(f"--a and --b are one and the same folder, {options.a}")
 
     from mambadfuse.evaluation import evaluate_folders
     from mambadfuse.metrics import EIGHT
@@ -76,9 +89,9 @@ def run(options: Namespace) -> int:
 
 
 def _write(path: Path, content: bytes) -> None:
-    from mambadfuse.data.images import written_whole
+    from mambadfuse.data.images import make_folder, written_whole
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with written_whole(path) as file:
         file.write(content)
     print(f"wrote {path}")

@@ -31,16 +31,27 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--samples", action="store_true", help="fuse the sample pairs of the kit instead")
     parser.add_argument("--out", type=Path, metavar="PATH", required=True, help="file, or folder, to write")
     parser.add_argument(
-        "--model", metavar="NAME|FILE", help="shipped weights or a file (ivf; samples: those of each task)"
+        "--model",
+        metavar="NAME|FILE",
+        help="shipped weights, or a file; ivf if left out, samples: each task's",
     )
-    parser.add_argument("--colour", choices=("auto", "a", "b", "grey"), default="auto", help="whose chroma")
-    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="depth of the results")
     parser.add_argument(
-        "--device", type=_device, default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1, ... or mps"
+        "--colour",
+        choices=("auto", "a", "b", "grey"),
+        default="auto",
+        help="whose colour; auto: b's, else a's",
+    )
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits per channel of results")
+    parser.add_argument(
+        "--device",
+        type=_device,
+        default="auto",
+        metavar="NAME",
+        help="cpu, cuda, cuda:1, ... or mps; auto: cuda if usable",
     )
     parser.add_argument(
         "--tile",
-        type=int,
+        type=_pixels,
         metavar="PIXELS",
         help="fuse in blended tiles of this side: less memory, other values",
     )
@@ -52,6 +63,12 @@ def _device(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise ArgumentTypeError(f"no device is called {name!r}: choose auto, cpu, cuda, cuda:1, ... or mps")
     return name
+
+
+def _pixels(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"expected a number of pixels, at least 1, found {text!r}")
+    return int(text)
 
 
 def run(options: Namespace) -> int:
@@ -69,13 +86,25 @@ def run(options: Namespace) -> int:
             raise FileNotFoundError(f"{path}: there is no such file or folder")
     if options.a.is_dir() != options.b.is_dir():
         options.usage_error("--a and --b must be two files or two folders, found one of each")
+    _require_order(options)
     return _fuse_two_folders(options) if options.a.is_dir() else _fuse_two_files(options)
+
+
+def _require_order(options: Namespace) -> None:
+    """No two sides that are exchanged, as far as their names tell."""
+    from mambadfuse.data.modalities import TASKS, modality_of
+
+    a, b = modality_of(options.a), modality_of(options.b)
+    if a and b and (b, a) in TASKS:
+        options.usage_error(
+            f"by their names --a {options.a} is {_title(a)} and --b {options.b} is {_title(b)}: exchange them"
+        )
 
 
 def _fuse_two_files(options: Namespace) -> int:
     import numpy as np
 
-    from mambadfuse.data.images import picture_format, write_image
+    from mambadfuse.data.images import make_folder, picture_format, write_image
     from mambadfuse.fusing import fuse, load_model
 
     out = options.out
@@ -91,7 +120,7 @@ def _fuse_two_files(options: Namespace) -> int:
     else:
         network = _in_tiles(load_model(options.model, options.device), options.tile)
         fused = fuse(options.a, options.b, network, colour=options.colour, bits=options.bits)
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         write_image(out, np.asarray(fused))
         print(f"wrote {out}")
     if options.sheet:
@@ -228,14 +257,14 @@ def _tell(reports: "Sequence[FolderReport]", left_out: "Sequence[LeftOut]", out:
 
 def _draw_sheet(rows: Sequence[tuple[str, Path, Path, Path]], path: Path, sides: tuple[str, str]) -> None:
     """A contact sheet of the pairs that have a result: name, a, b, fused."""
-    from mambadfuse.data.images import read_image
+    from mambadfuse.data.images import make_folder, read_image
     from mambadfuse.plotting import Row, contact_sheet
 
     done = [row for row in rows if row[3].exists()]
     if not done:
         complain("no contact sheet: there is no result to draw")
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     shown = done[:SHEET_ROWS]
     drawn = [Row(name, *(read_image(file) for file in files)) for name, *files in shown]
     contact_sheet(drawn, path, sides)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mambadfuse.data.images import written_whole
+from mambadfuse.data.images import make_folder, written_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -84,9 +84,6 @@ def _read(folder: Path) -> dict[str, Settings]:
 
 
 def _write(folder: Path, record: dict[str, Settings]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(folder / FILE) as file:
-            file.write(json.dumps(record, indent=0, ensure_ascii=False, sort_keys=True).encode())
-    except OSError as error:
-        raise OSError(f"{folder}: cannot be written to ({error.strerror or error})") from error
+    make_folder(folder)
+    with written_whole(folder / FILE) as file:
+        file.write(json.dumps(record, indent=0, ensure_ascii=False, sort_keys=True).encode())

@@ -69,7 +69,10 @@ class Report:
         for text in dict.fromkeys(remark.text for remark in self.remarks):
             paths = [remark.path for remark in self.remarks if remark.text == text]
             lines += [f"  note: {text}:", *(f"    {path.relative_to(self.root)}" for path in paths)]
-        counts = f"{len(self.sets)} sets, {pairs} pairs, {len(self.problems)} problems"
+        counts = ", ".join(
+            f"{count} {name}{'' if count == 1 else 's'}"
+            for count, name in ((len(self.sets), "set"), (pairs, "pair"), (len(self.problems), "problem"))
+        )
         return "\n".join([f"{self.root}: {counts}", *lines])
 
 

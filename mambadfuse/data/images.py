@@ -5,7 +5,7 @@ import secrets
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -73,13 +73,18 @@ def read_picture(path: str | Path) -> Picture:
     except PermissionError:
         raise ImageError(f"{path}: may not be read (permission denied)") from None
     except UnidentifiedImageError:
-        raise ImageError(
-            f"{path}: is not a PNG, JPEG, TIFF or BMP picture, or its header is damaged"
-        ) from None
+        raise ImageError(f"{path}: is not a PNG, JPEG, TIFF or BMP picture, {_but(path)}") from None
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
     except Exception as error:  # decoders meet broken data with almost any exception
         raise ImageError(f"{path}: is truncated or damaged ({error})") from error
+
+
+def _but(path: Path) -> str:
+    """What a file is that is of none of the formats read."""
+    with suppress(Exception), path.open("rb") as file, Image.open(file) as image:
+        return f"but a {image.format}"
+    return "or its header is damaged"
 
 
 def decode(image: Image.Image) -> Picture:
@@ -174,14 +179,32 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
     It grows under a hidden name in the same folder and is renamed at the end; an error or Ctrl-C in between
     leaves neither a half-written file nor the hidden one.
+
+    Raises:
+        OSError: it cannot be written; the message names it.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with temporary.open("xb") as file:
             yield file
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those it lies in, where there is none yet.
+
+    Raises:
+        OSError: it cannot be made; the message names it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{folder}: the folder cannot be made ({error.strerror or error})") from error
 
 
 def picture_format(path: Path, bits: int = 8) -> str:
@@ -226,7 +249,7 @@ def write_image(path: str | Path, pixels: NDArray[np.unsignedinteger[Any]]) -> N
                 options = {"quality": 95, "subsampling": 0} if name == "JPEG" else {}
                 Image.fromarray(np.ascontiguousarray(pixels)).save(file, format=name, **options)
     except OSError as error:
-        raise ImageError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise ImageError(str(error)) from error
 
 
 def _png_of_deep_colour(pixels: NDArray[np.unsignedinteger[Any]]) -> bytes:

@@ -131,6 +131,10 @@ def find_folders(root: str | Path) -> Found:
             scenes.append(folder)
         elif _holds_pictures(folder):
             unknown.append(folder)
+    if not groups and not scenes and root.resolve().name.lower() in FOLDERS:
+        raise PairError(f"{root}: is the folder of one side by its name; name the one that both sides lie in")
+    if not groups and not scenes and not unknown:
+        raise PairError(f"{root}: there is no picture below it")
     if not groups and not scenes:
         raise PairError(
             f"{root}: no folder below it has a known name ({', '.join(FOLDERS)}), and no names of pictures in one "
