@@ -1,5 +1,6 @@
 """The command line: exit codes, what is written, and messages without tracebacks."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -236,11 +237,16 @@ def test_samples_with_named_weights_and_one_broken_pair(samples, place, asked, c
 def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
     assert fuse("--a a --b b --out out") == 0
     before = (place / "out/1.png").read_bytes()
-    for other in ("--model pet-mri", "--colour grey", "--bits 16", "--tile 4"):
+    for other, said in (
+        ("--model pet-mri", r"model ivf, weights \w{12}, now it is model pet-mri, weights \w{12}"),
+        ("--colour grey", "colour auto, now it is colour grey"),
+        ("--bits 16", "bits 8, now it is bits 16"),
+        ("--tile 4", "tile None, now it is tile 4"),
+    ):
         assert fuse(f"--a a --b b --out out {other}") == 1
         error = capsys.readouterr().err
         assert "out: 2 of 2 results are there already, but not of these settings" in error
-        assert "model ivf, weights " in error
+        assert re.search(rf"\(1\.png was made with {said}\)", error)
         assert "--overwrite makes them again" in error
         assert (place / "out/1.png").read_bytes() == before
     assert fuse("--a a --b b --out out --model pet-mri --overwrite") == 0
@@ -253,8 +259,9 @@ def test_results_that_are_not_on_record_are_never_kept_in_silence(place, capsys)
     (place / "out").mkdir()
     write_image("out/2.png", GREY)
     assert fuse("--a a --b b --out out") == 1
-    assert "1 of 2 results are there already, but not of these settings (2.png: unknown; now: " in (
-        capsys.readouterr().err
+    assert (
+        "1 of 2 results are there already, but not of these settings (2.png has no record of its settings)"
+        in (capsys.readouterr().err)
     )
     assert [path.name for path in (place / "out").iterdir()] == ["2.png"]
 
@@ -301,8 +308,9 @@ def test_ctrl_c_in_the_middle_of_overwriting_leaves_no_mixture_unnoticed(place, 
     assert fuse("--a a --b b --out out --overwrite") == 130
     assert "the same command starts from the first" in capsys.readouterr().err
     assert fuse("--a a --b b --out out") == 1
-    assert "1 of 2 results are there already, but not of these settings (2.png: unknown" in (
-        capsys.readouterr().err
+    assert (
+        "1 of 2 results are there already, but not of these settings (2.png has no record of its settings)"
+        in (capsys.readouterr().err)
     )
     assert fuse("--a a --b b --out out --overwrite") == 0
     assert fuse("--a a --b b --out out") == 0

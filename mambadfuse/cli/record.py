@@ -40,11 +40,10 @@ def recorded(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
     before = {name: stamp for name in names if (stamp := _stamp(folder, name))}
     others = [name for name in before if not _same(record.get(name), settings)]
     if others and not overwrite:
-        first = record.get(others[0])
         raise ValueError(
             f"{folder}: {len(others)} of {len(names)} results are there already, but not of these settings "
-            f"({others[0]}.png: {_describe(first) if first else 'unknown'}; now: {_describe(settings)}): "
-            "choose another --out, or --overwrite makes them again"
+            f"({others[0]}.png {_difference(record.get(others[0]), settings)}): choose another --out, or "
+            "--overwrite makes them again"
         )
     record = {name: made for name, made in record.items() if name not in others}
     record |= {name: settings for name in names if name not in before}
@@ -70,8 +69,12 @@ def _stamp(folder: Path, name: str) -> tuple[int, int] | None:
     return stat.st_mtime_ns, stat.st_ino
 
 
-def _describe(settings: Settings) -> str:
-    return ", ".join(f"{key} {value}" for key, value in settings.items() if value is not None)
+def _difference(made: Settings | None, now: Settings) -> str:
+    if made is None:
+        return "has no record of its settings"
+    others = [key for key in now if made.get(key) != now[key]]
+    then, today = (", ".join(f"{key} {settings.get(key)}" for key in others) for settings in (made, now))
+    return f"was made with {then}, now it is {today}"
 
 
 def _read(folder: Path) -> dict[str, Settings]:
@@ -86,4 +89,4 @@ def _read(folder: Path) -> dict[str, Settings]:
 def _write(folder: Path, record: dict[str, Settings]) -> None:
     make_folder(folder)
     with written_whole(folder / FILE) as file:
-        file.write(json.dumps(record, indent=0, ensure_ascii=False, sort_keys=True).encode())
+        file.write(json.dumps(record, indent=0, ensure_ascii=False).encode())
