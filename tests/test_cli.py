@@ -266,6 +266,14 @@ def test_results_that_are_not_on_record_are_never_kept_in_silence(place, capsys)
     assert [path.name for path in (place / "out").iterdir()] == ["2.png"]
 
 
+@pytest.mark.parametrize("record", ["", "[]", '{"1": 2, "2": null}', "\xff"])
+def test_a_damaged_record_counts_as_none(place, capsys, record):
+    assert fuse("--a a --b b --out out") == 0
+    (place / "out" / FILE).write_text(record, encoding="latin-1")
+    assert fuse("--a a --b b --out out") == 1
+    assert "2 of 2 results are there already" in capsys.readouterr().err
+
+
 def test_the_samples_are_on_record_task_by_task(samples, place, asked, capsys):
     assert fuse("--samples --out out") == 0
     assert fuse("--samples --out out") == 0

@@ -83,7 +83,8 @@ def _read(folder: Path) -> dict[str, Settings]:
         record = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    entries = record.items() if isinstance(record, dict) else ()
+    return {name: made for name, made in entries if isinstance(made, dict)}
 
 
 def _write(folder: Path, record: dict[str, Settings]) -> None:
