@@ -1,44 +1,150 @@
-"""``mambadfuse train`` from folders to a file of weights that fuses."""
+"""``mambadfuse train`` from folders to a file of weights that fuses, also in two processes."""
 
-import numpy as np
+import subprocess
+import sys
+
 import pytest
+import torch
 from PIL import Image
+from training_cases import TINY, kept_steps, same_weights, toy_pairs, write_folders
 
-from mambadfuse import cli
+from mambadfuse import cli, load
+from mambadfuse.cli import train as command
+from mambadfuse.training import BUDGETS, TASKS, configure, read_log, run_folder
+
+SMALL = [
+    f"model.{name}={value}"
+    for name, value in TINY.to_dict().items()
+    if name in ("dim", "state") or name.endswith("_depth")
+]
+WORDS = [*SMALL, "windows=16x16,8x32", "batch=4", "warmup=2", "average=0"]
 
 
 @pytest.fixture
 def folders(tmp_path):
-    rng = np.random.default_rng(0)
-    for folder in ("ir", "vi"):
-        (tmp_path / folder).mkdir()
-        for name in "xy":
-            Image.fromarray(rng.integers(0, 255, (64, 128), dtype=np.uint8)).save(
-                tmp_path / folder / f"{name}.png"
-            )
-    return [str(tmp_path / "ir"), str(tmp_path / "vi")]
+    return write_folders(tmp_path, toy_pairs())
+
+
+def words(folders, out, *more):
+    return ["train", "--pairs", *folders, "--out", str(out), "--steps", "2", "--set", *WORDS, *more]
 
 
 def test_folders_become_weights_that_fuse(tmp_path, folders, capsys):
     out = tmp_path / "mine.safetensors"
-    words = ["train", "--pairs", *folders, "--out", str(out), "--steps", "1", "--batch", "1"]
-    assert cli.main(words) == 0
-    assert "2 pairs, 1 steps of 1 crops" in capsys.readouterr().out
-    assert cli.main(["fuse", "--a", f"{folders[0]}/x.png", "--b", f"{folders[1]}/x.png", "--model", str(out),
-                     "--out", str(tmp_path / "fused.png")]) == 0  # fmt: skip
-    assert Image.open(tmp_path / "fused.png").size == (128, 64)
+    assert cli.main(words(folders, out)) == 0
+    printed = capsys.readouterr().out
+    assert "3 pairs, 2 steps of 4 crops" in printed
+    assert f"wrote {out}" in printed
+    pair = [f"{folder}/toy_0.png" for folder in folders]
+    fused = tmp_path / "fused.png"
+    assert cli.main(["fuse", "--a", pair[0], "--b", pair[1], "--model", str(out), "--out", str(fused)]) == 0
+    assert Image.open(fused).size == (34, 20)
+    assert cli.main(words(folders, out)) == 0
+    assert "this run is finished" in capsys.readouterr().err
 
 
-def test_a_damaged_kept_run_is_named_and_left_alone(tmp_path, folders, capsys):
-    kept = tmp_path / "mine.run"
-    kept.write_bytes(b"torn")
-    assert cli.main(["train", "--pairs", *folders, "--out", str(tmp_path / "mine.safetensors")]) == 1
+def test_the_settings_lie_beside_the_weights_and_make_the_same_run(tmp_path, folders):
+    one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
+    assert cli.main(words(folders, one, "--task", "ct-mri", "--budget", "minutes")) == 0
+    settings = run_folder(one) / "config.yaml"
+    assert configure(file=settings).loss.gradient == 100
+    again = ["train", "--pairs", *folders, "--out", str(other), "--config", str(settings)]
+    assert cli.main(again) == 0
+    assert same_weights(one, other)
+
+
+def test_several_sets_with_shares_and_a_validation(tmp_path, folders, capsys):
+    judged = write_folders(tmp_path / "judged", toy_pairs(1, (48, 48)))
+    out = tmp_path / "mine.safetensors"
+    more = ["--pairs", *judged, "--shares", "0.9", "0.1", "--validate", *judged]
+    assert cli.main(words(folders, out, *more)) == 0
+    assert "4 pairs" in capsys.readouterr().out
+    assert (run_folder(out) / "validation.jsonl").exists()
+
+
+def test_a_dry_run_shows_settings_steps_time_and_memory_and_writes_nothing(tmp_path, folders, capsys):
+    out = tmp_path / "new" / "mine.safetensors"
+    assert cli.main([*words(folders, out), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    for expected in (
+        "learning_rate: 0.001",
+        "steps        2",
+        "time",
+        "s a step",
+        "memory",
+        "parameters   2,543",
+    ):
+        assert expected in printed
+    assert not out.parent.exists()
+
+
+def test_damaged_states_are_named_and_left_alone(tmp_path, folders, capsys):
+    state = tmp_path / "mine.run" / "00000001-00000000.safetensors"
+    state.parent.mkdir()
+    state.write_bytes(b"torn")
+    assert cli.main(words(folders, tmp_path / "mine.safetensors")) == 1
     assert "mine.run: the kept run is damaged" in capsys.readouterr().err
-    assert kept.read_bytes() == b"torn"
+    assert state.read_bytes() == b"torn"
 
 
-@pytest.mark.parametrize("extra", [["--shares", "1", "2"], ["--out", "weights.pth"]])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "learning_rat=1"], "did you mean 'learning_rate'"),
+        (["--set", "windows=64x64"], "none of 3 pairs (toy_0 and 2 more) is as large as a window of 64 x 64"),
+        (["--set", "learning_rate=1e30", "--steps", "9"], "whose crops are from toy_"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--validate", "nowhere", "nowhere"], "nowhere: there is no such folder"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path, folders, capsys, more, message):
+    assert cli.main([*words(folders, tmp_path / "w.safetensors"), *more]) == 1
+    *_, said = capsys.readouterr().err.splitlines()
+    assert said.startswith("mambadfuse: ")
+    assert message in said
+
+
+@pytest.mark.parametrize(
+    "extra", [["--shares", "1", "2"], ["--out", "weights.pth"], ["--budget", "week"], ["--task", "xray"]]
+)  # fmt: skip
 def test_wrong_words_are_usage_errors(tmp_path, folders, extra):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["train", "--pairs", *folders, "--out", str(tmp_path / "w.safetensors"), *extra])
+        cli.main([*words(folders, tmp_path / "w.safetensors"), *extra])
     assert stop.value.code == 2
+
+
+def test_the_choices_are_those_of_the_presets():
+    assert command.TASKS == TASKS
+    assert command.BUDGETS == BUDGETS
+
+
+def test_two_processes_give_the_weights_of_one(tmp_path, folders):
+    """The published infrared-visible loss, whose α is taken over the whole batch, however it is shared."""
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    judged = ["--validate", *write_folders(tmp_path / "judged", toy_pairs(3, (48, 48)))]
+    assert cli.main(words(folders, one, *judged)) == 0
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "mambadfuse",
+    ]
+    done = subprocess.run(
+        [*launch, *words(folders, two, *judged)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("wrote") == 1
+    assert kept_steps(two) == [2]
+    alone, shared = load(one).state_dict(), load(two).state_dict()
+    for name, value in alone.items():
+        torch.testing.assert_close(shared[name], value, rtol=1e-5, atol=1e-6)
+    (scores,), (same,) = (read_log(run_folder(out) / "validation.jsonl") for out in (one, two))
+    assert same == pytest.approx(scores, rel=0.01)

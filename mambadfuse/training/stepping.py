@@ -1,6 +1,7 @@
 """One step of training on whatever device, in whatever precision, in however many parts and processes."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -35,6 +36,7 @@ def accelerator_for(config: TrainingConfig, tracked_in: str | None = None) -> It
         if config.precision == "auto"
         else config.precision == "bf16"
     )
+    warnings.filterwarnings("ignore", "Grad strides do not match")  # a hint on speed, once for each process
     try:
         yield Accelerator(
             cpu=not on_gpu,
@@ -94,34 +96,33 @@ class Stepper:
 
     def _step(self, parts: Iterator[Crop]) -> dict[str, float]:
         self.network.train()
-        rate, norm, sums = (
-            self.state.schedule.get_last_lr()[0],
-            math.nan,
-            dict.fromkeys(LossTerms._fields, 0.0),
-        )
+        record = dict.fromkeys(LossTerms._fields, 0.0)
+        record["learning_rate"] = float(self.state.schedule.get_last_lr()[0])
         for part in parts:
             with self.accelerator.accumulate(self.network):
                 terms = self._loss(part)
                 for name, value in terms._asdict().items():
-                    sums[name] += float(value.detach()) / self.config.accumulate
-                self._require_finite("loss", sums["total"])
+                    record[name] += float(value.detach()) / self.config.accumulate
+                self._require_finite("loss", record["total"])
                 self.accelerator.backward(terms.total * self.accelerator.num_processes)
                 if self.accelerator.sync_gradients:
-                    norm = float(
-                        self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.clip)
-                    )
-                    self._require_finite("gradient", norm)
+                    record["gradient_norm"] = self._clip()
                 self.optimiser.step()
                 self.optimiser.zero_grad()
         self.state.schedule.step()
         self.state.average.update_parameters(self.state.model)
         self.state.step += 1
-        return {**sums, "gradient_norm": norm, "learning_rate": rate}
+        return record
+
+    def _clip(self) -> float:
+        """The norm of the gradient, before it is cut."""
+        norm = float(self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.clip))
+        self._require_finite("gradient", norm)
+        return norm
 
     def _loss(self, crop: Crop) -> LossTerms:
-        a, b = (
-            side.to(self.accelerator.device, non_blocking=True) for side in (crop.a, crop.b)
-        )  # (B, 1, h, w)
+        device = self.accelerator.device
+        a, b = (side.to(device, non_blocking=True) for side in (crop.a, crop.b))  # (B, 1, h, w)
         fused = self.network(a, b)
         if self.accelerator.num_processes > 1:
             fused, a, b = self._with_gradient(fused), self._gathered(a), self._gathered(b)

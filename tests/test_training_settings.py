@@ -1,0 +1,162 @@
+"""Settings: presets, YAML files and words, typed; what is unknown is refused by name."""
+
+import math
+from dataclasses import asdict, fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mambadfuse import MambaDFuse, MambaDFuseConfig, save_checkpoint
+from mambadfuse.losses import FusionLoss
+from mambadfuse.training import BUDGETS, TASKS, TrainingConfig, as_yaml, configure
+
+
+def test_the_gpu_budget_is_the_published_recipe():
+    ivf, mri = (TrainingConfig.preset(task, "gpu") for task in ("ivf", "spect-mri"))
+    for config in (ivf, mri):
+        assert config.model == MambaDFuseConfig.published()
+        assert (config.batch, config.steps, config.average) == (12, 10_000, 0.999)
+        assert config.clip == math.inf
+        assert {config.rate(step) for step in (0, 5_000, 9_999)} == {1.0}
+    assert (ivf.windows, ivf.learning_rate, ivf.loss) == (((128, 128),), 2e-5, FusionLoss.vif())
+    assert (mri.windows, mri.learning_rate, mri.loss) == (((64, 64),), 2e-4, FusionLoss.med())
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_every_preset_is_read_back_from_its_file(tmp_path, task, budget):
+    config = TrainingConfig.preset(task, budget)
+    (tmp_path / "run.yaml").write_text(as_yaml(config))
+    assert configure(file=tmp_path / "run.yaml") == config
+
+
+def test_words_change_a_file_which_changes_a_preset(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "steps: 50\nbatch: 6\nmodel: {preset: lite, dim: 8}\nloss: med\nwindows: [32x32, 16x64]\n"
+    )
+    words = [
+        "batch=8",
+        "loss.gradient=40",
+        "model.state=4",
+        "learning_rate=5e-4",
+        "clip=inf",
+        "precision=bf16",
+    ]
+    config = configure("ivf", "minutes", tmp_path / "mine.yaml", words)
+    assert (config.steps, config.batch, config.learning_rate) == (50, 8, 5e-4)
+    assert config.model == replace(MambaDFuseConfig.lite(), dim=8, state=4)
+    assert config.loss == replace(FusionLoss.med(), gradient=40.0)
+    assert config.windows == ((32, 32), (16, 64))
+    assert (config.clip, config.precision) == (math.inf, "bf16")
+    assert config.average == TrainingConfig.preset("ivf", "minutes").average  # the rest is the preset's
+
+
+@pytest.mark.parametrize(
+    ("words", "model"),
+    [
+        (["model=published"], MambaDFuseConfig.published()),
+        (["model=default"], MambaDFuseConfig()),
+        (["model=lite", "model.dim=12"], replace(MambaDFuseConfig.lite(), dim=12)),
+        (["model.dim=12"], replace(TrainingConfig.preset().model, dim=12)),
+    ],
+)
+def test_a_network_goes_by_name_or_piece_by_piece(words, model):
+    assert configure(words=words).model == model
+
+
+@pytest.mark.parametrize(
+    "words", [["batch=6", "accumulate=3"], ["accumulate=3", "batch=6"], ["windows=32x32,16x64"], ["tensorboard=true"]]
+)  # fmt: skip
+def test_the_order_of_words_is_free(words):
+    assert configure(words=words) == configure(words=words[::-1])
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"),
+    [
+        ("learning_rat=1", "learning_rate"),
+        ("model.dims=8", "model.dim"),
+        ("loss.gradent=1", "loss.gradient"),
+        ("optimiser.lr=1", ""),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest_known_one(word, nearest):
+    name = word.split("=")[0]
+    with pytest.raises(ValueError, match=rf"unknown setting '{name.split('.')[0]}.*did you mean '{nearest}"):
+        configure(words=[word])
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("steps=many", "steps: expected a whole number, found 'many'"),
+        ("steps=1.5", "steps: expected a whole number, found 1.5"),
+        ("steps=true", "steps: expected a whole number, found True"),
+        ("learning_rate=fast", "learning_rate: expected a number, found 'fast'"),
+        ("tensorboard=1", "tensorboard: expected true or false, found 1"),
+        ("schedule=linear", "schedule must be one of cosine, published, found 'linear'"),
+        ("windows=64", "windows: expected sizes such as 64x64,32x128"),
+        ("model=huge", "model must be one of default, published, figure, lite, or settings of it, found 'huge'"),
+        ("model.dim=x", "model.dim: expected a whole number"),
+        ("steps", "expected name=value, found 'steps'"),
+        ("start=nothing.safetensors", "nothing.safetensors: no such file"),
+    ],
+)  # fmt: skip
+def test_values_of_another_kind_are_named(word, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        configure(words=[word])
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "steps", "steps: [1\n", ""])
+def test_a_file_that_holds_no_settings_is_named(tmp_path, content):
+    (tmp_path / "odd.yaml").write_text(content)
+    with pytest.raises(ValueError, match=r"odd\.yaml: "):
+        configure(file=tmp_path / "odd.yaml")
+
+
+def test_given_weights_bring_their_network_along(tmp_path):
+    model = MambaDFuse(replace(MambaDFuseConfig.lite(), dim=8))
+    save_checkpoint(model, tmp_path / "given.safetensors")
+    config = configure(budget="gpu", words=[f"start={tmp_path / 'given.safetensors'}"])
+    assert config.model == model.config
+    assert config.batch == 12
+
+
+@given(
+    st.integers(1, 10**6), st.floats(1e-8, 1e3), st.integers(0, 2**31), st.sampled_from(["bf16", "float32"])
+)
+def test_what_is_written_is_read_back(steps, rate, seed, precision):
+    words = [f"steps={steps}", f"learning_rate={rate}", f"seed={seed}", f"precision={precision}"]
+    config = configure(words=words)
+    assert (config.steps, config.learning_rate, config.seed, config.precision) == (
+        steps,
+        rate,
+        seed,
+        precision,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("steps", 0), ("batch", 0), ("accumulate", 3), ("learning_rate", 0.0), ("clip", -1.0), ("average", 1.0),
+        ("warmup", -1), ("seed", -1), ("windows", ()), ("windows", ((0, 8),)), ("keep_last", 0), ("log_every", 0),
+        ("learning_rate", math.nan), ("average", math.nan),
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_named(name, value):
+    with pytest.raises(ValueError, match=name):
+        TrainingConfig(**{name: value})
+
+
+@pytest.mark.parametrize("arguments", [("xray", "gpu"), ("ivf", "week")])
+def test_unknown_presets_are_named(arguments):
+    with pytest.raises(ValueError, match=f"unknown (task|budget) '({'|'.join(arguments)})'"):
+        TrainingConfig.preset(*arguments)
+
+
+def test_every_weight_of_the_loss_is_a_setting():
+    for field in fields(FusionLoss):
+        value = getattr(FusionLoss.med(), field.name)
+        assert asdict(configure(words=[f"loss.{field.name}={value}"]).loss)[field.name] == value
