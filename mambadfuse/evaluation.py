@@ -99,7 +99,7 @@ def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
 
 
 def _read_from(folder: Path, a: str | Path) -> Fusion:
-    files = {pair.name: pair.a for pair in match_pairs(folder, a).pairs}
+    files = {pair.name: pair.b for pair in match_pairs(a, folder).pairs}
 
     def fusion(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         if name not in files:

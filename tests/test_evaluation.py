@@ -192,7 +192,7 @@ def test_what_cannot_be_compared_is_refused(place, fused, options, message):
 
 def test_a_folder_without_common_names_is_refused(place):
     fill(Path("other"), {"9": noise(0)})
-    with pytest.raises(PairError, match="no picture in other has the name of one in a"):
+    with pytest.raises(PairError, match="no picture in a has the name of one in other"):
         folders("other")
 
 
