@@ -1,0 +1,15 @@
+"""Panels for notebooks and lecture halls: dials around the pure functions of :mod:`mambadfuse.insight`.
+
+Each is one line in a notebook, and works with the keyboard alone. Nothing runs while no dial is moved; ``close()``,
+or the button, frees all that a panel holds:
+
+>>> from mambadfuse.widgets import ScanExplorer
+>>> ScanExplorer()  # doctest: +SKIP
+"""
+
+from mambadfuse.widgets.branches import BranchExplorer
+from mambadfuse.widgets.exchange import ExchangeExplorer
+from mambadfuse.widgets.fusion import FusionExplorer
+from mambadfuse.widgets.scan import ScanExplorer
+
+__all__ = ["BranchExplorer", "ExchangeExplorer", "FusionExplorer", "ScanExplorer"]

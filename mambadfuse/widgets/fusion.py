@@ -1,0 +1,165 @@
+"""The fusion explorer: a pair, its fusions beside each other, a detail of each, their scores, and a file."""
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+import ipywidgets as widgets
+import numpy as np
+
+from mambadfuse.data.images import picture_format, write_image
+from mambadfuse.fusing import COLOURS, Model, fuse
+from mambadfuse.insight.comparison import (
+    CANDIDATES,
+    NamedPair,
+    Picture,
+    Remembering,
+    Window,
+    best,
+    candidates,
+    scores,
+    swipe,
+)
+from mambadfuse.metrics import EIGHT
+from mambadfuse.widgets.choosers import PairChooser, network, network_dial
+from mambadfuse.widgets.panel import Panel, labelled, row
+from mambadfuse.widgets.screens import Gallery, Screen, encoded
+
+BLINK = 700  # milliseconds a picture; slower than the three flashes a second that can harm
+
+
+class FusionExplorer(Panel):
+    """Dials on :func:`mambadfuse.insight.comparison.candidates`.
+
+    Args:
+        networks: further networks to choose from, by name.
+        side: the longer side of the pictures that are fused while one waits; a saved picture has its full size.
+    """
+
+    def __init__(self, networks: Mapping[str, Model] | None = None, side: int = 192) -> None:
+        super().__init__()
+        self.networks = networks or {}
+        self.pairs, self.network = PairChooser(), network_dial(self.networks)
+        self.colour = widgets.Dropdown(options=COLOURS, description="colour of", **labelled())
+        self.side = widgets.Dropdown(
+            options=[(f"{n} pixels", n) for n in sorted({side, 96, 192, 320})] + [("full size", 2**16)],
+            value=side,
+            description="preview",
+            **labelled(),
+        )
+        self.left = widgets.Dropdown(options=CANDIDATES, value="mean", description="left", **labelled())
+        self.right = widgets.Dropdown(options=CANDIDATES, value="network", description="right", **labelled())
+        self.share = widgets.IntSlider(value=50, max=100, description="swipe %", **labelled())
+        self.blink = widgets.ToggleButton(description="Blink", tooltip="show left and right in turn")
+        self.x = widgets.IntSlider(value=75, max=100, description="detail x %", **labelled())
+        self.y = widgets.IntSlider(value=55, max=100, description="detail y %", **labelled())
+        self.zoom = widgets.IntSlider(value=4, min=1, max=8, description="zoom", **labelled())
+        self._make_blinking()
+        self.table = widgets.HTML(layout=widgets.Layout(width="38%", padding="0 0 0 12px"))
+        self.details = Gallery(columns=6)
+        self.name = widgets.Text(value="fused.png", description="file", **labelled("380px"))
+        self.saver = widgets.Button(description="Save", tooltip="fuse at full size and write the file")
+        self.saver.on_click(lambda _: self.attempt(self.save))
+        self.prepared = self.remembered(lambda name: Remembering(network(name, self.networks)), last=2)
+        self.small = self.remembered(NamedPair.shrunk)
+        self.pictures = self.remembered(candidates)
+        self.scored = self.remembered(lambda *state: scores(self.pictures(*state)))
+        self.follow(self.network, self.colour, self.side, self.left, self.right, self.share, self.blink)
+        self.follow(self.x, self.y, self.zoom)
+        self.follow(self.pairs, trait="pair")
+        self.pairs.observe(lambda change: self.tell(change.new), names="note")
+        dials = [
+            self.pairs,
+            row(self.network, self.colour, self.side),
+            row(self.left, self.right, self.blink),
+            row(self.share, self.x, self.y),
+            row(self.zoom, self.name, self.saver),
+        ]
+        main = widgets.HBox([self.stack, self.table])
+        self.arrange(
+            "Fusion explorer: what is kept of two pictures?", dials, [main, self.details, self.player]
+        )
+
+    def _make_blinking(self) -> None:
+        """The browser itself turns two screens over, so that nothing has to run here."""
+        self.first, self.second = Screen(), Screen()
+        self.stack = widgets.Stack(
+            [self.first, self.second], selected_index=0, layout=widgets.Layout(width="62%")
+        )
+        self.player = widgets.Play(
+            value=0, max=1, interval=BLINK, repeat=True, layout=widgets.Layout(display="none")
+        )
+        self.turning = widgets.jslink((self.player, "value"), (self.stack, "selected_index"))
+
+    def draw(self) -> str:
+        """Shows both pictures by swipe or blink, the detail of all candidates, and the scores."""
+        state = self._state()
+        pictures = self.pictures(*state)
+        height, width = pictures["a"].shape[:2]
+        window = Window(self.x.value / 100, self.y.value / 100, min(self.zoom.value, height, width))
+        left, right = pictures[self.left.value], pictures[self.right.value]
+        if self.blink.value:
+            self._show(self.first, self.left.value, left, window)
+            self._show(self.second, self.right.value, right, window)
+        else:
+            both = swipe(left, right, self.share.value / 100)
+            self._show(self.first, f"{self.left.value} | {self.right.value}", both, window)
+            self.stack.selected_index = self.player.value = 0
+        self.player.playing = self.blink.value
+        self.details.show({name: window.detail(picture) for name, picture in pictures.items()})
+        self.table.value = self._scores(state)
+        return f"{state[0].name}, {width}x{height}"
+
+    def save(self) -> str:
+        """Fuses the pair at full size and writes it; says where."""
+        path = Path(self.name.value).expanduser()
+        picture_format(path)  # refuses a name that stands for no format, before it takes time
+        if path.exists():
+            raise FileExistsError(f"{path} is there already: choose another name")
+        pair = self.pairs.pair
+        self.tell("Fusing at full size ...")
+        prepared = self.prepared(self.network.value)
+        write_image(path, np.asarray(fuse(pair.a, pair.b, prepared, colour=self.colour.value)))
+        return f"Saved {path.resolve()}"
+
+    def close(self) -> None:
+        """Stops the blinking, then as every panel."""
+        self.player.playing = False
+        self.turning.close()
+        super().close()
+
+    def _state(self) -> tuple[NamedPair, Remembering, str]:
+        return (
+            self.small(self.pairs.pair, self.side.value),
+            self.prepared(self.network.value),
+            self.colour.value,
+        )
+
+    def _scores(self, state: tuple[NamedPair, Remembering, str]) -> str:
+        try:
+            return scores_table(self.scored(*state))
+        except ValueError as error:  # a picture may be too small for a metric
+            return f"<p>Not scored: {escape(str(error))}.</p>"
+
+    def _show(self, screen: Screen, title: str, picture: Picture, window: Window) -> None:
+        screen.entitle(title)
+        screen.show(encoded(window.framed(picture) if window.zoom > 1 else picture))
+
+
+def scores_table(table: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores as an HTML table, a column a fusion; the best of a row is bold and underlined."""
+    head = "".join(f'<th scope="col" style="padding: 2px 8px">{escape(name)}</th>' for name in table)
+    rows = []
+    for metric in EIGHT:
+        ahead = best(table, metric)
+        cells = "".join(
+            f'<td style="padding: 2px 8px; text-align: right">{_marked(row[metric], name == ahead)}</td>'
+            for name, row in table.items()
+        )
+        rows.append(f'<tr><th scope="row">{metric}</th>{cells}</tr>')
+    caption = "<caption>scores of this preview, higher is better; the best is underlined</caption>"
+    return f"<table>{caption}<tr><th></th>{head}</tr>{''.join(rows)}</table>"
+
+
+def _marked(score: float, ahead: bool) -> str:
+    return f"<b><u>{score:.3f}</u></b>" if ahead else f"{score:.3f}"

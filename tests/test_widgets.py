@@ -1,0 +1,297 @@
+"""Panels without a browser: what a dial changes, what is told about bad input, and that nothing is left behind."""
+
+import gc
+import io
+import random
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import ipywidgets as widgets
+import numpy as np
+import psutil
+import pytest
+import torch
+from ipywidgets.widgets.widget import _instances
+from PIL import Image
+
+import mambadfuse as mdf
+from mambadfuse.data.samples import samples
+from mambadfuse.widgets import BranchExplorer, ExchangeExplorer, FusionExplorer, ScanExplorer
+from mambadfuse.widgets.choosers import UPLOADED
+from mambadfuse.widgets.panel import Panel, tree
+from mambadfuse.widgets.scan import OWN
+
+EXPLORERS = {
+    "scan": ScanExplorer,
+    "fusion": lambda: FusionExplorer(TINY, side=48),
+    "exchange": lambda: ExchangeExplorer(TINY, side=16),
+    "branches": lambda: BranchExplorer(TINY, side=16),
+}
+EVENTS = 500
+torch.manual_seed(0)
+CONFIG = mdf.MambaDFuseConfig(
+    dim=8, state=2, extraction_depth=1, exchange_depth=2, deep_depth=2, reconstruction_depth=1
+)
+TINY = {"tiny": mdf.MambaDFuse(CONFIG).eval()}
+
+
+@pytest.fixture(params=EXPLORERS)
+def panel(request):
+    panel = EXPLORERS[request.param]()
+    yield panel
+    if panel.comm is not None:
+        panel.close()
+
+
+@pytest.fixture
+def fusion():
+    panel = EXPLORERS["fusion"]()
+    yield panel
+    panel.close()
+
+
+def screens(panel: Panel) -> list[bytes]:
+    return [bytes(widget.value) for widget in tree(panel) if isinstance(widget, widgets.Image)]
+
+
+def png(width: int, height: int, seed: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def upload(panel: FusionExplorer, side: str, name: str, content: bytes) -> None:
+    """What the browser does when a file is chosen."""
+    button = next(w for w in tree(panel.pairs) if getattr(w, "description", "") == f"Upload {side}")
+    file = {"name": name, "type": "image/png", "size": len(content), "content": memoryview(content)}
+    button.value = ({**file, "last_modified": datetime.now(UTC)},)
+
+
+def test_a_panel_opens_without_a_complaint_and_with_pictures(panel):
+    assert not panel.told.startswith("Error")
+    assert panel.told
+    shown = screens(panel)
+    assert (
+        sum(value.startswith(b"\x89PNG") for value in shown) >= len(shown) - 1
+    )  # one waits for the blinking
+
+
+def test_every_dial_and_button_says_what_it_is(panel):
+    for widget in tree(panel):
+        if isinstance(widget, widgets.Button | widgets.ToggleButton | widgets.FileUpload):
+            assert widget.description
+            assert widget.tooltip
+        elif isinstance(widget, widgets.ValueWidget) and not isinstance(
+            widget, widgets.HTML | widgets.Image | widgets.Play
+        ):
+            assert widget.description
+
+
+def test_every_slider_changes_what_is_shown(panel):
+    for widget in tree(panel):
+        if isinstance(widget, widgets.IntSlider | widgets.FloatSlider | widgets.FloatLogSlider):
+            before = [*screens(panel), panel.told]
+            top = widget.base**widget.max if isinstance(widget, widgets.FloatLogSlider) else widget.max
+            low = widget.base**widget.min if isinstance(widget, widgets.FloatLogSlider) else widget.min
+            widget.value = low if widget.value == top else top
+            assert [*screens(panel), panel.told] != before, widget.description
+            assert not panel.told.startswith("Error")
+
+
+def test_a_closed_panel_leaves_nothing(panel):
+    kind, here = type(panel), len(_instances)
+    other = ScanExplorer() if kind is ScanExplorer else kind(TINY, side=16)
+    assert len(_instances) > here
+    other.closer.click()
+    assert len(_instances) == here
+    assert other.children == ()
+
+
+def test_what_fails_is_told_and_the_picture_stays():
+    panel = ScanExplorer()
+    before = screens(panel)
+    panel.numbers.value = "4 0 zero"
+    panel.signal.value = OWN
+    assert panel.told.startswith("Error: a signal is made of numbers")
+    assert screens(panel) == before
+    panel.numbers.value = "4 0 0"
+    assert "Error" not in panel.told
+    assert panel.at.max == 2
+    panel.close()
+
+
+def test_markup_in_a_message_is_shown_as_it_is(fusion):
+    upload(fusion, "a", "<img src=x>.png", b"no picture")
+    assert "&lt;img" in fusion.message.value
+    assert "<img" not in fusion.message.value
+
+
+class TestUploads:
+    def test_a_pair_is_fused(self, fusion):
+        before = screens(fusion)
+        upload(fusion, "a", "mine_a.png", png(40, 44))
+        assert fusion.told == "Please upload side b."
+        upload(fusion, "b", "mine_b.png", png(40, 44, seed=1))
+        assert fusion.told == "mine_a.png and mine_b.png, 40x44"
+        assert screens(fusion) != before
+        assert fusion.pairs.list.value == UPLOADED
+        fusion.pairs.list.value = samples()[0].name
+        assert fusion.told.startswith(samples()[0].name)
+        fusion.pairs.list.value = UPLOADED
+        assert fusion.told.startswith("mine_a.png")
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (
+                b"GIF89a nothing",
+                "broken.png: is not a PNG, JPEG, TIFF or BMP picture, or its header is damaged",
+            ),
+            (png(60, 60)[:-400], "broken.png: is truncated or damaged"),
+            (b"", "broken.png: is empty (0 bytes)"),
+        ],
+    )
+    def test_a_corrupt_file_is_named_and_the_panel_goes_on(self, fusion, content, message):
+        before = screens(fusion)
+        upload(fusion, "a", "../broken.png", content)
+        assert fusion.told.startswith(f"Error: {message}")
+        assert screens(fusion) == before
+        fusion.share.value = 10
+        assert "Error" not in fusion.told
+
+    def test_pictures_of_two_sizes_are_told(self, fusion):
+        upload(fusion, "a", "a.png", png(40, 44))
+        upload(fusion, "b", "b.png", png(44, 40))
+        assert fusion.told == "Error: a and b must be of one size, found 40x44 and 44x40"
+
+    def test_a_huge_picture_is_refused(self, fusion):
+        buffer = io.BytesIO()
+        Image.new("L", (3000, 2000)).save(buffer, format="PNG")
+        upload(fusion, "a", "wide.png", buffer.getvalue())
+        assert fusion.told == (
+            "Error: wide.png: 3000x2000 is too large for a panel, use the command mambadfuse fuse"
+        )
+
+
+class TestSaving:
+    def test_the_saved_picture_is_the_fusion_at_full_size(self, fusion, tmp_path):
+        upload(fusion, "a", "a.png", png(60, 50))
+        upload(fusion, "b", "b.png", png(60, 50, seed=1))
+        fusion.name.value = str(tmp_path / "out.png")
+        fusion.saver.click()
+        assert fusion.told == f"Saved {tmp_path / 'out.png'}"
+        pair = fusion.pairs.pair
+        with Image.open(tmp_path / "out.png") as saved:
+            np.testing.assert_array_equal(np.asarray(saved), mdf.fuse(pair.a, pair.b, TINY["tiny"]))
+
+    def test_no_file_is_overwritten(self, fusion, tmp_path):
+        path = tmp_path / "there.png"
+        path.write_bytes(b"precious")
+        fusion.name.value = str(path)
+        fusion.saver.click()
+        assert "is there already" in fusion.told
+        assert path.read_bytes() == b"precious"
+
+    def test_a_place_that_cannot_be_written_is_told(self, fusion, tmp_path):
+        fusion.name.value = str(tmp_path / "no" / "such" / "folder.png")
+        fusion.saver.click()
+        assert fusion.told.startswith("Error: ")
+        assert "folder.png" in fusion.told
+
+
+def test_blinking_is_the_business_of_the_browser(fusion):
+    fusion.blink.value = True
+    assert fusion.player.playing
+    assert fusion.first.image.value != fusion.second.image.value
+    fusion.player.value = fusion.stack.selected_index = 1
+    fusion.blink.value = False
+    assert not fusion.player.playing
+    assert fusion.stack.selected_index == 0
+
+
+def test_a_shared_gate_says_how_far_the_picture_moves():
+    panel = BranchExplorer(TINY, side=16)
+    panel.gate.value = "shared"
+    assert "read with one gate: the fused picture moves by" in panel.told
+    panel.close()
+
+
+def test_no_exchange_is_told():
+    panel = ExchangeExplorer(TINY, side=16)
+    panel.period.value = 0
+    assert panel.told.startswith("0 of 8 channels change sides.")
+    panel.close()
+
+
+def move(widget: widgets.Widget, chance: random.Random) -> None:
+    """What a hand on this dial might do."""
+    if isinstance(widget, widgets.FileUpload):
+        contents = [b"junk", png(20, 20), png(42, 44, seed=1), png(44, 42)[: chance.randrange(1, 3000)]]
+        file = {"name": "x.png", "type": "", "size": 1, "content": memoryview(chance.choice(contents))}
+        widget.value = ({**file, "last_modified": datetime.now(UTC)},)
+    elif isinstance(widget, widgets.Button):
+        widget.click()
+    elif isinstance(widget, widgets.ToggleButton):
+        widget.value = not widget.value
+    elif isinstance(widget, widgets.FloatLogSlider):
+        widget.value = widget.base ** chance.uniform(widget.min, widget.max)
+    elif isinstance(widget, widgets.IntSlider):
+        widget.value = chance.randint(widget.min, widget.max)
+    elif isinstance(widget, widgets.FloatSlider):
+        widget.value = chance.uniform(widget.min, widget.max)
+    elif isinstance(widget, widgets.Dropdown | widgets.ToggleButtons):
+        widget.index = chance.randrange(len(widget.options))
+    elif isinstance(widget, widgets.Text):
+        widget.value = chance.choice(["1 0 0 0 2", "saved.png", "", "1 2 x", "nowhere/there.png", "0 0 0"])
+
+
+MOVABLE = (
+    widgets.FileUpload, widgets.Button, widgets.ToggleButton, widgets.IntSlider, widgets.FloatSlider,
+    widgets.FloatLogSlider, widgets.Dropdown, widgets.ToggleButtons, widgets.Text,
+)  # fmt: skip
+EXPECTED = (
+    "x.png",
+    "must be of one size",
+    "a signal ",
+    "suffix",
+    "cannot be written",
+    "is there already",
+    "pixels",
+)
+
+
+def test_five_hundred_random_events(tmp_path, monkeypatch):
+    """No error that is not about the input, no thread, no growing memory, no widget left."""
+    monkeypatch.chdir(tmp_path)
+    here, threads, chance = len(_instances), threading.active_count(), random.Random(7)
+    panels = [explorer() for explorer in EXPLORERS.values()]
+    dials = [
+        (panel, widget)
+        for panel in panels
+        for widget in tree(panel)
+        if isinstance(widget, MOVABLE) and widget not in (panel.closer, getattr(panel, "side", None))
+    ]
+    open_now, sizes = len(_instances), []
+    for event in range(EVENTS):
+        panel, widget = chance.choice(dials)
+        move(widget, chance)
+        error = panel.told.removeprefix("Error: ") if panel.told.startswith("Error: ") else ""
+        assert not error or any(known in error for known in EXPECTED), f"event {event}: {error}"
+        if event in (EVENTS // 2, EVENTS - 1):
+            gc.collect()
+            sizes.append(psutil.Process().memory_info().rss)
+    assert sizes[1] - sizes[0] < 60_000_000  # bytes
+    assert len(_instances) < open_now + 60  # screens that a gallery did not need before
+    assert threading.active_count() == threads
+    for panel in panels:
+        panel.close()
+    assert len(_instances) == here
+
+
+def test_the_kit_itself_does_without_widgets():
+    """ipywidgets belongs to an extra: only what is in widgets/ may ask for it."""
+    package = Path(mdf.__file__).parent
+    users = {p for p in package.rglob("*.py") if "import ipywidgets" in p.read_text(encoding="utf-8")}
+    assert {p.parent for p in users} == {package / "widgets"}
