@@ -112,10 +112,18 @@ class TestExchange:
             streams["a after"] + streams["b after"], streams["a before"] + streams["b before"], rtol=1e-6
         )
 
-    def test_grad_cam_of_a_linear_result_by_hand(self):
-        features = torch.tensor([[[1.0, 2]], [[3, 1]]])  # (C, H, W) = (2, 1, 2)
-        gradient = torch.tensor([[[1.0, 1]], [[-1, 0]]])  # means 1 and -1/2
-        torch.testing.assert_close(exchange.grad_cam(features, gradient), torch.tensor([[0.0, 1.5]]))
+    def test_it_is_the_map_of_notebook_05(self):
+        features, gradient = torch.rand(
+            2, 3, 4, 5, generator=torch.Generator().manual_seed(0)
+        )  # (C, H, W) each
+        tokens = [x.flatten(1).T for x in (features, gradient)]  # (C, H, W) -> (L, C)
+        theirs = definitions("05")["cam"](*tokens).reshape(4, 5)
+        torch.testing.assert_close(exchange.cam(features, gradient), theirs)
+
+    def test_an_exchange_keeps_the_sum_of_both_maps(self, model):
+        heat = exchange.exchange_maps(model, *PAIR, 3, 1, block=1).heat
+        before, after = (heat[f"a {when}"] + heat[f"b {when}"] for when in ("before", "after"))
+        np.testing.assert_allclose(before, after, rtol=1e-4, atol=1e-7)
 
     def test_nothing_is_left_in_the_network(self, model):
         before = [p.clone() for p in model.parameters()]

@@ -75,12 +75,15 @@ def with_exchange(model: MambaDFuse, period: int, offset: int = 0) -> MambaDFuse
     return twin
 
 
-def grad_cam(features: Tensor, gradient: Tensor) -> Tensor:
-    """Where features speak for the result (Selvaraju et al. 2017, equations 1 and 2), (C, H, W) twice -> (H, W).
+def cam(features: Tensor, gradient: Tensor) -> Tensor:
+    """The map M of Grad-CAM with its sign (Selvaraju et al. 2017, equations 1 and 2), (C, H, W) twice -> (H, W).
 
-    map = relu(Σ_c α_c X_c),   α_c = mean over the picture of ∂ result / ∂ X_c
+    M = Σ_c α_c X_c,   α_c = mean over the picture of ∂ s / ∂ X_c
+
+    Grad-CAM proper is max(M, 0): what speaks for s. Where s is the brightness of a picture, what darkens it is no
+    less of an effect.
     """
-    return (gradient.mean(dim=(1, 2), keepdim=True) * features).sum(0).relu()
+    return (gradient.mean(dim=(1, 2), keepdim=True) * features).sum(0)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class ExchangeMaps:
     Attributes:
         swapped: which channels changed sides, (C,).
         features: the streams, (C, H, W).
-        heat: Grad-CAM maps of the mean brightness of the fused picture, (H, W).
+        heat: :func:`cam` with s the mean brightness of the fused picture, (H, W).
         fused: the fused picture, (H, W), clipped to [0, 1].
     """
 
@@ -127,7 +130,7 @@ def exchange_maps(
     gradients = dict(zip(streams, torch.autograd.grad(fused.mean(), list(streams.values())), strict=True))
     height = a.shape[2]
     features = {name: to_map(x.detach(), height)[0] for name, x in streams.items()}
-    heat = {name: grad_cam(x, to_map(gradients[name], height)[0]) for name, x in features.items()}
+    heat = {name: cam(x, to_map(gradients[name], height)[0]) for name, x in features.items()}
     channels = np.arange(features["a before"].shape[0])
     swapped = (channels - offset) % period == 0 if period else np.zeros(len(channels), bool)
     return ExchangeMaps(
@@ -141,13 +144,14 @@ def exchange_maps(
 def exchange_pictures(maps: ExchangeMaps, channel: int) -> dict[str, Picture]:
     """One channel of both streams before and after the exchange, then their Grad-CAM maps; by title, to be shown.
 
-    Within a row dark to bright is one scale. Grad-CAM maps are 0 at the darkest.
+    Within a row dark to bright is one scale. In the maps of Grad-CAM middle grey is 0, bright brightens the fused
+    picture and dark darkens it.
     """
     one = {place: stream[channel] for place, stream in maps.features.items()}
     low, high = common_range(one.values())
-    _, hottest = common_range(maps.heat.values())
+    reach = max(abs(end) for end in common_range(maps.heat.values()))
     shown = {f"channel {channel}, {place}": coloured(x, low, high) for place, x in one.items()}
-    return shown | {f"Grad-CAM, {place}": coloured(x, 0, hottest) for place, x in maps.heat.items()}
+    return shown | {f"Grad-CAM, {place}": coloured(x, -reach, reach) for place, x in maps.heat.items()}
 
 
 def channel_strip(swapped: NDArray[np.bool_], channel: int, width: int = 840, height: int = 18) -> Picture:
