@@ -19,6 +19,7 @@ FLOORS = {
     4: ["model", "checkpoints"],
     5: [
         "training",
+        "training.*",
         "fusing",
         "tiling",
         "counting",
@@ -27,8 +28,10 @@ FLOORS = {
         "ablation",
         "plotting",
         "plotting.*",
+        "insight",
+        "insight.*",
     ],
-    6: ["cli", "cli.*", "widgets", "notebook", "doctor", "__init__", "__main__"],
+    6: ["cli", "cli.*", "widgets", "widgets.*", "notebook", "doctor", "__init__", "__main__"],
 }
 
 # The scan knows tensors only, and what reads or scores pictures knows nothing of the scan.
