@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any, cast
 
 import accelerate
@@ -10,7 +11,6 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-import mambadfuse
 from mambadfuse.checkpoints import load
 from mambadfuse.model import MambaDFuse
 from mambadfuse.training.config import TrainingConfig
@@ -84,7 +84,7 @@ class TrainingState:
 def versions() -> dict[str, str]:
     """Of what computes the weights: other versions may round otherwise."""
     return {
-        "mambadfuse": mambadfuse.__version__,
+        "mambadfuse": version("mambadfuse"),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "accelerate": accelerate.__version__,
