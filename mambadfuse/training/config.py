@@ -4,10 +4,10 @@
 budget      ``minutes``            ``laptop``          ``gpu``: the published recipe
 ==========  =====================  ==================  =====================================
 network     a miniature            ``lite()``          ``published()``
-steps       600                    10,000              10,000
+steps       1,000                  10,000              10,000
 batch       4 crops                4 crops             12 crops
-windows     48x48, 24x96           64x64, 32x128       128x128 (``ivf``), 64x64 (medical)
-rate        3e-3, half cosine      1e-3, half cosine   2e-5 (``ivf``), 2e-4 (medical); steady
+windows     32x32, 16x64           64x64, 32x128       128x128 (``ivf``), 64x64 (medical)
+rate        5e-3, half cosine      1e-3, half cosine   2e-5 (``ivf``), 2e-4 (medical); steady
 clipping    1                      1                   none
 averaging   0.98                   0.999               0.999
 ==========  =====================  ==================  =====================================
@@ -136,7 +136,7 @@ def _minutes(config: TrainingConfig, task: str) -> TrainingConfig:
         dim=16, state=8, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
     )
     return replace(
-        config, model=model, steps=600, batch=4, windows=((48, 48), (24, 96)), learning_rate=3e-3, warmup=30,
+        config, model=model, steps=1_000, batch=4, windows=((32, 32), (16, 64)), learning_rate=5e-3, warmup=30,
         average=0.98, validate_every=100, keep_seconds=20.0,
     )  # fmt: skip
 
