@@ -29,9 +29,12 @@ class BranchExplorer(Panel):
         self.pairs, self.network = PairChooser(), network_dial(self.networks)
         self.block = widgets.IntSlider(value=99, min=1, max=99, description="block", **labelled())
         self.gate = widgets.ToggleButtons(
-            options=["own", "shared"], description="gate", tooltips=["a gate per branch", "one gate for all three"],
-            style={"button_width": "80px", "description_width": "90px"},
-        )  # fmt: skip
+            options=["own", "shared"],
+            description="gate",
+            tooltips=["a gate per branch", "one gate for all three"],
+            layout=widgets.Layout(width="300px"),
+            style={"button_width": "70px", "description_width": "80px"},
+        )
         self.sources, self.maps = Gallery(), Gallery()
         self.loaded = self.remembered(lambda name: cast(MambaDFuse, network(name, self.networks)))
         self.seen = self.remembered(self._see, last=8)

@@ -48,8 +48,8 @@ class ExchangeExplorer(Panel):
         self.block.max, self.channel.max = config.exchange_depth, config.dim - 1
         maps = self.seen(pair, name, period, self.offset.value, self.block.value)
         channel = self.channel.value
-        self.strip.entitle(f"the {len(maps.swapped)} channels, bright where exchanged; shown: {channel}")
-        self.strip.show(encoded(channel_strip(maps.swapped, channel)))
+        title = f"the {len(maps.swapped)} channels, bright where exchanged; shown: {channel}"
+        self.strip.show(encoded(channel_strip(maps.swapped, channel)), title)
         self.gallery.show(exchange_pictures(maps, channel))
         trained = self.seen(pair, name, config.exchange_period, 0, self.block.value)
         moved = 255 * np.abs(maps.fused - trained.fused).mean()

@@ -55,7 +55,7 @@ class FusionExplorer(Panel):
         self.y = widgets.IntSlider(value=55, max=100, description="detail y %", **labelled())
         self.zoom = widgets.IntSlider(value=4, min=1, max=8, description="zoom", **labelled())
         self._make_blinking()
-        self.table = widgets.HTML(layout=widgets.Layout(width="38%", padding="0 0 0 12px"))
+        self.table = widgets.HTML(layout=widgets.Layout(width="44%"))
         self.details = Gallery(columns=6)
         self.name = widgets.Text(value="fused.png", description="file", **labelled("380px"))
         self.saver = widgets.Button(description="Save", tooltip="fuse at full size and write the file")
@@ -84,7 +84,7 @@ class FusionExplorer(Panel):
         """The browser itself turns two screens over, so that nothing has to run here."""
         self.first, self.second = Screen(), Screen()
         self.stack = widgets.Stack(
-            [self.first, self.second], selected_index=0, layout=widgets.Layout(width="62%")
+            [self.first, self.second], selected_index=0, layout=widgets.Layout(width="56%")
         )
         self.player = widgets.Play(
             value=0, max=1, interval=BLINK, repeat=True, layout=widgets.Layout(display="none")
@@ -142,23 +142,22 @@ class FusionExplorer(Panel):
             return f"<p>Not scored: {escape(str(error))}.</p>"
 
     def _show(self, screen: Screen, title: str, picture: Picture, window: Window) -> None:
-        screen.entitle(title)
-        screen.show(encoded(window.framed(picture) if window.zoom > 1 else picture))
+        screen.show(encoded(window.framed(picture) if window.zoom > 1 else picture), title)
 
 
 def scores_table(table: Mapping[str, Mapping[str, float]]) -> str:
     """Scores as an HTML table, a column a fusion; the best of a row is bold and underlined."""
-    head = "".join(f'<th scope="col" style="padding: 2px 8px">{escape(name)}</th>' for name in table)
+    head = "".join(f'<th scope="col" style="padding: 1px 5px">{escape(name)}</th>' for name in table)
     rows = []
     for metric in EIGHT:
         ahead = best(table, metric)
         cells = "".join(
-            f'<td style="padding: 2px 8px; text-align: right">{_marked(row[metric], name == ahead)}</td>'
+            f'<td style="padding: 1px 5px; text-align: right">{_marked(row[metric], name == ahead)}</td>'
             for name, row in table.items()
         )
         rows.append(f'<tr><th scope="row">{metric}</th>{cells}</tr>')
-    caption = "<caption>scores of this preview, higher is better; the best is underlined</caption>"
-    return f"<table>{caption}<tr><th></th>{head}</tr>{''.join(rows)}</table>"
+    caption = "<caption>scores of this preview; higher is better, the best is underlined</caption>"
+    return f'<table style="font-size: 12px; line-height: 1.5">{caption}<tr><th></th>{head}</tr>{"".join(rows)}</table>'
 
 
 def _marked(score: float, ahead: bool) -> str:

@@ -9,12 +9,12 @@ import ipywidgets as widgets
 
 T = TypeVar("T")
 
-WIDTH = "900px"  # fits beside the side bar of JupyterLab in a window of 1280 pixels
+WIDTH = "860px"  # fits beside the side bar of JupyterLab in a window of 1280 pixels
 
 
-def labelled(width: str = "280px") -> dict[str, Any]:
+def labelled(width: str = "260px") -> dict[str, Any]:
     """Layout and style of a dial with its description beside it, for the keyword arguments of an ipywidget."""
-    return {"layout": widgets.Layout(width=width), "style": {"description_width": "90px"}}
+    return {"layout": widgets.Layout(width=width), "style": {"description_width": "80px"}}
 
 
 def row(*children: widgets.Widget) -> widgets.HBox:

@@ -46,7 +46,7 @@ class ScanExplorer(Panel):
         self.at = widgets.IntSlider(value=8, min=0, max=119, description="trace token", **labelled())
         self.plot, self.screen = (
             MemoryPlot(),
-            Screen(title="signal, answer, and the memory of the traced token"),
+            Screen(),
         )
         self.follow(self.signal, self.numbers, self.delta, self.decay, self.selectivity, self.at)
         dials = [row(self.signal, self.numbers), row(self.delta, self.decay, self.selectivity), row(self.at)]
@@ -62,7 +62,8 @@ class ScanExplorer(Panel):
         """Draws the trace, and says how long the memory is."""
         t = self.state()
         self.plot.show(t)
-        self.screen.show(rendered(self.plot.figure))
+        title = f"signal and answer, the memory of each token, and the weight of token {t.at}"
+        self.screen.show(rendered(self.plot.figure), title)
         fixed = f"Without selectivity the memory is 1 / |ΔA| = {1 / (self.delta.value * self.decay.value):.3g} tokens."
         if t.left is None:
             return f"{fixed} Of token {t.at}, more than 1/e is left at the end of the signal."

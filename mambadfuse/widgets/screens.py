@@ -1,5 +1,6 @@
-"""Screens: pictures and figures as image widgets, encoded fast rather than small."""
+"""Screens: pictures and figures with a title and an alternative text, encoded fast rather than small."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
 from io import BytesIO
@@ -27,24 +28,21 @@ def rendered(figure: Figure) -> bytes:
     return encoded(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
-class Screen(widgets.VBox):
-    """One picture under its title; the title is also what a screen reader says."""
+class Screen(widgets.HTML):
+    """One picture under its title. (The image widget of ipywidgets has no alternative text, so it is not used.)"""
 
-    def __init__(self, width: str = "100%", title: str = "") -> None:
-        self.title = widgets.HTML()
-        self.image = widgets.Image(format="png", layout=widgets.Layout(width="100%", height="auto"))
-        super().__init__([self.title, self.image], layout=widgets.Layout(width=width, padding="0 4px 0 0"))
-        self.entitle(title)
+    def __init__(self, width: str = "100%") -> None:
+        super().__init__(layout=widgets.Layout(width=width, margin="2px 0.5%"))
 
-    def entitle(self, title: str) -> None:
-        """Sets the title; without one its line is not there."""
-        self.title.value = f"<small>{escape(title)}</small>"
-        self.title.layout.display = None if title else "none"
-        self.image.tooltip = title
-
-    def show(self, png: bytes) -> None:
-        """Shows a PNG file."""
-        self.image.value = png
+    def show(self, png: bytes, title: str) -> None:
+        """Shows a PNG file, as wide as the screen; a screen reader says its title."""
+        width, height = (int.from_bytes(png[at : at + 4]) for at in (16, 20))  # of its header
+        text, data = escape(title), b64encode(png).decode()
+        self.value = (
+            f'<figure style="margin: 0"><figcaption style="font-size: 12px; line-height: 1.4">{text}</figcaption>'
+            f'<img alt="{text}" width="{width}" height="{height}" style="width: 100%; height: auto" '
+            f'src="data:image/png;base64,{data}"></figure>'
+        )
 
 
 class Gallery(widgets.HBox):
@@ -54,7 +52,7 @@ class Gallery(widgets.HBox):
 
     def __init__(self, columns: int = 4) -> None:
         super().__init__(layout=widgets.Layout(flex_flow="row wrap", width="100%"))
-        self.width = f"{100 / columns:.3f}%"
+        self.width = f"{100 / columns - 1:.3f}%"
 
     def show(self, pictures: Mapping[str, Picture]) -> None:
         """Shows the pictures, and hides the screens that are not needed."""
@@ -64,5 +62,4 @@ class Gallery(widgets.HBox):
             screen.layout.display = "none"
         for screen, (title, picture) in zip(self.children, pictures.items(), strict=False):
             screen.layout.display = None
-            screen.entitle(title)
-            screen.show(encoded(picture))
+            screen.show(encoded(picture), title)

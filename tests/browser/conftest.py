@@ -1,0 +1,115 @@
+"""One notebook with all panels, open in JupyterLab and as a Voila app, in a headless Chromium."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import pytest
+import servers
+from nbformat.v4 import new_code_cell, new_notebook
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
+)
+REQUIRED = os.environ.get("MAMBADFUSE_BROWSER") == "required"
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+HARMLESS = "shared module"  # Voila logs that of two copies of a library it took one
+PANELS = {
+    "Scan explorer": "ScanExplorer()",
+    "Fusion explorer": "FusionExplorer(side=96)",
+    "Channel-exchange explorer": "ExchangeExplorer(side=32)",
+    "M3 explorer": "BranchExplorer(side=32)",
+}
+IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "browser: needs a Chromium; deselect with -m 'not browser'")
+
+
+@dataclass
+class Site:
+    """An open page, and what went wrong on it."""
+
+    name: str
+    page: object
+    shots: Path
+    foreign: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def panel(self, title: str):
+        """The panel of that title."""
+        return self.page.locator(".jp-OutputArea-output").filter(has_text=title)
+
+    def shoot(self, title: str, moment: str) -> None:
+        name = f"{self.name}_{title}_{moment}.png".lower().replace(" ", "_")
+        self.panel(title).screenshot(path=self.shots / name)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    if REQUIRED:
+        assert CHROMIUM, "MAMBADFUSE_BROWSER=required, but there is no Chromium on the PATH"
+    elif not CHROMIUM:
+        pytest.skip("no Chromium on the PATH (Debian: apt-get install chromium)")
+    if not REQUIRED:
+        pytest.importorskip(
+            "playwright.sync_api", reason="pip install playwright (its browsers are not needed)"
+        )
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=1000 * servers.PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def notebook(tmp_path_factory) -> Path:
+    """A cell for each panel, as a reader writes it."""
+    cells = [new_code_cell(f"from mambadfuse.widgets import *\n{call}") for call in PANELS.values()]
+    path = tmp_path_factory.mktemp("work") / "panels.ipynb"
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+@pytest.fixture(scope="session", params=["lab", "voila"])
+def site(request, chromium, notebook, tmp_path_factory) -> Iterator[Site]:
+    shots = servers.ROOT / "outputs" / "browser"
+    shots.mkdir(parents=True, exist_ok=True)
+    with getattr(servers, request.param)(notebook, tmp_path_factory.mktemp(request.param)) as address:
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(1000 * servers.PATIENCE)
+        site, own = Site(request.param, page, shots), address.split("://")[1].split("/")[0]
+
+        def note(request) -> None:
+            if not request.url.startswith((f"http://{own}", f"ws://{own}", "data:", "blob:")):
+                site.foreign.append(request.url)
+
+        page.on("request", note)
+        page.on("console", lambda m: site.errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: site.errors.append(str(error)))
+        page.goto(address, wait_until="commit")
+        if request.param == "lab":
+            page.wait_for_function(IDLE)
+            assert page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        yield site
+        if request.param == "lab":
+            page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        page.close()
+
+
+@pytest.fixture(autouse=True)
+def quiet(site) -> Iterator[None]:
+    """After every test: nothing asked of a foreign host, nothing in the console."""
+    yield
+    assert not site.foreign
+    assert not [text for text in site.errors if HARMLESS not in text]

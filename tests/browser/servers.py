@@ -1,0 +1,91 @@
+"""JupyterLab and Voila on the loopback interface, with settings and runtime files of their own."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PATIENCE = 120  # seconds, on a machine that has much else to do
+ROOT = Path(__file__).parents[2]
+LAB_SETTINGS = {
+    "notebook-extension/tracker": {
+        "windowingMode": "none"
+    },  # otherwise cells off the screen are not in the page
+    "apputils-extension/notification": {"checkForUpdates": False, "fetchNews": "false"},
+}
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@contextmanager
+def lab(notebook: Path, desk: Path) -> Iterator[str]:
+    """JupyterLab with the notebook open; yields its address."""
+    for name, values in LAB_SETTINGS.items():
+        path = desk / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(values))
+    port, token = free_port(), secrets.token_hex(16)
+    options = [
+        "--allow-root", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--port={port}",
+        f"--ServerApp.root_dir={notebook.parent}", "--LabApp.expose_app_in_browser=True",
+        "--LabApp.extension_manager=readonly", "--ip=127.0.0.1",
+    ]  # fmt: skip
+    with running("jupyterlab", options, desk):
+        yield f"http://127.0.0.1:{port}/lab/tree/{notebook.name}?token={token}&reset"
+
+
+@contextmanager
+def voila(notebook: Path, desk: Path) -> Iterator[str]:
+    """The notebook as an app; yields its address."""
+    port = free_port()
+    options = [f"--port={port}", "--Voila.ip=127.0.0.1", "--template=offline", str(notebook)]
+    with running("voila", options, desk):
+        yield f"http://127.0.0.1:{port}/"
+
+
+@contextmanager
+def running(module: str, options: list[str], desk: Path) -> Iterator[None]:
+    """The server, from when it says that it is running to the end of the block."""
+    folders = {
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTER_CONFIG_DIR": "config",
+        "IPYTHONDIR": "ipython",
+    }
+    own = {name: str(desk / folder) for name, folder in folders.items()}
+    env = {**os.environ, **own, "JUPYTER_PATH": str(ROOT / "notebooks" / "app"), "OMP_NUM_THREADS": "1"}
+    log, ready = desk / "server.log", threading.Event()
+    server = subprocess.Popen(
+        [sys.executable, "-m", module, "--no-browser", *options],
+        env=env, cwd=desk, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+    )  # fmt: skip
+
+    def listen() -> None:
+        with log.open("w", encoding="utf-8") as file:
+            for line in server.stdout:
+                print(line, end="", file=file, flush=True)
+                if "is running at" in line:
+                    ready.set()
+        ready.set()  # it has ended
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    try:
+        ready.wait(PATIENCE)
+        assert server.poll() is None, f"{module} did not start: {log.read_text()}"
+        yield
+    finally:
+        server.terminate()
+        server.wait(PATIENCE)
+        listener.join()

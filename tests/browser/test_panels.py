@@ -1,0 +1,191 @@
+"""Every dial of every panel, moved by keyboard and by mouse, in JupyterLab and in Voila."""
+
+import io
+
+import numpy as np
+import pytest
+from conftest import PANELS
+from PIL import Image
+
+pytest.importorskip("playwright.sync_api", reason="pip install playwright (its browsers are not needed)")
+from playwright.sync_api import Locator, expect
+
+pytestmark = pytest.mark.browser
+
+CHANGED = """([panel, before]) =>
+    JSON.stringify([...panel.querySelectorAll('img')].map(i => i.src)) + panel.innerText !== before"""
+STATE = "panel => JSON.stringify([...panel.querySelectorAll('img')].map(i => i.src)) + panel.innerText"
+
+
+class changes:
+    """After the block, waits until a picture or a text of the panel is another one, and nothing has gone wrong."""
+
+    def __init__(self, panel: Locator) -> None:
+        self.panel = panel
+
+    def __enter__(self) -> None:
+        self.before = self.panel.evaluate(STATE)
+
+    def __exit__(self, kind, *_) -> None:
+        if kind is None:
+            handle = self.panel.element_handle()
+            self.panel.page.wait_for_function(CHANGED, arg=[handle, self.before])
+            expect(status(self.panel)).not_to_contain_text("Error")
+
+
+def status(panel: Locator) -> Locator:
+    return panel.get_by_role("status")
+
+
+def dial(panel: Locator, description: str) -> Locator:
+    """The list or text field with this description beside it."""
+    return panel.get_by_label(description, exact=True)
+
+
+def choose(panel: Locator, description: str, option: str) -> None:
+    dial(panel, description).select_option(label=option)
+
+
+def picture(seed: int, width: int = 96, height: int = 80) -> bytes:
+    buffer = io.BytesIO()
+    rows = np.random.default_rng(seed).integers(0, 255, (height // 8, width // 8), dtype=np.uint8)
+    Image.fromarray(rows.repeat(8, 0).repeat(8, 1)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def upload(panel: Locator, side: str, name: str, content: bytes) -> None:
+    with panel.page.expect_file_chooser() as chooser:
+        panel.get_by_role("button", name=f"Upload {side}").click()
+    chooser.value.set_files([{"name": name, "mimeType": "image/png", "buffer": content}])
+
+
+@pytest.mark.parametrize("title", PANELS)
+def test_a_panel_opens_with_pictures_and_fits_the_window(site, title):
+    panel = site.panel(title)
+    expect(status(panel)).not_to_be_empty()
+    expect(status(panel)).not_to_contain_text("Error")
+    image = panel.locator("img:visible").first
+    expect(image).to_have_js_property("complete", True)
+    assert image.evaluate("image => image.naturalWidth") > 30
+    box = panel.bounding_box()
+    assert panel.evaluate("panel => panel.scrollWidth <= panel.clientWidth + 1")
+    assert box["x"] + box["width"] <= 1280
+    site.shoot(title, "open")
+
+
+def at_the_end(handle: Locator) -> bool:
+    now, top = (float(handle.get_attribute(f"aria-value{end}")) for end in ("now", "max"))
+    return now == top
+
+
+@pytest.mark.parametrize("title", PANELS)
+def test_every_slider_moves_by_keyboard_and_by_mouse(site, title):
+    panel = site.panel(title)
+    sliders = panel.locator(".widget-slider:visible")
+    expect(sliders).not_to_have_count(0)
+    for slider in sliders.all():
+        handle = slider.locator(".noUi-handle")
+        with changes(panel):
+            handle.focus()
+            handle.press("Home" if at_the_end(handle) else "End")
+        with changes(panel):
+            box = slider.locator(".noUi-target").bounding_box()
+            place = 0.2 if at_the_end(handle) else 0.8
+            site.page.mouse.click(box["x"] + place * box["width"], box["y"] + box["height"] / 2)
+    site.shoot(title, "moved")
+
+
+def test_scan_explorer(site):
+    panel = site.panel("Scan explorer")
+    with changes(panel):
+        choose(panel, "signal", "steps in noise")
+    choose(panel, "signal", "own numbers")
+    numbers = dial(panel, "own numbers")
+    with changes(panel):
+        numbers.fill("4 0 0 2 0 0 0 0")
+        numbers.press("Enter")
+    numbers.fill("4 0 two")
+    numbers.press("Enter")
+    expect(status(panel)).to_contain_text("Error: a signal is made of numbers")
+    site.shoot("Scan explorer", "error")
+
+
+class TestFusionExplorer:
+    title = "Fusion explorer"
+
+    def test_pairs_networks_colours(self, site):
+        panel = site.panel(self.title)
+        for description, option in (
+            ("pair", "pet-mri: icbm152_simulated_z04"),
+            ("network", "untrained"),
+            ("network", "ivf"),
+            ("colour of", "grey"),
+            ("colour of", "auto"),
+            ("left", "Laplacian pyramid"),
+            ("right", "b"),
+        ):
+            with changes(panel):
+                choose(panel, description, option)
+        expect(status(panel)).to_contain_text("icbm152_simulated_z04")
+        expect(panel.locator("table")).to_contain_text("VIF")
+        site.shoot(self.title, "pet")
+
+    def test_blinking(self, site):
+        panel = site.panel(self.title)
+        choose(panel, "left", "a")
+        choose(panel, "right", "network")
+        button = panel.get_by_role("button", name="Blink")
+        button.focus()
+        button.press("Enter")
+        title = panel.locator("figure:visible figcaption").first
+        for _ in range(2):
+            expect(title).to_have_text("a")
+            expect(title).to_have_text("network")
+        button.press("Enter")
+        expect(title).to_have_text("a | network")
+
+    def test_uploads_and_saving(self, site, tmp_path):
+        panel = site.panel(self.title)
+        upload(panel, "a", "broken.png", picture(0)[:200])
+        expect(status(panel)).to_contain_text("Error: broken.png: is truncated or damaged")
+        site.shoot(self.title, "corrupt")
+        upload(panel, "a", "mine_a.png", picture(1))
+        expect(status(panel)).to_have_text("Please upload side b.")
+        with changes(panel):
+            upload(panel, "b", "mine_b.png", picture(2))
+            expect(status(panel)).to_contain_text("mine_a.png and mine_b.png, 96x80")
+        path = tmp_path / "fused.png"
+        dial(panel, "file").fill(str(path))
+        panel.get_by_role("button", name="Save").click()
+        expect(status(panel)).to_contain_text("Saved")
+        with Image.open(path) as saved:
+            assert saved.size == (96, 80)
+        site.shoot(self.title, "uploaded")
+
+
+def test_exchange_explorer(site):
+    panel = site.panel("Channel-exchange explorer")
+    with changes(panel):
+        choose(panel, "pair", "ct-mri: icbm152_simulated_z16")
+    with changes(panel):
+        choose(panel, "network", "untrained")
+    expect(status(panel)).to_contain_text("channels change sides")
+
+
+def test_m3_explorer(site):
+    panel = site.panel("M3 explorer")
+    with changes(panel):
+        panel.get_by_role("button", name="shared").click()
+    expect(status(panel)).to_contain_text("read with one gate")
+    site.shoot("M3 explorer", "shared")
+    with changes(panel):
+        choose(panel, "pair", "ivf: synthetic_night_street")
+
+
+@pytest.mark.parametrize("title", PANELS)
+def test_closing_empties_the_panel(site, title):
+    panel = site.panel(title)
+    button = panel.get_by_role("button", name="Close")
+    button.scroll_into_view_if_needed()
+    button.press("Enter")
+    expect(site.page.get_by_text(title, exact=False)).to_have_count(0)
