@@ -91,7 +91,7 @@ class Keeper:
             partial.unlink(missing_ok=True)
         for path in self._files():
             if not _is_whole(path, path.read_bytes()):
-                path.rename(path.with_name(path.name + ".damaged"))
+                path.replace(path.with_name(path.name + ".damaged"))
 
     def _files(self) -> list[Path]:
         """The states, oldest first."""
