@@ -1,0 +1,76 @@
+"""What a loss asks for, before any network: the pixels of the fused picture themselves are optimised, and scored.
+
+    python -m benchmarks.loss_targets --a FOLDER --b FOLDER
+
+A trained network is a smooth compromise over all its pictures; this is the picture that the loss would have liked
+best. So a loss can be judged in minutes, where training a network for each would take hours. The pictures are
+central windows of 160 x 220 pixels of every fifth pair.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import mambadfuse as mdf
+from mambadfuse.data.pairs import match_pairs
+from mambadfuse.data.video_range import read_luma
+from mambadfuse.losses import FusionLoss
+
+HEIGHT, WIDTH, STEPS, RATE = 160, 220, 180, 0.02
+
+LOSSES = {
+    "published": FusionLoss.vif(),
+    "published, gradient term doubled": FusionLoss(gradient=40.0),
+    "direction of edges": FusionLoss(edges="direction"),
+    "local structure": FusionLoss(ssim_weighting="local"),
+    "both": FusionLoss(edges="direction", ssim_weighting="local"),
+    "both, structure 60": FusionLoss(20.0, 20.0, 60.0, ssim_weighting="local", edges="direction"),
+    "both, 40 / 20 / 40": FusionLoss(40.0, 20.0, 40.0, ssim_weighting="local", edges="direction"),
+    "both, 30 / 20 / 50: FusionLoss.local()": FusionLoss.local(),
+}
+
+
+def optimal_picture(loss: FusionLoss, a: Tensor, b: Tensor) -> Tensor:
+    """The picture of least loss that Adam finds from the mean of mean and maximum; a, b (1, 1, H, W) in [0, 1]."""
+    fused = ((a + b) / 4 + torch.maximum(a, b) / 2).requires_grad_()
+    optimiser = torch.optim.Adam([fused], lr=RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS, eta_min=1e-4)
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        loss(fused, a, b).total.backward()
+        optimiser.step()
+        schedule.step()
+    return fused.detach().clamp(0, 1)
+
+
+def window(picture: np.ndarray) -> np.ndarray:
+    top, left = ((size - wanted) // 2 for size, wanted in zip(picture.shape, (HEIGHT, WIDTH), strict=True))
+    return picture[max(top, 0) :, max(left, 0) :][:HEIGHT, :WIDTH]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--a", type=Path, required=True, help="infrared or MRI pictures")
+    parser.add_argument("--b", type=Path, required=True, help="the others, paired by name")
+    options = parser.parse_args()
+    pairs = match_pairs(options.a, options.b).pairs[::5]
+    pictures = [(window(read_luma(pair.a)), window(read_luma(pair.b))) for pair in pairs]
+    print(
+        f"{len(pictures)} pairs\n\n| loss | {' | '.join(mdf.metrics.EIGHT)} |\n|---|{'---|' * 8}", flush=True
+    )
+    for name, loss in LOSSES.items():
+        rows = []
+        for a, b in pictures:
+            x, y = (torch.from_numpy(p)[None, None].float() / 255 for p in (a, b))
+            fused = (optimal_picture(loss, x, y)[0, 0] * 255).round().byte().numpy()
+            rows.append(list(mdf.evaluate(fused, a, b, metrics=mdf.metrics.EIGHT).values()))
+        print(f"| {name} | {' | '.join(f'{score:.3f}' for score in np.mean(rows, axis=0))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
