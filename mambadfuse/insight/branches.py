@@ -22,7 +22,7 @@ from mambadfuse.model import MambaDFuse
 
 Map = NDArray[np.floating]
 BRANCHES = {"f": "fused", "a": "a", "b": "b"}  # letter -> suffix of the block's modules
-NAMES = {"f": "fused stream", "a": "a", "b": "b"}
+NAMES = {"f": "fused", "a": "a", "b": "b"}
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,12 @@ def _block_maps(block: M3Block, heard: dict[str, list[Tensor]], height: int) -> 
 
 
 def branch_pictures(maps: BlockMaps) -> dict[str, Picture]:
-    """Shares, winner and gates by title, to be shown: dark to bright is 0 to 1, for gates 0 to the widest."""
-    shown = {f"share of {NAMES[k]}, mean {x.mean():.2f}": coloured(x, 0, 1) for k, x in maps.shares.items()}
-    shown["winner: white a, grey f, black b"] = coloured(maps.winner(), 0, 1, "gray")
-    _, widest = common_range(maps.gates.values())
-    gates = {
-        f"gate of {NAMES[k]}, mean {x.mean():.2f}": coloured(x, 0, widest) for k, x in maps.gates.items()
-    }
-    return shown | gates
+    """Shares, winner and gates by title, to be shown: dark is 0, bright the largest share, or the widest gate."""
+    pictures = _on_one_scale("share", maps.shares)
+    pictures["winner: white a, grey f, black b"] = coloured(maps.winner(), 0, 1, "gray")
+    return pictures | _on_one_scale("gate", maps.gates)
+
+
+def _on_one_scale(kind: str, maps: dict[str, Map]) -> dict[str, Picture]:
+    _, top = common_range(maps.values())
+    return {f"{kind} of {NAMES[k]}, mean {x.mean():.2f}": coloured(x, 0, top) for k, x in maps.items()}

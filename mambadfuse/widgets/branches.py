@@ -28,13 +28,7 @@ class BranchExplorer(Panel):
         self.networks, self.side = networks or {}, side
         self.pairs, self.network = PairChooser(), network_dial(self.networks)
         self.block = widgets.IntSlider(value=99, min=1, max=99, description="block", **labelled())
-        self.gate = widgets.ToggleButtons(
-            options=["own", "shared"],
-            description="gate",
-            tooltips=["a gate per branch", "one gate for all three"],
-            layout=widgets.Layout(width="300px"),
-            style={"button_width": "70px", "description_width": "80px"},
-        )
+        self.gate = widgets.Dropdown(options=["own", "shared"], description="gate", **labelled())
         self.sources, self.maps = Gallery(), Gallery()
         self.loaded = self.remembered(lambda name: cast(MambaDFuse, network(name, self.networks)))
         self.seen = self.remembered(self._see, last=8)
@@ -42,7 +36,12 @@ class BranchExplorer(Panel):
         self.follow(self.pairs, trait="pair")
         self.pairs.observe(lambda change: self.tell(change.new), names="note")
         dials = [self.pairs, row(self.network, self.block, self.gate)]
-        self.arrange("M3 explorer: which branch carries each pixel?", dials, [self.sources, self.maps])
+        legend = widgets.HTML(
+            "<small>Share: the length of what a branch contributes, among all three. Gate: mean of |silu(z)|. "
+            "Dark blue is 0, yellow the largest of the row.</small>"
+        )
+        screens = [self.sources, self.maps, legend]
+        self.arrange("M3 explorer: which branch carries each pixel?", dials, screens)
 
     def draw(self) -> str:
         """Shows the maps of one block, and says what a shared gate changes."""

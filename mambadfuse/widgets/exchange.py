@@ -38,7 +38,12 @@ class ExchangeExplorer(Panel):
         self.follow(self.pairs, trait="pair")
         self.pairs.observe(lambda change: self.tell(change.new), names="note")
         dials = [self.pairs, row(self.network, self.block, self.channel), row(self.period, self.offset)]
-        self.arrange("Channel-exchange explorer: what changes sides?", dials, [self.strip, self.gallery])
+        legend = widgets.HTML(
+            "<small>Within a row dark to bright is one scale. Grad-CAM of the mean brightness of the fused picture: "
+            "middle grey is 0, yellow brightens it, blue darkens it.</small>"
+        )
+        screens = [self.strip, self.gallery, legend]
+        self.arrange("Channel-exchange explorer: what changes sides?", dials, screens)
 
     def draw(self) -> str:
         """Shows one channel and the Grad-CAM maps, and says how far the fused picture moved."""

@@ -9,6 +9,8 @@ import ipywidgets as widgets
 
 T = TypeVar("T")
 
+COMPUTING = "Computing ..."
+
 WIDTH = "860px"  # fits beside the side bar of JupyterLab in a window of 1280 pixels
 
 
@@ -49,8 +51,13 @@ class Panel(widgets.VBox):
             dial.observe(lambda _: self.redraw(), names=trait)
 
     def remembered(self, function: Callable[..., T], last: int = 4) -> Callable[..., T]:
-        """The function with its last answers kept, until the panel is closed."""
-        keeping = lru_cache(maxsize=last)(function)
+        """The function with its last answers kept, until the panel is closed; says when it has to compute."""
+
+        def computed(*state: Any) -> T:
+            self.tell(COMPUTING)
+            return function(*state)
+
+        keeping = lru_cache(maxsize=last)(computed)
         self._forget.append(keeping.cache_clear)
         return keeping
 

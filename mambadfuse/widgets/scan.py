@@ -18,7 +18,11 @@ class ScanExplorer(Panel):
             options=[*SIGNALS, OWN], value="marks in noise", description="signal", **labelled()
         )
         self.numbers = widgets.Text(
-            value="4 0 0 2 0 0", description=OWN, continuous_update=False, disabled=True, **labelled("560px")
+            value="4 0 0 2 0 0",
+            description="numbers",
+            continuous_update=False,
+            disabled=True,
+            **labelled("520px"),
         )
         self.delta = widgets.FloatLogSlider(
             value=0.1,

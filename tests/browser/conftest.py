@@ -86,7 +86,7 @@ def site(request, chromium, notebook, tmp_path_factory) -> Iterator[Site]:
     shots = servers.ROOT / "outputs" / "browser"
     shots.mkdir(parents=True, exist_ok=True)
     with getattr(servers, request.param)(notebook, tmp_path_factory.mktemp(request.param)) as address:
-        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page = chromium.new_page(viewport={"width": 1280, "height": 1400})
         page.set_default_timeout(1000 * servers.PATIENCE)
         site, own = Site(request.param, page, shots), address.split("://")[1].split("/")[0]
 

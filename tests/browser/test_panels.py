@@ -7,18 +7,21 @@ import pytest
 from conftest import PANELS
 from PIL import Image
 
+from mambadfuse.widgets.panel import COMPUTING
+
 pytest.importorskip("playwright.sync_api", reason="pip install playwright (its browsers are not needed)")
 from playwright.sync_api import Locator, expect
 
 pytestmark = pytest.mark.browser
 
-CHANGED = """([panel, before]) =>
-    JSON.stringify([...panel.querySelectorAll('img')].map(i => i.src)) + panel.innerText !== before"""
-STATE = "panel => JSON.stringify([...panel.querySelectorAll('img')].map(i => i.src)) + panel.innerText"
+STATE = """panel => [...panel.querySelectorAll('img')].map(i => i.src).join()
+    + panel.querySelector('[role=status]').innerText"""
+CHANGED = f"""([panel, before]) => ({STATE})(panel) !== before
+    && panel.querySelector('[role=status]').innerText !== '{COMPUTING}'"""
 
 
 class changes:
-    """After the block, waits until a picture or a text of the panel is another one, and nothing has gone wrong."""
+    """After the block, waits until a picture or the message of the panel is another one, and nothing has gone wrong."""
 
     def __init__(self, panel: Locator) -> None:
         self.panel = panel
@@ -100,7 +103,7 @@ def test_scan_explorer(site):
     with changes(panel):
         choose(panel, "signal", "steps in noise")
     choose(panel, "signal", "own numbers")
-    numbers = dial(panel, "own numbers")
+    numbers = dial(panel, "numbers")
     with changes(panel):
         numbers.fill("4 0 0 2 0 0 0 0")
         numbers.press("Enter")
@@ -175,7 +178,7 @@ def test_exchange_explorer(site):
 def test_m3_explorer(site):
     panel = site.panel("M3 explorer")
     with changes(panel):
-        panel.get_by_role("button", name="shared").click()
+        choose(panel, "gate", "shared")
     expect(status(panel)).to_contain_text("read with one gate")
     site.shoot("M3 explorer", "shared")
     with changes(panel):
