@@ -7,7 +7,7 @@ backend    file                        for
 =========  ==========================  =======================================================
 reference  ``ops/reference.py``        reading, and the oracle of every test
 torch      ``ops/chunked.py``          any device, plain PyTorch, bounded memory
-numba      ``ops/kernels.py``          the default on a CPU: fused kernels, all cores
+numba      ``ops/scan_kernels.py``     the default on a CPU: fused kernels, all cores
 cuda       ``ops/cuda.py``             the default on an NVIDIA GPU: mamba-ssm and causal-conv1d
 =========  ==========================  =======================================================
 """
