@@ -1,31 +1,18 @@
 """One notebook with all panels, open in JupyterLab and as a Voila app, in a headless Chromium."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nbformat
 import pytest
 import servers
-from nbformat.v4 import new_code_cell, new_notebook
+from stage import CHROMIUM, REQUIRED, write_notebook
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
-)
-REQUIRED = os.environ.get("MAMBADFUSE_BROWSER") == "required"
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 HARMLESS = "shared module"  # Voila logs that of two copies of a library it took one
-PANELS = {
-    "Scan explorer": "ScanExplorer()",
-    "Fusion explorer": "FusionExplorer(side=96)",
-    "Channel-exchange explorer": "ExchangeExplorer(side=32)",
-    "M3 explorer": "BranchExplorer(side=32)",
-}
 IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 
 
@@ -58,10 +45,6 @@ def chromium() -> Iterator[object]:
         assert CHROMIUM, "MAMBADFUSE_BROWSER=required, but there is no Chromium on the PATH"
     elif not CHROMIUM:
         pytest.skip("no Chromium on the PATH (Debian: apt-get install chromium)")
-    if not REQUIRED:
-        pytest.importorskip(
-            "playwright.sync_api", reason="pip install playwright (its browsers are not needed)"
-        )
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=1000 * servers.PATIENCE)
@@ -73,11 +56,8 @@ def chromium() -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def notebook(tmp_path_factory) -> Path:
-    """A cell for each panel, as a reader writes it."""
-    cells = [new_code_cell(f"from mambadfuse.widgets import *\n{call}") for call in PANELS.values()]
     path = tmp_path_factory.mktemp("work") / "panels.ipynb"
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    write_notebook(path)
     return path
 
 

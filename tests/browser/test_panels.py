@@ -4,12 +4,13 @@ import io
 
 import numpy as np
 import pytest
-from conftest import PANELS
 from PIL import Image
+from stage import PANELS, REQUIRED
 
 from mambadfuse.widgets.panel import COMPUTING
 
-pytest.importorskip("playwright.sync_api", reason="pip install playwright (its browsers are not needed)")
+if not REQUIRED:
+    pytest.importorskip("playwright.sync_api", reason="pip install playwright (its browsers are not needed)")
 from playwright.sync_api import Locator, expect
 
 pytestmark = pytest.mark.browser
