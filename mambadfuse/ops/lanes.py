@@ -4,8 +4,11 @@ Numba compiles scalar loops and leaves it to chance whether they become vector i
 is a type of its own: ``a * b + c`` on it becomes the widest instructions the CPU has (one AVX-512, two AVX or
 four NEON operations), so a kernel reads like the scalar equation and runs sixteen channels at a time.
 
-Only what the kernels need exists: load, store, ``+ - * /`` (also with a scalar), ``where_greater``, ``total``
-and the functions ``exp2``, ``sigmoid`` and ``softplus`` built from them.
+A *panel* is several such vectors in a row, one for each of ``STATES`` states: their chains of dependent instructions
+overlap. In arithmetic a number counts for every lane and a vector for every vector of a panel.
+
+Only what the kernels need exists: load, store, ``+ - * /``, ``where_greater``, for panels ``spread``, ``fold``
+and ``totals``, and the functions ``exp2``, ``sigmoid`` and ``softplus`` built from them.
 """
 
 import operator
@@ -16,55 +19,81 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.imputils import lower_builtin
+from numba.core.registry import cpu_target
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
-LANES = 16
-_FLOATS = ir.VectorType(ir.FloatType(), LANES)
-_INTS = ir.VectorType(ir.IntType(32), LANES)
+_AVX512 = "+avx512dq" in cpu_target.target_context.codegen().magic_tuple()[2]  # what Numba compiles for
+LANES = 16  # channels in a vector
+STATES = 4 if _AVX512 else 1  # states that the scan computes at once, a vector each, all of them in registers
+_INT, _FLOAT = ir.IntType(32), ir.FloatType()
 _ALIGN = 4  # bytes: a row may start at any float
 
 
 class Lanes(types.Type):
-    """Numba's name for the vector type."""
+    """Numba's name for a vector type."""
 
-    def __init__(self) -> None:
-        super().__init__(name="float32x16")
+    def __init__(self, count: int) -> None:
+        super().__init__(name=f"float32x{count}")
+        self.count = count
+        self.floats, self.ints = ir.VectorType(_FLOAT, count), ir.VectorType(_INT, count)
 
 
-lanes = Lanes()
+lanes = Lanes(LANES)
+panel = Lanes(STATES * LANES)
+numbers = Lanes(STATES)
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager, frontend_type):
-        super().__init__(manager, frontend_type, _FLOATS)
+        super().__init__(manager, frontend_type, frontend_type.floats)
 
 
-def _broadcast(builder, scalar):
-    vector = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), scalar, ir.IntType(32)(0))
-    return builder.shuffle_vector(vector, vector, ir.Constant(_INTS, [0] * LANES))
+def _pick(builder, vector, places, following=None):
+    """The vector of the floats that stand at these places, counted on through a second vector that may follow."""
+    mask = ir.Constant(ir.VectorType(_INT, len(places)), list(places))
+    return builder.shuffle_vector(vector, vector if following is None else following, mask)
+
+
+def _vectors(builder, x):
+    """The vectors of sixteen in x."""
+    return [_pick(builder, x, range(k, k + LANES)) for k in range(0, x.type.count, LANES)]
+
+
+def _widen(builder, value, kind, wanted):
+    """A number or vector, repeated until it is as wide as wanted."""
+    if kind is wanted:
+        return value
+    if kind is lanes:
+        return _pick(builder, value, [*range(LANES)] * STATES)
+    vector = builder.insert_element(ir.Constant(lanes.floats, ir.Undefined), value, _INT(0))
+    return _pick(builder, vector, [0] * wanted.count)
 
 
 def _pointer(context, builder, array_type, index_type, array, index):
-    """Address of array[index], seen as the start of sixteen floats."""
+    """Address of array[index]."""
     view = context.make_array(array_type)(context, builder, array)
     indices = [
         context.cast(builder, i, t, types.intp)
         for i, t in zip(cgutils.unpack_tuple(builder, index), index_type, strict=True)
     ]
-    address = cgutils.get_item_pointer(context, builder, array_type, view, indices)
-    return builder.bitcast(address, _FLOATS.as_pointer())
+    return cgutils.get_item_pointer(context, builder, array_type, view, indices)
 
 
-@intrinsic
-def load(typing, array, index):
-    """Sixteen neighbouring floats starting at array[index]; the last axis must be contiguous."""
+def _load(kind):
+    def typer(typing, array, index):
+        def generate(context, builder, sig, args):
+            address = _pointer(context, builder, *sig.args, *args)
+            return builder.load(builder.bitcast(address, kind.floats.as_pointer()), align=_ALIGN)
 
-    def generate(context, builder, sig, args):
-        return builder.load(_pointer(context, builder, *sig.args, *args), align=_ALIGN)
+        return kind(array, index), generate
 
-    return lanes(array, index), generate
+    return typer
+
+
+load = intrinsic(_load(lanes))
+load_panel = intrinsic(_load(panel))
 
 
 @intrinsic
@@ -72,10 +101,36 @@ def store(typing, array, index, value):
     """Write sixteen neighbouring floats starting at array[index]."""
 
     def generate(context, builder, sig, args):
-        builder.store(args[2], _pointer(context, builder, *sig.args[:2], *args[:2]), align=_ALIGN)
+        address = _pointer(context, builder, *sig.args[:2], *args[:2])
+        builder.store(args[2], builder.bitcast(address, value.floats.as_pointer()), align=_ALIGN)
         return context.get_dummy_value()
 
-    return types.none(array, index, lanes), generate
+    return types.none(array, index, value), generate
+
+
+@intrinsic
+def spread(typing, array, index):
+    """STATES neighbouring numbers starting at array[index], each in all lanes of its vector."""
+
+    def generate(context, builder, sig, args):
+        address = _pointer(context, builder, *sig.args, *args)
+        four = builder.load(builder.bitcast(address, numbers.floats.as_pointer()), align=_ALIGN)
+        return _pick(builder, four, [k for k in range(STATES) for _ in range(LANES)])
+
+    return panel(array, index), generate
+
+
+@intrinsic
+def fold(typing, start, x):
+    """start plus the sum of the vectors of a panel."""
+
+    def generate(context, builder, sig, args):
+        result, x = args
+        for vector in _vectors(builder, x):
+            result = builder.fadd(result, vector, flags=("contract",))
+        return result
+
+    return lanes(lanes, panel), generate
 
 
 @intrinsic
@@ -83,31 +138,37 @@ def splat(typing, scalar):
     """The same number in every lane."""
 
     def generate(context, builder, sig, args):
-        return _broadcast(builder, args[0])
+        return _widen(builder, args[0], types.float32, lanes)
 
     return lanes(types.float32), generate
 
 
 @intrinsic
 def where_greater(typing, x, y, yes, no):
-    """``yes`` in the lanes where x > y, else ``no`` (also where x or y is not a number)."""
+    """``yes`` in the lanes where x > y, else ``no`` (also where x or y is not a number); x or y is a vector."""
+    kind = x if isinstance(x, Lanes) else y
 
     def generate(context, builder, sig, args):
-        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[2], args[3])
+        x, y, yes, no = (_widen(builder, a, t, kind) for a, t in zip(args, sig.args, strict=True))
+        return builder.select(builder.fcmp_ordered(">", x, y), yes, no)
 
-    return lanes(lanes, lanes, lanes, lanes), generate
+    return kind(x, y, yes, no), generate
 
 
 @intrinsic
-def total(typing, x):
-    """Sum over the sixteen lanes."""
+def totals(typing, x):
+    """The sum over the lanes of each vector of a panel: STATES numbers."""
 
     def generate(context, builder, sig, args):
-        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), _FLOATS])
-        add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
-        return builder.call(add, [ir.FloatType()(0.0), args[0]], fastmath=("reassoc",))
+        x, width = args[0], LANES
+        while width > 1:  # the lower half of each vector plus its upper half
+            half = width // 2
+            lower = [k * width + lane for k in range(STATES) for lane in range(half)]
+            x = builder.fadd(_pick(builder, x, lower), _pick(builder, x, [place + half for place in lower]))
+            width = half
+        return x
 
-    return types.float32(lanes), generate
+    return numbers(panel), generate
 
 
 @intrinsic
@@ -115,26 +176,61 @@ def _two_to_the(typing, shifted):
     """2^k from a float that holds k + 127 in its low mantissa bits: shift them into the exponent field."""
 
     def generate(context, builder, sig, args):
-        bits = builder.shl(builder.bitcast(args[0], _INTS), ir.Constant(_INTS, [23] * LANES))
-        return builder.bitcast(bits, _FLOATS)
+        bits = builder.shl(
+            builder.bitcast(args[0], shifted.ints), ir.Constant(shifted.ints, [23] * shifted.count)
+        )
+        return builder.bitcast(bits, shifted.floats)
 
-    return lanes(lanes), generate
+    return shifted(shifted), generate
+
+
+def _avx512(name, *options):
+    """An AVX-512 instruction, applied to each vector of sixteen; no lane is masked out, rounding as usual."""
+
+    def generate(context, builder, sig, args):
+        rest = [*options, ir.Constant(lanes.floats, ir.Undefined), ir.IntType(16)(-1), _INT(4)]
+        kind = ir.FunctionType(lanes.floats, [lanes.floats] * len(args) + [x.type for x in rest])
+        call = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx512.mask.{name}.ps.512")
+        vectors = zip(*(_vectors(builder, x) for x in args), strict=True)
+        parts = [builder.call(call, [*these, *rest]) for these in vectors]
+        while len(parts) > 1:
+            width = 2 * parts[0].type.count
+            parts = [_pick(builder, x, range(width), y) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
+
+    return generate
+
+
+@intrinsic
+def _fraction(typing, x):
+    """x minus the nearest whole number, as AVX-512 has it."""
+    return x(x), _avx512("reduce", _INT(8))
+
+
+@intrinsic
+def _scaled(typing, x, k):
+    """x 2^k for a whole number k of any size, as AVX-512 has it."""
+    return x(x, k), _avx512("scalef")
 
 
 def _register(function, instruction):
     """Teach Numba an arithmetic operator; "contract" lets a * b + c become one fused instruction."""
-    pairs = [(lanes, lanes), (lanes, types.float32), (types.float32, lanes)]
+    cases_ = [
+        signature(wide, *pair)
+        for wide, narrow in [(lanes, (types.float32,)), (panel, (types.float32, lanes))]
+        for pair in [(wide, wide), *((wide, n) for n in narrow), *((n, wide) for n in narrow)]
+    ]
 
     @infer_global(function)
     class _Template(ConcreteTemplate):
-        cases: ClassVar = [signature(lanes, *pair) for pair in pairs]
+        cases: ClassVar = cases_
 
     def generate(context, builder, sig, args):
-        x, y = (a if t is lanes else _broadcast(builder, a) for a, t in zip(args, sig.args, strict=True))
+        x, y = (_widen(builder, a, t, sig.return_type) for a, t in zip(args, sig.args, strict=True))
         return getattr(builder, instruction)(x, y, flags=("contract",))
 
-    for pair in pairs:
-        lower_builtin(function, *pair)(generate)
+    for case in cases_:
+        lower_builtin(function, *case.args)(generate)
 
 
 for _function, _instruction in [
@@ -167,14 +263,28 @@ _Q0, _Q1, _Q2, _Q3, _Q4 = _exp2_coefficients(5)
 
 
 @njit(forceinline=True)
-def exp2(x):
+def _exp2_fraction(f):
+    """2^f for |f| <= 1/2."""
+    return ((((_Q4 * f + _Q3) * f + _Q2) * f + _Q1) * f + _Q0) * f + ONE
+
+
+@njit(forceinline=True)
+def _exp2_anywhere(x):
     """2^x with a relative error below 3e-7: x = k + f, 2^k by its bits, 2^f by a polynomial."""
-    x = where_greater(splat(_LOWEST), x, splat(_LOWEST), x)
-    x = where_greater(x, splat(_HIGHEST), splat(_HIGHEST), x)
+    x = where_greater(_LOWEST, x, _LOWEST, x)
+    x = where_greater(x, _HIGHEST, _HIGHEST, x)
     shifted = x + _MAGIC
-    f = x - (shifted - _MAGIC)
-    q = (((_Q4 * f + _Q3) * f + _Q2) * f + _Q1) * f + _Q0
-    return (f * q + ONE) * _two_to_the(shifted)
+    return _exp2_fraction(x - (shifted - _MAGIC)) * _two_to_the(shifted)
+
+
+@njit(forceinline=True)
+def _exp2_avx512(x):
+    """The same with the two instructions that AVX-512 has for it: 11 instead of 14."""
+    f = _fraction(x)
+    return _scaled(_exp2_fraction(f), x - f)
+
+
+exp2 = _exp2_avx512 if _AVX512 else _exp2_anywhere
 
 
 @njit(forceinline=True)
@@ -189,16 +299,19 @@ _T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7, _T8 = _ATANH
 
 @njit(forceinline=True)
 def softplus(x):
-    """log(1 + e^x), and x itself above 20.
+    """log(1 + e^x) and its derivative, the sigmoid; x itself and 1 above 20.
 
     With e = e^-|x| in (0, 1]: log(1 + e) = 2 artanh(s), s = e / (2 + e) <= 1/3, whose odd series is accurate
-    relative to the result even where e is tiny (there 1 + e would round it away).
+    relative to the result even where e is tiny (there 1 + e would round it away). One division serves both.
     """
     zero = splat(np.float32(0))
     positive = where_greater(x, zero, x, zero)
     magnitude = where_greater(x, zero, x, zero - x)
     e = exp2(magnitude * -LOG2_E)
-    s = e / (e + TWO)
+    inverse = ONE / ((e + ONE) * (e + TWO))
+    s = e * (e + ONE) * inverse
     r = s * s
     series = (((((((_T8 * r + _T7) * r + _T6) * r + _T5) * r + _T4) * r + _T3) * r + _T2) * r + _T1) * r + _T0
-    return where_greater(x, splat(SOFTPLUS_LINEAR), x, positive + s * series)
+    slope = where_greater(x, zero, ONE, e) * (e + TWO) * inverse
+    linear = SOFTPLUS_LINEAR
+    return where_greater(x, linear, x, positive + s * series), where_greater(x, linear, ONE, slope)

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from mambadfuse.ops.conv_kernels import CHUNK, conv_backward, conv_forward
 from mambadfuse.ops.kernel import Kernel, blocks
-from mambadfuse.ops.lanes import LANES
+from mambadfuse.ops.lanes import LANES, STATES
 from mambadfuse.ops.scan_kernels import TILE, scan_backward, scan_forward
 
-GROUP = 4  # channel blocks that one job of the backward scan takes together
+GROUP = 8  # channel blocks that one job takes together, at most
 
 
 @cache
@@ -86,12 +86,15 @@ class _Scan(torch.autograd.Function):
         du, ddelta = torch.empty(u.shape), torch.empty(u.shape)
         dz = torch.empty(u.shape if ctx.gated else (batch, 0, dim))
         dA, dstart = torch.empty(batch, dim, state), torch.empty(batch, dim, state)
-        groups = -(-count // GROUP)
+        group = (
+            GROUP if batch > 1 else GROUP // 2
+        )  # the sums over channels depend on it: never on the threads
+        groups = -(-count // group)
         dB, dC = torch.empty(2, batch, groups, length, state)
         dD, dbias = torch.empty(2, batch, dim)
         outputs = [x.numpy() for x in (du, ddelta, dA, dB, dC, dD, dz, dbias, dstart)]
         _run(
-            scan_backward, batch * groups, GROUP, *[_array(x) for x in inputs], ctx.use_softplus, ctx.gated,
+            scan_backward, batch * groups, group, *[_array(x) for x in inputs], ctx.use_softplus, ctx.gated,
             checkpoints.numpy(), _array(dy), _array(dend), *outputs,
         )  # fmt: skip
         return du, ddelta, dA.sum(0), dB.sum(1), dC.sum(1), dD.sum(0), dz, dbias.sum(0), None, None, dstart
@@ -118,11 +121,14 @@ def selective_scan(
     delta_bias = u.new_zeros(dim) if delta_bias is None else delta_bias
     start = u.new_zeros(batch, dim, state) if initial_state is None else initial_state
     z = u.new_empty(batch, 0, dim) if z is None else z
+    spare = -state % STATES  # and whole panels of states
     if missing:
         u, delta, z, D, delta_bias = (F.pad(x, (0, missing)) for x in (u, delta, z, D, delta_bias))
-        A, start = (F.pad(x, (0, 0, 0, missing)) for x in (A, start))
+    if missing or spare:
+        A, start = (F.pad(x, (0, spare, 0, missing)) for x in (A, start))
+        B, C = (F.pad(x, (0, spare)) for x in (B, C))
     y, end = _Scan.apply(u, delta, A, B, C, D, z, delta_bias, delta_softplus, gated, start)
-    return (y[..., :dim], end[:, :dim]) if missing else (y, end)
+    return (y[..., :dim], end[:, :dim, :state]) if missing or spare else (y, end)
 
 
 def _conv_jobs(x: Tensor) -> int:
