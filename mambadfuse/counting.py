@@ -18,12 +18,16 @@ SCAN = 9  # operations for each state and token
 def path_flops(config: MambaDFuseConfig, gated: bool = True) -> int:
     """One token through projection, convolution and scan, without the projection down.
 
-    2 C (2 E or E) + 2 E W + 2 E (R + 2 N) + 2 R E + 9 E N
+    2 C (2 E or E) + 2 E W + 2 E (R + 2 N) + 2 R E + 9 E N, all but the first twice for two scans; for the mixer
+    "convolution" 2 C (2 E or E) + 2 49 E.
     """
     c, inner, rank = config.dim, config.expand * config.dim, math.ceil(config.dim / 16)
     projection = 2 * c * (2 * inner if gated else inner)
+    if config.mixer == "convolution":
+        return projection + 2 * 49 * inner
     parameters = 2 * inner * (rank + 2 * config.state) + 2 * rank * inner
-    return projection + 2 * inner * config.conv_width + parameters + SCAN * inner * config.state
+    scan = 2 * inner * config.conv_width + parameters + SCAN * inner * config.state
+    return projection + (2 * scan if config.mixer == "two_scans" else scan)
 
 
 def mamba_flops(config: MambaDFuseConfig) -> int:

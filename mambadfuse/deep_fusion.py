@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mambadfuse.mamba import Memory, SelectiveSSM, in_tiles, to_map, to_tokens
+from mambadfuse.mamba import Memory, in_tiles, mixer_of, to_map, to_tokens
 
 
 class M3Block(nn.Module):
@@ -34,14 +34,17 @@ class M3Block(nn.Module):
         conv: the depthwise 3x3 convolution with skip after out_proj (published code; not in the figure).
         guide_dt_init: "uniform" starts the guides' step sizes near 0.7 (published code), "mamba" in
             0.001..0.1 like every other scan of the network.
+        mixer: what takes the place of the three scans, see :func:`mambadfuse.mamba.mixer_of`.
     """
 
     def __init__(
         self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, gate: str = "own",
         norm_passes: int = 2, state_matrix: str = "shared", conv: bool = True, guide_dt_init: str = "uniform",
+        mixer: str = "scan",
     ) -> None:  # fmt: skip
         super().__init__()
-        self.gate, self.norm_passes, self.state_matrix = gate, norm_passes, state_matrix
+        self.gate, self.norm_passes, self.causal = gate, norm_passes, mixer == "scan"
+        self.shares_state_matrix = state_matrix == "shared" and mixer != "convolution"
         inner, rank = expand * dim, math.ceil(dim / 16)
         guide_width = 2 * inner if gate == "own" else inner
         self.norm_fused, self.norm_a, self.norm_b = (nn.LayerNorm(dim) for _ in range(3))
@@ -49,9 +52,9 @@ class M3Block(nn.Module):
         self.in_proj_a = nn.Linear(dim, guide_width, bias=False)
         self.in_proj_b = nn.Linear(dim, guide_width, bias=False)
         mamba_dt_init = guide_dt_init == "mamba"
-        self.ssm_fused = SelectiveSSM(inner, rank, state, conv_width)
-        self.ssm_a = SelectiveSSM(inner, rank, state, conv_width, state_matrix == "own", mamba_dt_init)
-        self.ssm_b = SelectiveSSM(inner, rank, state, conv_width, True, mamba_dt_init)
+        self.ssm_fused = mixer_of(mixer, inner, rank, state, conv_width)
+        self.ssm_a = mixer_of(mixer, inner, rank, state, conv_width, state_matrix == "own", mamba_dt_init)
+        self.ssm_b = mixer_of(mixer, inner, rank, state, conv_width, True, mamba_dt_init)
         self.out_proj = nn.Linear(inner, dim, bias=False)
         self.conv = nn.Conv2d(dim, dim, 3, padding=1, groups=dim) if conv else None
 
@@ -68,9 +71,9 @@ class M3Block(nn.Module):
                 self._norm(self.norm_a, a),
                 self._norm(self.norm_b, b),
             )
-            return self.out_proj(self._mix(*normed, *memories)), residual  # (B, L, E) -> (B, L, C)
+            return self.out_proj(self._mix(*normed, *memories, height)), residual  # (B, L, E) -> (B, L, C)
 
-        f, residual = in_tiles(run, f, residual, a, b)
+        f, residual = in_tiles(run, f, residual, a, b, causal=self.causal)
         if self.conv is not None:
             image = to_map(f, height)  # (B, L, C) -> (B, C, H, W)
             f = to_tokens(self.conv(image) + image)
@@ -82,19 +85,24 @@ class M3Block(nn.Module):
         return x
 
     def _mix(
-        self, f: Tensor, a: Tensor, b: Tensor, memory_f: Memory, memory_a: Memory, memory_b: Memory
-    ) -> Tensor:
+        self, f: Tensor, a: Tensor, b: Tensor, memory_f: Memory, memory_a: Memory, memory_b: Memory,
+        height: int,
+    ) -> Tensor:  # fmt: skip
         """Normalised tokens (B, L, C) x 3 -> gated sum of the three scans (B, L, E)."""
-        A_log_a = self.ssm_b.A_log if self.state_matrix == "shared" else None
+        A_log_a = self.ssm_b.A_log if self.shares_state_matrix else None
         u_f, z_f = self.in_proj_fused(f).chunk(2, dim=-1)
         if self.gate == "own":
             u_a, z_a = self.in_proj_a(a).chunk(2, dim=-1)
             u_b, z_b = self.in_proj_b(b).chunk(2, dim=-1)
-            y_f = self.ssm_fused(u_f, z_f, memory=memory_f)
-            return y_f + self.ssm_a(u_a, z_a, A_log_a, memory_a) + self.ssm_b(u_b, z_b, memory=memory_b)
-        y_f = self.ssm_fused(u_f, memory=memory_f)
-        y_a = self.ssm_a(self.in_proj_a(a), A_log=A_log_a, memory=memory_a)
-        y_b = self.ssm_b(self.in_proj_b(b), memory=memory_b)
+            y_f = self.ssm_fused(u_f, z_f, None, memory_f, height)
+            return (
+                y_f
+                + self.ssm_a(u_a, z_a, A_log_a, memory_a, height)
+                + self.ssm_b(u_b, z_b, None, memory_b, height)
+            )
+        y_f = self.ssm_fused(u_f, None, None, memory_f, height)
+        y_a = self.ssm_a(self.in_proj_a(a), None, A_log_a, memory_a, height)
+        y_b = self.ssm_b(self.in_proj_b(b), None, None, memory_b, height)
         return (y_f + y_a + y_b) * F.silu(z_f)
 
 
@@ -108,12 +116,14 @@ class DeepFusion(nn.Module):
     def __init__(
         self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, gate: str = "own",
         norm_passes: int = 2, state_matrix: str = "shared", conv: bool = True, guide_dt_init: str = "uniform",
-        add_residual: bool = False,
+        mixer: str = "scan", add_residual: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.add_residual = add_residual
         self.blocks = nn.ModuleList(
-            M3Block(dim, state, conv_width, expand, gate, norm_passes, state_matrix, conv, guide_dt_init)
+            M3Block(
+                dim, state, conv_width, expand, gate, norm_passes, state_matrix, conv, guide_dt_init, mixer
+            )
             for _ in range(depth)
         )
 

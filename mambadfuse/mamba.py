@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -49,15 +50,18 @@ class Memory:
     state: Tensor | None = None
 
 
-def in_tiles(function: Callable[..., Sequence[Tensor]], *tokens: Tensor) -> Sequence[Tensor]:
+def in_tiles(
+    function: Callable[..., Sequence[Tensor]], *tokens: Tensor, causal: bool = True
+) -> Sequence[Tensor]:
     """Apply a causal function to token sequences (B, L, C), tile by tile where no gradient is wanted.
 
     The function takes tiles (B, T, C) and returns tiles (B, T, C'); it keeps a :class:`Memory` for whatever it
     must know of earlier tiles. The result is that of one call with the whole sequences, to rounding, but no
-    temporary is longer than a tile. With gradients it *is* one call.
+    temporary is longer than a tile. With gradients it *is* one call, and so it is for a function that is not
+    ``causal``, which must see all tokens at once.
     """
     length = tokens[0].shape[1]
-    if torch.is_grad_enabled() or length <= TILE:
+    if torch.is_grad_enabled() or not causal or length <= TILE:
         return function(*tokens)
     outputs: list[Tensor] = []
     for start in range(0, length, TILE):
@@ -111,11 +115,13 @@ class SelectiveSSM(nn.Module):
         self.D = nn.Parameter(torch.ones(inner))
 
     def forward(
-        self, u: Tensor, z: Tensor | None = None, A_log: Tensor | None = None, memory: Memory | None = None
-    ) -> Tensor:
+        self, u: Tensor, z: Tensor | None = None, A_log: Tensor | None = None, memory: Memory | None = None,
+        height: int | None = None,
+    ) -> Tensor:  # fmt: skip
         """u and z (B, L, E) -> (B, L, E).
 
         ``A_log`` (E, N) replaces the module's own. With ``memory`` the tokens continue those of the last call.
+        The height of the map is for mixers that, other than a scan, look at it.
         """
         memory = memory or Memory()
         A_log = self.A_log if A_log is None else A_log
@@ -141,23 +147,85 @@ class SelectiveSSM(nn.Module):
         return torch.cat([past[:, wanted - missing :], tokens[:, max(0, tokens.shape[1] - wanted) :]], dim=1)
 
 
+class TwoWaySSM(SelectiveSSM):
+    """The same with both directions: y = (SSM(tokens) + SSM(tokens reversed), put in order again) / 2.
+
+    Both directions share all weights, so that only what is seen differs from one scan, not the number of
+    parameters. It is not causal: ``memory`` is not used.
+    """
+
+    def forward(
+        self, u: Tensor, z: Tensor | None = None, A_log: Tensor | None = None, memory: Memory | None = None,
+        height: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """u and z (B, L, E) -> (B, L, E)."""
+        forth = super().forward(u, z, A_log)
+        back = super().forward(u.flip(1), None if z is None else z.flip(1), A_log)
+        return (forth + back.flip(1)) / 2
+
+
+class LocalMixer(nn.Module):
+    """No scan at all: y = silu(conv(u)), times silu(z) if a gate is given; the conv is 7x7, a channel on its own.
+
+    With it the Mamba unit is the gated CNN block of MambaOut (Yu and Wang 2024), which is Mamba without its SSM. Its
+    50 parameters a channel stand for the W + 2 R + 3 N + 3 of the SSM, 63 in the published network. It is not causal.
+
+    Args:
+        inner: number of channels, E.
+    """
+
+    def __init__(self, inner: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inner, inner, 7, padding=3, groups=inner)
+
+    def forward(
+        self, u: Tensor, z: Tensor | None = None, A_log: Tensor | None = None, memory: Memory | None = None,
+        height: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """u and z (B, L, E) of a map of that height -> (B, L, E); A_log and memory belong to scans alone."""
+        if height is None:
+            raise ValueError("the mixer 'convolution' must be told the height of the map")
+        y = F.silu(to_tokens(self.conv(to_map(u, height))))
+        return y if z is None else y * F.silu(z)
+
+
+def mixer_of(
+    mixer: str, inner: int, rank: int, state: int = 16, conv_width: int = 4, own_state_matrix: bool = True,
+    mamba_dt_init: bool = True,
+) -> nn.Module:  # fmt: skip
+    """What mixes the tokens of a Mamba unit: "scan", "two_scans" or "convolution"; the rest as for SelectiveSSM.
+
+    Raises:
+        ValueError: there is no such mixer.
+    """
+    if mixer == "convolution":
+        return LocalMixer(inner)
+    if mixer not in ("scan", "two_scans"):
+        raise ValueError(f"unknown mixer {mixer!r}: choose scan, two_scans or convolution")
+    ssm = SelectiveSSM if mixer == "scan" else TwoWaySSM
+    return ssm(inner, rank, state, conv_width, own_state_matrix, mamba_dt_init)
+
+
 class Mamba(nn.Module):
     """The Mamba unit: project up into stream and gate, selective SSM, project down. (B, L, C) -> (B, L, C).
 
-    It has neither norm nor residual of its own; see :class:`MambaBlock`.
+    It has neither norm nor residual of its own; see :class:`MambaBlock`. ``mixer`` puts something else in the place of
+    the SSM, for comparison: see :func:`mixer_of`.
     """
 
-    def __init__(self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2) -> None:
+    def __init__(
+        self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, mixer: str = "scan"
+    ) -> None:
         super().__init__()
         inner = expand * dim
         self.in_proj = nn.Linear(dim, 2 * inner, bias=False)
-        self.ssm = SelectiveSSM(inner, math.ceil(dim / 16), state, conv_width)
+        self.ssm = mixer_of(mixer, inner, math.ceil(dim / 16), state, conv_width)
         self.out_proj = nn.Linear(inner, dim, bias=False)
 
-    def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
+    def forward(self, x: Tensor, memory: Memory | None = None, height: int | None = None) -> Tensor:
         """(B, L, C) -> (B, L, C)."""
         u, z = self.in_proj(x).chunk(2, dim=-1)  # (B, L, C) -> 2 x (B, L, E)
-        return self.out_proj(self.ssm(u, z, memory=memory))  # (B, L, E) -> (B, L, C)
+        return self.out_proj(self.ssm(u, z, memory=memory, height=height))  # (B, L, E) -> (B, L, C)
 
 
 class MambaBlock(nn.Module):
@@ -169,33 +237,40 @@ class MambaBlock(nn.Module):
     return. Whether a stage makes that last sum is its own decision (the published network does not).
     """
 
-    def __init__(self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2) -> None:
+    def __init__(
+        self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, mixer: str = "scan"
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.mamba = Mamba(dim, state, conv_width, expand)
+        self.mamba = Mamba(dim, state, conv_width, expand, mixer)
 
-    def forward(self, x: Tensor, residual: Tensor, memory: Memory | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, residual: Tensor, memory: Memory | None = None, height: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Branch and running sum (B, L, C) -> the same of the next block."""
         residual = x + residual
-        return self.mamba(self.norm(residual), memory), residual
+        return self.mamba(self.norm(residual), memory, height), residual
 
 
 class MambaStack(nn.Module):
     """``depth`` blocks one after the other: tokens (B, L, C) -> branch and running sum, each (B, L, C)."""
 
-    def __init__(self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2) -> None:
+    def __init__(
+        self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, mixer: str = "scan"
+    ) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(MambaBlock(dim, state, conv_width, expand) for _ in range(depth))
+        self.causal = mixer == "scan"
+        self.blocks = nn.ModuleList(MambaBlock(dim, state, conv_width, expand, mixer) for _ in range(depth))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, L, C) -> branch and running sum."""
+    def forward(self, x: Tensor, height: int | None = None) -> tuple[Tensor, Tensor]:
+        """(B, L, C) -> branch and running sum; the height of the map is needed by the mixer "convolution" alone."""
         memories = [Memory() for _ in self.blocks]
 
         def run(x: Tensor) -> tuple[Tensor, Tensor]:
             residual = torch.zeros_like(x)
             for block, memory in zip(self.blocks, memories, strict=True):
-                x, residual = block(x, residual, memory)
+                x, residual = block(x, residual, memory, height)
             return x, residual
 
-        branch, residual = in_tiles(run, x)
+        branch, residual = in_tiles(run, x, causal=self.causal)
         return branch, residual

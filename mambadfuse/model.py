@@ -67,6 +67,10 @@ class MambaDFuseConfig:
     stage_residual: Literal["dropped", "added"] = "added"
     """Running sum after the last block of exchange, deep fusion and reconstruction: dropped (code) or added."""
 
+    mixer: Literal["scan", "two_scans", "convolution"] = "scan"
+    """What mixes the tokens of every Mamba unit and M3 block: one scan (code and figure); the mean of two scans, one
+    of them backwards, with the same weights; or a gated 7x7 depthwise convolution, which makes the network a CNN."""
+
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from."""
         for field in fields(self):
@@ -124,7 +128,7 @@ class MambaDFuse(nn.Module):
     def __init__(self, config: MambaDFuseConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or MambaDFuseConfig()
-        mamba = {"dim": c.dim, "state": c.state, "conv_width": c.conv_width, "expand": c.expand}
+        mamba = {n: getattr(c, n) for n in ("dim", "state", "conv_width", "expand", "mixer")}
         add_residual = c.stage_residual == "added"
         self.low_level = LowLevelExtraction(c.dim)
         self.token_norm = nn.LayerNorm(c.dim)
@@ -147,8 +151,8 @@ class MambaDFuse(nn.Module):
                 f"a and b must both have shape (B, 1, H, W), found {tuple(a.shape)} and {tuple(b.shape)}"
             )
         height = a.shape[2]
-        a, sum_a = self.high_level_a(self._tokens(self.low_level(a)))  # (B, 1, H, W) -> 2 x (B, L, C)
-        b, sum_b = self.high_level_b(self._tokens(self.low_level(b)))
+        a, sum_a = self.high_level_a(self._tokens(self.low_level(a)), height)  # (B, 1, H, W) -> 2 x (B, L, C)
+        b, sum_b = self.high_level_b(self._tokens(self.low_level(b)), height)
         a, b, f = self.shallow(a, sum_a, b, sum_b, height)  # 4 x (B, L, C) -> 3 x (B, C, H, W)
         if self.config.deep_norm:
             a, b, f = self._tokens(a), self._tokens(b), self._tokens(f)  # (B, C, H, W) -> (B, L, C)

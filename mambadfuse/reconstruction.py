@@ -18,18 +18,18 @@ class Reconstruction(nn.Module):
 
     def __init__(
         self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2,
-        add_residual: bool = False,
+        mixer: str = "scan", add_residual: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.add_residual = add_residual
-        self.stack = MambaStack(depth, dim, state, conv_width, expand)
+        self.stack = MambaStack(depth, dim, state, conv_width, expand, mixer)
         self.conv1 = nn.Conv2d(dim, dim // 2, 3, padding=1)
         self.conv2 = nn.Conv2d(dim // 2, dim // 4, 3, padding=1)
         self.conv3 = nn.Conv2d(dim // 4, 1, 3, padding=1)
 
     def forward(self, tokens: Tensor, height: int) -> Tensor:
         """(B, L, C) -> (B, 1, H, W)."""
-        branch, residual = self.stack(tokens)
+        branch, residual = self.stack(tokens, height)
         x = to_map(branch + residual if self.add_residual else branch, height)  # (B, C, H, W)
         x = F.leaky_relu(self.conv1(x), 0.2)  # (B, C, H, W) -> (B, C/2, H, W)
         x = F.leaky_relu(self.conv2(x), 0.2)  # (B, C/2, H, W) -> (B, C/4, H, W)

@@ -36,26 +36,26 @@ class ExchangeBlock(nn.Module):
     """
 
     def __init__(
-        self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, period: int = 2,
-        residual: bool = True,
+        self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, mixer: str = "scan",
+        period: int = 2, residual: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.period, self.residual = period, residual
         if residual:
             self.norm_a, self.norm_b = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.mamba_a = Mamba(dim, state, conv_width, expand)
-        self.mamba_b = Mamba(dim, state, conv_width, expand)
+        self.mamba_a = Mamba(dim, state, conv_width, expand, mixer)
+        self.mamba_b = Mamba(dim, state, conv_width, expand, mixer)
 
     def forward(
         self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor,
-        memory_a: Memory | None = None, memory_b: Memory | None = None,
+        memory_a: Memory | None = None, memory_b: Memory | None = None, height: int | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         """Branch and running sum of a, then of b, (B, L, C) each -> the same of the next block."""
         if self.residual:
             sum_a, sum_b = a + sum_a, b + sum_b
             a, b = self.norm_a(sum_a), self.norm_b(sum_b)
         a, b = exchange_channels(a, b, self.period)
-        return self.mamba_a(a, memory_a), sum_a, self.mamba_b(b, memory_b), sum_b
+        return self.mamba_a(a, memory_a, height), sum_a, self.mamba_b(b, memory_b, height), sum_b
 
 
 class ShallowFusion(nn.Module):
@@ -73,15 +73,21 @@ class ShallowFusion(nn.Module):
     """
 
     def __init__(
-        self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, period: int = 2,
+        self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2,
+        mixer: str = "scan", period: int = 2,
         exchange_residual: bool = True, conv_inputs: str = "both", order: str = "sequential",
         add_residual: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.conv_inputs, self.order = conv_inputs, order
-        self.exchange_residual, self.add_residual = exchange_residual, add_residual
+        self.exchange_residual, self.add_residual, self.causal = (
+            exchange_residual,
+            add_residual,
+            mixer == "scan",
+        )
         self.exchange = nn.ModuleList(
-            ExchangeBlock(dim, state, conv_width, expand, period, exchange_residual) for _ in range(depth)
+            ExchangeBlock(dim, state, conv_width, expand, mixer, period, exchange_residual)
+            for _ in range(depth)
         )
         channels = 2 * dim if conv_inputs == "both" else dim
         self.conv_a = nn.Conv2d(channels, dim, 3, padding=1)
@@ -97,12 +103,12 @@ class ShallowFusion(nn.Module):
             if not self.exchange_residual:
                 a, b = a + sum_a, b + sum_b
             for block, memory in zip(self.exchange, memories, strict=True):
-                a, sum_a, b, sum_b = block(a, sum_a, b, sum_b, *memory)
+                a, sum_a, b, sum_b = block(a, sum_a, b, sum_b, *memory, height)
             if self.add_residual and self.exchange_residual:
                 a, b = a + sum_a, b + sum_b
             return a, b
 
-        a, b = in_tiles(run, a, sum_a, b, sum_b)
+        a, b = in_tiles(run, a, sum_a, b, sum_b, causal=self.causal)
         a, b = to_map(a, height), to_map(b, height)  # (B, L, C) -> (B, C, H, W)
         new_a = self.conv_a(self._inputs(a, b)) + a
         new_b = self.conv_b(self._inputs(b, new_a if self.order == "sequential" else a)) + b

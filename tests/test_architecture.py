@@ -26,6 +26,7 @@ FLOORS = {
         "ranking",
         "evaluation",
         "ablation",
+        "ablation.*",
         "plotting",
         "plotting.*",
         "insight",

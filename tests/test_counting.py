@@ -27,15 +27,16 @@ def test_one_m3_block_by_hand():
 
 
 @pytest.mark.parametrize("preset", ["published", "figure", "lite"])
-def test_matrix_products_and_image_convolutions_agree_with_torch(preset):
-    config, height, width = getattr(MambaDFuseConfig, preset)(), 6, 7
+@pytest.mark.parametrize(("mixer", "passes"), [("scan", 1), ("two_scans", 2), ("convolution", 0)])
+def test_matrix_products_and_image_convolutions_agree_with_torch(preset, mixer, passes):
+    config, height, width = replace(getattr(MambaDFuseConfig, preset)(), mixer=mixer), 6, 7
     model = MambaDFuse(config)
     with FlopCounterMode(display=False) as counter:
         model(*torch.rand(2, 1, 1, height, width))
     scans = 2 * config.extraction_depth + 2 * config.exchange_depth + 3 * config.deep_depth
     scans += config.reconstruction_depth
     inner = config.expand * config.dim
-    hand_written = scans * height * width * inner * (SCAN * config.state + 2 * config.conv_width)
+    hand_written = passes * scans * height * width * inner * (SCAN * config.state + 2 * config.conv_width)
     assert forward_flops(config, height, width)["total"] - hand_written == counter.get_total_flops()
 
 

@@ -11,10 +11,11 @@ SMALL = {"dim": 8, "state": 4, "extraction_depth": 2, "deep_depth": 2, "reconstr
 
 @pytest.mark.parametrize("tile", [1, 3, 16])
 @pytest.mark.parametrize("preset", ["published", "figure"])
-def test_the_fused_picture_does_not_depend_on_the_tile_length(monkeypatch, tile, preset):
+@pytest.mark.parametrize("mixer", ["scan", "two_scans", "convolution"])
+def test_the_fused_picture_does_not_depend_on_the_tile_length(monkeypatch, tile, preset, mixer):
     torch.manual_seed(0)
     config = getattr(MambaDFuseConfig, preset)()
-    model = MambaDFuse(type(config)(**{**config.to_dict(), **SMALL})).double()
+    model = MambaDFuse(type(config)(**{**config.to_dict(), **SMALL, "mixer": mixer})).double()
     a, b = torch.rand(2, 2, 1, 5, 7, dtype=torch.float64)
     whole = model(a, b).detach()
     monkeypatch.setattr(mamba, "TILE", tile)

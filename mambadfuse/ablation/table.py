@@ -1,0 +1,113 @@
+"""The table of an ablation: one row is one question, asked by one change to a training configuration."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mambadfuse.training import TrainingConfig, configure
+from mambadfuse.training.config import flat
+
+SHIPPED = Path(__file__).with_name("table.yaml")
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table."""
+
+    name: str
+    question: str
+    changes: Mapping[str, Any]
+    """Settings by dotted name, ``{"model.gate": "shared"}``; "x2" and "x0.5" are multiples of the budget's value."""
+
+
+def read_table(path: str | Path | None = None) -> dict[str, Row]:
+    """The rows of a YAML file by name, in its order; the first one is called ``default`` and changes nothing.
+
+    Args:
+        path: of the file; None is the table that comes with the kit.
+
+    Raises:
+        ValueError: the file is no such table; the message names the row and what is wrong with it.
+        OSError: it cannot be read.
+    """
+    path = Path(path) if path else SHIPPED
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is not readable as YAML: {error}") from error
+    if not isinstance(content, dict) or next(iter(content), None) != DEFAULT:
+        raise ValueError(f"{path}: expected rows by name, the first of them {DEFAULT!r}")
+    rows = {str(name): _row(str(name), entry, path) for name, entry in content.items()}
+    if rows[DEFAULT].changes:
+        raise ValueError(f"{path}: row {DEFAULT!r} must change nothing, found {dict(rows[DEFAULT].changes)}")
+    return rows
+
+
+def choose(table: Mapping[str, Row], names: Iterable[str] = ()) -> list[Row]:
+    """The rows of these names with ``default`` before them, which they are compared with; all if none is named.
+
+    Raises:
+        ValueError: the table has no such row.
+    """
+    wanted = set(names)
+    if unknown := sorted(wanted - table.keys()):
+        raise ValueError(f"unknown row {unknown[0]!r}: choose among {', '.join(table)}")
+    return [row for row in table.values() if not wanted or row.name in wanted | {DEFAULT}]
+
+
+def configuration(
+    row: Row, *, budget: str = "minutes", task: str = "ivf", seed: int = 0, settings: Iterable[str] = ()
+) -> TrainingConfig:
+    """What a row trains: the preset of a budget and a task, changed by ``settings``, then by the row.
+
+    Args:
+        row: of the table.
+        budget: one of :data:`mambadfuse.training.BUDGETS`.
+        task: one of :data:`mambadfuse.training.TASKS`.
+        seed: of the first weights and of the crops.
+        settings: words such as ``steps=300`` that hold for every row.
+
+    Raises:
+        ValueError: an unknown name, or a value that the setting does not take; the message names the row.
+    """
+    settings = list(settings)
+    base = flat(asdict(configure(task, budget, words=settings)))
+    try:
+        words = [f"{name}={_value(name, value, base)}" for name, value in row.changes.items()]
+        return configure(task, budget, words=[*settings, *words, f"seed={seed}"])
+    except ValueError as error:
+        raise ValueError(f"row {row.name!r}: {error}") from error
+
+
+def _row(name: str, entry: Any, path: Path) -> Row:
+    if not isinstance(entry, dict) or set(entry) != {"question", "changes"}:
+        raise ValueError(f"{path}: row {name!r} must have a question and changes, found {entry!r}")
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(f"{path}: row {name!r}: a name is made of letters, digits, '.', '_' and '-'")
+    if not isinstance(entry["changes"], dict):
+        raise ValueError(
+            f"{path}: row {name!r}: changes must be names and values, found {entry['changes']!r}"
+        )
+    row = Row(name, str(entry["question"]), entry["changes"])
+    if "seed" in row.changes:
+        raise ValueError(f"{path}: row {name!r}: the seed is varied for every row, none may set it")
+    configuration(row)  # refuses unknown names now, not in the middle of a long run
+    return row
+
+
+def _value(name: str, value: Any, base: Mapping[str, Any]) -> Any:
+    """The value itself, or of "x2" that multiple, rounded up to what the setting takes."""
+    factor = re.fullmatch(r"x(\d+(?:\.\d+)?)", value) if isinstance(value, str) else None
+    if not factor or not isinstance(base.get(name), int | float):
+        return value
+    scaled = float(factor[1]) * base[name]
+    if isinstance(base[name], float):
+        return scaled
+    grid = 4 if name == "model.dim" else 1
+    return grid * math.ceil(scaled / grid)

@@ -1,0 +1,89 @@
+"""The table of the ablation lab: every row a question of its own, nothing misspelt accepted."""
+
+import pytest
+
+from mambadfuse.ablation import choose, configuration, read_table
+from mambadfuse.ablation.table import DEFAULT
+from mambadfuse.model import MambaDFuse
+from mambadfuse.training import TrainingConfig
+
+TABLE = read_table()
+
+
+def written(tmp_path, text):
+    path = tmp_path / "table.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_default_comes_first_and_is_the_preset():
+    assert next(iter(TABLE)) == DEFAULT
+    assert configuration(TABLE[DEFAULT], budget="laptop", task="ct-mri") == TrainingConfig.preset(
+        "ct-mri", "laptop"
+    )
+
+
+@pytest.mark.parametrize("budget", ["minutes", "laptop", "gpu"])
+@pytest.mark.parametrize("name", TABLE)
+def test_every_row_can_be_built(name, budget):
+    MambaDFuse(configuration(TABLE[name], budget=budget).model)
+
+
+def test_no_two_rows_are_the_same_training():
+    configs = [configuration(row, budget="laptop") for row in TABLE.values()]
+    assert all(config not in configs[:i] for i, config in enumerate(configs))
+
+
+def test_every_row_asks():
+    assert all(row.question.endswith("?") for row in TABLE.values())
+
+
+def test_multiples_are_of_what_the_budget_and_the_settings_say():
+    half, double = (
+        configuration(TABLE[name], budget="minutes", settings=["model.dim=24", "model.state=5"])
+        for name in ("state-half", "width-double")
+    )
+    assert half.model.state == 3  # rounded up
+    assert double.model.dim == 48
+    assert configuration(TABLE["width-half"], budget="gpu").model.dim == 32  # of 60, up to a multiple of 4
+    assert configuration(TABLE["depth-double"], budget="gpu").model.deep_depth == 10
+
+
+def test_a_row_wins_over_the_settings_for_all():
+    config = configuration(TABLE["gate-shared"], settings=["model.gate=own", "steps=7"], seed=3)
+    assert (config.model.gate, config.steps, config.seed) == ("shared", 7, 3)
+
+
+def test_rows_are_chosen_with_the_default_in_the_order_of_the_table():
+    assert [row.name for row in choose(TABLE, ["norm-once", "gate-shared"])] == [
+        DEFAULT, "gate-shared", "norm-once"
+    ]  # fmt: skip
+    assert [row.name for row in choose(TABLE)] == list(TABLE)
+    with pytest.raises(ValueError, match=r"unknown row 'gate'.*gate-shared"):
+        choose(TABLE, ["gate"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('other: {question: "Why?", changes: {}}', "the first of them 'default'"),
+        ("[1, 2]", "expected rows by name"),
+        ("a: [", "not readable as YAML"),
+        ('default: {question: "Why?", changes: {steps: 1}}', "'default' must change nothing"),
+        ('default: {question: "Why?"}', "must have a question and changes"),
+        ('default: {question: "Why?", changes: 3}', "must be names and values"),
+        ('default: {question: "Q?", changes: {}}\nx/y: {question: "Q?", changes: {}}', "a name is made of letters"),
+        ('default: {question: "Q?", changes: {}}\nx: {question: "Q?", changes: {seed: 1}}', "'x': the seed is varied"),
+        (
+            'default: {question: "Q?", changes: {}}\nx: {question: "Q?", changes: {model.gates: own}}',
+            "row 'x': unknown setting 'model.gates': did you mean 'model.gate'",
+        ),
+        (
+            'default: {question: "Q?", changes: {}}\nx: {question: "Q?", changes: {model.gate: open}}',
+            "row 'x': model.gate must be one of own, shared, found 'open'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_table_is_refused(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_table(written(tmp_path, text))
