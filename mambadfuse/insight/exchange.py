@@ -33,7 +33,7 @@ class DialledExchange(nn.Module):
 
     def forward(
         self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor,
-        memory_a: Memory | None = None, memory_b: Memory | None = None,
+        memory_a: Memory | None = None, memory_b: Memory | None = None, height: int | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         """As :meth:`mambadfuse.shallow_fusion.ExchangeBlock.forward`."""
         block = self.block
@@ -47,7 +47,7 @@ class DialledExchange(nn.Module):
             )  # what came before needs no gradient
         new_a, new_b = self._exchange(a, b)
         self.streams = dict(zip(PLACES, (a, b, new_a, new_b), strict=True))
-        return block.mamba_a(new_a, memory_a), sum_a, block.mamba_b(new_b, memory_b), sum_b
+        return block.mamba_a(new_a, memory_a, height), sum_a, block.mamba_b(new_b, memory_b, height), sum_b
 
     def _exchange(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Empty channels in front let the exchange, which starts with the first, arrive at ``offset``."""
