@@ -37,11 +37,25 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         "language_info": {"name": "python"},
     }
     for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = joined(cell.outputs)
         cell.metadata = {key: cell.metadata[key] for key in ("tags", "reason") if key in cell.metadata}
         for output in cell.get("outputs", []):
             if WIDGET in output.get("data", {}):
                 del output.data[WIDGET]
     return notebook
+
+
+def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Neighbouring pieces of one stream as one: where it falls into pieces depends on how busy the machine was."""
+    whole: list[NotebookNode] = []
+    for output in outputs:
+        last = whole[-1] if whole else None
+        if output.output_type == "stream" and last and last.get("name") == output.name:
+            last.text += output.text
+        else:
+            whole.append(output)
+    return whole
 
 
 def student(notebook: NotebookNode) -> NotebookNode:

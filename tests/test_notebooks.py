@@ -5,11 +5,13 @@ That their outputs are still true is checked by running them: ``make test``.
 
 import re
 import runpy
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
@@ -149,6 +151,15 @@ def test_the_copy_for_students_keeps_all_but_the_solutions(path):
         if cell.cell_type == "markdown":
             for link in re.findall(r"\]\(([^)#]+)\)", cell.source):
                 assert "://" in link or (FOLDER / "student" / link).resolve().exists(), link
+
+
+def test_a_stream_is_stored_as_one_piece():
+    stdout, stderr = (partial(new_output, "stream", name=name) for name in ("stdout", "stderr"))
+    first, second = [stdout(text="a"), stdout(text="b\n")], [stdout(text="d")]
+    pieces = [*first, stderr(text="c"), new_output("display_data"), *second]
+    notebook = new_notebook(cells=[new_code_cell(outputs=pieces)])
+    (cell,) = runpy.run_path(str(FOLDER / "build.py"))["clean"](notebook).cells
+    assert [output.get("text") for output in cell.outputs] == ["ab\n", "c", None, "d"]
 
 
 def test_the_notebooks_are_numbered_without_a_gap():
