@@ -18,6 +18,8 @@ open, and the kit's own weights are trained with another reading (FusionLoss.loc
 
 A magnitude cannot tell an edge from its negative, and one α for a whole batch asks for the structure of both
 sources everywhere, also where one of them has none (Piella & Heijmans 2003 weigh their quality index like λ).
+Where both sources are black, the kit asks for a little less than black: what is saved is clamped to [0, 1], so an
+empty background comes out empty, which a network that aims at 0 from both sides never quite reaches.
 
 Letters: B batch, H and W picture size. Pictures are (B, 1, H, W) in [0, 1].
 """
@@ -30,8 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _WINDOW, _SIGMA = 11, 1.5  # the Gaussian window of SSIM
-_C1, _C2 = 0.01**2, 0.03**2  # its constants for pictures in [0, 1]
-_FLAT = 1e-4  # the variance below which a neighbourhood counts as flat
+_K1, _K2 = 0.01, 0.03  # its constants C1, C2 are (K1 R)², (K2 R)², R the range of values
 _REGION = 4.0  # standard deviation, in pixels, of the neighbourhood in which edges are compared
 _CHOICES = {"edges": ("magnitude", "direction"), "ssim_weighting": ("gradient", "equal", "local")}
 
@@ -86,7 +87,7 @@ def stronger_gradients(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(strength_a >= strength_b, edges_a, edges_b)
 
 
-def ssim_map(x: Tensor, y: Tensor) -> Tensor:
+def ssim_map(x: Tensor, y: Tensor, value_range: float = 1.0) -> Tensor:
     """The structural similarity of two pictures around each pixel (Wang et al. 2004).
 
         SSIM = (2 μ_x μ_y + C1)(2 σ_xy + C2) / ((μ_x² + μ_y² + C1)(σ_x² + σ_y² + C2))
@@ -99,15 +100,17 @@ def ssim_map(x: Tensor, y: Tensor) -> Tensor:
     Args:
         x: pictures in [0, 1], (B, 1, H, W).
         y: pictures in [0, 1], (B, 1, H, W).
+        value_range: R in C1 = (0.01 R)² and C2 = (0.03 R)². The smaller, the fainter the structure that counts.
 
     Returns:
         (B, 1, H, W) in [-1, 1]; 1 where x equals y. Symmetric.
     """
+    c1, c2 = (_K1 * value_range) ** 2, (_K2 * value_range) ** 2
     moments = torch.cat([x, y, x * x, y * y, x * y], dim=1)  # (B, 5, H, W)
     mean_x, mean_y, mean_xx, mean_yy, mean_xy = _blur(moments, _SIGMA, _WINDOW // 2).split(1, dim=1)
     product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
     covariance, variances = mean_xy - product, mean_xx + mean_yy - squares
-    return (2 * product + _C1) * (2 * covariance + _C2) / ((squares + _C1) * (variances + _C2))
+    return (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
@@ -115,13 +118,17 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     return ssim_map(x, y).mean()
 
 
-def local_share(a: Tensor, b: Tensor) -> Tensor:
+def local_share(a: Tensor, b: Tensor, value_range: float = 1.0) -> Tensor:
     """λ, the share of a in the local variance: (B, 1, H, W) in (0, 1); 0.5 where both are flat.
 
-    The variances are those of the SSIM window. A variance of 1e-4 (2.5 grey levels of 255) counts as flat.
+        λ = (σ_a² + C1) / (σ_a² + σ_b² + 2 C1)
+
+    The variances are those of the SSIM window, and so is C1 = (0.01 R)², R the ``value_range``: what varies less
+    (2.5 grey levels of 255 for R = 1) counts as flat.
     """
+    flat = (_K1 * value_range) ** 2
     means = _blur(torch.cat([a, b, a * a, b * b], dim=1), _SIGMA, _WINDOW // 2)  # (B, 4, H, W)
-    variance_a, variance_b = ((means[:, 2:] - means[:, :2] ** 2).clamp(min=0) + _FLAT).split(1, dim=1)
+    variance_a, variance_b = ((means[:, 2:] - means[:, :2] ** 2).clamp(min=0) + flat).split(1, dim=1)
     return variance_a / (variance_a + variance_b)
 
 
@@ -159,9 +166,14 @@ class FusionLoss:
             the batch, α = m(∇a) / (m(∇a) + m(∇b)); "equal": α = 0.5; "local": λ, pixel by pixel.
         edges: what L_grad compares. "magnitude": |∇f| with the larger of |∇a| and |∇b|; "direction": both
             derivatives of f with those of the source that has the stronger edges around the pixel.
+        ssim_range: R in the constants of SSIM and of λ; 1 is the range of the pictures. The smaller, the fainter
+            the structure that is asked for.
+        black: what L_int asks for where a and b are 0; below 0 the other two terms see f clamped to [0, 1], as it
+            is saved.
 
     Raises:
-        ValueError: a weight is negative, or a word is none of those named.
+        ValueError: a weight is negative, ssim_range is not positive, black is positive, or a word is none of
+            those named.
     """
 
     intensity: float = 20.0
@@ -169,12 +181,18 @@ class FusionLoss:
     structure: float = 10.0
     ssim_weighting: str = "gradient"
     edges: str = "magnitude"
+    ssim_range: float = 1.0
+    black: float = 0.0
 
     def __post_init__(self) -> None:
         """Reject settings that are no loss."""
         for name in ("intensity", "gradient", "structure"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"weight {name} must be at least 0, found {getattr(self, name)}")
+        if not self.ssim_range > 0:
+            raise ValueError(f"ssim_range must be positive, found {self.ssim_range}")
+        if not self.black <= 0:
+            raise ValueError(f"black must be at most 0, found {self.black}")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, found {getattr(self, name)!r}")
@@ -191,8 +209,8 @@ class FusionLoss:
 
     @classmethod
     def local(cls) -> "FusionLoss":
-        """The kit's own: 30, 20, 50; edges with their direction, structure weighed pixel by pixel."""
-        return cls(intensity=30.0, structure=50.0, ssim_weighting="local", edges="direction")
+        """The kit's own: 40, 30, 80; edges with their direction, structure weighed pixel by pixel, black as black."""
+        return cls(40.0, 30.0, 80.0, "local", "direction", ssim_range=1 / 3, black=-0.02)
 
     def __call__(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         """The weighted terms for a batch; a and b may be exchanged.
@@ -217,12 +235,20 @@ class FusionLoss:
             return self._terms(_at_least_float32(fused), _at_least_float32(a), _at_least_float32(b))
 
     def _terms(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
-        intensity = self.intensity * (fused - torch.maximum(a, b)).abs().mean()
+        brighter = torch.maximum(a, b)
+        if self.black < 0:
+            brighter = torch.where(brighter > 0, brighter, self.black)
+        intensity = self.intensity * (fused - brighter).abs().mean()
+        if self.black < 0:
+            fused = fused.clamp(0, 1)
         gradient = self.gradient * self._edge_error(fused, a, b)
         share = self._share(a, b)
-        similarity = (share * ssim_map(a, fused) + (1 - share) * ssim_map(b, fused)).mean()
+        similarity = (share * self._ssim(a, fused) + (1 - share) * self._ssim(b, fused)).mean()
         structure = self.structure * (1 - similarity)
         return LossTerms(gradient + intensity + structure, gradient, intensity, structure)
+
+    def _ssim(self, source: Tensor, fused: Tensor) -> Tensor:
+        return ssim_map(source, fused, self.ssim_range)
 
     def _edge_error(self, fused: Tensor, a: Tensor, b: Tensor) -> Tensor:
         if self.edges == "direction":
@@ -232,7 +258,7 @@ class FusionLoss:
     def _share(self, a: Tensor, b: Tensor) -> Tensor:
         """α or λ: how much of the structure is to be a's."""
         if self.ssim_weighting == "local":
-            return local_share(a, b)
+            return local_share(a, b, self.ssim_range)
         if self.ssim_weighting == "equal":
             return a.new_tensor(0.5)
         edges_a, edges_b = sobel(a).mean(), sobel(b).mean()
