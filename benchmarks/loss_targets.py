@@ -8,6 +8,7 @@ central windows of 160 x 220 pixels of every fifth pair.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +22,19 @@ from mambadfuse.losses import FusionLoss
 
 HEIGHT, WIDTH, STEPS, RATE = 160, 220, 180, 0.02
 
+_BOTH = FusionLoss(ssim_weighting="local", edges="direction")
+
 LOSSES = {
     "published": FusionLoss.vif(),
     "published, gradient term doubled": FusionLoss(gradient=40.0),
     "direction of edges": FusionLoss(edges="direction"),
     "local structure": FusionLoss(ssim_weighting="local"),
-    "both": FusionLoss(edges="direction", ssim_weighting="local"),
-    "both, structure 60": FusionLoss(20.0, 20.0, 60.0, ssim_weighting="local", edges="direction"),
-    "both, 40 / 20 / 40": FusionLoss(40.0, 20.0, 40.0, ssim_weighting="local", edges="direction"),
-    "both, 30 / 20 / 50: FusionLoss.local()": FusionLoss.local(),
+    "both": _BOTH,
+    "both, 30 / 20 / 50": replace(_BOTH, intensity=30.0, structure=50.0),
+    "both, 30 / 20 / 50, range 1/3": replace(_BOTH, intensity=30.0, structure=50.0, ssim_range=1 / 3),
+    "both, 30 / 20 / 100, range 1/3": replace(_BOTH, intensity=30.0, structure=100.0, ssim_range=1 / 3),
+    "both, 30 / 20 / 100, range 1/10": replace(_BOTH, intensity=30.0, structure=100.0, ssim_range=1 / 10),
+    "FusionLoss.local()": FusionLoss.local(),
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from mambadfuse.losses import FusionLoss, gradients, local_share, sobel, ssim, stronger_gradients
+from mambadfuse.losses import FusionLoss, gradients, local_share, sobel, ssim, ssim_map, stronger_gradients
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "losses.json").read_text())
@@ -154,6 +154,27 @@ def test_structure_is_asked_of_the_source_that_has_some():
     torch.testing.assert_close(local_share(flat, flat)[inside], flat[inside])
 
 
+def test_a_smaller_range_is_the_same_as_stronger_pictures():
+    x, y, _ = pictures(7)
+    torch.testing.assert_close(ssim_map(x / 8, y / 8, value_range=1 / 8), ssim_map(x, y))
+    torch.testing.assert_close(local_share(x / 8, y / 8, value_range=1 / 8), local_share(x, y))
+
+
+def test_black_is_aimed_at_from_below_and_only_where_both_are_black():
+    a = torch.zeros(1, 1, 24, 24, dtype=torch.float64)
+    b = a.clone()
+    b[..., 12:] = 0.5
+    below = FusionLoss(edges="direction", ssim_weighting="local", black=-0.02)
+    answer = torch.where(b > 0, b, -0.02).requires_grad_()
+    assert below(answer, a, b).intensity.item() == 0
+    assert below(answer, a, b).gradient == below(answer.clamp(min=0), a, b).gradient
+    assert below(answer, a, b).structure == below(answer.clamp(min=0), a, b).structure
+    saved = b.clone().requires_grad_()
+    below(saved, a, b).intensity.backward()
+    assert (saved.grad[..., :12] > 0).all()
+    assert (saved.grad[..., 12:] == 0).all()
+
+
 def test_weights_scale_their_own_term_alone():
     fused, a, b = pictures(1)
     base, doubled = FusionLoss()(fused, a, b), FusionLoss(intensity=40)(fused, a, b)
@@ -196,7 +217,15 @@ def test_wrong_shapes_name_the_picture():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"intensity": -1.0}, {"gradient": float("nan")}, {"ssim_weighting": "max"}, {"edges": "soft"}]
+    "bad",
+    [
+        {"intensity": -1.0},
+        {"gradient": float("nan")},
+        {"ssim_weighting": "max"},
+        {"edges": "soft"},
+        {"ssim_range": 0.0},
+        {"black": 0.1},
+    ],
 )
 def test_wrong_settings_are_named(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
