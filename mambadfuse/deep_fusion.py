@@ -1,4 +1,4 @@
-"""Deep fusion by the Multi-modal Mamba block, M3 (MambaDFuse section 3.4).
+"""Deep fusion by the Multi-modal Mamba block, M3 (MambaDFuse, the part on deep fusion).
 
 Three selective scans side by side: one over the fused stream, one over each modality; their gated sum is the new
 fused stream. The modalities themselves stay as they are through all blocks and guide each of them.

@@ -1,4 +1,4 @@
-"""Dual-level feature extraction (MambaDFuse section 3.2): what a convolution sees, then what a scan sees.
+"""Dual-level feature extraction (MambaDFuse, the part of that name): what a convolution sees, then what a scan sees.
 
 Letters: B batch, H and W height and width, C model width.
 """

@@ -1,4 +1,4 @@
-"""The Mamba unit and the blocks built from it (Gu and Dao 2023; MambaDFuse section 3.1).
+"""The Mamba unit and the blocks built from it (Gu and Dao 2023).
 
 Letters: B batch, L length (tokens), C model width, E inner width (``expand`` x C), N state size, R rank of the
 step-size projection, W width of the causal convolution.

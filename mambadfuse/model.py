@@ -110,7 +110,7 @@ class MambaDFuseConfig:
 
 
 class MambaDFuse(nn.Module):
-    """Dual-phase fusion of two registered grey images (MambaDFuse, arXiv 2404.08406, section 3).
+    """Dual-phase fusion of two registered grey images (MambaDFuse, arXiv 2404.08406).
 
     low level (shared CNN) -> high level (a Mamba stack each) -> shallow fusion (channel exchange)
     -> deep fusion (M3) -> reconstruction. One layer norm, ``token_norm``, is used six times in a forward pass:

@@ -1,4 +1,4 @@
-"""Reconstruction (MambaDFuse section 3.5): from fused features back to one image.
+"""Reconstruction (MambaDFuse, the part on reconstruction): from fused features back to one image.
 
 Letters: B batch, L length (tokens), C model width, H and W height and width.
 """

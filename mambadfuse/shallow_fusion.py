@@ -1,4 +1,4 @@
-"""Shallow fusion by channel exchange (MambaDFuse section 3.3).
+"""Shallow fusion by channel exchange (MambaDFuse, the part on shallow fusion).
 
 The two modalities trade channels, each reads the mixture with a Mamba of its own, twice; a convolution of both
 and a plain mean close the phase. The exchange itself has no parameters.
