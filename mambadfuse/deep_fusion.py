@@ -7,12 +7,14 @@ Letters: B batch, L length (tokens), C model width, E inner width, H height.
 """
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mambadfuse.mamba import Memory, in_tiles, mixer_of, to_map, to_tokens
+from mambadfuse import ops
+from mambadfuse.mamba import Memory, SelectiveSSM, in_tiles, is_observed, mixer_of, to_map, to_tokens
 
 
 class M3Block(nn.Module):
@@ -74,10 +76,35 @@ class M3Block(nn.Module):
             return self.out_proj(self._mix(*normed, *memories, height)), residual  # (B, L, E) -> (B, L, C)
 
         f, residual = in_tiles(run, f, residual, a, b, causal=self.causal)
-        if self.conv is not None:
-            image = to_map(f, height)  # (B, L, C) -> (B, C, H, W)
-            f = to_tokens(self.conv(image) + image)
-        return f, residual
+        return self._smooth(f, height), residual
+
+    def _smooth(self, f: Tensor, height: int) -> Tensor:
+        """The convolution with skip, if the block has one: (B, L, C) -> (B, L, C)."""
+        if self.conv is None:
+            return f
+        image = to_map(f, height)  # (B, L, C) -> (B, C, H, W)
+        return to_tokens(self.conv(image) + image)
+
+    def streams(self, f: Tensor) -> bool:
+        """Whether :meth:`stream` may stand for ``forward``: for causal mixers, each with a gate of its own."""
+        return self.causal and self.gate == "own" and ops.streams(f) and not is_observed(self)
+
+    def stream(self, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int) -> Tensor:
+        """As ``forward``, by the kernels of :mod:`mambadfuse.ops.streaming`; residual becomes the new running sum."""
+        from mambadfuse.ops.streaming import path_stage, pipeline
+
+        ssm_f, ssm_a, ssm_b = (cast(SelectiveSSM, x) for x in (self.ssm_fused, self.ssm_a, self.ssm_b))
+        path_f = ssm_f.path(self.in_proj_fused, self.out_proj)
+        path_a = ssm_a.path(self.in_proj_a, self.out_proj, ssm_b.A_log if self.shares_state_matrix else None)
+        path_b = ssm_b.path(self.in_proj_b, self.out_proj)
+        f, a, b, out = f.contiguous(), a.contiguous(), b.contiguous(), f.new_empty(f.shape)
+        stages = [
+            path_stage(f, out, path_f, self.norm_fused, self.norm_passes, residual),
+            path_stage(a, out, path_a, self.norm_a, self.norm_passes, added=True),
+            path_stage(b, out, path_b, self.norm_b, self.norm_passes, added=True),
+        ]
+        pipeline(stages, f.shape[1])
+        return self._smooth(out, height)
 
     def _norm(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
         for _ in range(self.norm_passes):
@@ -129,7 +156,10 @@ class DeepFusion(nn.Module):
 
     def forward(self, f: Tensor, a: Tensor, b: Tensor, height: int) -> Tensor:
         """(B, L, C) each -> (B, L, C)."""
-        residual = torch.zeros_like(f)
-        for block in self.blocks:
-            f, residual = block(f, residual, a, b, height)
+        residual = f.new_zeros(f.shape)
+        for block in cast(Iterable[M3Block], self.blocks):
+            if block.streams(f):
+                f = block.stream(f, residual, a, b, height)
+            else:
+                f, residual = block(f, residual, a, b, height)
         return f + residual if self.add_residual else f

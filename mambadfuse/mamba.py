@@ -15,8 +15,8 @@ here            paper                  shape
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from mambadfuse import ops
+
+if TYPE_CHECKING:
+    from mambadfuse.ops.streaming import Path
 
 
 def to_tokens(x: Tensor) -> Tensor:
@@ -72,6 +75,11 @@ def in_tiles(
         for whole, result in zip(outputs, results, strict=True):
             whole[:, part] = result
     return outputs
+
+
+def is_observed(module: nn.Module) -> bool:
+    """Whether a hook listens to any part of a module: then each part must be called by itself."""
+    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
 
 
 class SelectiveSSM(nn.Module):
@@ -137,6 +145,17 @@ class SelectiveSSM(nn.Module):
         y, memory.state = cast(tuple[Tensor, Tensor], scanned)
         memory.past = self._last_tokens(tokens, past)
         return y
+
+    def path(self, in_proj: nn.Linear, out_proj: nn.Linear, A_log: Tensor | None = None) -> "Path":
+        """This SSM between two projections, for :mod:`mambadfuse.ops.streaming`."""
+        from mambadfuse.ops.streaming import Path
+
+        A_log = self.A_log if A_log is None else A_log
+        return Path(
+            in_proj=in_proj.weight, conv=self.conv.weight.squeeze(1), conv_bias=cast(Tensor, self.conv.bias),
+            x_proj=self.x_proj.weight, dt_proj=self.dt_proj.weight, dt_bias=self.dt_proj.bias,
+            A=-torch.exp(A_log), D=self.D, out_proj=out_proj.weight,
+        )  # fmt: skip
 
     def _last_tokens(self, tokens: Tensor, past: Tensor | None) -> Tensor:
         """The W - 1 tokens (B, W - 1, E) that the convolution of the next tile looks back to."""
@@ -227,6 +246,10 @@ class Mamba(nn.Module):
         u, z = self.in_proj(x).chunk(2, dim=-1)  # (B, L, C) -> 2 x (B, L, E)
         return self.out_proj(self.ssm(u, z, memory=memory, height=height))  # (B, L, E) -> (B, L, C)
 
+    def path(self) -> "Path":
+        """The whole unit, with a scan as its mixer, for :mod:`mambadfuse.ops.streaming`."""
+        return cast(SelectiveSSM, self.ssm).path(self.in_proj, self.out_proj)
+
 
 class MambaBlock(nn.Module):
     """Pre-norm residual block with the sum left to the next one.
@@ -264,6 +287,8 @@ class MambaStack(nn.Module):
 
     def forward(self, x: Tensor, height: int | None = None) -> tuple[Tensor, Tensor]:
         """(B, L, C) -> branch and running sum; the height of the map is needed by the mixer "convolution" alone."""
+        if self.causal and ops.streams(x) and not is_observed(self.blocks):
+            return self._stream(x)
         memories = [Memory() for _ in self.blocks]
 
         def run(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -274,3 +299,12 @@ class MambaStack(nn.Module):
 
         branch, residual = in_tiles(run, x, causal=self.causal)
         return branch, residual
+
+    def _stream(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        from mambadfuse.ops.streaming import path_stage, pipeline
+
+        x, residual = x.clone(memory_format=torch.contiguous_format), x.new_zeros(x.shape)
+        blocks = cast(Iterable[MambaBlock], self.blocks)
+        stages = [path_stage(x, x, block.mamba.path(), block.norm, residual=residual) for block in blocks]
+        pipeline(stages, x.shape[1])
+        return x, residual

@@ -6,10 +6,17 @@ and a plain mean close the phase. The exchange itself has no parameters.
 Letters: B batch, L length (tokens), C model width, H and W height and width.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, cast
+
 import torch
 from torch import Tensor, nn
 
-from mambadfuse.mamba import Mamba, Memory, in_tiles, to_map
+from mambadfuse import ops
+from mambadfuse.mamba import Mamba, Memory, in_tiles, is_observed, to_map
+
+if TYPE_CHECKING:
+    from mambadfuse.ops.streaming import Stage
 
 
 def exchange_channels(a: Tensor, b: Tensor, period: int = 2) -> tuple[Tensor, Tensor]:
@@ -57,6 +64,28 @@ class ExchangeBlock(nn.Module):
         a, b = exchange_channels(a, b, self.period)
         return self.mamba_a(a, memory_a, height), sum_a, self.mamba_b(b, memory_b, height), sum_b
 
+    def stages(self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor) -> "list[Stage]":
+        """As ``forward``, for :mod:`mambadfuse.ops.streaming`: all four become those of the next block, in place."""
+        from mambadfuse.ops.streaming import norm_stage, path_stage
+
+        norms = (
+            [norm_stage(a, sum_a, self.norm_a), norm_stage(b, sum_b, self.norm_b)] if self.residual else []
+        )
+        swaps = [_swap_stage(a, b, self.period)] if self.period else []
+        paths = [path_stage(a, a, self.mamba_a.path()), path_stage(b, b, self.mamba_b.path())]
+        return norms + swaps + paths
+
+
+def _swap_stage(a: Tensor, b: Tensor, period: int) -> "Stage":
+    """:func:`exchange_channels` in place, tile by tile."""
+    swapped_a, swapped_b = a.numpy()[..., ::period], b.numpy()[..., ::period]
+
+    def swap(first: int, stop: int) -> None:
+        part_a, part_b = swapped_a[:, first:stop], swapped_b[:, first:stop]
+        part_a[:], part_b[:] = part_b.copy(), part_a.copy()
+
+    return swap
+
 
 class ShallowFusion(nn.Module):
     """Exchange blocks, then convolutions, then the mean.
@@ -97,6 +126,20 @@ class ShallowFusion(nn.Module):
         self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor, height: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Branch and running sum of a, then of b, (B, L, C) each -> maps A', B', F, (B, C, H, W) each."""
+        plain = all(isinstance(block, ExchangeBlock) for block in self.exchange) and not is_observed(
+            self.exchange
+        )
+        if self.causal and plain and ops.streams(a):
+            a, b = self._stream(a, sum_a, b, sum_b)
+        else:
+            a, b = self._run(a, sum_a, b, sum_b, height)
+        a, b = to_map(a, height), to_map(b, height)  # (B, L, C) -> (B, C, H, W)
+        new_a = self.conv_a(self._inputs(a, b)) + a
+        new_b = self.conv_b(self._inputs(b, new_a if self.order == "sequential" else a)) + b
+        return new_a, new_b, (new_a + new_b) / 2
+
+    def _run(self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor, height: int) -> Sequence[Tensor]:
+        """The exchange blocks: branch and running sum of a, then of b -> a and b, (B, L, C) each."""
         memories = [(Memory(), Memory()) for _ in self.exchange]
 
         def run(a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,11 +151,21 @@ class ShallowFusion(nn.Module):
                 a, b = a + sum_a, b + sum_b
             return a, b
 
-        a, b = in_tiles(run, a, sum_a, b, sum_b, causal=self.causal)
-        a, b = to_map(a, height), to_map(b, height)  # (B, L, C) -> (B, C, H, W)
-        new_a = self.conv_a(self._inputs(a, b)) + a
-        new_b = self.conv_b(self._inputs(b, new_a if self.order == "sequential" else a)) + b
-        return new_a, new_b, (new_a + new_b) / 2
+        return in_tiles(run, a, sum_a, b, sum_b, causal=self.causal)
+
+    def _stream(self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor) -> Sequence[Tensor]:
+        """As :meth:`_run`, by the kernels of :mod:`mambadfuse.ops.streaming`."""
+        from mambadfuse.ops.streaming import pipeline
+
+        if self.exchange_residual:
+            a, sum_a, b, sum_b = a.clone(), sum_a.clone(), b.clone(), sum_b.clone()
+        else:
+            a, b = a + sum_a, b + sum_b
+        blocks = cast(Iterable[ExchangeBlock], self.exchange)
+        pipeline([s for block in blocks for s in block.stages(a, sum_a, b, sum_b)], a.shape[1])
+        if self.add_residual and self.exchange_residual:
+            a, b = a + sum_a, b + sum_b
+        return a, b
 
     def _inputs(self, own: Tensor, other: Tensor) -> Tensor:
         return torch.cat([own, other], dim=1) if self.conv_inputs == "both" else own

@@ -96,6 +96,16 @@ def _choose(backend: str, x: Tensor) -> ModuleType:
     return importlib.import_module(_MODULES[backend])
 
 
+def streams(x: Tensor) -> bool:
+    """Whether the fused kernels of :mod:`mambadfuse.ops.streaming` may carry out Mamba paths over tokens (B, L, C).
+
+    They compute in float32 on a CPU, at least sixteen channels, and know no gradient.
+    """
+    if torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type) or x.dtype != torch.float32:
+        return False
+    return x.shape[-1] >= 16 and _choose("auto", x).__name__ == _MODULES["numba"]
+
+
 def _expect(name: str, x: Tensor | None, shape: tuple[int, ...], letters: str, like: Tensor) -> None:
     if x is None:
         return

@@ -15,7 +15,8 @@ from numba.core.types import Array
 from mambadfuse.ops.lanes import LANES
 
 # Numba keeps compiled kernels beside the file they are written in and compiles them anew when that file changes. It
-# does not see changes here or in lanes.py: BUILT_ON in both kernel files names their content (a test compares).
+# does not see changes in the files whose code is inlined, such as this one: BUILT_ON in each kernel file names their
+# content (a test compares).
 
 F1, F2, F3, F4, F5 = (Array(float32, axes, "A") for axes in range(1, 6))  # channels side by side
 ZERO = np.float32(0)

@@ -7,25 +7,24 @@ four NEON operations), so a kernel reads like the scalar equation and runs sixte
 A *panel* is several such vectors in a row, one for each of ``STATES`` states: their chains of dependent instructions
 overlap. In arithmetic a number counts for every lane and a vector for every vector of a panel.
 
-Only what the kernels need exists: load, store, ``+ - * /``, ``where_greater``, for panels ``spread``, ``fold``
-and ``totals``, and the functions ``exp2``, ``sigmoid`` and ``softplus`` built from them.
+Only what the kernels need exists: load, store, ``+ - * /``, ``where_greater``, ``total``, for panels ``spread``,
+``fold`` and ``totals``; ``functions.py`` builds the exponential and its relatives from them.
 """
 
 import operator
 from typing import ClassVar
 
-import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_builtin
 from numba.core.registry import cpu_target
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
-_AVX512 = "+avx512dq" in cpu_target.target_context.codegen().magic_tuple()[2]  # what Numba compiles for
+AVX512 = "+avx512dq" in cpu_target.target_context.codegen().magic_tuple()[2]  # what Numba compiles for
 LANES = 16  # channels in a vector
-STATES = 4 if _AVX512 else 1  # states that the scan computes at once, a vector each, all of them in registers
+STATES = 4 if AVX512 else 1  # states that the scan computes at once, a vector each, all of them in registers
 _INT, _FLOAT = ir.IntType(32), ir.FloatType()
 _ALIGN = 4  # bytes: a row may start at any float
 
@@ -172,7 +171,21 @@ def totals(typing, x):
 
 
 @intrinsic
-def _two_to_the(typing, shifted):
+def total(typing, x):
+    """The sum over the lanes of a vector, one number."""
+
+    def generate(context, builder, sig, args):
+        x = args[0]
+        while x.type.count > 1:
+            half = x.type.count // 2
+            x = builder.fadd(_pick(builder, x, range(half)), _pick(builder, x, range(half, 2 * half)))
+        return builder.extract_element(x, _INT(0))
+
+    return types.float32(lanes), generate
+
+
+@intrinsic
+def two_to_the(typing, shifted):
     """2^k from a float that holds k + 127 in its low mantissa bits: shift them into the exponent field."""
 
     def generate(context, builder, sig, args):
@@ -202,13 +215,13 @@ def _avx512(name, *options):
 
 
 @intrinsic
-def _fraction(typing, x):
+def fraction(typing, x):
     """x minus the nearest whole number, as AVX-512 has it."""
     return x(x), _avx512("reduce", _INT(8))
 
 
 @intrinsic
-def _scaled(typing, x, k):
+def scaled(typing, x, k):
     """x 2^k for a whole number k of any size, as AVX-512 has it."""
     return x(x, k), _avx512("scalef")
 
@@ -240,78 +253,3 @@ for _function, _instruction in [
     (operator.truediv, "fdiv"),
 ]:
     _register(_function, _instruction)
-
-# ---------------------------------------------------------------------------------------------------------
-# Functions. Every constant is a float32: a plain Python number would be a float64 and slow the lanes down.
-
-ONE, TWO = np.float32(1), np.float32(2)
-LOG2_E = np.float32(np.log2(np.e))
-_LOWEST, _HIGHEST = np.float32(-127), np.float32(128)  # exponent fields 0 (zero) and 255 (infinity)
-# Adding it rounds x to an integer k; the low mantissa bits of the sum are k + 127.
-_MAGIC = np.float32(1.5 * 2**23 + 127)
-SOFTPLUS_LINEAR = np.float32(20)  # above it softplus(x) = x, the threshold of torch and mamba-ssm
-
-
-def _exp2_coefficients(degree: int) -> list[np.float32]:
-    """Best q in 2^f = 1 + f q(f) on |f| <= 1/2, from a fit at Chebyshev nodes (2^0 = 1 stays exact)."""
-    nodes = 0.5 * np.cos(np.pi * (np.arange(64) + 0.5) / 64)
-    q = np.polynomial.chebyshev.Chebyshev.fit(nodes, np.expm1(nodes * np.log(2)) / nodes, degree - 1)
-    return [np.float32(c) for c in q.convert(kind=np.polynomial.Polynomial).coef]
-
-
-_Q0, _Q1, _Q2, _Q3, _Q4 = _exp2_coefficients(5)
-
-
-@njit(forceinline=True)
-def _exp2_fraction(f):
-    """2^f for |f| <= 1/2."""
-    return ((((_Q4 * f + _Q3) * f + _Q2) * f + _Q1) * f + _Q0) * f + ONE
-
-
-@njit(forceinline=True)
-def _exp2_anywhere(x):
-    """2^x with a relative error below 3e-7: x = k + f, 2^k by its bits, 2^f by a polynomial."""
-    x = where_greater(_LOWEST, x, _LOWEST, x)
-    x = where_greater(x, _HIGHEST, _HIGHEST, x)
-    shifted = x + _MAGIC
-    return _exp2_fraction(x - (shifted - _MAGIC)) * _two_to_the(shifted)
-
-
-@njit(forceinline=True)
-def _exp2_avx512(x):
-    """The same with the two instructions that AVX-512 has for it: 11 instead of 14."""
-    f = _fraction(x)
-    return _scaled(_exp2_fraction(f), x - f)
-
-
-exp2 = _exp2_avx512 if _AVX512 else _exp2_anywhere
-
-
-@njit(forceinline=True)
-def sigmoid(x):
-    """1 / (1 + e^-x)."""
-    return ONE / (exp2(x * -LOG2_E) + ONE)
-
-
-_ATANH = [np.float32(2 / (2 * k + 1)) for k in range(9)]
-_T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7, _T8 = _ATANH
-
-
-@njit(forceinline=True)
-def softplus(x):
-    """log(1 + e^x) and its derivative, the sigmoid; x itself and 1 above 20.
-
-    With e = e^-|x| in (0, 1]: log(1 + e) = 2 artanh(s), s = e / (2 + e) <= 1/3, whose odd series is accurate
-    relative to the result even where e is tiny (there 1 + e would round it away). One division serves both.
-    """
-    zero = splat(np.float32(0))
-    positive = where_greater(x, zero, x, zero)
-    magnitude = where_greater(x, zero, x, zero - x)
-    e = exp2(magnitude * -LOG2_E)
-    inverse = ONE / ((e + ONE) * (e + TWO))
-    s = e * (e + ONE) * inverse
-    r = s * s
-    series = (((((((_T8 * r + _T7) * r + _T6) * r + _T5) * r + _T4) * r + _T3) * r + _T2) * r + _T1) * r + _T0
-    slope = where_greater(x, zero, ONE, e) * (e + TWO) * inverse
-    linear = SOFTPLUS_LINEAR
-    return where_greater(x, linear, x, positive + s * series), where_greater(x, linear, ONE, slope)

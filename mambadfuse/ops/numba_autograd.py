@@ -1,13 +1,7 @@
 """The Numba kernels as differentiable PyTorch operations, shared out over threads.
 
-Backend "numba": float32 on a CPU. The kernels release Python's global lock, so a small pool of ordinary threads
-carries their jobs; as many of them as ``torch.get_num_threads()`` says. The result does not depend on that number.
+Backend "numba": float32 on a CPU. The result does not depend on the number of threads.
 """
-
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,33 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mambadfuse.ops.conv_kernels import CHUNK, conv_backward, conv_forward
-from mambadfuse.ops.kernel import Kernel, blocks
+from mambadfuse.ops.kernel import blocks
 from mambadfuse.ops.lanes import LANES, STATES
 from mambadfuse.ops.scan_kernels import TILE, scan_backward, scan_forward
+from mambadfuse.ops.threads import share_out
 
 GROUP = 8  # channel blocks that one job takes together, at most
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="mambadfuse-scan")
-
-
-if hasattr(os, "register_at_fork"):  # a forked child has none of its parent's threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-def _run(kernel: Kernel, jobs: int, *arguments: object) -> None:
-    """Call ``kernel(first, last, *arguments)`` so that its jobs are spread over the threads."""
-    if jobs == 0:  # an empty batch
-        return
-    compute = kernel.compiled
-    shares = min(torch.get_num_threads(), jobs)
-    bounds = [jobs * k // shares for k in range(shares + 1)]
-    others = [_pool().submit(compute, first, last, *arguments) for first, last in pairwise(bounds[1:])]
-    compute(bounds[0], bounds[1], *arguments)
-    for other in others:
-        other.result()
 
 
 def _array(x: Tensor) -> np.ndarray:
@@ -69,7 +42,7 @@ class _Scan(torch.autograd.Function):
         y, end = torch.empty(u.shape), torch.empty(batch, dim, state)
         checkpoints = torch.empty(batch, tiles, count, state, LANES)
         inputs = [_array(x) for x in (u, delta, A, B, C, D, z, bias)]
-        _run(
+        share_out(
             scan_forward, batch * -(-count // group), group, *inputs, use_softplus, gated,
             _array(start), y.numpy(), end.numpy(), checkpoints.numpy(),
         )  # fmt: skip
@@ -93,7 +66,7 @@ class _Scan(torch.autograd.Function):
         dB, dC = torch.empty(2, batch, groups, length, state)
         dD, dbias = torch.empty(2, batch, dim)
         outputs = [x.numpy() for x in (du, ddelta, dA, dB, dC, dD, dz, dbias, dstart)]
-        _run(
+        share_out(
             scan_backward, batch * groups, group, *[_array(x) for x in inputs], ctx.use_softplus, ctx.gated,
             checkpoints.numpy(), _array(dy), _array(dend), *outputs,
         )  # fmt: skip
@@ -140,7 +113,7 @@ class _Conv(torch.autograd.Function):
     def forward(ctx, x, past, weight, bias, activate):
         y = torch.empty(x.shape)
         inputs = [_array(a) for a in (x, past, weight, bias)]
-        _run(conv_forward, _conv_jobs(x), *inputs, activate, y.numpy())
+        share_out(conv_forward, _conv_jobs(x), *inputs, activate, y.numpy())
         ctx.save_for_backward(x, past, weight, bias)
         ctx.activate = activate
         return y
@@ -154,7 +127,7 @@ class _Conv(torch.autograd.Function):
         dweight, dbias = torch.empty(jobs, *weight.shape), torch.empty(jobs, *bias.shape)
         inputs = [_array(a) for a in (x, past, weight, bias)]
         outputs = [a.numpy() for a in (dx, dpast, dweight, dbias)]
-        _run(conv_backward, jobs, *inputs, ctx.activate, _array(dy), *outputs)
+        share_out(conv_backward, jobs, *inputs, ctx.activate, _array(dy), *outputs)
         return dx, dpast, dweight.sum(0), dbias.sum(0), None
 
 
