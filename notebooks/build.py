@@ -13,6 +13,7 @@ from mambadfuse.data.images import written_whole
 
 HERE = Path(__file__).parent
 STUDENT = HERE / "student"
+README = HERE / "README.md"
 WIDGET = "application/vnd.jupyter.widget-view+json"  # names a widget that lives in one session only
 SECONDS_PER_CELL = 300
 
@@ -76,6 +77,27 @@ def write(notebook: NotebookNode, path: Path) -> None:
         file.write((nbformat.writes(notebook, indent=1) + "\n").encode())
 
 
+def notebooks() -> list[Path]:
+    return sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
+
+
+def at_a_glance(path: Path) -> str:
+    """The notebook's row in README.md, from its own first cell: title, promise, what it needs, time."""
+    first = nbformat.read(path, as_version=4).cells[0].source
+    title, promise = re.search(r"^# (.+)\n\n\*\*(.+)\*\*$", first, flags=re.M).groups()
+    time, needs, *_ = first.splitlines()[-1].strip("| ").split(" | ")
+    return f"| [{title}]({path.name}) | {promise} | {needs} | {time} |"
+
+
+def write_readme() -> None:
+    """The table of README.md anew, from the notebooks."""
+    rows = "".join(f"{at_a_glance(path)}\n" for path in notebooks())
+    text = README.read_text(encoding="utf-8")
+    text = re.sub(r"(\| notebook .*\n\|-.*\n)(?:\|.*\n)*", lambda table: table[1] + rows, text)
+    with written_whole(README) as file:
+        file.write(text.encode())
+
+
 def rebuild(path: Path) -> str:
     write(clean(execute(path)), path)
     return f"{path.name}: run from top to bottom"
@@ -99,9 +121,11 @@ def main() -> None:
     options = parser.parse_args()
     action = hand_out if options.student else rebuild
     os.environ["MAMBADFUSE_PROFILE"] = "ci"  # stored outputs are those that the tests compare with
-    for path in sorted(HERE.glob("[0-9][0-9]_*.ipynb")):
+    for path in notebooks():
         if not options.names or path.name[:2] in options.names:
             print(action(path))
+    if not options.student:
+        write_readme()
 
 
 if __name__ == "__main__":

@@ -91,6 +91,9 @@ def test_the_layer_is_the_scan_with_the_same_numbers_at_every_token():
     delta, Bs, Cs = layer.log_delta.exp().expand_as(u), *(x.expand(2, 50, 4) for x in (layer.B, layer.C))
     expected = ops.selective_scan(u, delta, -layer.A_log.exp(), Bs, Cs, layer.D, backend="reference")
     torch.testing.assert_close(layer(u), expected)
+    weights, parameters = torch.randn_like(u), list(layer.parameters())
+    mine, package = (torch.autograd.grad((weights * y).sum(), parameters) for y in (layer(u), expected))
+    torch.testing.assert_close(mine, package)
 
 
 @given(shift=st.integers(1, 39))

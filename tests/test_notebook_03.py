@@ -108,8 +108,13 @@ def test_a_fresh_unit_takes_steps_between_a_thousandth_and_a_tenth(unit):
 def test_the_block_is_the_packages():
     ours, theirs = BOOK["Block"](8), mamba.MambaBlock(8)
     ours.load_state_dict(theirs.state_dict())
-    x, r = torch.randn(2, 1, 20, 8)
+    x, r, weights = torch.randn(3, 1, 20, 8)
     torch.testing.assert_close(ours(x, r), theirs(x, r))
+    mine, package = (
+        torch.autograd.grad((weights * sum(block(x, r))).sum(), list(block.parameters()))
+        for block in (ours, theirs)
+    )
+    torch.testing.assert_close(mine, package)
 
 
 # ----------------------------------------------------------------------------------------------------- task

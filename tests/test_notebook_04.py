@@ -34,6 +34,13 @@ def test_a_raster_reads_row_by_row_and_is_undone(raster, height, width, channels
     assert torch.equal(lay_out(tokens, height), x)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_both_levels_are_the_packages_with_their_gradients(seed):
+    torch.manual_seed(seed)
+    BUILT["check"](BUILT["LowLevel"](8), LowLevelExtraction(8), torch.rand(2, 1, 9, 7))
+    BUILT["check"](BUILT["HighLevel"](2, 8), mamba.MambaStack(2, 8), torch.rand(2, 12, 8))
+
+
 @pytest.mark.parametrize("low_level", LOW)
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 4)])
 def test_the_low_level_keeps_the_size(low_level, size):

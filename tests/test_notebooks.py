@@ -140,6 +140,13 @@ def test_three_exercises_have_their_solution_and_its_check(path):
 
 
 @each
+def test_the_readme_of_the_course_says_what_the_notebook_says(path):
+    row = runpy.run_path(str(FOLDER / "build.py"))["at_a_glance"](path)
+    table = (FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
+    assert row in table, "make notebooks writes the table anew"
+
+
+@each
 def test_the_copy_for_students_keeps_all_but_the_solutions(path):
     student = runpy.run_path(str(FOLDER / "build.py"))["student"]
     whole, copy = read(path), student(read(path))
