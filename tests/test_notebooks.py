@@ -169,6 +169,12 @@ def test_a_stream_is_stored_as_one_piece():
     assert [output.get("text") for output in cell.outputs] == ["ab\n", "c", None, "d"]
 
 
+@each
+def test_no_cell_finds_its_files_by_the_folder_above(path):
+    """The copies for students lie one folder deeper."""
+    assert not [cell.source for cell in code_cells(read(path)) if "../" in cell.source]
+
+
 def test_the_notebooks_are_numbered_without_a_gap():
     assert [path.name[:3] for path in PATHS] == [f"{k:02}_" for k in range(len(PATHS))]
 
