@@ -99,7 +99,7 @@ class Table:
             "methods": methods,
             "problems": self.problems,
         }
-        return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
         """One line for every picture, mean, standard deviation and rank of every method.
@@ -118,7 +118,7 @@ class Table:
                 ("rank", "", self.ranks[method.label]),
             ]
             for what, picture, numbers in lines:
-                cells = [_cell(numbers.get(metric, math.nan)) for metric in self.metrics]
+                cells = [cell(numbers.get(metric, math.nan)) for metric in self.metrics]
                 writer.writerow([method.name, method.kind, what, picture, *cells])
         return text.getvalue()
 
@@ -134,11 +134,7 @@ class Table:
         for method in methods:
             rank = f"{self.mean_ranks[method.label]:.2f}"
             lines.append([method.label, rank, *(cell(method, metric) for metric in self.metrics)])
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
-            for line in lines
-        )
+        return columns(lines)
 
 
 def rank(
@@ -199,14 +195,24 @@ def _decimals(x: float) -> str:
     return f"{x:.3f}"
 
 
-def _cell(x: float) -> str:
+def columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as a text of even columns, the first one to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
+        for line in lines
+    )
+
+
+def cell(x: float) -> str:
+    """A number for CSV, in full; empty if it is NaN."""
     return "" if math.isnan(x) else repr(x)
 
 
-def _plain(x: Any) -> Any:
-    """The same without infinities and NaN."""
+def plain(x: Any) -> Any:
+    """The same fit for JSON: infinities and NaN, which it has not, are the strings "inf", "-inf" and "nan"."""
     if isinstance(x, dict):
-        return {key: _plain(value) for key, value in x.items()}
+        return {key: plain(value) for key, value in x.items()}
     if isinstance(x, list | tuple):
-        return [_plain(value) for value in x]
+        return [plain(value) for value in x]
     return str(x) if isinstance(x, float) and not math.isfinite(x) else x

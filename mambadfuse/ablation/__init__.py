@@ -1,12 +1,45 @@
 """The ablation lab: one row, one question, one change, trained with several seeds and compared with ``default``.
 
-==========  =====================================================
-``table``   the questions, and the change each of them is asked by
-``store``   what was found, kept as JSON lines
-==========  =====================================================
+>>> from mambadfuse.ablation import Experiment, choose, compare, planned, read_table, run_all
+>>> rows = choose(read_table(), ["gate-shared"])
+>>> experiment = Experiment([pairs], validation, Path("outputs/gate"))  # doctest: +SKIP
+>>> runs, left_out = planned(experiment, rows, seeds=range(3))  # doctest: +SKIP
+>>> run_all(experiment, runs)  # doctest: +SKIP
+>>> print(compare(experiment.store.results()))  # doctest: +SKIP
+
+==============  ====================================================
+``table``       the questions, and the change each of them is asked by
+``experiment``  one run: a row trained with a seed and scored
+``running``     all runs that are missing, side by side
+``store``       what was found, kept as JSON lines
+``report``      the table: means, spreads, and which differences mean something
+==============  ====================================================
 """
 
-from mambadfuse.ablation.store import Result, Store
+from mambadfuse.ablation.experiment import BusyError, Experiment
+from mambadfuse.ablation.pairs import middle, own_pairs
+from mambadfuse.ablation.report import Effect, Line, Report, compare
+from mambadfuse.ablation.running import Run, planned, run_all
+from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store
 from mambadfuse.ablation.table import Row, choose, configuration, read_table
 
-__all__ = ["Result", "Row", "Store", "choose", "configuration", "read_table"]
+__all__ = [
+    "SHIPPED_RESULTS",
+    "BusyError",
+    "Effect",
+    "Experiment",
+    "Line",
+    "Report",
+    "Result",
+    "Row",
+    "Run",
+    "Store",
+    "choose",
+    "compare",
+    "configuration",
+    "middle",
+    "own_pairs",
+    "planned",
+    "read_table",
+    "run_all",
+]

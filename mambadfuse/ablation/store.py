@@ -14,6 +14,8 @@ from mambadfuse.data.images import make_folder
 
 _log = logging.getLogger("mambadfuse")
 
+SHIPPED_RESULTS = Path(__file__).with_name("results") / "ivf_minutes.jsonl"
+
 Scores = Mapping[str, float]  # by metric
 
 

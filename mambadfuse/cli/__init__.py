@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import mambadfuse
-from mambadfuse.cli import data, doctor, evaluate, fuse, train
+from mambadfuse.cli import ablate, data, doctor, evaluate, fuse, train
 from mambadfuse.cli.messages import complain
 
 
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": evaluate,
     "data": data,
     "train": train,
+    "ablate": ablate,
     "doctor": doctor,
 }
 

@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mambadfuse.cli.messages import complain
+from mambadfuse.cli.messages import complain, write
 
 SUMMARY = "score folders of fused pictures, and rank them beside fusions without a network"
 
@@ -75,23 +75,14 @@ def run(options: Namespace) -> int:
     for problem in table.problems:
         complain(problem)
     if options.json:
-        _write(options.json, table.to_json().encode())
+        write(options.json, table.to_json().encode())
     if options.csv:
-        _write(options.csv, table.to_csv().encode())
+        write(options.csv, table.to_csv().encode())
     if options.plot or options.boxes:
         from mambadfuse.plotting import box_plots, parallel_plot, png
 
         if options.plot:
-            _write(options.plot, png(parallel_plot(table)))
+            write(options.plot, png(parallel_plot(table)))
         if options.boxes:
-            _write(options.boxes, png(box_plots(table)))
+            write(options.boxes, png(box_plots(table)))
     return 1 if table.problems else 0
-
-
-def _write(path: Path, content: bytes) -> None:
-    from mambadfuse.data.images import make_folder, written_whole
-
-    make_folder(path.parent)
-    with written_whole(path) as file:
-        file.write(content)
-    print(f"wrote {path}")

@@ -106,8 +106,7 @@ class PairedCrops(Dataset[Crop]):
 
     def fingerprint(self) -> str:
         """A word that is another one if a pair, its content or its place among the others is."""
-        content = [[(pair.name, pair.digest()) for pair in pairs] for pairs in self.sets]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+        return fingerprint(self.sets)
 
     def _draw(self, step: int, slot: int) -> _Cut:
         size = int(np.random.default_rng((self.seed, step, 0)).integers(len(self.windows)))
@@ -160,6 +159,12 @@ class StepSampler(Sampler[list[int]]):
             for part in range(self.parts):
                 first = step * self.batch + (part * self.processes + self.process) * self.own
                 yield list(range(first, first + self.own))
+
+
+def fingerprint(sets: Sequence[Sequence[TrainingPair]]) -> str:
+    """A word for pairs in their order, the same on every machine; another one if a pair or its content is another."""
+    content = [[(pair.name, pair.digest()) for pair in pairs] for pairs in sets]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def _fitting(pairs: Sequence[TrainingPair], window: Window) -> list[int]:

@@ -37,7 +37,7 @@ class Estimate:
             f"parameters   {self.parameters:,}",
             f"device       {self.device}, {self.precision}, processes: {self.processes}",
             f"steps        {self.steps:,}",
-            f"time         {self.seconds_per_step:.2f} s a step, {_spoken(self.steps * self.seconds_per_step)} in all, "
+            f"time         {self.seconds_per_step:.2f} s a step, {spoken(self.steps * self.seconds_per_step)} in all, "
             "validation not counted",
             f"memory       {memory} in each process",
         ])  # fmt: skip
@@ -80,11 +80,12 @@ def estimate(
             processes=accelerator.num_processes,
             steps=config.steps,
             seconds_per_step=sum(seconds) / len(seconds),
-            memory=_peak_memory(accelerator.device),
+            memory=peak_memory(accelerator.device),
         )
 
 
-def _peak_memory(device: torch.device) -> int | None:
+def peak_memory(device: torch.device) -> int | None:
+    """Most bytes that this process took so far, on the GPU if that is the device; None where the system is silent."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
@@ -95,7 +96,7 @@ def _peak_memory(device: torch.device) -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _spoken(seconds: float) -> str:
+def spoken(seconds: float) -> str:
     """A duration in the unit that fits: 40 s, 12 min, 3.1 h."""
     if seconds < 120:
         return f"{seconds:.0f} s"

@@ -1,0 +1,260 @@
+"""What an ablation says: every row beside ``default``, with its spread over seeds and what chance would do.
+
+Two things can make a difference between a row and ``default`` that means nothing, and each has a test:
+
+==========  ========================================================================  =======================
+chance of   question                                                                  test
+==========  ========================================================================  =======================
+pictures    would it be so on other pictures, with these very weights?                Wilcoxon's signed ranks,
+            pairs of scores of one picture, each the mean over seeds                  two-sided
+seeds       would it be so with other first weights and crops, on these pictures?     Student's t, two-sided
+            means over pictures, one of each seed
+==========  ========================================================================  =======================
+
+A table of many rows finds something by luck alone. So each p is corrected for the number of rows by Holm's method,
+every metric for itself: with sorted p_1 <= ... <= p_m it is max over j <= k of (m - j + 1) p_j, at most 1.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from io import StringIO
+
+import numpy as np
+from scipy import stats
+
+from mambadfuse.ablation.store import Result, Scores
+from mambadfuse.ablation.table import DEFAULT
+from mambadfuse.ranking import cell, columns, plain
+
+LEVEL = 0.05  # below it a corrected p counts
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The difference of a row from ``default`` in one metric, and how often chance makes one as large.
+
+    Attributes:
+        difference: mean of the row minus mean of ``default``.
+        p_pictures: corrected, over pictures.
+        p_seeds: corrected, over seeds; NaN where the row or ``default`` has one seed alone.
+    """
+
+    difference: float
+    p_pictures: float
+    p_seeds: float
+
+    @property
+    def mark(self) -> str:
+        """ "**" if neither other pictures nor other seeds would undo it, "*" if other seeds might, else empty."""
+        if not self.p_pictures < LEVEL:
+            return ""
+        return "**" if self.p_seeds < LEVEL else "*"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table with all its seeds.
+
+    Attributes:
+        row: its name.
+        seeds: those it was trained with.
+        parameters: of its network.
+        seconds: of one training, the mean.
+        memory: most bytes that any of its trainings took; None where the system did not say.
+        means: of each metric over pictures and seeds.
+        spreads: standard deviation over seeds of the means over pictures, sqrt(sum (x - mean)^2 / (n - 1)); NaN
+            for one seed.
+        effects: by metric; empty for ``default``.
+    """
+
+    row: str
+    seeds: tuple[int, ...]
+    parameters: int
+    seconds: float
+    memory: int | None
+    means: Scores
+    spreads: Scores
+    effects: dict[str, Effect]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The rows of one ablation; ``str(report)`` is the text for people.
+
+    Attributes:
+        task, budget, settings, pairs: what its results have in common.
+        metrics: their names.
+        pictures: the names of those that were scored.
+        lines: ``default`` first, the others in the order of their first results.
+    """
+
+    task: str
+    budget: str
+    settings: tuple[str, ...]
+    pairs: str
+    metrics: tuple[str, ...]
+    pictures: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    def __str__(self) -> str:
+        settings = f" with {' '.join(self.settings)}" if self.settings else ""
+        head = f"task {self.task}, budget {self.budget}{settings}; {len(self.pictures)} pictures, pairs {self.pairs}"
+        return "\n\n".join([head, self._means(), *([self._differences()] if len(self.lines) > 1 else [])])
+
+    def to_json(self) -> str:
+        """All of it as JSON; infinities and NaN are the strings "inf", "-inf" and "nan"."""
+        return json.dumps(plain(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """A line for the means, spreads, differences and corrected p of every row; the column ``what`` says which."""
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["row", "seeds", "parameters", "seconds", "memory", "what", *self.metrics])
+        for line in self.lines:
+            numbers = {"mean": line.means, "spread": line.spreads}
+            for what in ("difference", "p_pictures", "p_seeds"):
+                numbers[what] = {metric: getattr(effect, what) for metric, effect in line.effects.items()}
+            about = [line.row, len(line.seeds), line.parameters, round(line.seconds, 2), line.memory]
+            for what, values in numbers.items():
+                if values:
+                    writer.writerow([*about, what, *(cell(values[metric]) for metric in self.metrics)])
+        return text.getvalue()
+
+    def _means(self) -> str:
+        head = ["mean ± spread over seeds", "seeds", "parameters", "seconds", *self.metrics]
+        lines = [
+            [
+                line.row, str(len(line.seeds)), f"{line.parameters:,}", f"{line.seconds:.0f}",
+                *(_mean_cell(line.means[metric], line.spreads[metric]) for metric in self.metrics),
+            ]
+            for line in self.lines
+        ]  # fmt: skip
+        return columns([head, *lines])
+
+    def _differences(self) -> str:
+        compared = self.lines[1:]
+        lines = [
+            [line.row, *(_effect_cell(line.effects[m], line.means[m]) for m in self.metrics)]
+            for line in compared
+        ]
+        rows = f"{len(compared)} row{'' if len(compared) == 1 else 's'}"
+        legend = (
+            f"** neither other pictures nor other seeds would undo it, * other seeds might: p < {LEVEL} by signed "
+            f"ranks\nover {len(self.pictures)} pictures, and for ** by Student's t over seeds; "
+            f"corrected for {rows} by Holm, each metric for itself"
+        )
+        return columns([["difference from default", *self.metrics], *lines]) + "\n\n" + legend
+
+
+def compare(results: Sequence[Result]) -> Report:
+    """The table of these results; of several with the same row and seed the last one counts.
+
+    Raises:
+        ValueError: there is no result of ``default``, or results cannot be compared: their tasks, budgets, settings,
+            pairs or pictures differ.
+    """
+    settings = {result.setting for result in results}
+    if len(settings) > 1:
+        listed = "; ".join(" ".join(map(str, setting)) for setting in sorted(settings, key=str))
+        raise ValueError(f"results of {len(settings)} ablations cannot stand in one table: {listed}")
+    by_row: dict[str, dict[int, Result]] = {DEFAULT: {}}
+    for result in results:
+        by_row.setdefault(result.row, {})[result.seed] = result
+    if not by_row[DEFAULT]:
+        raise ValueError(f"there is no result of the row {DEFAULT!r}, which the others are compared with")
+    first = next(iter(by_row[DEFAULT].values()))
+    for result in results:
+        if result.scores.keys() != first.scores.keys():
+            raise ValueError(
+                f"{result.row}, seed {result.seed}: was scored on other pictures than {DEFAULT!r}"
+            )
+    metrics, pictures = tuple(first.means), tuple(first.scores)
+    tables = {
+        row: np.array([[[r.scores[p][m] for m in metrics] for p in pictures] for r in of_row.values()])
+        for row, of_row in by_row.items()
+    }  # (seeds, pictures, metrics) each
+    effects = _effects(tables, metrics)
+    lines = [
+        _line(row, list(of_row.values()), tables[row], metrics, effects[row])
+        for row, of_row in by_row.items()
+    ]
+    return Report(
+        first.task, first.budget, tuple(first.settings), first.pairs, metrics, pictures, tuple(lines)
+    )
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Corrected p values, in the order of the given ones; NaN stays NaN and does not count.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected, largest = [math.nan] * len(p), 0.0
+    order = sorted((x, i) for i, x in enumerate(p) if not math.isnan(x))
+    for rank, (x, i) in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * x))
+        corrected[i] = largest
+    return corrected
+
+
+def _effects(tables: dict[str, np.ndarray], metrics: Sequence[str]) -> dict[str, dict[str, Effect]]:
+    """By row and metric, corrected over the rows; none for ``default``."""
+    base, rows = tables[DEFAULT], [row for row in tables if row != DEFAULT]
+    found: dict[str, dict[str, Effect]] = {row: {} for row in tables}
+    for k, metric in enumerate(metrics):
+        pictures = holm([_p_pictures(tables[row][..., k], base[..., k]) for row in rows])
+        seeds = holm([_p_seeds(tables[row][..., k], base[..., k]) for row in rows])
+        for row, p_pictures, p_seeds in zip(rows, pictures, seeds, strict=True):
+            difference = float(tables[row][..., k].mean() - base[..., k].mean())
+            found[row][metric] = Effect(difference, p_pictures, p_seeds)
+    return found
+
+
+def _p_pictures(row: np.ndarray, base: np.ndarray) -> float:
+    """Of scores (seeds, pictures)."""
+    differences = row.mean(axis=0) - base.mean(axis=0)
+    return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
+
+
+def _p_seeds(row: np.ndarray, base: np.ndarray) -> float:
+    """Of scores (seeds, pictures)."""
+    mine, theirs = row.mean(axis=1), base.mean(axis=1)
+    if len(mine) < 2 or len(theirs) < 2:
+        return math.nan
+    if mine.std() == theirs.std() == 0:
+        return float(mine[0] == theirs[0])
+    return float(stats.ttest_ind(mine, theirs).pvalue)
+
+
+def _line(
+    row: str, results: list[Result], scores: np.ndarray, metrics: Sequence[str], effects: dict[str, Effect]
+) -> Line:
+    of_seeds = scores.mean(axis=1)  # (seeds, metrics)
+    spreads = of_seeds.std(axis=0, ddof=1) if len(results) > 1 else np.full(len(metrics), math.nan)
+    known = [result.memory for result in results if result.memory is not None]
+    return Line(
+        row=row,
+        seeds=tuple(sorted(result.seed for result in results)),
+        parameters=results[-1].parameters,
+        seconds=float(np.mean([result.seconds for result in results])),
+        memory=max(known, default=None),
+        means=dict(zip(metrics, of_seeds.mean(axis=0).tolist(), strict=True)),
+        spreads=dict(zip(metrics, spreads.tolist(), strict=True)),
+        effects=effects,
+    )
+
+
+def _mean_cell(mean: float, spread: float) -> str:
+    places = _places(mean)
+    return f"{mean:.{places}f}" + ("" if math.isnan(spread) else f"±{spread:.{places}f}")
+
+
+def _effect_cell(effect: Effect, mean: float) -> str:
+    return f"{effect.difference:+.{_places(mean)}f}{effect.mark:<2}"
+
+
+def _places(x: float) -> int:
+    return 2 if abs(x) >= 10 else 3
