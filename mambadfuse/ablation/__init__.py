@@ -11,6 +11,8 @@
 ``table``       the questions, and the change each of them is asked by
 ``experiment``  one run: a row trained with a seed and scored
 ``running``     all runs that are missing, side by side
+``submitting``  the same as jobs on a cluster
+``pairs``       the kit's own pairs, where none are given
 ``store``       what was found, kept as JSON lines
 ``report``      the table: means, spreads, and which differences mean something
 ==============  ====================================================

@@ -163,11 +163,11 @@ def score(network: MambaDFuse, pairs: Iterable[TrainingPair]) -> dict[str, dict[
     return scores
 
 
-def thinned(curve: Iterable[tuple[int, float]], points: int = POINTS) -> list[tuple[int, float]]:
-    """A curve of at most so many points: step and mean loss of as many even parts of it."""
+def thinned(curve: Iterable[tuple[int, float]], points: int = POINTS) -> list[list[float]]:
+    """A curve of at most so many points: [last step, mean loss] of as many even parts."""
     records = np.array(list(curve), dtype=float)  # (records, 2)
     parts = np.array_split(records, min(points, len(records)))
-    return [(int(part[-1, 0]), _short(part[:, 1].mean())) for part in parts]
+    return [[int(part[-1, 0]), _short(part[:, 1].mean())] for part in parts]
 
 
 def _short(x: float) -> float:

@@ -23,7 +23,7 @@ def own_pairs(size: tuple[int, int] = (96, 128)) -> tuple[list[Sequence[Training
     found: list[FilePair] = []
     for sample in samples("ivf")[:1]:
         found = find_grey_pairs(sample.a.parent, sample.b.parent)
-    return [found, _toys(TRAINED, size)], _toys(JUDGED, size)
+    return [found, toys(TRAINED, size)], toys(JUDGED, size)
 
 
 def middle(pairs: Iterable[TrainingPair], size: tuple[int, int]) -> list[TrainingPair]:
@@ -37,9 +37,10 @@ def middle(pairs: Iterable[TrainingPair], size: tuple[int, int]) -> list[Trainin
     return cut
 
 
-def _toys(seeds: Iterable[int], size: tuple[int, int]) -> list[TrainingPair]:
-    toys = {seed: toy_pair(seed, size) for seed in seeds}
-    return [GreyPair(f"toy {seed}", _bytes(toy.a), _bytes(toy.b)) for seed, toy in toys.items()]
+def toys(seeds: Iterable[int], size: tuple[int, int]) -> list[TrainingPair]:
+    """Toy pairs with these seeds."""
+    made = {seed: toy_pair(seed, size) for seed in seeds}
+    return [GreyPair(f"toy {seed}", _bytes(toy.a), _bytes(toy.b)) for seed, toy in made.items()]
 
 
 def _bytes(plane: Plane) -> Picture:

@@ -89,6 +89,15 @@ def run_all(
     return problems
 
 
+def attempt(experiment: Experiment, run: Run) -> str:
+    """Run it; what went wrong, or an empty word."""
+    try:
+        experiment.run(run.row, run.seed)
+    except Exception as error:  # whatever it is, other runs go on
+        return str(error) or type(error).__name__
+    return ""
+
+
 class _Child:
     """A process for one run."""
 
@@ -115,12 +124,7 @@ def _run_in_child(experiment: Experiment, run: Run, threads: int, answers: Conne
         os.setpgrp()  # Ctrl-C is for the parent, which passes it on once
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    try:
-        experiment.run(run.row, run.seed)
-    except Exception as error:
-        answers.send(str(error) or type(error).__name__)
-    else:
-        answers.send("")
+    answers.send(attempt(experiment, run))
 
 
 def _stop_with_parent() -> None:
@@ -135,7 +139,7 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(["mambadfuse.ablation.warm", __name__])
     return context
 
 

@@ -43,8 +43,8 @@ class Result:
     """Of each metric over the pictures."""
     scores: Mapping[str, Scores]
     """Those of every picture, by its name."""
-    curve: Sequence[tuple[int, float]]
-    """Step and loss, the mean since the step before: some fifty points."""
+    curve: Sequence[Sequence[float]]
+    """At most fifty points [step, loss]; a loss is the mean since the point before."""
 
     @property
     def setting(self) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from mambadfuse.ablation.experiment import Experiment
-from mambadfuse.ablation.running import Run
+from mambadfuse.ablation.running import Run, attempt
 
 
 def submit_all(
@@ -42,13 +42,11 @@ def submit_all(
     executor.update_parameters(name="ablation", **{"timeout_min": 24 * 60, **parameters})
     runs = list(runs)
     with executor.batch():  # one job array
-        jobs = [executor.submit(experiment.run, run.row, run.seed) for run in runs]
+        jobs = [executor.submit(attempt, experiment, run) for run in runs]
     problems = []
     for run, job in zip(runs, jobs, strict=True):
         failure = job.exception()
-        outcome = (
-            "" if failure is None else (str(failure).strip().splitlines() or [type(failure).__name__])[-1]
-        )
+        outcome = f"job {job.job_id} was lost, see {job.paths.stderr}" if failure else job.result()
         problems += [f"{run}: {outcome}"] if outcome else []
         say(f"job {job.job_id}, {run}: {outcome or 'done'}")
     return problems
