@@ -95,6 +95,15 @@ def test_a_card_is_read_with_its_empty_and_its_bold_cells(tmp_path):
     assert BUILT["card_tables"](card) == {"25 TNO pairs:": {"ours": expected}}
 
 
+def test_a_card_is_read_where_text_and_table_touch_and_numbers_are_whole(tmp_path):
+    card = tmp_path / "card.md"
+    header = f"| | mean rank | {' | '.join(EIGHT)} | remark |"
+    row = f"| seed 0 | 1.5 | {' | '.join('-7' for _ in EIGHT)} | none |"
+    card.write_text(f"# Card\n\nOver seeds:\n{header}\n|---|{'---|' * 10}\n{row}\nand so on\n")
+    expected = {"mean rank": 1.5} | dict.fromkeys(EIGHT, -7.0)
+    assert BUILT["card_tables"](card) == {"Over seeds:": {"seed 0": expected}}
+
+
 @few
 @given(st.integers(0, 2**31))
 def test_harms_are_zero_for_a_source_that_sees_all_and_split_the_slopes(seed):
