@@ -8,13 +8,17 @@ Letters: B batch, L length (tokens), C model width, E inner width, H height.
 
 import math
 from collections.abc import Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mambadfuse import ops
 from mambadfuse.mamba import Memory, SelectiveSSM, in_tiles, is_observed, mixer_of, to_map, to_tokens
+
+if TYPE_CHECKING:
+    from mambadfuse.ops.paths import Path
 
 
 class M3Block(nn.Module):
@@ -64,7 +68,7 @@ class M3Block(nn.Module):
         self, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int
     ) -> tuple[Tensor, Tensor]:
         """Branch, running sum, guides a and b, (B, L, C) each -> branch and running sum of the next block."""
-        memories = Memory(), Memory(), Memory()
+        memories, fused = (Memory(), Memory(), Memory()), torch.is_grad_enabled() and self.fuses(f)
 
         def run(f: Tensor, residual: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
             residual = f + residual
@@ -73,6 +77,9 @@ class M3Block(nn.Module):
                 self._norm(self.norm_a, a),
                 self._norm(self.norm_b, b),
             )
+            if fused:
+                path_f, path_a, path_b = self._paths()
+                return path_f(normed[0]) + path_a(normed[1]) + path_b(normed[2]), residual
             return self.out_proj(self._mix(*normed, *memories, height)), residual  # (B, L, E) -> (B, L, C)
 
         f, residual = in_tiles(run, f, residual, a, b, causal=self.causal)
@@ -85,18 +92,25 @@ class M3Block(nn.Module):
         image = to_map(f, height)  # (B, L, C) -> (B, C, H, W)
         return to_tokens(self.conv(image) + image)
 
-    def streams(self, f: Tensor) -> bool:
-        """Whether :meth:`stream` may stand for ``forward``: for causal mixers, each with a gate of its own."""
-        return self.causal and self.gate == "own" and ops.streams(f) and not is_observed(self)
+    def fuses(self, f: Tensor) -> bool:
+        """Whether the fused kernels may stand for the three paths: for scans, each with a gate of its own."""
+        return self.causal and self.gate == "own" and ops.fuses(f) and not is_observed(self)
+
+    def _paths(self) -> "tuple[Path, Path, Path]":
+        """The paths of f, a and b, each with its projection down, for the fused kernels."""
+        f, a, b = (cast(SelectiveSSM, ssm) for ssm in (self.ssm_fused, self.ssm_a, self.ssm_b))
+        A_log_a = b.A_log if self.shares_state_matrix else None
+        return (
+            f.path(self.in_proj_fused, self.out_proj),
+            a.path(self.in_proj_a, self.out_proj, A_log_a),
+            b.path(self.in_proj_b, self.out_proj),
+        )
 
     def stream(self, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int) -> Tensor:
         """As ``forward``, by the kernels of :mod:`mambadfuse.ops.streaming`; residual becomes the new running sum."""
         from mambadfuse.ops.streaming import path_stage, pipeline
 
-        ssm_f, ssm_a, ssm_b = (cast(SelectiveSSM, x) for x in (self.ssm_fused, self.ssm_a, self.ssm_b))
-        path_f = ssm_f.path(self.in_proj_fused, self.out_proj)
-        path_a = ssm_a.path(self.in_proj_a, self.out_proj, ssm_b.A_log if self.shares_state_matrix else None)
-        path_b = ssm_b.path(self.in_proj_b, self.out_proj)
+        path_f, path_a, path_b = self._paths()
         f, a, b, out = f.contiguous(), a.contiguous(), b.contiguous(), f.new_empty(f.shape)
         stages = [
             path_stage(f, out, path_f, self.norm_fused, self.norm_passes, residual),
@@ -158,7 +172,7 @@ class DeepFusion(nn.Module):
         """(B, L, C) each -> (B, L, C)."""
         residual = f.new_zeros(f.shape)
         for block in cast(Iterable[M3Block], self.blocks):
-            if block.streams(f):
+            if not torch.is_grad_enabled() and block.fuses(f):
                 f = block.stream(f, residual, a, b, height)
             else:
                 f, residual = block(f, residual, a, b, height)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from mambadfuse import ops
 
 if TYPE_CHECKING:
-    from mambadfuse.ops.streaming import Path
+    from mambadfuse.ops.paths import Path
 
 
 def to_tokens(x: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def in_tiles(
 
 def is_observed(module: nn.Module) -> bool:
     """Whether a hook listens to any part of a module: then each part must be called by itself."""
-    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
+    return any(p._forward_hooks or p._forward_pre_hooks or p._backward_hooks for p in module.modules())
 
 
 class SelectiveSSM(nn.Module):
@@ -147,8 +147,8 @@ class SelectiveSSM(nn.Module):
         return y
 
     def path(self, in_proj: nn.Linear, out_proj: nn.Linear, A_log: Tensor | None = None) -> "Path":
-        """This SSM between two projections, for :mod:`mambadfuse.ops.streaming`."""
-        from mambadfuse.ops.streaming import Path
+        """This SSM between two projections, for the fused kernels."""
+        from mambadfuse.ops.paths import Path
 
         A_log = self.A_log if A_log is None else A_log
         return Path(
@@ -243,11 +243,13 @@ class Mamba(nn.Module):
 
     def forward(self, x: Tensor, memory: Memory | None = None, height: int | None = None) -> Tensor:
         """(B, L, C) -> (B, L, C)."""
+        if memory is None and type(self.ssm) is SelectiveSSM and ops.fuses(x) and not is_observed(self):
+            return self.path()(x)
         u, z = self.in_proj(x).chunk(2, dim=-1)  # (B, L, C) -> 2 x (B, L, E)
         return self.out_proj(self.ssm(u, z, memory=memory, height=height))  # (B, L, E) -> (B, L, C)
 
     def path(self) -> "Path":
-        """The whole unit, with a scan as its mixer, for :mod:`mambadfuse.ops.streaming`."""
+        """The whole unit, with a scan as its mixer, for the fused kernels."""
         return cast(SelectiveSSM, self.ssm).path(self.in_proj, self.out_proj)
 
 
@@ -289,7 +291,7 @@ class MambaStack(nn.Module):
         """(B, L, C) -> branch and running sum; the height of the map is needed by the mixer "convolution" alone."""
         if self.causal and ops.streams(x) and not is_observed(self.blocks):
             return self._stream(x)
-        memories = [Memory() for _ in self.blocks]
+        memories = [None if torch.is_grad_enabled() else Memory() for _ in self.blocks]
 
         def run(x: Tensor) -> tuple[Tensor, Tensor]:
             residual = torch.zeros_like(x)

@@ -140,7 +140,7 @@ class ShallowFusion(nn.Module):
 
     def _run(self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor, height: int) -> Sequence[Tensor]:
         """The exchange blocks: branch and running sum of a, then of b -> a and b, (B, L, C) each."""
-        memories = [(Memory(), Memory()) for _ in self.exchange]
+        memories = [(None, None) if torch.is_grad_enabled() else (Memory(), Memory()) for _ in self.exchange]
 
         def run(a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor) -> tuple[Tensor, Tensor]:
             if not self.exchange_residual:

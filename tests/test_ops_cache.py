@@ -6,14 +6,19 @@ from types import ModuleType
 
 import pytest
 
-from mambadfuse.ops import conv_kernels, functions, kernel, lanes, path_kernels, scan_kernels
+from mambadfuse.ops import conv_kernels, functions, kernel, lanes, path_gradients, path_kernels, scan_kernels
 
 VECTORS = (kernel, lanes, functions)
 
 
 @pytest.mark.parametrize(
     ("module", "inlined"),
-    [(scan_kernels, VECTORS), (conv_kernels, VECTORS), (path_kernels, (*VECTORS, scan_kernels))],
+    [
+        (scan_kernels, VECTORS),
+        (conv_kernels, VECTORS),
+        (path_kernels, (*VECTORS, scan_kernels)),
+        (path_gradients, (*VECTORS, scan_kernels, path_kernels)),
+    ],
 )
 def test_kernel_files_change_with_the_code_they_inline(module: ModuleType, inlined: tuple[ModuleType, ...]):
     sources = b"".join(Path(m.__file__).read_bytes() for m in inlined)

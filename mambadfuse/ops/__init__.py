@@ -12,6 +12,14 @@ cuda       ``ops/cuda.py``             the default on an NVIDIA GPU: mamba-ssm a
 =========  ==========================  =======================================================
 """
 
-from mambadfuse.ops.dispatch import Backend, backends, causal_conv1d, selective_scan, streams, use_backend
+from mambadfuse.ops.dispatch import (
+    Backend,
+    backends,
+    causal_conv1d,
+    fuses,
+    selective_scan,
+    streams,
+    use_backend,
+)
 
-__all__ = ["Backend", "backends", "causal_conv1d", "selective_scan", "streams", "use_backend"]
+__all__ = ["Backend", "backends", "causal_conv1d", "fuses", "selective_scan", "streams", "use_backend"]

@@ -96,14 +96,21 @@ def _choose(backend: str, x: Tensor) -> ModuleType:
     return importlib.import_module(_MODULES[backend])
 
 
-def streams(x: Tensor) -> bool:
-    """Whether the fused kernels of :mod:`mambadfuse.ops.streaming` may carry out Mamba paths over tokens (B, L, C).
+def fuses(x: Tensor) -> bool:
+    """Whether the fused kernels of :mod:`mambadfuse.ops.paths` may carry out Mamba paths over tokens (B, L, C).
 
-    They compute in float32 on a CPU, at least sixteen channels, and know no gradient.
+    They compute at least sixteen channels in float32 on a CPU. With gradients they share out the batch, not one
+    sequence: where that would leave more than half of the threads without work, the single operations are faster.
     """
-    if torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type) or x.dtype != torch.float32:
+    if torch.is_autocast_enabled(x.device.type) or x.dtype != torch.float32 or x.shape[-1] < 16:
         return False
-    return x.shape[-1] >= 16 and _choose("auto", x).__name__ == _MODULES["numba"]
+    busy = not torch.is_grad_enabled() or 2 * x.shape[0] >= torch.get_num_threads()
+    return busy and _choose("auto", x).__name__ == _MODULES["numba"]
+
+
+def streams(x: Tensor) -> bool:
+    """Whether the kernels of :mod:`mambadfuse.ops.streaming` may: as :func:`fuses`, and no gradient is wanted."""
+    return not torch.is_grad_enabled() and fuses(x)
 
 
 def _expect(name: str, x: Tensor | None, shape: tuple[int, ...], letters: str, like: Tensor) -> None:

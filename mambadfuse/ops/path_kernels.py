@@ -1,4 +1,4 @@
-"""A whole Mamba path on a CPU as one kernel, for use without gradients: norm, projections, convolution, scan, gate.
+"""A whole Mamba path on a CPU as one kernel: norm, projections, convolution, scan and gate.
 
 A path is what a token goes through in a Mamba unit:
 
@@ -9,15 +9,15 @@ than to compute them. Here ``TILE`` tokens go through all of it before the next 
 out stays in the cache. A tile always has room for all its tokens; where there are fewer, the rest is computed and
 thrown away.
 
-Letters: B batch, L length, T tokens of a tile, C model width, E inner channels (filled up with zeros to whole
-vectors), N states (to whole panels), R rank of the step size, W width of the convolution.
+Letters: B batch, L length, T tokens of a tile, C model width, E inner channels (filled up with zeros) and N
+states (likewise) to whole panels, R rank of the step size, W width of the convolution.
 """
 
 import numpy as np
 from numba import boolean, float32, int64, njit
 
 from mambadfuse.ops.functions import ONE, sigmoid, softplus
-from mambadfuse.ops.kernel import F1, F2, F3, F4, ZERO, Kernel, first_channel, own, scratch
+from mambadfuse.ops.kernel import F1, F2, F3, F4, F5, ZERO, Kernel, first_channel, own, scratch
 from mambadfuse.ops.lanes import LANES, STATES, load, load_panel, splat, store, total
 from mambadfuse.ops.scan_kernels import _gate, _recur, _rows
 
@@ -83,27 +83,29 @@ def _normalise(rows, norm, eps, dim):
 
 
 @njit(forceinline=True)
-def _convolve(stream, weight, bias, u):
-    """u = silu(bias + Σ_k weight[k] stream[t + k]); the first W - 1 rows of stream stand before the tile."""
+def _convolve(stream, weight, bias, sums, u):
+    """sums = bias + Σ_k weight[k] stream[t + k] and u = silu(sums); stream begins W - 1 tokens before the tile."""
     for t in range(u.shape[0]):
         for c in range(0, u.shape[1], LANES):
             out = load(bias, (c,))
             for k in range(weight.shape[0]):
                 out = out + load(weight, (k, c)) * load(stream, (t + k, c))
+            store(sums, (t, c), out)
             store(u, (t, c), out * sigmoid(out))
 
 
 @njit(forceinline=True)
-def _discretise(u, raw, weight, bias, D, steps, drives, outs):
-    """steps = Δ = softplus(bias + raw weight), drives = Δ u, outs = D u, (blocks, T, 16) each; raw (T, R or more)."""
+def _discretise(u, raw, weight, bias, D, steps, slopes, drives, outs):
+    """steps = Δ = softplus(bias + raw weight), slopes its derivative, drives = Δ u, outs = D u; raw (T, R or more)."""
     for t in range(u.shape[0]):
         for i in range(steps.shape[0]):
             c = i * LANES
             step, x = load(bias, (c,)), load(u, (t, c))
             for r in range(weight.shape[0]):
                 step = step + raw[t, r] * load(weight, (r, c))
-            step, _ = softplus(step)
+            step, slope = softplus(step)
             store(steps, (i, t, 0), step)
+            store(slopes, (i, t, 0), slope)
             store(drives, (i, t, 0), step * x)
             store(outs, (i, t, 0), load(D, (c,)) * x)
 
@@ -130,34 +132,38 @@ def _masks(dim):
 
 
 def _path(
-    first, last, x, residual, summed, norm, passes, eps, w_in, conv, conv_bias, w_x, w_step, step_bias, A2, D, w_out,
-    past, states, added, out,
+    first, last, start, stop, x, residual, summed, norm, passes, eps, w_in, conv, conv_bias, w_x, w_step, step_bias,
+    A2, D, w_out, past, states, added, out, pasts_kept, states_kept,
 ):  # fmt: skip
-    """Tokens first..last-1 of one path.
+    """Tokens start..stop-1 of batch elements first..last-1, each of which is a job.
 
     x, residual, out (B, L, C), out may be x; norm (3, C'), applied passes times; w_in (C, 2 E) for stream and gate;
     conv (W, E); w_x (E, 2 N + R) for B, C, Δ_raw; w_step (R, E); A2 = A log2 e (E / 16, N, 16); w_out (E, C').
     past (B, W - 1, E) and states (B, E / 16, N, 16) are those before the tokens, afterwards those behind them.
     With summed the path reads residual + x and keeps that as residual; added: out += instead of out =.
+    pasts_kept and states_kept (B, L / TILE or 0, ...) receive, for the gradient, past and states before each tile.
     """
     dim, inner, state, before = x.shape[2], conv.shape[1], A2.shape[1], conv.shape[0] - 1
     blocks, masks = A2.shape[0], _masks(dim)
     rows, raised = _matrix(TILE, norm.shape[1]), _matrix(before + TILE, w_in.shape[1])
     u, parameters, lowered = _matrix(TILE, inner), _matrix(TILE, w_x.shape[1]), _matrix(TILE, w_out.shape[1])
-    steps, drives, outs = _rows(3 * blocks, TILE).reshape((3, blocks, TILE, LANES))
+    sums = _matrix(TILE, inner)
+    steps, slopes, drives, outs = _rows(4 * blocks, TILE).reshape((4, blocks, TILE, LANES))
     rows[:], raised[:] = ZERO, ZERO
-    for b in range(x.shape[0]):
+    for b in range(first, last):
         raised[:before, :inner] = past[b]
-        for t0 in range(first, last, TILE):
-            count = min(TILE, last - t0)
+        for t0 in range(start, stop, TILE):
+            count = min(TILE, stop - t0)
+            if states_kept.shape[1] > 0:
+                pasts_kept[b, t0 // TILE], states_kept[b, t0 // TILE] = raised[:before, :inner], states[b]
             tile = slice(t0, t0 + count)
             _read(x[b, tile], residual[b, tile], summed, masks, rows)
             for _ in range(passes):
                 _normalise(rows, norm, eps, dim)
             project(rows, w_in, raised[before:])
-            _convolve(raised, conv, conv_bias, u)
+            _convolve(raised, conv, conv_bias, sums, u)
             project(u, w_x, parameters)
-            _discretise(u, parameters[:, 2 * state :], w_step, step_bias, D, steps, drives, outs)
+            _discretise(u, parameters[:, 2 * state :], w_step, step_bias, D, steps, slopes, drives, outs)
             Bs, Cs = parameters[:count, :state], parameters[:count, state : 2 * state]
             for i in range(blocks):
                 for n in range(0, state, STATES):
@@ -171,14 +177,14 @@ def _path(
         past[b] = raised[:before, :inner]
 
 
-def _norm(first, last, x, residual, norm, passes, eps):
-    """residual += x and x = norm(residual) for tokens first..last-1; shapes as in :func:`_path`."""
+def _norm(start, stop, x, residual, norm, passes, eps):
+    """residual += x and x = norm(residual) for tokens start..stop-1; shapes as in :func:`_path`."""
     dim = x.shape[2]
     masks, rows = _masks(dim), _matrix(TILE, norm.shape[1])
     rows[:] = ZERO
     for b in range(x.shape[0]):
-        for t0 in range(first, last, TILE):
-            tile = slice(t0, min(t0 + TILE, last))
+        for t0 in range(start, stop, TILE):
+            tile = slice(t0, min(t0 + TILE, stop))
             _read(x[b, tile], residual[b, tile], True, masks, rows)
             for _ in range(passes):
                 _normalise(rows, norm, eps, dim)
@@ -186,6 +192,7 @@ def _norm(first, last, x, residual, norm, passes, eps):
 
 
 path = Kernel(
-    _path, int64, int64, F3, F3, boolean, F2, int64, float32, F2, F2, F1, F2, F2, F1, F3, F1, F2, F3, F4, boolean, F3
+    _path, int64, int64, int64, int64, F3, F3, boolean, F2, int64, float32, F2, F2, F1, F2, F2, F1, F3, F1, F2,
+    F3, F4, boolean, F3, F4, F5,
 )  # fmt: skip
 norm = Kernel(_norm, int64, int64, F3, F3, F2, int64, float32)
