@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from benchmarks import machine, metrics, network, operations, plots, training_step
+from benchmarks import agreement, machine, metrics, network, operations, plots, training_step
 
 RESULTS = Path(__file__).parent / "results"
 BAR_LENGTH = 2**14  # of the headline ratios: (1, 16384, 120), N = 16
@@ -13,14 +13,17 @@ BAR_LENGTH = 2**14  # of the headline ratios: (1, 16384, 120), N = 16
 
 def run_operations(quick: bool) -> dict[str, object]:
     lengths = [2**10, BAR_LENGTH] if quick else [2**k for k in range(10, 21, 2)]
-    rows = operations.scan_seconds(lengths, ["reference", "torch", "numba", "mambapy", "attention"])
-    rows += operations.conv_seconds(lengths)
+    patience = 1.0 if quick else 5.0
+    rows = operations.scan_seconds(lengths, ["reference", "torch", "numba", "mambapy", "attention"], patience)
+    rows += operations.conv_seconds(lengths, patience)
     seconds = {(r["name"], r["direction"]): r["seconds"] for r in rows
                if r["operation"] == "scan" and r["length"] == BAR_LENGTH}  # fmt: skip
     ratios = {
         f"numba against {name}, {direction}": seconds[name, direction] / seconds["numba", direction]
         for name, direction in [("reference", "forward"), ("mambapy", "forward"), ("mambapy", "both")]
     }
+    for name, ratio in ratios.items():
+        print(f"  {name}, {BAR_LENGTH} tokens: {ratio:.0f} x", flush=True)
     if not quick:
         plots.plot_lengths(rows, RESULTS / "operations.png")
     return {"rows": rows, f"times faster at length {BAR_LENGTH}": ratios}
@@ -30,10 +33,15 @@ def run_network(quick: bool) -> dict[str, object]:
     sizes = [(256, 256), (480, 640)] if quick else [(256, 256), (480, 640), (1024, 1024), (1536, 1536)]
     rows = []
     for height, width in sizes:
-        row = network.in_fresh_process(height, width, runs=5 if height * width < 5e5 and not quick else 1)
+        row = network.in_fresh_process(height, width, patience=5.0 if quick else 50.0)
         rows.append(row)
-        print(f"  {width} x {height}: {row['seconds']:.2f} s, {row['times_limit']:.2f} x the arithmetic limit, "
-              f"{row['peak_megabytes']:.0f} MB", flush=True)  # fmt: skip
+        print(
+            f"  {width} x {height}: {row['seconds']:.2f} s (median of {row['median_of']}), "
+            f"{row['times_limit']:.2f} x the arithmetic limit, {row['seconds_per_megapixel']:.1f} s and "
+            f"{row['megabytes_per_megapixel']:.0f} MB a megapixel, {row['peak_megabytes']:.0f} MB; "
+            + ", ".join(f"{stage} {share:.0%}" for stage, share in row["share"].items()),
+            flush=True,
+        )
     result: dict[str, object] = {"rows": rows}
     if not quick:
         plots.plot_network(rows, RESULTS / "network.png")
@@ -42,12 +50,12 @@ def run_network(quick: bool) -> dict[str, object]:
 
 
 def _compare_backends(rows: list[dict[str, object]]) -> dict[str, float]:
-    """How many times slower the whole network is on the other backends."""
-    small = {name: network.in_fresh_process(64, 64, name, 3)["seconds"] for name in ("reference", "numba")}
-    vga = {name: network.in_fresh_process(480, 640, name, 1)["seconds"] for name in ("torch", "numba")}
+    """How many times slower the whole network is on the other backends; on ``torch`` a single pass, of minutes."""
+    small = {name: network.in_fresh_process(64, 64, name)["seconds"] for name in ("reference", "numba")}
+    (vga,) = (row["seconds"] for row in rows if row["height"] == 480)
     ratios = {
         "reference / numba at 64 x 64": small["reference"] / small["numba"],
-        "torch / numba at 640 x 480": vga["torch"] / vga["numba"],
+        "torch / numba at 640 x 480": network.in_fresh_process(480, 640, "torch")["seconds"] / vga,
     }
     for name, ratio in ratios.items():
         print(f"  {name}: {ratio:.1f}", flush=True)
@@ -55,9 +63,12 @@ def _compare_backends(rows: list[dict[str, object]]) -> dict[str, float]:
 
 
 def run_training(quick: bool) -> dict[str, object]:
-    return {
-        "rows": [training_step.step_seconds(preset, 3 if quick else 5) for preset in ("published", "lite")]
-    }
+    patience = 3.0 if quick else 12.0
+    return {"rows": [training_step.step_seconds(preset, patience) for preset in ("published", "lite")]}
+
+
+def run_agreement(quick: bool) -> dict[str, object]:
+    return {"rows": agreement.largest_differences(quick), "bound": agreement.BOUND}
 
 
 def run_metrics(quick: bool) -> dict[str, object]:
@@ -73,6 +84,7 @@ PARTS = {
     "operations": run_operations,
     "network": run_network,
     "training": run_training,
+    "agreement": run_agreement,
     "metrics": run_metrics,
 }
 

@@ -10,15 +10,24 @@ import numpy
 import torch
 
 
-def median_seconds(function: Callable[[], object], runs: int = 5) -> float:
-    """Median over ``runs`` calls after one that is not counted."""
+def seconds_of(function: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
     function()
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    return time.perf_counter() - start
+
+
+def affordable(seconds: float, runs: int, patience: float) -> int:
+    """How many calls of so many seconds to make: ``runs``, or as many as fit into ``patience`` seconds, but one."""
+    return max(1, min(runs, int(patience / seconds)))
+
+
+def median_seconds(
+    function: Callable[[], object], runs: int = 5, patience: float = 12.0
+) -> tuple[float, int]:
+    """Median over ``runs`` calls, or fewer where they take long, after one that is not counted; and how many."""
+    count = affordable(seconds_of(function), runs, patience)
+    return statistics.median(seconds_of(function) for _ in range(count)), count
 
 
 def facts() -> dict[str, object]:
@@ -44,4 +53,4 @@ def _processor() -> str:
 def matrix_rate(size: int = 2048) -> float:
     """Floating-point operations per second of a large float32 matrix product: the ceiling for everything."""
     a, b = torch.rand(2, size, size)
-    return 2 * size**3 / median_seconds(lambda: a @ b)
+    return 2 * size**3 / median_seconds(lambda: a @ b)[0]

@@ -37,9 +37,10 @@ def triple_seconds(convention: str, runs: int = 5) -> dict[str, object]:
     def score(one: Triple) -> dict[str, float]:
         return evaluate(**one, convention=convention, metrics=EIGHT)
 
-    alone = median_seconds(lambda: score(triples[0]), runs)
+    alone, _ = median_seconds(lambda: score(triples[0]), runs)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        shared = median_seconds(lambda: list(pool.map(score, triples)), runs) / len(triples)
+        together, _ = median_seconds(lambda: list(pool.map(score, triples)), runs)
+    shared = together / len(triples)
     print(
         f"  {convention:10} one triple {1000 * alone:.0f} ms on one thread, "
         f"{1000 * shared:.0f} ms each on {os.cpu_count()}",

@@ -14,21 +14,24 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.machine import matrix_rate
+from benchmarks.machine import affordable, matrix_rate
 from mambadfuse import MambaDFuse, MambaDFuseConfig, ops
 from mambadfuse.counting import forward_flops
 
 STAGES = ["low_level", "high_level_a", "high_level_b", "shallow", "deep", "reconstruction"]
 
 
-def in_fresh_process(height: int, width: int, backend: str = "auto", runs: int = 5) -> dict[str, object]:
+def in_fresh_process(
+    height: int, width: int, backend: str = "auto", patience: float = 12.0
+) -> dict[str, object]:
     """Measure one size where no other measurement has touched the memory."""
-    command = [sys.executable, "-m", "benchmarks.network", str(height), str(width), backend, str(runs)]
+    command = [sys.executable, "-m", "benchmarks.network", str(height), str(width), backend, str(patience)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def measure(height: int, width: int, backend: str, runs: int) -> dict[str, object]:
+def measure(height: int, width: int, backend: str, patience: float) -> dict[str, object]:
+    """One size: the first pass shows the memory and, if another would outlast the patience, the seconds too."""
     torch.manual_seed(0)
     config = MambaDFuseConfig.published()
     model = MambaDFuse(config).eval()
@@ -36,17 +39,20 @@ def measure(height: int, width: int, backend: str, runs: int) -> dict[str, objec
     with torch.inference_mode(), ops.use_backend(backend):
         model(a[..., :8, :8], b[..., :8, :8])  # compiles, starts threads
         before = _peak_megabytes()
-        model(a, b)
+        timed = [_seconds_by_stage(model, a, b)]
         memory = _peak_megabytes() - before
-        timed = [_seconds_by_stage(model, a, b) for _ in range(runs)]
-    seconds, stages = sorted(timed, key=lambda row: row[0])[runs // 2]
+        if timed[0][0] <= patience:
+            runs = affordable(timed[0][0], 5, patience)
+            timed = [_seconds_by_stage(model, a, b) for _ in range(runs)]
+    seconds, stages = sorted(timed, key=lambda row: row[0])[len(timed) // 2]
     rate = matrix_rate()
     limit = forward_flops(config, height, width)["total"] / rate
     return {
-        "height": height, "width": width, "backend": backend, "seconds": seconds,
+        "height": height, "width": width, "backend": backend, "seconds": seconds, "median_of": len(timed),
         "seconds_per_megapixel": seconds / (height * width / 1e6), "arithmetic_limit": limit,
         "times_limit": seconds / limit, "gigaflops_per_second": rate / 1e9, "peak_megabytes": memory,
         "megabytes_per_megapixel": memory / (height * width / 1e6), "stages": stages,
+        "share": {stage: spent / seconds for stage, spent in stages.items()},
     }  # fmt: skip
 
 
@@ -85,5 +91,5 @@ def _seconds_by_stage(model: MambaDFuse, a: torch.Tensor, b: torch.Tensor) -> tu
 
 
 if __name__ == "__main__":
-    height, width, backend, runs = [*sys.argv[1:], "auto", "5"][:4]
-    print(json.dumps(measure(int(height), int(width), backend, int(runs))))
+    height, width, backend, patience = [*sys.argv[1:], *["auto", "12"][len(sys.argv) - 3 :]]
+    print(json.dumps(measure(int(height), int(width), backend, float(patience))))

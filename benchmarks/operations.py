@@ -17,8 +17,8 @@ DIM, STATE, WIDTH = 120, 16, 4  # those of the published network
 LONGEST = {
     ("reference", "forward"): 2**16,
     ("reference", "both"): 2**14,
-    ("torch", "forward"): 2**20,
-    ("torch", "both"): 2**18,
+    ("torch", "forward"): 2**18,
+    ("torch", "both"): 2**16,
     ("numba", "forward"): 2**20,
     ("numba", "both"): 2**20,
     ("mambapy", "forward"): 2**16,
@@ -60,7 +60,7 @@ def contestants() -> dict[str, Callable[[dict[str, Tensor]], Tensor]]:
     }
 
 
-def scan_seconds(lengths: list[int], names: list[str], runs: int = 5) -> list[dict[str, object]]:
+def scan_seconds(lengths: list[int], names: list[str], patience: float) -> list[dict[str, object]]:
     """One row for each contestant, length and direction."""
     rows = []
     for length in lengths:
@@ -72,15 +72,14 @@ def scan_seconds(lengths: list[int], names: list[str], runs: int = 5) -> list[di
                 if length > LONGEST[name, direction]:
                     continue
                 timed = _forward if direction == "forward" else _forward_and_backward
-                slow = name in ("reference", "mambapy", "attention") and length > 2**14
-                seconds = median_seconds(partial(timed, function, inputs), 3 if slow else runs)
+                seconds, runs = median_seconds(partial(timed, function, inputs), patience=patience)
                 rows.append({"operation": "scan", "name": name, "length": length, "direction": direction,
-                             "seconds": seconds})  # fmt: skip
+                             "seconds": seconds, "median_of": runs})  # fmt: skip
                 print(f"  scan {name:10} {direction:8} L = {length:8}: {1e3 * seconds:10.2f} ms", flush=True)
     return rows
 
 
-def conv_seconds(lengths: list[int], runs: int = 5) -> list[dict[str, object]]:
+def conv_seconds(lengths: list[int], patience: float) -> list[dict[str, object]]:
     """The causal convolution with silu, and the same through ``torch.nn.functional.conv1d``."""
 
     def library(x: dict[str, Tensor]) -> Tensor:
@@ -102,9 +101,9 @@ def conv_seconds(lengths: list[int], runs: int = 5) -> list[dict[str, object]]:
         }
         for name, function in functions.items():
             for direction, timed in (("forward", _forward), ("both", _forward_and_backward)):
-                seconds = median_seconds(partial(timed, function, inputs), runs)
+                seconds, runs = median_seconds(partial(timed, function, inputs), patience=patience)
                 rows.append({"operation": "conv", "name": name, "length": length, "direction": direction,
-                             "seconds": seconds})  # fmt: skip
+                             "seconds": seconds, "median_of": runs})  # fmt: skip
                 print(f"  conv {name:10} {direction:8} L = {length:8}: {1e3 * seconds:10.2f} ms", flush=True)
     return rows
 

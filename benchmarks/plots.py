@@ -26,17 +26,25 @@ def plot_lengths(rows: list[dict], path: Path) -> None:
 
 
 def plot_network(rows: list[dict], path: Path) -> None:
-    """Seconds and memory over megapixels, with the arithmetic limit."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    """Seconds over megapixels with the arithmetic limit, memory, and the share of each stage."""
+    figure = Figure(figsize=(13.5, 3.8), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
     pixels = [row["height"] * row["width"] / 1e6 for row in rows]
     left.plot(pixels, [row["seconds"] for row in rows], "D-", label="measured")
     left.plot(pixels, [row["arithmetic_limit"] for row in rows], "k--", label="arithmetic limit")
     left.set(title="the published network, one pair", xlabel="megapixels", ylabel="seconds")
     left.legend()
-    right.plot(pixels, [row["peak_megabytes"] / 1024 for row in rows], "D-")
-    right.set(title="memory above the import", xlabel="megapixels", ylabel="gibibytes")
-    for axes in (left, right):
+    middle.plot(pixels, [row["peak_megabytes"] / 1024 for row in rows], "D-")
+    middle.set(title="memory above the import", xlabel="megapixels", ylabel="gibibytes")
+    bottoms = [0.0] * len(rows)
+    names = [f"{row['width']} x {row['height']}" for row in rows]
+    for stage in rows[0]["share"]:
+        shares = [100 * row["share"][stage] for row in rows]
+        right.bar(names, shares, bottom=bottoms, label=stage.replace("_", " "))
+        bottoms = [bottom + share for bottom, share in zip(bottoms, shares, strict=True)]
+    right.set(title="where the time goes", ylabel="percent")
+    right.legend(fontsize=7, loc="lower right")
+    for axes in (left, middle):
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)

@@ -10,7 +10,7 @@ from mambadfuse.losses import FusionLoss
 BATCH, CROP = 4, 64
 
 
-def step_seconds(preset: str, runs: int = 5) -> dict[str, object]:
+def step_seconds(preset: str, patience: float) -> dict[str, object]:
     torch.manual_seed(0)
     config = getattr(MambaDFuseConfig, preset)()
     model, loss = MambaDFuse(config), FusionLoss.vif()
@@ -22,9 +22,13 @@ def step_seconds(preset: str, runs: int = 5) -> dict[str, object]:
         loss(model(a, b), a, b).total.backward()
         optimiser.step()
 
-    seconds = median_seconds(step, runs)
+    step()  # compiles
+    seconds, runs = median_seconds(step, patience=patience)
     limit = 3 * BATCH * forward_flops(config, CROP, CROP)["total"] / matrix_rate()
     print(
         f"  {preset:10} {seconds:6.2f} s, {seconds / limit:.2f} x three times the forward's limit", flush=True
     )
-    return {"preset": preset, "seconds": seconds, "arithmetic_limit": limit, "times_limit": seconds / limit}
+    return {
+        "preset": preset, "seconds": seconds, "median_of": runs, "arithmetic_limit": limit,
+        "times_limit": seconds / limit,
+    }  # fmt: skip
