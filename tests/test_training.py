@@ -18,6 +18,7 @@ from mambadfuse.losses import FusionLoss, LossTerms
 from mambadfuse.metrics import EIGHT
 from mambadfuse.model import MambaDFuse
 from mambadfuse.training import DivergedError, TrainingConfig, estimate, read_log, run_folder, train
+from mambadfuse.training.validation import fused_beside
 
 
 def curve(out, name="steps"):
@@ -89,6 +90,8 @@ def test_validation_scores_whole_pictures_and_draws_a_sheet(tmp_path):
     for step in (4, 6):
         with Image.open(run_folder(out) / f"validation_{step:08d}.png") as sheet:
             assert sheet.height > 2 * 48
+        with Image.open(fused_beside(run_folder(out) / f"validation_{step:08d}.png")) as fused:
+            assert (fused.size, fused.mode) == ((56, 48), "L")
 
 
 def test_validation_changes_no_weights(tmp_path):

@@ -168,7 +168,7 @@ class MemoryPlot:
         self._caption(memory, "memory that the step of each token stands for, 1 / |ΔA| (tokens)")
         memory.set_yticks([-2, 1, 4], ["0.01", "10", "10⁴"])
         memory.set_ylim(-2.2, 4.2)
-        self.weight = weight.plot([], color=BLUE, linewidth=2)[0]
+        self.weight = weight.plot([], color=BLUE, linewidth=2, marker=".", markersize=5)[0]
         self.threshold = weight.axhline(0, color=GREY, linewidth=0.8)
         self.title = self._caption(weight, "")
         weight.set_xlabel("token t")

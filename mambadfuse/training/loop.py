@@ -44,7 +44,8 @@ def train(
         config: of the run.
         sets: groups of pairs to train on, of :func:`~mambadfuse.data.grey_pairs.find_grey_pairs` or in memory.
         out: file of the weights, ``*.safetensors``. Beside it, in ``*.run/``, lie the kept states, the settings
-            (``config.yaml``), the logs ``steps.jsonl`` and ``validation.jsonl``, and the sheets of validation.
+            (``config.yaml``), the logs ``steps.jsonl`` and ``validation.jsonl``, and the sheets of validation, each
+            with its first fused picture alone.
         shares: how often each set is drawn, relative to the others; alike if None.
         validation: pairs to be judged by, each fused whole.
         progress: whether to show a progress bar and what happens.

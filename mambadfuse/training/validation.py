@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from mambadfuse.data.grey_pairs import TrainingPair
+from mambadfuse.data.images import write_image
 from mambadfuse.losses import FusionLoss
 from mambadfuse.metrics import EIGHT, evaluate
 from mambadfuse.model import MambaDFuse
@@ -46,7 +47,8 @@ def validate(
         pairs: each fused whole.
         loss: whose terms are computed, too.
         accelerator: of the run.
-        sheet: a PNG file to be drawn, a | b | fused for the first few pairs.
+        sheet: a PNG file to be drawn, a | b | fused for the first few pairs. What was made of the first one is
+            also written alone, as :func:`fused_beside` the sheet.
     """
     own = range(accelerator.process_index, len(pairs), accelerator.num_processes)
     scores, rows = [], []
@@ -57,8 +59,15 @@ def validate(
     if accelerator.num_processes > 1:
         scores, rows = gather_object(scores), gather_object(rows)
     if accelerator.is_main_process:
-        contact_sheet([row for _, row in sorted(rows, key=lambda numbered: numbered[0])], sheet)
+        shown = [row for _, row in sorted(rows, key=lambda numbered: numbered[0])]
+        contact_sheet(shown, sheet)
+        write_image(fused_beside(sheet), shown[0].fused)
     return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
+
+
+def fused_beside(sheet: Path) -> Path:
+    """The file with the fused picture of the first pair on a sheet of :func:`validate`."""
+    return sheet.with_name(f"{sheet.stem}_fused.png")
 
 
 @torch.no_grad()

@@ -15,14 +15,13 @@ from mambadfuse.insight.comparison import (
     Picture,
     Remembering,
     Window,
-    best,
     candidates,
     scores,
     swipe,
 )
-from mambadfuse.metrics import EIGHT
 from mambadfuse.widgets.choosers import PairChooser, network, network_dial
 from mambadfuse.widgets.panel import Panel, labelled, row
+from mambadfuse.widgets.scores import scores_table
 from mambadfuse.widgets.screens import Gallery, Screen, encoded
 
 BLINK = 700  # milliseconds a picture; slower than the three flashes a second that can harm
@@ -137,28 +136,9 @@ class FusionExplorer(Panel):
 
     def _scores(self, state: tuple[NamedPair, Remembering, str]) -> str:
         try:
-            return scores_table(self.scored(*state))
+            return scores_table(self.scored(*state), "scores of this preview")
         except ValueError as error:  # a picture may be too small for a metric
             return f"<p>Not scored: {escape(str(error))}.</p>"
 
     def _show(self, screen: Screen, title: str, picture: Picture, window: Window) -> None:
         screen.show(encoded(window.framed(picture) if window.zoom > 1 else picture), title)
-
-
-def scores_table(table: Mapping[str, Mapping[str, float]]) -> str:
-    """Scores as an HTML table, a column a fusion; the best of a row is bold and underlined."""
-    head = "".join(f'<th scope="col" style="padding: 1px 5px">{escape(name)}</th>' for name in table)
-    rows = []
-    for metric in EIGHT:
-        ahead = best(table, metric)
-        cells = "".join(
-            f'<td style="padding: 1px 5px; text-align: right">{_marked(row[metric], name == ahead)}</td>'
-            for name, row in table.items()
-        )
-        rows.append(f'<tr><th scope="row">{metric}</th>{cells}</tr>')
-    caption = "<caption>scores of this preview; higher is better, the best is underlined</caption>"
-    return f'<table style="font-size: 12px; line-height: 1.5">{caption}<tr><th></th>{head}</tr>{"".join(rows)}</table>'
-
-
-def _marked(score: float, ahead: bool) -> str:
-    return f"<b><u>{score:.3f}</u></b>" if ahead else f"{score:.3f}"
