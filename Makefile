@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=notebooks/sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env fuse lab notebooks student test lint bench bench-quick clean
+.PHONY: help env fuse lab app notebooks student test lint bench bench-quick clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -28,6 +28,9 @@ fuse: env  ## fuse the sample pairs and draw a contact sheet
 
 lab: env  ## open the course in JupyterLab
 	$(BIN)/jupyter lab notebooks/
+
+app: env  ## open the panels without any code around them, for a lecture hall
+	JUPYTER_PATH=notebooks/app $(BIN)/voila --Voila.ip=127.0.0.1 --template=offline notebooks/app/panels.ipynb
 
 notebooks: env  ## run all notebooks from top to bottom and keep their outputs
 	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py

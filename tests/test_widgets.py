@@ -1,18 +1,14 @@
 """Panels without a browser: what a dial changes, what is told about bad input, and that nothing is left behind."""
 
-import gc
 import io
-import random
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
-import psutil
 import pytest
-import torch
 from ipywidgets.widgets.widget import _instances
+from panel_cases import PANELS, TINY, png
 from PIL import Image
 
 import mambadfuse as mdf
@@ -23,23 +19,16 @@ from mambadfuse.widgets.panel import Panel, tree
 from mambadfuse.widgets.scan import OWN
 from mambadfuse.widgets.screens import Screen
 
-EXPLORERS = {
-    "scan": ScanExplorer,
-    "fusion": lambda: FusionExplorer(TINY, side=48),
-    "exchange": lambda: ExchangeExplorer(TINY, side=16),
-    "branches": lambda: BranchExplorer(TINY, side=16),
-}
-EVENTS = 500
-torch.manual_seed(0)
-CONFIG = mdf.MambaDFuseConfig(
-    dim=8, state=2, extraction_depth=1, exchange_depth=2, deep_depth=2, reconstruction_depth=1
-)
-TINY = {"tiny": mdf.MambaDFuse(CONFIG).eval()}
+
+@pytest.fixture(params=PANELS)
+def another(request, tmp_path):
+    """Makes a panel."""
+    return lambda: PANELS[request.param](tmp_path)
 
 
-@pytest.fixture(params=EXPLORERS)
-def panel(request):
-    panel = EXPLORERS[request.param]()
+@pytest.fixture
+def panel(another):
+    panel = another()
     yield panel
     if panel.comm is not None:
         panel.close()
@@ -47,20 +36,13 @@ def panel(request):
 
 @pytest.fixture
 def fusion():
-    panel = EXPLORERS["fusion"]()
+    panel = FusionExplorer(TINY, side=48)
     yield panel
     panel.close()
 
 
 def screens(panel: Panel) -> list[str]:
     return [widget.value for widget in tree(panel) if isinstance(widget, Screen)]
-
-
-def png(width: int, height: int, seed: int = 0) -> bytes:
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def upload(panel: FusionExplorer, side: str, name: str, content: bytes) -> None:
@@ -98,9 +80,9 @@ def test_every_slider_changes_what_is_shown(panel):
             assert not panel.told.startswith("Error")
 
 
-def test_a_closed_panel_leaves_nothing(panel):
-    kind, here = type(panel), len(_instances)
-    other = ScanExplorer() if kind is ScanExplorer else kind(TINY, side=16)
+def test_a_closed_panel_leaves_nothing(panel, another):
+    here = len(_instances)
+    other = another()
     assert len(_instances) > here
     other.closer.click()
     assert len(_instances) == here
@@ -221,71 +203,6 @@ def test_no_exchange_is_told():
     panel.period.value = 0
     assert panel.told.startswith("0 of 8 channels change sides.")
     panel.close()
-
-
-def move(widget: widgets.Widget, chance: random.Random) -> None:
-    """What a hand on this dial might do."""
-    if isinstance(widget, widgets.FileUpload):
-        contents = [b"junk", png(20, 20), png(42, 44, seed=1), png(44, 42)[: chance.randrange(1, 3000)]]
-        file = {"name": "x.png", "type": "", "size": 1, "content": memoryview(chance.choice(contents))}
-        widget.value = ({**file, "last_modified": datetime.now(UTC)},)
-    elif isinstance(widget, widgets.Button):
-        widget.click()
-    elif isinstance(widget, widgets.ToggleButton):
-        widget.value = not widget.value
-    elif isinstance(widget, widgets.FloatLogSlider):
-        widget.value = widget.base ** chance.uniform(widget.min, widget.max)
-    elif isinstance(widget, widgets.IntSlider):
-        widget.value = chance.randint(widget.min, widget.max)
-    elif isinstance(widget, widgets.FloatSlider):
-        widget.value = chance.uniform(widget.min, widget.max)
-    elif isinstance(widget, widgets.Dropdown | widgets.ToggleButtons):
-        widget.index = chance.randrange(len(widget.options))
-    elif isinstance(widget, widgets.Text):
-        widget.value = chance.choice(["1 0 0 0 2", "saved.png", "", "1 2 x", "nowhere/there.png", "0 0 0"])
-
-
-MOVABLE = (
-    widgets.FileUpload, widgets.Button, widgets.ToggleButton, widgets.IntSlider, widgets.FloatSlider,
-    widgets.FloatLogSlider, widgets.Dropdown, widgets.ToggleButtons, widgets.Text,
-)  # fmt: skip
-EXPECTED = (
-    "x.png",
-    "must be of one size",
-    "a signal ",
-    "suffix",
-    "cannot be written",
-    "is there already",
-    "pixels",
-)
-
-
-def test_five_hundred_random_events(tmp_path, monkeypatch):
-    """No error that is not about the input, no thread, no growing memory, no widget left."""
-    monkeypatch.chdir(tmp_path)
-    here, threads, chance = len(_instances), threading.active_count(), random.Random(7)
-    panels = [explorer() for explorer in EXPLORERS.values()]
-    dials = [
-        (panel, widget)
-        for panel in panels
-        for widget in tree(panel)
-        if isinstance(widget, MOVABLE) and widget not in (panel.closer, getattr(panel, "side", None))
-    ]
-    open_now, sizes = len(_instances), []
-    for event in range(EVENTS):
-        panel, widget = chance.choice(dials)
-        move(widget, chance)
-        error = panel.told.removeprefix("Error: ") if panel.told.startswith("Error: ") else ""
-        assert not error or any(known in error for known in EXPECTED), f"event {event}: {error}"
-        if event in (EVENTS // 2, EVENTS - 1):
-            gc.collect()
-            sizes.append(psutil.Process().memory_info().rss)
-    assert sizes[1] - sizes[0] < 60_000_000  # bytes
-    assert len(_instances) < open_now + 60  # screens that a gallery did not need before
-    assert threading.active_count() == threads
-    for panel in panels:
-        panel.close()
-    assert len(_instances) == here
 
 
 def test_the_kit_itself_does_without_widgets():

@@ -13,6 +13,7 @@
 ``running``     all runs that are missing, side by side
 ``submitting``  the same as jobs on a cluster
 ``pairs``       the kit's own pairs, where none are given
+``live``        the same while one watches, for the panel of the lab
 ``store``       what was found, kept as JSON lines
 ``report``      the table: means, spreads, and which differences mean something
 ==============  ====================================================

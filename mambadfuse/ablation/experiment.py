@@ -122,12 +122,17 @@ class Experiment:
         with lock:
             kept = self.kept(row, seed)
             if kept is None:
-                kept = self._finish(row, seed, weights, progress)
+                kept = self.finish(row, seed, weights, progress)
                 self.store.append(kept)
             shutil.rmtree(weights.parent, ignore_errors=True)
         return kept
 
-    def _finish(self, row: Row, seed: int, weights: Path, progress: bool) -> Result:
+    def finish(self, row: Row, seed: int, weights: Path, progress: bool = False) -> Result:
+        """Train to the end, score, and say what came out; nothing is stored.
+
+        Raises:
+            Exception: as :meth:`run`.
+        """
         config = self.config(row, seed)
         make_folder(weights.parent)
         train(config, self.sets, weights, progress=progress)

@@ -10,6 +10,7 @@ or the button, frees all that a panel holds:
 from mambadfuse.widgets.branches import BranchExplorer
 from mambadfuse.widgets.exchange import ExchangeExplorer
 from mambadfuse.widgets.fusion import FusionExplorer
+from mambadfuse.widgets.lab import AblationLab
 from mambadfuse.widgets.scan import ScanExplorer
 
-__all__ = ["BranchExplorer", "ExchangeExplorer", "FusionExplorer", "ScanExplorer"]
+__all__ = ["AblationLab", "BranchExplorer", "ExchangeExplorer", "FusionExplorer", "ScanExplorer"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import servers
-from stage import CHROMIUM, REQUIRED, write_notebook
+from stage import CHROMIUM, REQUIRED, ROOT, copy_notebook
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -56,14 +56,12 @@ def chromium() -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def notebook(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("work") / "panels.ipynb"
-    write_notebook(path)
-    return path
+    return copy_notebook(tmp_path_factory.mktemp("work"))
 
 
 @pytest.fixture(scope="session", params=["lab", "voila"])
 def site(request, chromium, notebook, tmp_path_factory) -> Iterator[Site]:
-    shots = servers.ROOT / "outputs" / "browser"
+    shots = ROOT / "outputs" / "browser"
     shots.mkdir(parents=True, exist_ok=True)
     with getattr(servers, request.param)(notebook, tmp_path_factory.mktemp(request.param)) as address:
         page = chromium.new_page(viewport={"width": 1280, "height": 1400})

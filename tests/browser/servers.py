@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 120  # seconds, on a machine that has much else to do
-ROOT = Path(__file__).parents[2]
+from stage import ROOT, app_command
+
+PATIENCE = 300  # seconds, on a machine that has much else to do
 LAB_SETTINGS = {
     "notebook-extension/tracker": {
         "windowingMode": "none"
@@ -35,26 +36,27 @@ def lab(notebook: Path, desk: Path) -> Iterator[str]:
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(values))
     port, token = free_port(), secrets.token_hex(16)
-    options = [
-        "--allow-root", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--port={port}",
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={token}", f"--port={port}",
         f"--ServerApp.root_dir={notebook.parent}", "--LabApp.expose_app_in_browser=True",
         "--LabApp.extension_manager=readonly", "--ip=127.0.0.1",
     ]  # fmt: skip
-    with running("jupyterlab", options, desk):
+    with running(command, {}, desk):
         yield f"http://127.0.0.1:{port}/lab/tree/{notebook.name}?token={token}&reset"
 
 
 @contextmanager
 def voila(notebook: Path, desk: Path) -> Iterator[str]:
-    """The notebook as an app; yields its address."""
+    """The notebook as an app, as ``make app`` opens it; yields its address."""
     port = free_port()
-    options = [f"--port={port}", "--Voila.ip=127.0.0.1", "--template=offline", str(notebook)]
-    with running("voila", options, desk):
+    command, environment = app_command(notebook)
+    with running([*command, "--no-browser", f"--port={port}"], environment, desk):
         yield f"http://127.0.0.1:{port}/"
 
 
 @contextmanager
-def running(module: str, options: list[str], desk: Path) -> Iterator[None]:
+def running(command: list[str], environment: dict[str, str], desk: Path) -> Iterator[None]:
     """The server, from when it says that it is running to the end of the block."""
     folders = {
         "JUPYTERLAB_SETTINGS_DIR": "settings",
@@ -64,11 +66,10 @@ def running(module: str, options: list[str], desk: Path) -> Iterator[None]:
         "IPYTHONDIR": "ipython",
     }
     own = {name: str(desk / folder) for name, folder in folders.items()}
-    env = {**os.environ, **own, "JUPYTER_PATH": str(ROOT / "notebooks" / "app"), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, **own, **environment, "OMP_NUM_THREADS": "1"}
     log, ready = desk / "server.log", threading.Event()
     server = subprocess.Popen(
-        [sys.executable, "-m", module, "--no-browser", *options],
-        env=env, cwd=desk, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+        command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
     )  # fmt: skip
 
     def listen() -> None:
@@ -83,7 +84,7 @@ def running(module: str, options: list[str], desk: Path) -> Iterator[None]:
     listener.start()
     try:
         ready.wait(PATIENCE)
-        assert server.poll() is None, f"{module} did not start: {log.read_text()}"
+        assert server.poll() is None, f"{command} did not start: {log.read_text()}"
         yield
     finally:
         server.terminate()

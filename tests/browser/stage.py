@@ -1,26 +1,41 @@
-"""The stage of the browser tests: a Chromium of this machine, and a notebook with a cell for each panel."""
+"""The stage of the browser tests: a Chromium of this machine, and the notebook with all panels."""
 
 import os
+import re
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
-import nbformat
-from nbformat.v4 import new_code_cell, new_notebook
-
+ROOT = Path(__file__).parents[2]
+APP = ROOT / "notebooks" / "app" / "panels.ipynb"
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
 )
 REQUIRED = os.environ.get("MAMBADFUSE_BROWSER") == "required"
-PANELS = {
-    "Scan explorer": "ScanExplorer()",
-    "Fusion explorer": "FusionExplorer(side=96)",
-    "Channel-exchange explorer": "ExchangeExplorer(side=32)",
-    "M3 explorer": "BranchExplorer(side=32)",
-}
+PANELS = [
+    "Scan explorer",
+    "Fusion explorer",
+    "Channel-exchange explorer",
+    "M3 explorer",
+    "Ablation lab",
+]
 
 
-def write_notebook(path: Path) -> None:
-    """A cell for each panel, as a reader writes it."""
-    cells = [new_code_cell(f"from mambadfuse.widgets import *\n{call}") for call in PANELS.values()]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+def copy_notebook(folder: Path) -> Path:
+    """A copy that JupyterLab may save, and whose results stay in that folder."""
+    text, place = APP.read_text(encoding="utf-8"), (folder / "results").as_posix()
+    copy = folder / APP.name
+    copy.write_text(text.replace("../../outputs/ablation", place), encoding="utf-8")
+    assert copy.read_text(encoding="utf-8") != text
+    return copy
+
+
+def app_command(notebook: Path) -> tuple[list[str], dict[str, str]]:
+    """What ``make app`` runs, with another notebook: its words, and the environment in front of them."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    words = shlex.split(re.search(r"^app:.*\n\t(.*)$", makefile, flags=re.M)[1])
+    start = words.index("$(BIN)/voila")
+    assert words[-1] == APP.relative_to(ROOT).as_posix()
+    environment = dict(word.split("=", 1) for word in words[:start])
+    return [sys.executable, "-m", "voila", *words[start + 1 : -1], str(notebook)], environment

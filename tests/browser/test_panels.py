@@ -1,6 +1,7 @@
 """Every dial of every panel, moved by keyboard and by mouse, in JupyterLab and in Voila."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -17,12 +18,16 @@ pytestmark = pytest.mark.browser
 
 STATE = """panel => [...panel.querySelectorAll('img')].map(i => i.src).join()
     + panel.querySelector('[role=status]').innerText"""
-CHANGED = f"""([panel, before]) => ({STATE})(panel) !== before
-    && panel.querySelector('[role=status]').innerText !== '{COMPUTING}'"""
+SETTLED = f"""([panel, before]) => {{
+    const now = ({STATE})(panel), last = panel.dataset.seen
+    panel.dataset.seen = now
+    return now === last && now !== before && panel.querySelector('[role=status]').innerText !== '{COMPUTING}'
+}}"""
+LOOK = 100  # milliseconds between two looks at a page
 
 
 class changes:
-    """After the block, waits until a picture or the message of the panel is another one, and nothing has gone wrong."""
+    """After the block, waits until pictures or message are others and stay as they are, and nothing has gone wrong."""
 
     def __init__(self, panel: Locator) -> None:
         self.panel = panel
@@ -33,7 +38,7 @@ class changes:
     def __exit__(self, kind, *_) -> None:
         if kind is None:
             handle = self.panel.element_handle()
-            self.panel.page.wait_for_function(CHANGED, arg=[handle, self.before])
+            self.panel.page.wait_for_function(SETTLED, arg=[handle, self.before], polling=LOOK)
             expect(status(self.panel)).not_to_contain_text("Error")
 
 
@@ -184,6 +189,74 @@ def test_m3_explorer(site):
     site.shoot("M3 explorer", "shared")
     with changes(panel):
         choose(panel, "pair", "ivf: synthetic_night_street")
+
+
+PAUSED = re.compile(r"^default: paused, step \d+ of 1000; gate-shared: paused, step \d+ of 1000$")
+TRAINING = re.compile(r"^default: training, step \d+ of 1000; gate-shared: training, step \d+ of 1000$")
+
+
+def steps(panel: Locator) -> list[int]:
+    """How far each variant says that it has come."""
+    return [int(number) for number in re.findall(r"step (\d+) of", status(panel).inner_text())]
+
+
+class TestAblationLab:
+    title = "Ablation lab"
+
+    def test_ticks_and_questions(self, site):
+        panel = site.panel(self.title)
+        tick = panel.get_by_label("residual-dropped", exact=True)
+        question = panel.get_by_text("What do the running sums cost")
+        expect(question).to_have_count(0)
+        tick.press(" ")
+        expect(question).to_be_visible()
+        tick.click()
+        expect(question).to_have_count(0)
+
+    def test_one_row_alone_is_refused(self, site):
+        panel = site.panel(self.title)
+        other = panel.get_by_label("gate-shared", exact=True)
+        other.click()
+        panel.get_by_role("button", name="Train").click()
+        expect(status(panel)).to_contain_text("Error: tick 2 to 6 rows, found 1")
+        other.click()
+
+    def test_two_variants_train_pause_go_on_and_stop(self, site):
+        panel = site.panel(self.title)
+        choose(panel, "budget", "minutes")
+        train, pause, stop = (panel.get_by_role("button", name=n) for n in ("Train", "Pause", "Stop"))
+        train.click()
+        expect(panel.locator("table")).to_contain_text("VIF")
+        expect(train).to_be_disabled()
+        expect(panel.locator("figcaption")).to_contain_text(["loss", "a", "b", "default", "gate-shared"])
+        for _ in range(2):  # figures and numbers move while nobody does anything
+            before = panel.evaluate(STATE), panel.locator("table").inner_text()
+            panel.page.wait_for_function(
+                "([panel, text]) => panel.querySelector('table').innerText !== text",
+                arg=[panel.element_handle(), before[1]],
+            )
+            assert panel.evaluate(STATE) != before[0]
+        site.shoot(self.title, "training")
+        with changes(site.panel("Scan explorer")):  # the notebook is free
+            choose(site.panel("Scan explorer"), "signal", "one pulse")
+        pause.press("Enter")
+        expect(status(panel)).to_have_text(PAUSED)
+        paused = steps(panel)
+        with changes(panel):
+            choose(panel, "score", "SSIM")
+        assert steps(panel) == paused
+        site.shoot(self.title, "paused")
+        train.press("Enter")
+        expect(status(panel)).to_have_text(TRAINING)
+        panel.page.wait_for_function(
+            "([status, text]) => !status.innerText.includes(text)",
+            arg=[status(panel).element_handle(), f"step {paused[0]} of"],
+        )
+        assert min(new - old for new, old in zip(steps(panel), paused, strict=True)) >= 0
+        stop.press("Enter")
+        expect(status(panel)).to_contain_text("Stopped.")
+        expect(stop).to_be_disabled()
+        site.shoot(self.title, "stopped")
 
 
 @pytest.mark.parametrize("title", PANELS)

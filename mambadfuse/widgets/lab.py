@@ -1,0 +1,231 @@
+"""The ablation lab: rows of the table trained beside each other, while one watches and the notebook stays free."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any, ClassVar
+
+import ipywidgets as widgets
+
+from mambadfuse.ablation import Experiment, Row, own_pairs, read_table
+from mambadfuse.ablation.live import Job, LiveRun, State
+from mambadfuse.ablation.table import DEFAULT
+from mambadfuse.data.grey_pairs import TrainingPair
+from mambadfuse.insight.variants import (
+    STYLES,
+    Progress,
+    common_step,
+    progress,
+    variant_curves,
+    variant_pictures,
+    variant_scores,
+)
+from mambadfuse.metrics import EIGHT
+from mambadfuse.training import BUDGETS
+from mambadfuse.widgets.panel import Panel, labelled, row
+from mambadfuse.widgets.scores import scores_table
+from mambadfuse.widgets.screens import Gallery, Screen, rendered
+
+AT_WORK: set[State] = {"training", "pausing"}
+PERIOD = 1.0  # seconds between two looks at what the variants have written
+
+
+class AblationLab(Panel):
+    """Ticks on the rows of the ablation table; those ticked train side by side, each in a process of its own.
+
+    Nothing here waits for the training. Closing the panel, or opening another lab, ends it; so does the end of the
+    notebook's kernel.
+
+    Args:
+        sets: groups of pairs to train on; the kit's own samples and toys if neither these nor ``validation`` is given.
+        validation: pairs to be judged by; the first of them is shown.
+        out: a folder. Results go to the same file in it as those of ``mambadfuse ablate --out``.
+        table: a YAML file of rows; None is the table that comes with the kit.
+        task: what the pairs show.
+        settings: words such as ``steps=300`` that hold for every row.
+
+    Raises:
+        ValueError: the table or the pairs are none that can be used.
+    """
+
+    last: ClassVar["AblationLab | None"] = None
+
+    def __init__(
+        self,
+        sets: Sequence[Sequence[TrainingPair]] = (),
+        validation: Sequence[TrainingPair] = (),
+        *,
+        out: str | Path = "outputs/ablation",
+        table: str | Path | None = None,
+        task: str = "ivf",
+        settings: Iterable[str] = (),
+    ) -> None:
+        super().__init__()
+        self.runs: list[LiveRun] = []
+        self.at_work = False
+        """Whether anything trained at the last look."""
+        self.sight: tuple[Any, ...] | None = None
+        """What the screens show; the next look draws only what is new."""
+        self.watching: asyncio.Task[None] | None = None
+        if not sets and not validation:
+            sets, validation = own_pairs()
+        self.experiment = Experiment(sets, validation, Path(out), task=task, settings=tuple(settings))
+        self.sources = dict(zip(("a", "b"), self.experiment.validation[0].pictures(), strict=True))
+        self.rows = read_table(table)
+        self.ticks = {
+            name: self._tick(entry, number < 2) for number, (name, entry) in enumerate(self.rows.items())
+        }
+        self.budget = widgets.Dropdown(options=BUDGETS, description="budget", **labelled())
+        self.seed = widgets.IntSlider(value=0, max=9, description="seed", **labelled())
+        self.metric = widgets.Dropdown(options=EIGHT, value="Qabf", description="score", **labelled())
+        self.trainer = widgets.Button(
+            description="Train", tooltip="train the ticked rows, or go on with them"
+        )
+        self.pauser = widgets.Button(
+            description="Pause", tooltip="keep the state of all and free the machine"
+        )
+        self.stopper = widgets.Button(description="Stop", tooltip="end the training and forget it")
+        for button, action in (
+            (self.trainer, self.train),
+            (self.pauser, self.pause),
+            (self.stopper, self.stop),
+        ):
+            button.on_click(lambda _, action=action: self.attempt(action))
+        self.questions, self.table = widgets.HTML(), widgets.HTML()
+        self.screen, self.gallery = Screen(), Gallery()
+        self.gallery.show(self.sources)
+        self.follow(*self.ticks.values(), self.budget, self.seed, self.metric)
+        self._take_over()
+        dials = [
+            widgets.GridBox(
+                list(self.ticks.values()),
+                layout=widgets.Layout(grid_template_columns="repeat(auto-fill, 164px)", width="100%"),
+            ),
+            self.questions,
+            row(self.budget, self.seed, self.metric),
+            row(self.trainer, self.pauser, self.stopper),
+        ]
+        self.arrange("Ablation lab: does it matter?", dials, [self.screen, self.gallery, self.table])
+
+    @property
+    def ticked(self) -> list[Row]:
+        """The rows to be trained, in the order of the table."""
+        return [self.rows[name] for name, tick in self.ticks.items() if tick.value]
+
+    def train(self) -> str:
+        """Starts the ticked rows, or goes on where they were paused."""
+        if not any(run.state == "paused" for run in self.runs):
+            self._begin()
+        for run in self.runs:
+            run.train()
+        return self.draw()
+
+    def pause(self) -> str:
+        """Asks all to stop between two steps and to keep their states."""
+        for run in self.runs:
+            run.pause()
+        return self.draw()
+
+    def stop(self) -> str:
+        """Ends all and forgets them; what is on the screens stays."""
+        self._end()
+        return f"Stopped. {self.draw()}"
+
+    def close(self) -> None:
+        """Ends all processes, then as every panel."""
+        self._end()
+        super().close()
+
+    def draw(self) -> str:
+        """Shows curves, pictures and scores as they are by now, and says what every variant does."""
+        states = [run.state for run in self.runs]
+        self._free_dials(states)
+        if self.at_work:
+            self._keep_watching()
+        if not self.runs:
+            return f"{len(self.ticked)} rows to train, with the budget {self.budget.value} and seed {self.seed.value}."
+        seen = [progress(run.job.row.name, run.job.config.steps, run.folder) for run in self.runs]
+        sight = (self.metric.value, states, [(p.curve.shape, len(p.scores)) for p in seen])
+        if sight != self.sight:
+            self._show(
+                seen, [p for p, state in zip(seen, states, strict=True) if p.scores or state != "failed"]
+            )
+            self.sight = sight
+        return "; ".join(map(_said, self.runs, states, seen))
+
+    def _show(self, seen: Sequence[Progress], judged: Sequence[Progress]) -> None:
+        self.screen.show(rendered(variant_curves(seen, self.metric.value)), "loss and score of every variant")
+        step = common_step(judged)
+        if step is not None:
+            self.gallery.show(self.sources | variant_pictures(judged))
+            self.table.value = scores_table(variant_scores(judged), f"after step {step}")
+
+    def _free_dials(self, states: Sequence[State]) -> None:
+        """Dials that cannot be used now are grey."""
+        self.at_work = bool(AT_WORK & set(states))
+        for dial in (*self.ticks.values(), self.budget, self.seed):
+            dial.disabled = self.at_work or "paused" in states
+        self.questions.value = _questions(self.ticked)
+        self.trainer.disabled = self.at_work
+        self.pauser.disabled = "training" not in states
+        self.stopper.disabled = not states
+
+    def _begin(self) -> None:
+        rows = self.ticked
+        if not 2 <= len(rows) <= len(STYLES):
+            raise ValueError(f"tick 2 to {len(STYLES)} rows, found {len(rows)}")
+        experiment = replace(self.experiment, budget=self.budget.value)
+        jobs = [Job(experiment, entry, self.seed.value) for entry in rows]
+        plain = Job(experiment, self.rows[DEFAULT], self.seed.value).config
+        if same := [job.row.name for job in jobs if job.row.changes and job.config == plain]:
+            raise ValueError(f"{same[0]} changes nothing at the budget {self.budget.value}")
+        self._end()
+        self.runs = [LiveRun(job) for job in jobs]
+
+    def _end(self) -> None:
+        self.at_work, self.sight = False, None
+        while self.runs:
+            self.runs.pop().close()
+
+    def _keep_watching(self) -> None:
+        """On the loop that calls: a page that is opened again brings another one."""
+        loop = asyncio.get_running_loop()
+        if self.watching is None or self.watching.done() or self.watching.get_loop() is not loop:
+            self.watching = loop.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        """Redraws from time to time until nothing trains any more."""
+        while self.at_work:
+            await asyncio.sleep(PERIOD)
+            self.redraw()
+
+    def _take_over(self) -> None:
+        """A cell that is run again leaves no lab behind that trains unseen."""
+        if AblationLab.last is not None and AblationLab.last.runs:
+            AblationLab.last._end()
+            AblationLab.last.tell("Stopped: another lab was opened.")
+        AblationLab.last = self
+
+    def _tick(self, entry: Row, ticked: bool) -> widgets.Checkbox:
+        return widgets.Checkbox(
+            value=ticked,
+            description=entry.name,
+            tooltip=entry.question,
+            indent=False,
+            layout=widgets.Layout(width="160px"),
+        )
+
+
+def _questions(rows: Sequence[Row]) -> str:
+    lines = "".join(f"<li>{escape(entry.name)}: {escape(entry.question)}</li>" for entry in rows)
+    return f'<ul style="margin: 0; line-height: 1.4; font-size: 12px">{lines}</ul>'
+
+
+def _said(run: LiveRun, state: State, seen: Progress) -> str:
+    if state == "failed":
+        return f"{seen.name} failed: {run.error}"
+    if not seen.curve.size:
+        return f"{seen.name}: {'starting' if state == 'training' else state}"
+    return f"{seen.name}: {state}, step {seen.curve[0, -1]:.0f} of {seen.steps}"

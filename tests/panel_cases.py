@@ -1,0 +1,47 @@
+"""Every panel with small pictures and networks, for the tests."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from training_cases import toy_pairs
+
+import mambadfuse as mdf
+from mambadfuse.widgets import AblationLab, BranchExplorer, ExchangeExplorer, FusionExplorer, ScanExplorer
+
+torch.manual_seed(0)
+CONFIG = mdf.MambaDFuseConfig(
+    dim=8, state=2, extraction_depth=1, exchange_depth=2, deep_depth=2, reconstruction_depth=1
+)
+TINY = {"tiny": mdf.MambaDFuse(CONFIG).eval()}
+ROWS = """
+default: {question: "What is all else compared with?", changes: {}}
+gate-shared: {question: "Is one gate enough?", changes: {model.gate: shared}}
+exchange-off: {question: "What does the exchange bring?", changes: {model.exchange_period: 0}}
+"""
+LONG = ("steps=100000", "batch=1", "windows=8x16", "model=lite", "model.dim=4", "model.state=2")
+
+
+def ablation_lab(folder: Path) -> AblationLab:
+    table = folder / "rows.yaml"
+    table.write_text(ROWS, encoding="utf-8")
+    return AblationLab([toy_pairs()], toy_pairs(1, (41, 44)), out=folder, table=table, settings=LONG)
+
+
+PANELS = {
+    "scan": lambda folder: ScanExplorer(),
+    "fusion": lambda folder: FusionExplorer(TINY, side=48),
+    "exchange": lambda folder: ExchangeExplorer(TINY, side=16),
+    "branches": lambda folder: BranchExplorer(TINY, side=16),
+    "lab": ablation_lab,
+}
+
+
+def png(width: int, height: int, seed: int = 0) -> bytes:
+    """A picture file of noise."""
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,176 @@
+"""The ablation lab without a browser: what is shown while rows train, and that nothing outlives it."""
+
+import asyncio
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from training_cases import toy_pairs
+
+from mambadfuse.ablation import Experiment, Store, read_table
+from mambadfuse.widgets import AblationLab
+
+TABLE = read_table()
+TINY = (
+    "steps=30", "batch=2", "windows=16x16", "model.dim=4", "model.state=2", "model.extraction_depth=1",
+    "model.reconstruction_depth=1",
+)  # fmt: skip
+PATIENCE = 900  # seconds, on a machine that has much else to do
+
+
+def experiment(out: Path, *settings: str) -> Experiment:
+    return Experiment([toy_pairs()], toy_pairs(2, (48, 56)), out, settings=(*TINY, *settings))
+
+
+@asynccontextmanager
+async def opened(out: Path, *settings: str):
+    """A lab beside an event loop, as in the kernel of a notebook; closed in any case."""
+    e = experiment(out, *settings)
+    lab = AblationLab(e.sets, e.validation, out=out, settings=e.settings)
+    try:
+        yield lab
+    finally:
+        lab.close()
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+def test_rows_train_pause_and_go_on_to_the_results_of_the_command(tmp_path):
+    async def scenario():
+        async with opened(tmp_path / "lab") as lab:
+            lab.trainer.click()
+            assert lab.told == "default: starting; gate-shared: starting"
+            assert lab.trainer.disabled
+            assert all(tick.disabled for tick in lab.ticks.values())
+            await until(lambda: "training, step" in lab.told)
+            lab.pauser.click()
+            await until(lambda: not lab.trainer.disabled)
+            assert not children()
+            lab.trainer.click()
+            await until(lambda: lab.told.count("finished, step 30 of 30") == 2)
+            assert "after step 30" in lab.table.value
+            assert [w.value.count("data:image/png") for w in lab.gallery.children] == [1] * 4
+            assert 'alt="gate-shared"' in lab.gallery.children[3].value
+            homes = [run.home for run in lab.runs]
+            await until(lab.watching.done)
+        assert not any(home.exists() for home in homes)
+
+    asyncio.run(scenario())
+    stored = Store(tmp_path / "lab" / "results.jsonl").results()
+    plain = experiment(tmp_path / "plain")
+    for result in stored:
+        expected = plain.run(TABLE[result.row], 0)
+        assert (result.setting, result.scores, result.config) == (
+            expected.setting,
+            expected.scores,
+            expected.config,
+        )
+    assert {result.row for result in stored} == {"default", "gate-shared"}
+
+
+def test_stop_and_close_end_all_processes_at_once(tmp_path):
+    async def scenario():
+        async with opened(tmp_path, "steps=100000") as lab:
+            lab.trainer.click()
+            homes = [run.home for run in lab.runs]
+            assert len(children()) == 2
+            lab.stopper.click()
+            assert lab.told.startswith("Stopped. ")
+            assert not children()
+            assert not any(home.exists() for home in homes)
+            assert not lab.trainer.disabled
+            lab.trainer.click()
+            assert len(children()) == 2
+            lab.closer.click()
+            assert not children()
+
+    asyncio.run(scenario())
+    assert not Store(tmp_path / "results.jsonl").results()
+
+
+def test_a_cell_that_is_run_again_leaves_no_training_behind(tmp_path):
+    async def scenario():
+        async with opened(tmp_path, "steps=100000") as first:
+            first.trainer.click()
+            async with opened(tmp_path):
+                assert not children()
+                assert first.told == "Stopped: another lab was opened."
+
+    asyncio.run(scenario())
+
+
+def test_what_went_wrong_in_a_process_is_told_in_the_panel(tmp_path):
+    async def scenario():
+        async with opened(tmp_path, "learning_rate=1e30") as lab:
+            lab.trainer.click()
+            await until(lambda: lab.told.count("failed") == 2)
+            assert "gate-shared failed: the " in lab.told
+            assert "at step" in lab.told
+            assert not lab.trainer.disabled
+
+    asyncio.run(scenario())
+
+
+def test_a_number_of_rows_that_cannot_be_told_apart_is_refused(tmp_path):
+    async def scenario():
+        async with opened(tmp_path) as lab:
+            for tick in lab.ticks.values():
+                tick.value = True
+            lab.trainer.click()
+            assert lab.told == f"Error: tick 2 to 6 rows, found {len(TABLE)}"
+            assert not lab.runs
+
+    asyncio.run(scenario())
+
+
+def test_a_row_that_changes_nothing_is_no_row(tmp_path):
+    async def scenario():
+        async with opened(tmp_path) as lab:
+            lab.ticks["gate-shared"].value, lab.ticks["depth-half"].value = False, True
+            lab.trainer.click()
+            assert lab.told == "Error: depth-half changes nothing at the budget minutes"
+            assert not lab.runs
+
+    asyncio.run(scenario())
+
+
+def test_pairs_too_small_to_be_judged_by_are_refused_at_once(tmp_path):
+    with pytest.raises(ValueError, match="toy_0: is 34x20, the scores of validation need 41"):
+        AblationLab([toy_pairs()], toy_pairs(), out=tmp_path)
+
+
+KERNEL = """
+import sys
+from mambadfuse.ablation.live import Job, LiveRun
+from test_lab import TABLE, Path, experiment
+run = LiveRun(Job(experiment(Path(sys.argv[1]), "steps=100000"), TABLE["default"], 0))
+run.train()
+print(run.home, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_kernel_that_is_killed_leaves_neither_process_nor_file(tmp_path):
+    kernel = subprocess.Popen(
+        [sys.executable, "-c", KERNEL, str(tmp_path)],
+        cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+    home = Path(kernel.stdout.readline().strip())
+    workers = psutil.Process(kernel.pid).children()
+    assert len(workers) == 1
+    assert home.is_dir()
+    kernel.kill()
+    kernel.communicate()
+    assert not psutil.wait_procs(workers, PATIENCE)[1]
+    assert not home.exists()
