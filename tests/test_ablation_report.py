@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_ablation_store import RESULT
 
-from mambadfuse.ablation import compare
+from mambadfuse.ablation import SHIPPED_RESULTS, Store, compare, read_table
 from mambadfuse.ablation.report import holm
 
 PICTURES = [f"p{k}" for k in range(12)]
@@ -120,3 +120,12 @@ def test_json_and_csv_hold_all_numbers():
     [difference] = [row for row in rows if (row["row"], row["what"]) == ("better", "difference")]
     assert float(difference["VIF"]) == table.lines[1].effects["VIF"].difference
     assert difference["seeds"] == "1"
+
+
+def test_the_shipped_results_are_of_the_shipped_table():
+    results = Store(SHIPPED_RESULTS).results()
+    table, rows = compare(results), read_table()
+    assert {line.row for line in table.lines} == rows.keys() - {"depth-half"}  # one block cannot be halved
+    assert all(len(line.seeds) >= 3 for line in table.lines)
+    assert len(table.pictures) == 20
+    assert SHIPPED_RESULTS.stat().st_size < 1_000_000
