@@ -209,8 +209,8 @@ class FusionLoss:
 
     @classmethod
     def local(cls) -> "FusionLoss":
-        """The kit's own: 40, 30, 80; edges with their direction, structure weighed pixel by pixel, black as black."""
-        return cls(40.0, 30.0, 80.0, "local", "direction", ssim_range=1 / 3, black=-0.02)
+        """The kit's own: 40, 30, 110; edges with their direction, structure weighed pixel by pixel, black as black."""
+        return cls(40.0, 30.0, 110.0, "local", "direction", ssim_range=1 / 3, black=-0.02)
 
     def __call__(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         """The weighted terms for a batch; a and b may be exchanged.
