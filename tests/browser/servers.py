@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stage import ROOT, app_command
 
-PATIENCE = 300  # seconds, on a machine that has much else to do
+PATIENCE = 240  # seconds, on a machine that has much else to do
 LAB_SETTINGS = {
     "notebook-extension/tracker": {
         "windowingMode": "none"

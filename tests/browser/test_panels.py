@@ -249,8 +249,8 @@ class TestAblationLab:
         train.press("Enter")
         expect(status(panel)).to_have_text(TRAINING)
         panel.page.wait_for_function(
-            "([status, text]) => !status.innerText.includes(text)",
-            arg=[status(panel).element_handle(), f"step {paused[0]} of"],
+            "([panel, text]) => !panel.querySelector('[role=status]').innerText.includes(text)",
+            arg=[panel.element_handle(), f"step {paused[0]} of"],
         )
         assert min(new - old for new, old in zip(steps(panel), paused, strict=True)) >= 0
         stop.press("Enter")
