@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from PIL import Image
 from training_cases import toy_pairs
@@ -45,3 +46,9 @@ def png(width: int, height: int, seed: int = 0) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def workers() -> list[psutil.Process]:
+    """The processes of the lab that live."""
+    family = psutil.Process().children()
+    return [one for one in family if one.is_running() and "mambadfuse.ablation.worker" in one.cmdline()]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from panel_cases import workers
 from training_cases import toy_pairs
 
 from mambadfuse.ablation import Experiment, Store, read_table
@@ -42,10 +43,6 @@ async def until(condition) -> None:
             await asyncio.sleep(0.02)
 
 
-def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
-
-
 def test_rows_train_pause_and_go_on_to_the_results_of_the_command(tmp_path):
     async def scenario():
         async with opened(tmp_path / "lab") as lab:
@@ -56,7 +53,7 @@ def test_rows_train_pause_and_go_on_to_the_results_of_the_command(tmp_path):
             await until(lambda: "training, step" in lab.told)
             lab.pauser.click()
             await until(lambda: not lab.trainer.disabled)
-            assert not children()
+            assert not workers()
             lab.trainer.click()
             await until(lambda: lab.told.count("finished, step 30 of 30") == 2)
             assert "after step 30" in lab.table.value
@@ -84,16 +81,16 @@ def test_stop_and_close_end_all_processes_at_once(tmp_path):
         async with opened(tmp_path, "steps=100000") as lab:
             lab.trainer.click()
             homes = [run.home for run in lab.runs]
-            assert len(children()) == 2
+            assert len(workers()) == 2
             lab.stopper.click()
             assert lab.told.startswith("Stopped. ")
-            assert not children()
+            assert not workers()
             assert not any(home.exists() for home in homes)
             assert not lab.trainer.disabled
             lab.trainer.click()
-            assert len(children()) == 2
+            assert len(workers()) == 2
             lab.closer.click()
-            assert not children()
+            assert not workers()
 
     asyncio.run(scenario())
     assert not Store(tmp_path / "results.jsonl").results()
@@ -104,7 +101,7 @@ def test_a_cell_that_is_run_again_leaves_no_training_behind(tmp_path):
         async with opened(tmp_path, "steps=100000") as first:
             first.trainer.click()
             async with opened(tmp_path):
-                assert not children()
+                assert not workers()
                 assert first.told == "Stopped: another lab was opened."
 
     asyncio.run(scenario())
@@ -167,10 +164,10 @@ def test_a_kernel_that_is_killed_leaves_neither_process_nor_file(tmp_path):
         cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
     )  # fmt: skip
     home = Path(kernel.stdout.readline().strip())
-    workers = psutil.Process(kernel.pid).children()
-    assert len(workers) == 1
+    processes = psutil.Process(kernel.pid).children()
+    assert len(processes) == 1
     assert home.is_dir()
     kernel.kill()
     kernel.communicate()
-    assert not psutil.wait_procs(workers, PATIENCE)[1]
+    assert not psutil.wait_procs(processes, PATIENCE)[1]
     assert not home.exists()

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import ipywidgets as widgets
 import psutil
 from ipywidgets.widgets.widget import _instances
-from panel_cases import PANELS, png
+from panel_cases import PANELS, png, workers
 
 from mambadfuse.widgets.panel import Panel, tree
 
@@ -71,7 +71,7 @@ def test_five_hundred_random_events(tmp_path, monkeypatch):
     assert threading.active_count() == threads
     for panel in panels:
         panel.close()
-    assert not psutil.Process().children()
+    assert not workers()
     assert len(_instances) == here
 
 
@@ -106,4 +106,4 @@ if __name__ == "__main__":
         print(asyncio.run(hands_on(all_panels, int(sys.argv[1]), int(sys.argv[2]))))
         for one in all_panels:
             one.close()
-        print(psutil.Process().children(), threading.enumerate(), len(_instances))
+        print(workers(), threading.enumerate(), len(_instances))
