@@ -136,6 +136,7 @@ def test_processes_side_by_side_find_what_one_finds_and_an_error_stops_no_other(
 
 def run_long(out):
     """A command with one long run."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits a deaf ear
     torch.set_num_threads(1)
     mine = experiment(out, settings=LONG)
     run_all(mine, planned(mine, [DEFAULT], [0])[0], say=str)
