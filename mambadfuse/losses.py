@@ -18,8 +18,12 @@ open, and the kit's own weights are trained with another reading (FusionLoss.loc
 
 A magnitude cannot tell an edge from its negative, and one α for a whole batch asks for the structure of both
 sources everywhere, also where one of them has none (Piella & Heijmans 2003 weigh their quality index like λ).
-Where both sources are black, the kit asks for a little less than black: what is saved is clamped to [0, 1], so an
-empty background comes out empty, which a network that aims at 0 from both sides never quite reaches.
+Where both sources are black, the kit asks for a little less than black, and where one is white for a little more
+than white: what is saved is clamped to [0, 1], so an empty background comes out empty and a sky or a bone that is
+white stays white, which a network that aims at 0 and 1 from both sides never quite reaches. Besides, it asks for
+somewhat more contrast than the sources have, since two pictures have to find room in one range:
+
+    L_int  = mean |f − (m + c · (max(a, b) − m))|         m: the mean of max(a, b) over the crop, c: the contrast
 
 Letters: B batch, H and W picture size. Pictures are (B, 1, H, W) in [0, 1].
 """
@@ -34,6 +38,7 @@ from torch import Tensor
 _WINDOW, _SIGMA = 11, 1.5  # the Gaussian window of SSIM
 _K1, _K2 = 0.01, 0.03  # its constants C1, C2 are (K1 R)², (K2 R)², R the range of values
 _REGION = 4.0  # standard deviation, in pixels, of the neighbourhood in which edges are compared
+_NEARLY_WHITE = 0.98  # from here on, 250 grey levels of 255, a pixel is white
 _CHOICES = {"edges": ("magnitude", "direction"), "ssim_weighting": ("gradient", "equal", "local")}
 
 
@@ -168,12 +173,15 @@ class FusionLoss:
             derivatives of f with those of the source that has the stronger edges around the pixel.
         ssim_range: R in the constants of SSIM and of λ; 1 is the range of the pictures. The smaller, the fainter
             the structure that is asked for.
-        black: what L_int asks for where a and b are 0; below 0 the other two terms see f clamped to [0, 1], as it
-            is saved.
+        black: what L_int asks for where a and b are 0.
+        white: what L_int asks for where a or b is at least 250 / 255. Above 1 the other two terms ask nothing of
+            a pixel amid white ones, 7 x 7 around it. With black below 0 or white above 1 they see f clamped to
+            [0, 1], as it is saved.
+        contrast: c above. L_grad asks for edges c times as strong.
 
     Raises:
-        ValueError: a weight is negative, ssim_range is not positive, black is positive, or a word is none of
-            those named.
+        ValueError: a weight is negative, ssim_range or contrast is not positive, black is positive, white is
+            below 1, or a word is none of those named.
     """
 
     intensity: float = 20.0
@@ -183,16 +191,21 @@ class FusionLoss:
     edges: str = "magnitude"
     ssim_range: float = 1.0
     black: float = 0.0
+    white: float = 1.0
+    contrast: float = 1.0
 
     def __post_init__(self) -> None:
         """Reject settings that are no loss."""
         for name in ("intensity", "gradient", "structure"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"weight {name} must be at least 0, found {getattr(self, name)}")
-        if not self.ssim_range > 0:
-            raise ValueError(f"ssim_range must be positive, found {self.ssim_range}")
+        for name in ("ssim_range", "contrast"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
         if not self.black <= 0:
             raise ValueError(f"black must be at most 0, found {self.black}")
+        if not self.white >= 1:
+            raise ValueError(f"white must be at least 1, found {self.white}")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, found {getattr(self, name)!r}")
@@ -209,8 +222,11 @@ class FusionLoss:
 
     @classmethod
     def local(cls) -> "FusionLoss":
-        """The kit's own: 40, 30, 110; edges with their direction, structure weighed pixel by pixel, black as black."""
-        return cls(40.0, 30.0, 110.0, "local", "direction", ssim_range=1 / 3, black=-0.02)
+        """The kit's own: 40, 30, 110, edges with their direction, structure weighed pixel by pixel.
+
+        Black stays black, white stays white, and contrast is raised by 15 %.
+        """
+        return cls(40.0, 30.0, 110.0, "local", "direction", 1 / 3, black=-0.02, white=1.02, contrast=1.15)
 
     def __call__(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         """The weighted terms for a batch; a and b may be exchanged.
@@ -236,24 +252,42 @@ class FusionLoss:
 
     def _terms(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         brighter = torch.maximum(a, b)
-        if self.black < 0:
-            brighter = torch.where(brighter > 0, brighter, self.black)
-        intensity = self.intensity * (fused - brighter).abs().mean()
-        if self.black < 0:
+        intensity = self.intensity * (fused - self._brightness(brighter)).abs().mean()
+        if self.black < 0 or self.white > 1:
             fused = fused.clamp(0, 1)
-        gradient = self.gradient * self._edge_error(fused, a, b)
+        gradient = self.gradient * self._mean(self._edge_error(fused, a, b), brighter)
         share = self._share(a, b)
-        similarity = (share * self._ssim(a, fused) + (1 - share) * self._ssim(b, fused)).mean()
-        structure = self.structure * (1 - similarity)
+        similarity = share * self._ssim(a, fused) + (1 - share) * self._ssim(b, fused)
+        structure = self.structure * self._mean(1 - similarity, brighter)
         return LossTerms(gradient + intensity + structure, gradient, intensity, structure)
+
+    def _brightness(self, brighter: Tensor) -> Tensor:
+        """What L_int asks for, (B, 1, H, W), where the brighter source is ``brighter``."""
+        wanted = brighter
+        if self.contrast != 1:
+            mean = brighter.mean(dim=(2, 3), keepdim=True)
+            wanted = (mean + self.contrast * (brighter - mean)).clamp(0, 1)
+        if self.black < 0:
+            wanted = torch.where(brighter > 0, wanted, self.black)
+        if self.white > 1:
+            wanted = torch.where(brighter < _NEARLY_WHITE, wanted, self.white)
+        return wanted
+
+    def _mean(self, error: Tensor, brighter: Tensor) -> Tensor:
+        """The mean of an error (B, 1, H, W); pixels amid white ones have none if white is aimed at from above."""
+        if self.white > 1:
+            darkest = -F.max_pool2d(-brighter, kernel_size=7, stride=1, padding=3)
+            error = torch.where(darkest < _NEARLY_WHITE, error, 0.0)
+        return error.mean()
 
     def _ssim(self, source: Tensor, fused: Tensor) -> Tensor:
         return ssim_map(source, fused, self.ssim_range)
 
     def _edge_error(self, fused: Tensor, a: Tensor, b: Tensor) -> Tensor:
         if self.edges == "direction":
-            return (gradients(fused, "replicate") - stronger_gradients(a, b)).abs().sum(1).mean()
-        return (sobel(fused) - torch.maximum(sobel(a), sobel(b))).abs().mean()
+            wanted = self.contrast * stronger_gradients(a, b)
+            return (gradients(fused, "replicate") - wanted).abs().sum(1, keepdim=True)
+        return (sobel(fused) - self.contrast * torch.maximum(sobel(a), sobel(b))).abs()
 
     def _share(self, a: Tensor, b: Tensor) -> Tensor:
         """α or λ: how much of the structure is to be a's."""

@@ -1,6 +1,7 @@
 """The loss equals the published one, keeps its invariants and names what is wrong with its input."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,9 +117,10 @@ def test_loss_is_symmetric_in_the_sources_and_sums_its_terms(seed, task):
 
 
 def test_a_perfect_answer_costs_nothing():
-    picture = pictures(0)[0]
+    picture = 0.9 * pictures(0)[0]  # nowhere white: what is aimed at from above is missed by what is clamped
     for preset in PRESETS.values():
-        assert preset(picture, picture, picture).total.item() == pytest.approx(0, abs=1e-12)
+        loss = replace(preset, contrast=1.0)  # a raised contrast is no copy of the picture
+        assert loss(picture, picture, picture).total.item() == pytest.approx(0, abs=1e-12)
 
 
 def test_a_magnitude_cannot_tell_a_picture_from_its_negative_a_direction_can():
@@ -175,6 +177,33 @@ def test_black_is_aimed_at_from_below_and_only_where_both_are_black():
     assert (saved.grad[..., 12:] == 0).all()
 
 
+def test_white_is_aimed_at_from_above_and_nothing_else_is_asked_of_it():
+    texture = 0.9 * pictures(8)[0][:1]
+    a, b = texture.clone(), 0.5 * texture
+    b[..., 8:] = 1.0
+    above = FusionLoss(edges="direction", ssim_weighting="local", white=1.02)
+    answer = torch.where(b < 1, torch.maximum(a, b), 1.02).requires_grad_()
+    assert above(answer, a, b).intensity.item() == 0
+    saved = torch.where(b < 1, torch.maximum(a, b), 0.99).requires_grad_()
+    terms = above(saved, a, b)
+    amid = np.s_[..., 11 + 5 :]  # no window of a term that counts reaches in here
+    (terms.gradient + terms.structure).backward(retain_graph=True)
+    assert (saved.grad[amid] == 0).all()
+    terms.intensity.backward()
+    assert (saved.grad[amid] < 0).all()
+
+
+def test_contrast_is_asked_for_about_the_mean_of_each_picture():
+    a, b, _ = pictures(9)
+    brighter = 0.3 + 0.4 * torch.maximum(a, b)
+    loss = FusionLoss(edges="direction", structure=0, contrast=1.2)
+    mean = brighter.mean(dim=(2, 3), keepdim=True)
+    terms = loss(mean + 1.2 * (brighter - mean), brighter, brighter)
+    assert terms.intensity.item() == pytest.approx(0, abs=1e-12)
+    assert terms.gradient.item() == pytest.approx(0, abs=1e-12)
+    assert loss(brighter, brighter, brighter).total > 0.1
+
+
 def test_weights_scale_their_own_term_alone():
     fused, a, b = pictures(1)
     base, doubled = FusionLoss()(fused, a, b), FusionLoss(intensity=40)(fused, a, b)
@@ -225,6 +254,8 @@ def test_wrong_shapes_name_the_picture():
         {"edges": "soft"},
         {"ssim_range": 0.0},
         {"black": 0.1},
+        {"white": 0.9},
+        {"contrast": 0.0},
     ],
 )
 def test_wrong_settings_are_named(bad):
