@@ -1,6 +1,7 @@
 """Panels without a browser: what a dial changes, what is told about bad input, and that nothing is left behind."""
 
 import io
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -145,6 +146,14 @@ class TestUploads:
         upload(fusion, "a", "a.png", png(40, 44))
         upload(fusion, "b", "b.png", png(44, 40))
         assert fusion.told == "Error: a and b must be of one size, found 40x44 and 44x40"
+
+    def test_a_coarse_picture_is_shown_while_a_large_one_is_fused(self, fusion):
+        shown = []
+        fusion.first.observe(lambda change: shown.append(re.search(r'width="(\d+)"', change.new)[1]), "value")
+        fusion.side.value = 192
+        assert shown == ["96", "192"]
+        fusion.share.value = 10  # nothing has to be fused for that
+        assert shown == ["96", "192", "192"]
 
     def test_a_huge_picture_is_refused(self, fusion):
         buffer = io.BytesIO()

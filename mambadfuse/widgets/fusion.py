@@ -25,6 +25,10 @@ from mambadfuse.widgets.scores import scores_table
 from mambadfuse.widgets.screens import Gallery, Screen, encoded
 
 BLINK = 700  # milliseconds a picture; slower than the three flashes a second that can harm
+COARSE = 96  # longer side of what is shown while a larger preview is being fused: a tenth of a second
+
+State = tuple[NamedPair, Remembering, str]
+"""What a fusion hangs on: the pair as small as it is fused, the network, the source of colour."""
 
 
 class FusionExplorer(Panel):
@@ -59,9 +63,11 @@ class FusionExplorer(Panel):
         self.name = widgets.Text(value="fused.png", description="file", **labelled("380px"))
         self.saver = widgets.Button(description="Save", tooltip="fuse at full size and write the file")
         self.saver.on_click(lambda _: self.attempt(self.save))
+        self.shown: State | None = None
+        """What the screens show."""
         self.prepared = self.remembered(lambda name: Remembering(network(name, self.networks)), last=2)
-        self.small = self.remembered(NamedPair.shrunk)
-        self.pictures = self.remembered(candidates)
+        self.small = self.remembered(NamedPair.shrunk, last=8)
+        self.pictures = self.remembered(candidates, last=8)
         self.scored = self.remembered(lambda *state: scores(self.pictures(*state)))
         self.follow(self.network, self.colour, self.side, self.left, self.right, self.share, self.blink)
         self.follow(self.x, self.y, self.zoom)
@@ -92,7 +98,16 @@ class FusionExplorer(Panel):
 
     def draw(self) -> str:
         """Shows both pictures by swipe or blink, the detail of all candidates, and the scores."""
-        state = self._state()
+        state = self._state(self.side.value)
+        if state != self.shown and self.side.value > COARSE:  # to be fused first, which may take a while
+            self._show_all(self._state(COARSE))
+        self._show_all(state)
+        self.shown = state
+        self.table.value = self._scores(state)
+        height, width = state[0].a.shape[:2]
+        return f"{state[0].name}, {width}x{height}"
+
+    def _show_all(self, state: State) -> None:
         pictures = self.pictures(*state)
         height, width = pictures["a"].shape[:2]
         window = Window(self.x.value / 100, self.y.value / 100, min(self.zoom.value, height, width))
@@ -106,8 +121,6 @@ class FusionExplorer(Panel):
             self.stack.selected_index = self.player.value = 0
         self.player.playing = self.blink.value
         self.details.show({name: window.detail(picture) for name, picture in pictures.items()})
-        self.table.value = self._scores(state)
-        return f"{state[0].name}, {width}x{height}"
 
     def save(self) -> str:
         """Fuses the pair at full size and writes it; says where."""
@@ -127,14 +140,14 @@ class FusionExplorer(Panel):
         self.turning.close()
         super().close()
 
-    def _state(self) -> tuple[NamedPair, Remembering, str]:
+    def _state(self, side: int) -> State:
         return (
-            self.small(self.pairs.pair, self.side.value),
+            self.small(self.pairs.pair, side),
             self.prepared(self.network.value),
             self.colour.value,
         )
 
-    def _scores(self, state: tuple[NamedPair, Remembering, str]) -> str:
+    def _scores(self, state: State) -> str:
         try:
             return scores_table(self.scored(*state), "scores of this preview")
         except ValueError as error:  # a picture may be too small for a metric
