@@ -14,6 +14,7 @@ from mambadfuse.data.images import written_whole
 HERE = Path(__file__).parent
 STUDENT = HERE / "student"
 README = HERE / "README.md"
+APP = HERE / "app" / "panels.ipynb"
 WIDGET = "application/vnd.jupyter.widget-view+json"  # names a widget that lives in one session only
 SECONDS_PER_CELL = 300
 
@@ -103,6 +104,16 @@ def rebuild(path: Path) -> str:
     return f"{path.name}: run from top to bottom"
 
 
+def rebuild_app() -> str:
+    """Runs the panels once, and keeps no outputs: they live in one session only."""
+    app = clean(execute(APP))
+    for cell in app.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    write(app, APP)
+    return f"app/{APP.name}: run from top to bottom"
+
+
 def hand_out(path: Path) -> str:
     copy = STUDENT / path.name
     if copy.exists():  # with somebody's answers in it
@@ -124,8 +135,11 @@ def main() -> None:
     for path in notebooks():
         if not options.names or path.name[:2] in options.names:
             print(action(path))
-    if not options.student:
-        write_readme()
+    if options.student:
+        return
+    write_readme()
+    if not options.names:
+        print(rebuild_app())
 
 
 if __name__ == "__main__":
