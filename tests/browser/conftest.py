@@ -34,6 +34,12 @@ class Site:
         """The panel of that title."""
         return self.page.locator(".jp-OutputArea-output").filter(has_text=title)
 
+    def reload(self) -> None:
+        """Opens the page anew, in JupyterLab with the notebook as it stands."""
+        if self.name == "lab":
+            self.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+        self.page.reload(wait_until="commit")
+
     def shoot(self, title: str, moment: str) -> None:
         name = f"{self.name}_{title}_{moment}.png".lower().replace(" ", "_")
         self.panel(title).screenshot(path=self.shots / name)

@@ -4,6 +4,7 @@ import io
 import re
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from stage import PANELS, REQUIRED
@@ -257,6 +258,29 @@ class TestAblationLab:
         expect(status(panel)).to_contain_text("Stopped.")
         expect(stop).to_be_disabled()
         site.shoot(self.title, "stopped")
+
+
+def workers() -> set[psutil.Process]:
+    """All processes that train a variant, on the whole machine."""
+    found = psutil.process_iter(["cmdline"])
+    return {process for process in found if "mambadfuse.ablation.worker" in (process.info["cmdline"] or ())}
+
+
+def test_a_page_that_is_opened_again_leaves_no_training_unseen(site):
+    """JupyterLab shows the panel as it was, at work; the app starts anew, and its old kernel ends with all it did."""
+    panel, others = site.panel("Ablation lab"), workers()
+    panel.get_by_role("button", name="Train").click()
+    expect(status(panel)).to_have_text(TRAINING)
+    mine = workers() - others
+    assert len(mine) == 2
+    site.reload()
+    if site.name == "lab":
+        expect(status(panel)).to_have_text(TRAINING)
+        panel.get_by_role("button", name="Stop").press("Enter")
+        expect(status(panel)).to_contain_text("Stopped.")
+    _, alive = psutil.wait_procs(mine, timeout=60)
+    assert not alive
+    expect(status(panel)).to_contain_text("2 rows to train")
 
 
 @pytest.mark.parametrize("title", PANELS)
