@@ -174,9 +174,8 @@ class FusionLoss:
         ssim_range: R in the constants of SSIM and of λ; 1 is the range of the pictures. The smaller, the fainter
             the structure that is asked for.
         black: what L_int asks for where a and b are 0.
-        white: what L_int asks for where a or b is at least 250 / 255. Above 1 the other two terms ask nothing of
-            a pixel amid white ones, 7 x 7 around it. With black below 0 or white above 1 they see f clamped to
-            [0, 1], as it is saved.
+        white: what L_int asks for where a or b is at least 250 / 255. Above 1 the other two terms take f there
+            as white. With black below 0 or white above 1 they see f clamped to [0, 1], as it is saved.
         contrast: c above. L_grad asks for edges c times as strong.
 
     Raises:
@@ -224,9 +223,9 @@ class FusionLoss:
     def local(cls) -> "FusionLoss":
         """The kit's own: 40, 30, 110, edges with their direction, structure weighed pixel by pixel.
 
-        Black stays black, white stays white, and contrast is raised by 15 %.
+        Black stays black, white stays white, and more contrast is asked for than the sources have.
         """
-        return cls(40.0, 30.0, 110.0, "local", "direction", 1 / 3, black=-0.02, white=1.02, contrast=1.15)
+        return cls(40.0, 30.0, 110.0, "local", "direction", 1 / 3, black=-0.02, white=1.02, contrast=1.3)
 
     def __call__(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         """The weighted terms for a batch; a and b may be exchanged.
@@ -253,12 +252,11 @@ class FusionLoss:
     def _terms(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         brighter = torch.maximum(a, b)
         intensity = self.intensity * (fused - self._brightness(brighter)).abs().mean()
-        if self.black < 0 or self.white > 1:
-            fused = fused.clamp(0, 1)
-        gradient = self.gradient * self._mean(self._edge_error(fused, a, b), brighter)
+        fused = self._saved(fused, brighter)
+        gradient = self.gradient * self._edge_error(fused, a, b)
         share = self._share(a, b)
-        similarity = share * self._ssim(a, fused) + (1 - share) * self._ssim(b, fused)
-        structure = self.structure * self._mean(1 - similarity, brighter)
+        similarity = (share * self._ssim(a, fused) + (1 - share) * self._ssim(b, fused)).mean()
+        structure = self.structure * (1 - similarity)
         return LossTerms(gradient + intensity + structure, gradient, intensity, structure)
 
     def _brightness(self, brighter: Tensor) -> Tensor:
@@ -273,12 +271,11 @@ class FusionLoss:
             wanted = torch.where(brighter < _NEARLY_WHITE, wanted, self.white)
         return wanted
 
-    def _mean(self, error: Tensor, brighter: Tensor) -> Tensor:
-        """The mean of an error (B, 1, H, W); pixels amid white ones have none if white is aimed at from above."""
-        if self.white > 1:
-            darkest = -F.max_pool2d(-brighter, kernel_size=7, stride=1, padding=3)
-            error = torch.where(darkest < _NEARLY_WHITE, error, 0.0)
-        return error.mean()
+    def _saved(self, fused: Tensor, brighter: Tensor) -> Tensor:
+        """The picture that the terms without brightness see: as it will be saved, if black or white is aimed beyond."""
+        if self.black < 0 or self.white > 1:
+            fused = fused.clamp(0, 1)
+        return torch.where(brighter < _NEARLY_WHITE, fused, 1.0) if self.white > 1 else fused
 
     def _ssim(self, source: Tensor, fused: Tensor) -> Tensor:
         return ssim_map(source, fused, self.ssim_range)
@@ -286,8 +283,8 @@ class FusionLoss:
     def _edge_error(self, fused: Tensor, a: Tensor, b: Tensor) -> Tensor:
         if self.edges == "direction":
             wanted = self.contrast * stronger_gradients(a, b)
-            return (gradients(fused, "replicate") - wanted).abs().sum(1, keepdim=True)
-        return (sobel(fused) - self.contrast * torch.maximum(sobel(a), sobel(b))).abs()
+            return (gradients(fused, "replicate") - wanted).abs().sum(1).mean()
+        return (sobel(fused) - self.contrast * torch.maximum(sobel(a), sobel(b))).abs().mean()
 
     def _share(self, a: Tensor, b: Tensor) -> Tensor:
         """α or λ: how much of the structure is to be a's."""
