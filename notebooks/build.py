@@ -104,16 +104,6 @@ def rebuild(path: Path) -> str:
     return f"{path.name}: run from top to bottom"
 
 
-def rebuild_app() -> str:
-    """Runs the panels once, and keeps no outputs: they live in one session only."""
-    app = clean(execute(APP))
-    for cell in app.cells:
-        if cell.cell_type == "code":
-            cell.outputs = []
-    write(app, APP)
-    return f"app/{APP.name}: run from top to bottom"
-
-
 def hand_out(path: Path) -> str:
     copy = STUDENT / path.name
     if copy.exists():  # with somebody's answers in it
@@ -139,7 +129,7 @@ def main() -> None:
         return
     write_readme()
     if not options.names:
-        print(rebuild_app())
+        print(rebuild(APP))
 
 
 if __name__ == "__main__":

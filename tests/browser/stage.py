@@ -7,6 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import nbformat
+
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "notebooks" / "app" / "panels.ipynb"
 CHROMIUM = next(
@@ -23,8 +25,12 @@ PANELS = [
 
 
 def copy_notebook(folder: Path) -> Path:
-    """A copy that JupyterLab may save, and whose results stay in that folder."""
-    text, place = APP.read_text(encoding="utf-8"), (folder / "results").as_posix()
+    """A copy without outputs that JupyterLab may save, and whose results stay in that folder."""
+    notebook, place = nbformat.read(APP, as_version=4), (folder / "results").as_posix()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    text = nbformat.writes(notebook)
     copy = folder / APP.name
     copy.write_text(text.replace("../../outputs/ablation", place), encoding="utf-8")
     assert copy.read_text(encoding="utf-8") != text
