@@ -1,10 +1,20 @@
-"""What every test file shares: figures without a screen, property tests without a stopwatch."""
+"""What every test file shares: figures without a screen, property tests without a stopwatch, no loop left running."""
 
+import asyncio
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_loop_left_running() -> Iterator[None]:
+    """Playwright runs an event loop until its browser is closed: in that thread no later file could start another."""
+    yield
+    assert asyncio._get_running_loop() is None

@@ -87,6 +87,8 @@ def test_stop_and_close_end_all_processes_at_once(tmp_path):
             assert not workers()
             assert not any(home.exists() for home in homes)
             assert not lab.trainer.disabled
+            await until(lab.watching.done)
+            assert lab.told.startswith("Stopped. ")
             lab.trainer.click()
             assert len(workers()) == 2
             lab.closer.click()

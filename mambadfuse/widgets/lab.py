@@ -196,10 +196,11 @@ class AblationLab(Panel):
             self.watching = loop.create_task(self._watch())
 
     async def _watch(self) -> None:
-        """Redraws from time to time until nothing trains any more."""
+        """Redraws from time to time until nothing trains any more; the word of a stop in between stays."""
+        await asyncio.sleep(PERIOD)
         while self.at_work:
-            await asyncio.sleep(PERIOD)
             self.redraw()
+            await asyncio.sleep(PERIOD)
 
     def _take_over(self) -> None:
         """A cell that is run again leaves no lab behind that trains unseen."""

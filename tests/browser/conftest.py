@@ -45,7 +45,7 @@ class Site:
         self.panel(title).screenshot(path=self.shots / name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
     if REQUIRED:
         assert CHROMIUM, "MAMBADFUSE_BROWSER=required, but there is no Chromium on the PATH"
@@ -60,12 +60,12 @@ def chromium() -> Iterator[object]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def notebook(tmp_path_factory) -> Path:
     return copy_notebook(tmp_path_factory.mktemp("work"))
 
 
-@pytest.fixture(scope="session", params=["lab", "voila"])
+@pytest.fixture(scope="module", params=["lab", "voila"])
 def site(request, chromium, notebook, tmp_path_factory) -> Iterator[Site]:
     shots = ROOT / "outputs" / "browser"
     shots.mkdir(parents=True, exist_ok=True)
