@@ -34,8 +34,8 @@ LOSSES = {
     "both, 30 / 20 / 50, range 1/3": replace(_BOTH, intensity=30.0, structure=50.0, ssim_range=1 / 3),
     "both, 30 / 20 / 100, range 1/3": replace(_BOTH, intensity=30.0, structure=100.0, ssim_range=1 / 3),
     "both, 30 / 20 / 100, range 1/10": replace(_BOTH, intensity=30.0, structure=100.0, ssim_range=1 / 10),
-    "FusionLoss.local(), white 1, contrast 1": replace(FusionLoss.local(), white=1.0, contrast=1.0),
-    "FusionLoss.local(), contrast 1": replace(FusionLoss.local(), contrast=1.0),
+    "FusionLoss.local(), white 1, detail 1": replace(FusionLoss.local(), white=1.0, detail=1.0),
+    "FusionLoss.local(), detail 1": replace(FusionLoss.local(), detail=1.0),
     "FusionLoss.local()": FusionLoss.local(),
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mambadfuse.data.colour import Floats, luma, recolour
 from mambadfuse.data.images import write_image
 from mambadfuse.data.pairs import LeftOut, Pair, match_pairs
 from mambadfuse.data.sources import Source, as_batch
+from mambadfuse.finishing import finish
 
 Model = str | Path | nn.Module
 
@@ -28,13 +30,14 @@ def fuse(
     model: Model | None = None,
     *,
     colour: str = "auto",
+    contrast: float | None = None,
     bits: int = 8,
     device: str = "auto",
 ) -> NDArray[Any] | Tensor:
     """Fuses two registered pictures of one size into one.
 
-    The network fuses luma, Y' = clamp(model(Y_a, Y_b), 0, 1); chroma is put back by
-    :func:`mambadfuse.data.colour.recolour`. The authors' test script first pads both pictures to a multiple
+    The network fuses luma, Y' = finish(model(Y_a, Y_b), contrast), see :func:`mambadfuse.finishing.finish`; chroma is
+    put back by :func:`mambadfuse.data.colour.recolour`. The authors' test script first pads both pictures to a multiple
     of 8; no layer of the network needs that and padding changes values, so it is left out here.
 
     Args:
@@ -46,6 +49,8 @@ def fuse(
             weights, or a file of weights. None is "ivf".
         colour: whose chroma the result gets: "a", "b", "grey" for nobody's, or "auto": b's if b has colour,
             else a's. If that source is grey, so is the result.
+        contrast: about the mean of the fused luma; 1 leaves what the network returns. None is the network's own
+            attribute ``contrast``, from its configuration; 1 if it has none.
         bits: depth of an array result, 8 or 16.
         device: "cpu", "cuda", "cuda:1", ... A module stays where it is if this is "auto"; weights then go
             to a CUDA GPU if there is one, else to the CPU (not to MPS, where the scan is untested).
@@ -64,13 +69,15 @@ def fuse(
         raise ValueError(f"colour must be one of {', '.join(COLOURS)}, found {colour!r}")
     if bits not in (8, 16):
         raise ValueError(f"bits must be 8 or 16, found {bits!r}")
+    if contrast is not None and not 0 < contrast < inf:
+        raise ValueError(f"contrast must be a positive number, found {contrast!r}")
     pixels_a, pixels_b = as_batch(a, "a"), as_batch(b, "b")
     if pixels_a.shape[:3] != pixels_b.shape[:3]:
         names = [f" ({x})" if isinstance(x, str | Path) else "" for x in (a, b)]
         raise ValueError(
             f"a{names[0]} and b{names[1]} must be of one size, found {_size(pixels_a)} and {_size(pixels_b)}"
         )
-    fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), load_model(model, device))
+    fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), load_model(model, device), contrast)
     chroma = _chroma_source(colour, pixels_a, pixels_b)
     picture = fused[..., None] if chroma is None else recolour(fused, chroma)
     tensors = [x for x in (a, b) if isinstance(x, Tensor)]
@@ -96,17 +103,20 @@ def _chroma_source(colour: str, a: Floats, b: Floats) -> Floats | None:
     return next((pixels for pixels in candidates if pixels.shape[-1] == 3), None)
 
 
-def _fuse_luma(a: Floats, b: Floats, network: nn.Module) -> Floats:
-    """clamp(network(a, b), 0, 1), all (B, H, W), on the device and in the dtype of the network."""
+def _fuse_luma(a: Floats, b: Floats, network: nn.Module, contrast: float | None) -> Floats:
+    """finish(network(a, b)), all (B, H, W), on the device and in the dtype of the network."""
     like = next(network.parameters(), torch.empty(0))
     with torch.inference_mode():
-        fused = network(*(torch.from_numpy(x)[:, None].to(like) for x in (a, b))).float().cpu().numpy()
+        fused = network(*(torch.from_numpy(x)[:, None].to(like) for x in (a, b))).float().cpu()
     expected = (len(a), 1, *a.shape[1:])
     if fused.shape != expected:
-        raise ValueError(f"the model must return shape {expected}, found {fused.shape}")
-    if not np.isfinite(fused).all():
+        raise ValueError(f"the model must return shape {expected}, found {tuple(fused.shape)}")
+    if not fused.isfinite().all():
         raise ValueError("the model returned NaN or infinite values")
-    return np.clip(fused[:, 0], 0, 1)
+    finished: Floats = finish(
+        fused, getattr(network, "contrast", 1.0) if contrast is None else contrast
+    ).numpy()
+    return finished[:, 0]
 
 
 def load_model(model: Model | None = None, device: str = "auto") -> nn.Module:
@@ -167,6 +177,7 @@ def fuse_folders(
     *,
     overwrite: bool = False,
     colour: str = "auto",
+    contrast: float | None = None,
     bits: int = 8,
     device: str = "auto",
     progress: bool = True,
@@ -182,6 +193,7 @@ def fuse_folders(
         model: as in :func:`fuse`.
         overwrite: whether to make results again that are there already.
         colour: as in :func:`fuse`.
+        contrast: as in :func:`fuse`.
         bits: as in :func:`fuse`.
         device: as in :func:`fuse`.
         progress: whether to show a progress bar.
@@ -197,8 +209,9 @@ def fuse_folders(
         raise ValueError(f"{out}: the results need a folder of their own, outside the sources")
     network = load_model(model, device)
     report = fuse_pairs(
-        matching.pairs, out, network, overwrite=overwrite, colour=colour, bits=bits, progress=progress
-    )
+        matching.pairs, out, network, overwrite=overwrite, colour=colour, contrast=contrast, bits=bits,
+        progress=progress,
+    )  # fmt: skip
     return replace(report, unmatched=matching.left_out)
 
 
@@ -209,6 +222,7 @@ def fuse_pairs(
     *,
     overwrite: bool = False,
     colour: str = "auto",
+    contrast: float | None = None,
     bits: int = 8,
     progress: bool = True,
 ) -> FolderReport:
@@ -223,7 +237,8 @@ def fuse_pairs(
             continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_image(target, np.asarray(fuse(pair.a, pair.b, network, colour=colour, bits=bits)))
+            fused = fuse(pair.a, pair.b, network, colour=colour, contrast=contrast, bits=bits)
+            write_image(target, np.asarray(fused))
             written.append(target)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             failed.append(Failure(pair.name, str(error) or type(error).__name__))

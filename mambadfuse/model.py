@@ -4,6 +4,7 @@ Letters: B batch, H and W height and width, L = H W tokens, C model width.
 """
 
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Any, Literal, Self, get_args
 
 from torch import Tensor, nn
@@ -71,6 +72,9 @@ class MambaDFuseConfig:
     """What mixes the tokens of every Mamba unit and M3 block: one scan (code and figure); the mean of two scans, one
     of them backwards, with the same weights; or a gated 7x7 depthwise convolution, which makes the network a CNN."""
 
+    contrast: float = 1.0
+    """Of finished pictures, about their mean (:func:`mambadfuse.finishing.finish`); the network does not apply it."""
+
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from."""
         for field in fields(self):
@@ -83,6 +87,8 @@ class MambaDFuseConfig:
                 raise ValueError(f"{field.name} must be True or False, found {value!r}")
             if field.type is int and value < (0 if field.name.endswith(("depth", "period")) else 1):
                 raise ValueError(f"{field.name} is too small: {value}")
+        if not 0 < self.contrast < inf:
+            raise ValueError(f"contrast must be a positive number, found {self.contrast}")
         if self.dim % 4:
             raise ValueError(f"dim must be a multiple of 4, found {self.dim}")
 
@@ -163,6 +169,11 @@ class MambaDFuse(nn.Module):
 
     def _tokens(self, features: Tensor) -> Tensor:
         return self.token_norm(to_tokens(features))
+
+    @property
+    def contrast(self) -> float:
+        """That of its configuration: :func:`mambadfuse.fuse` gives it to the finished picture."""
+        return self.config.contrast
 
     def parameter_count(self) -> int:
         """Number of trainable numbers."""

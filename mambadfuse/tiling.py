@@ -35,6 +35,11 @@ class InTiles(nn.Module):
             raise ValueError(f"overlap must be between 0 and half of size {size}, found {overlap}")
         self.network, self.size, self.overlap = network, size, overlap
 
+    @property
+    def contrast(self) -> float:
+        """That of the network, for the picture as a whole."""
+        return float(getattr(self.network, "contrast", 1.0))
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(B, 1, H, W) twice -> (B, 1, H, W)."""
         out, weights = torch.zeros_like(a), torch.zeros_like(a[:1])

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mambadfuse"
 
 FLOORS = {
-    1: ["ops", "ops.*", "data", "data.*", "losses", "metrics", "metrics.*", "baselines"],
+    1: ["ops", "ops.*", "data", "data.*", "losses", "metrics", "metrics.*", "baselines", "finishing"],
     2: ["mamba"],
     3: ["extraction", "shallow_fusion", "deep_fusion", "reconstruction"],
     4: ["model", "checkpoints"],

@@ -183,6 +183,10 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, messa
             "--tile: expected a number of pixels, at least 1, found '0'",
         ),
         (
+            "--a a.png --b b.png --out f.png --contrast -1",
+            "--contrast: expected a positive number, found '-1'",
+        ),
+        (
             "--a visible.png --b ir.png --out f.png",
             "--a visible.png is visible and --b ir.png is infrared: exchange",
         ),
@@ -242,6 +246,7 @@ def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
         ("--colour grey", "colour auto, now it is colour grey"),
         ("--bits 16", "bits 8, now it is bits 16"),
         ("--tile 4", "tile None, now it is tile 4"),
+        ("--contrast 1.2", "contrast None, now it is contrast 1.2"),
     ):
         assert fuse(f"--a a --b b --out out {other}") == 1
         error = capsys.readouterr().err

@@ -4,6 +4,7 @@ import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,12 @@ def add_options(parser: ArgumentParser) -> None:
         default="auto",
         help="whose colour; auto: b's, else a's",
     )
+    parser.add_argument(
+        "--contrast",
+        type=_positive,
+        metavar="C",
+        help="about the mean of the picture; as the weights say if left out, 1: as the network returns it",
+    )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits per channel of results")
     parser.add_argument(
         "--device",
@@ -63,6 +70,15 @@ def _device(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise ArgumentTypeError(f"no device is called {name!r}: choose auto, cpu, cuda, cuda:1, ... or mps")
     return name
+
+
+def _positive(text: str) -> float:
+    try:
+        if 0 < (number := float(text)) < inf:
+            return number
+    except ValueError:
+        pass
+    raise ArgumentTypeError(f"expected a positive number, found {text!r}")
 
 
 def _pixels(text: str) -> int:
@@ -119,7 +135,9 @@ def _fuse_two_files(options: Namespace) -> int:
         print(f"kept {out}, which was there already, whatever it was made with (--overwrite makes it again)")
     else:
         network = _in_tiles(load_model(options.model, options.device), options.tile)
-        fused = fuse(options.a, options.b, network, colour=options.colour, bits=options.bits)
+        fused = fuse(
+            options.a, options.b, network, colour=options.colour, contrast=options.contrast, bits=options.bits
+        )
         make_folder(out.parent)
         write_image(out, np.asarray(fused))
         print(f"wrote {out}")
@@ -187,6 +205,7 @@ def _fuse_pairs(
         "model": weights or "ivf",
         "weights": fingerprint(network),
         "colour": options.colour,
+        "contrast": options.contrast,
         "bits": options.bits,
         "tile": options.tile,
     }
@@ -199,6 +218,7 @@ def _fuse_pairs(
                 _in_tiles(network, options.tile),
                 overwrite=options.overwrite,
                 colour=options.colour,
+                contrast=options.contrast,
                 bits=options.bits,
                 progress=sys.stderr.isatty(),
             )

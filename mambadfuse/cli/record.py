@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FILE = ".fused_with.json"
 
-Settings = dict[str, str | int | None]
+Settings = dict[str, str | int | float | None]
 
 
 def fingerprint(network: "nn.Module") -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mambadfuse.deep_fusion import M3Block
+from mambadfuse.finishing import finish
 from mambadfuse.insight.colouring import Picture, coloured, common_range
 from mambadfuse.mamba import to_map
 from mambadfuse.model import MambaDFuse
@@ -74,7 +75,7 @@ def branch_maps(model: MambaDFuse, a: Tensor, b: Tensor) -> tuple[list[BlockMaps
         fused = model(a.to(like), b.to(like))
         layers = cast(Iterable[M3Block], model.deep.blocks)
         blocks = [_block_maps(block, heard[k], height) for k, block in enumerate(layers)]
-    return blocks, fused[0, 0].clamp(0, 1).cpu().numpy()
+    return blocks, finish(fused, model.contrast)[0, 0].cpu().numpy()
 
 
 Heard = dict[int, dict[str, list[Tensor]]]

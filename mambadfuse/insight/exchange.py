@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mambadfuse.finishing import finish
 from mambadfuse.insight.colouring import ORANGE, Picture, coloured, common_range
 from mambadfuse.mamba import Memory, to_map
 from mambadfuse.model import MambaDFuse
@@ -137,7 +138,7 @@ def exchange_maps(
         swapped,
         {name: x.cpu().numpy() for name, x in features.items()},
         {name: x.cpu().numpy() for name, x in heat.items()},
-        fused.detach()[0, 0].clamp(0, 1).cpu().numpy(),
+        finish(fused.detach(), model.contrast)[0, 0].cpu().numpy(),
     )
 
 

@@ -99,10 +99,11 @@ def _first_model(config: TrainingConfig) -> MambaDFuse:
     differing = [
         f"model.{name} is {value} there, {wanted[name]} here"
         for name, value in model.config.to_dict().items()
-        if wanted[name] != value
+        if wanted[name] != value and name != "contrast"
     ]
     if differing:
         raise ValueError(f"start={config.start} holds another network: {'; '.join(differing)}")
+    model.config = config.model
     return model
 
 
