@@ -1,6 +1,7 @@
 """Hundreds of random events on all panels at once: nothing goes wrong, nothing grows, nothing is left behind.
 
-A longer run: ``python tests/test_random_events.py 20000 3`` (events and seed).
+A longer run: ``python tests/test_random_events.py 20000 3`` (events and seed); an hour at the pace of a hand:
+``python tests/test_random_events.py 7200 3 0.5`` (and seconds between events).
 """
 
 import asyncio
@@ -75,7 +76,7 @@ def test_five_hundred_random_events(tmp_path, monkeypatch):
     assert len(_instances) == here
 
 
-async def hands_on(panels: list[Panel], events: int, seed: int = 7) -> list[int]:
+async def hands_on(panels: list[Panel], events: int, seed: int = 7, pause: float = 0) -> list[int]:
     """Moves whatever can be moved; returns the memory that is used after the first half and after the second."""
     chance, open_now, sizes = random.Random(seed), len(_instances), []
     dials = [
@@ -88,7 +89,7 @@ async def hands_on(panels: list[Panel], events: int, seed: int = 7) -> list[int]
         panel, widget = chance.choice(dials)
         if not getattr(widget, "disabled", False):
             move(widget, chance)
-        await asyncio.sleep(0)  # the lab may look at what it trains
+        await asyncio.sleep(pause)  # the lab may look at what it trains
         error = panel.told.removeprefix("Error: ") if panel.told.startswith("Error: ") else ""
         assert not error or any(known in error for known in EXPECTED), f"event {event}: {error}"
         assert "failed" not in panel.told
@@ -103,7 +104,8 @@ if __name__ == "__main__":
     with TemporaryDirectory() as desk:
         os.chdir(desk)
         all_panels = [make(Path(desk)) for make in PANELS.values()]
-        print(asyncio.run(hands_on(all_panels, int(sys.argv[1]), int(sys.argv[2]))))
+        count, number, *seconds = sys.argv[1:]
+        print(asyncio.run(hands_on(all_panels, int(count), int(number), *map(float, seconds))))
         for one in all_panels:
             one.close()
         print(workers(), threading.enumerate(), len(_instances))
