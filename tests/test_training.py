@@ -79,6 +79,8 @@ def test_a_run_from_given_weights_begins_where_they_are(tmp_path):
         ValueError, match=r"given\.safetensors holds another network: model\.dim is 4 there, 8 here"
     ):
         quiet(tmp_path / "other.safetensors", start=given, model=replace(TINY, dim=8))
+    finished = quiet(tmp_path / "c.safetensors", steps=1, start=given, model=replace(TINY, contrast=1.2))
+    assert load(finished).contrast == 1.2
 
 
 def test_validation_scores_whole_pictures_and_draws_a_sheet(tmp_path):
