@@ -261,9 +261,10 @@ class TestAblationLab:
 
 
 def workers() -> set[psutil.Process]:
-    """All processes that train a variant, on the whole machine."""
-    found = psutil.process_iter(["cmdline"])
-    return {process for process in found if "mambadfuse.ablation.worker" in (process.info["cmdline"] or ())}
+    """All processes that train a variant for a page of these tests; others on the machine are nobody's business."""
+    found, family = psutil.process_iter(["cmdline"]), set(psutil.Process().children(recursive=True))
+    training = {one for one in found if "mambadfuse.ablation.worker" in (one.info["cmdline"] or ())}
+    return training & family
 
 
 def test_a_page_that_is_opened_again_leaves_no_training_unseen(site):
