@@ -26,7 +26,7 @@ content with a share d of the detail that this asks for. In place of f all three
     f̃ = max(a, b) + (f − max(a, b)) / d                   d: the detail
 
 so the picture of least loss is that of d = 1, moved back by 1 − d of the way to the pixel-wise maximum: it shares
-more information with the sources, and resembles both more in structure, for somewhat weaker edges.
+more information with the sources, for somewhat weaker edges.
 
 Letters: B batch, H and W picture size. Pictures are (B, 1, H, W) in [0, 1].
 """
