@@ -1,6 +1,19 @@
 """The last step: from what a network returns to the picture that is shown, scored and saved."""
 
+from math import inf
+from numbers import Real
+
 from torch import Tensor
+
+
+def check_contrast(contrast: float) -> None:
+    """Refuses what no contrast is.
+
+    Raises:
+        ValueError: it is not a number above 0.
+    """
+    if isinstance(contrast, bool) or not isinstance(contrast, Real) or not 0 < contrast < inf:
+        raise ValueError(f"contrast must be a positive number, found {contrast!r}")
 
 
 def finish(fused: Tensor, contrast: float = 1.0) -> Tensor:
@@ -10,7 +23,8 @@ def finish(fused: Tensor, contrast: float = 1.0) -> Tensor:
 
     Two pictures have to find room in the range of one, so fused pictures are flatter than they could be. The mean
     is that of the whole picture, which a network that learns from crops, or works tile by tile, does not see: hence a
-    step of its own. It changes how bright things are, never which source they come from. As published, c = 1.
+    step of its own. It changes how bright things are, never which source they come from; a pixel may become brighter or
+    darker than it is in either source. As published, c = 1.
 
     Args:
         fused: what the network returned, (B, C, H, W).

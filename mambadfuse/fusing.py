@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from mambadfuse.data.colour import Floats, luma, recolour
 from mambadfuse.data.images import write_image
 from mambadfuse.data.pairs import LeftOut, Pair, match_pairs
 from mambadfuse.data.sources import Source, as_batch
-from mambadfuse.finishing import finish
+from mambadfuse.finishing import check_contrast, finish
 
 Model = str | Path | nn.Module
 
@@ -65,12 +64,7 @@ def fuse(
             option has no such value; the model returned something that is no picture.
         TypeError: an input is of another kind or holds numbers of another kind.
     """
-    if colour not in COLOURS:
-        raise ValueError(f"colour must be one of {', '.join(COLOURS)}, found {colour!r}")
-    if bits not in (8, 16):
-        raise ValueError(f"bits must be 8 or 16, found {bits!r}")
-    if contrast is not None and not 0 < contrast < inf:
-        raise ValueError(f"contrast must be a positive number, found {contrast!r}")
+    _check_options(colour, contrast, bits)
     pixels_a, pixels_b = as_batch(a, "a"), as_batch(b, "b")
     if pixels_a.shape[:3] != pixels_b.shape[:3]:
         names = [f" ({x})" if isinstance(x, str | Path) else "" for x in (a, b)]
@@ -86,6 +80,15 @@ def fuse(
         return batch if any(x.ndim == 4 for x in tensors) else batch[0]
     numbers = np.rint(picture[0] * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
     return numbers[..., 0] if chroma is None else numbers
+
+
+def _check_options(colour: str, contrast: float | None, bits: int) -> None:
+    if colour not in COLOURS:
+        raise ValueError(f"colour must be one of {', '.join(COLOURS)}, found {colour!r}")
+    if contrast is not None:
+        check_contrast(contrast)
+    if bits not in (8, 16):
+        raise ValueError(f"bits must be 8 or 16, found {bits!r}")
 
 
 def _size(pixels: Floats) -> str:
@@ -200,7 +203,7 @@ def fuse_folders(
 
     Raises:
         PairError: the folders have no pair.
-        ValueError: ``out`` is one of the folders, or the device is not usable here.
+        ValueError: ``out`` is one of the folders, an option has no such value, or the device is not usable here.
         OSError: ``out`` cannot be made.
         Exception: whatever :func:`mambadfuse.checkpoints.load` raises.
     """
@@ -227,6 +230,7 @@ def fuse_pairs(
     progress: bool = True,
 ) -> FolderReport:
     """Fuses a list of pairs into ``out/<name>.png``; the rest is as in :func:`fuse_folders`."""
+    _check_options(colour, contrast, bits)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     written, kept, failed = [], [], []

@@ -4,13 +4,13 @@ Letters: B batch, H and W height and width, L = H W tokens, C model width.
 """
 
 from dataclasses import asdict, dataclass, fields
-from math import inf
 from typing import Any, Literal, Self, get_args
 
 from torch import Tensor, nn
 
 from mambadfuse.deep_fusion import DeepFusion
 from mambadfuse.extraction import LowLevelExtraction
+from mambadfuse.finishing import check_contrast
 from mambadfuse.mamba import MambaStack, to_tokens
 from mambadfuse.reconstruction import Reconstruction
 from mambadfuse.shallow_fusion import ShallowFusion
@@ -87,8 +87,7 @@ class MambaDFuseConfig:
                 raise ValueError(f"{field.name} must be True or False, found {value!r}")
             if field.type is int and value < (0 if field.name.endswith(("depth", "period")) else 1):
                 raise ValueError(f"{field.name} is too small: {value}")
-        if not 0 < self.contrast < inf:
-            raise ValueError(f"contrast must be a positive number, found {self.contrast}")
+        check_contrast(self.contrast)
         if self.dim % 4:
             raise ValueError(f"dim must be a multiple of 4, found {self.dim}")
 

@@ -73,7 +73,7 @@ class Conv:
     def flags(self) -> dict[str, object]:
         return {"activation": self.activation}
 
-    @cache  # noqa: B019
+    @cache  # noqa: B019  as above
     def expected(self) -> dict[str, Tensor]:
         return results(reference.causal_conv1d, as_float64(self.tensors()), self.flags())
 

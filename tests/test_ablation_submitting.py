@@ -15,7 +15,7 @@ ROWS = [TABLE["default"], TABLE["norm-once"]]
 
 @pytest.mark.skipif(sys.platform == "win32", reason="submitit's local jobs need POSIX")
 def test_local_jobs_find_what_one_process_finds(tmp_path, monkeypatch):
-    pytest.importorskip("submitit")
+    pytest.importorskip("submitit", reason="the extra 'cluster' is not installed")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
     alone, apart = experiment(tmp_path / "alone"), experiment(tmp_path / "apart")
@@ -44,6 +44,6 @@ def test_without_submitit_it_says_how_to_get_it(tmp_path, monkeypatch):
 
 
 def test_an_unknown_cluster_is_refused(tmp_path):
-    pytest.importorskip("submitit")
+    pytest.importorskip("submitit", reason="the extra 'cluster' is not installed")
     with pytest.raises(ValueError, match="unknown cluster 'cloud': choose slurm or local"):
         submit_all(experiment(tmp_path), [], "cloud")

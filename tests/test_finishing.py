@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import mambadfuse as mdf
+from mambadfuse.data.images import write_image
 from mambadfuse.finishing import finish
+from mambadfuse.fusing import fuse_folders
 from mambadfuse.tiling import InTiles
 
 DARK, BRIGHT = 0.4 * torch.rand(2, 1, 1, 12, 16, generator=torch.Generator().manual_seed(0)) + torch.tensor(
@@ -53,8 +55,19 @@ def test_fuse_takes_the_contrast_of_the_network_unless_told_another():
     for asked, used in ((None, 1.5), (1.0, 1.0), (1.2, 1.2)):
         expected = np.rint(255 * finish(DARK, used)[0, 0].numpy())
         np.testing.assert_array_equal(mdf.fuse(a, b, First(), contrast=asked), expected)
-    with pytest.raises(ValueError, match=r"contrast must be a positive number, found 0\.0"):
-        mdf.fuse(a, b, First(), contrast=0.0)
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), "abc", True])
+def test_what_is_no_contrast_is_refused_at_once(wrong, tmp_path):
+    picture = DARK[0, 0].numpy()
+    with pytest.raises(ValueError, match=f"contrast must be a positive number, found {wrong!r}"):
+        mdf.fuse(picture, picture, First(), contrast=wrong)
+    for side in ("a", "b"):
+        (tmp_path / side).mkdir()
+        write_image(tmp_path / side / "1.png", np.full((4, 5), 9, np.uint8))
+    with pytest.raises(ValueError, match="contrast must be a positive number"):
+        fuse_folders(tmp_path / "a", tmp_path / "b", tmp_path / "out", First(), contrast=wrong)
+    assert not (tmp_path / "out").exists()
 
 
 def test_in_tiles_the_contrast_is_still_that_of_the_whole_picture():

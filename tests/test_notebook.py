@@ -19,7 +19,7 @@ def shown(monkeypatch) -> list:
 
 
 def draws() -> tuple[float, float, float]:
-    return random.random(), np.random.random(), torch.rand(()).item()  # noqa: NPY002
+    return random.random(), np.random.random(), torch.rand(()).item()  # noqa: NPY002 - the global generator is what is tested
 
 
 def test_the_same_seed_gives_the_same_draws():

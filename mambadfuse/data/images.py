@@ -158,7 +158,7 @@ def _deep_colour(image: Image.Image) -> Floats:
     halves = []
     for byte in ("RGB;16B", "RGB;16L"):
         with Image.open(BytesIO(file), formats=["PNG"]) as half:
-            half.tile = [(*tile[:3], byte) for tile in half.tile]  # type: ignore[misc]
+            half.tile = [(*tile[:3], byte) for tile in half.tile]  # type: ignore[misc]  # Pillow types tiles wider
             halves.append(_upright(half))
     high, low = halves
     return (high * 256 + low) / 65535

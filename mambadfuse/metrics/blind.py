@@ -39,7 +39,7 @@ def require_library() -> None:
         ImportError: it cannot; says how to get it.
     """
     try:
-        import skimage.measure  # noqa: F401
+        import skimage.measure  # noqa: F401 - whether it can be imported
     except ImportError as error:
         raise ImportError(
             'BLUR needs scikit-image: in the folder of the kit, pip install -e ".[metrics]"'

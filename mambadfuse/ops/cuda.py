@@ -40,8 +40,8 @@ def unusable() -> tuple[str, str] | None:
             "this backend needs an NVIDIA GPU and its driver; without one, backend 'numba' is the right one",
         )
     try:
-        import causal_conv1d  # noqa: F401
-        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn  # noqa: F401
+        import causal_conv1d  # noqa: F401 - whether it can be
+        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn  # noqa: F401 - likewise
     except (
         Exception
     ) as error:  # not only ImportError: a foreign ABI or driver raises OSError, RuntimeError ...

@@ -59,7 +59,7 @@ def changed(config: T, changes: Mapping[str, Any], above: str = "") -> T:
             values[name] = changed(current, wanted, f"{above}{name}.")
         else:
             values[name] = _converted(value, kinds[name], above + name)
-    return replace(config, **values)  # type: ignore[type-var]
+    return replace(config, **values)  # type: ignore[type-var]  # T: a dataclass
 
 
 def as_yaml(config: TrainingConfig) -> str:
