@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def check_contrast(contrast: float) -> None:
-    """Refuses what no contrast is.
+    """Refuses an invalid contrast.
 
     Raises:
         ValueError: it is not a number above 0.
