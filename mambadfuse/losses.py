@@ -26,11 +26,17 @@ content with a share d of the detail that this asks for. In place of f all three
     f̃ = max(a, b) + (f − max(a, b)) / d                   d: the detail
 
 so the picture of least loss is that of d = 1, moved back by 1 − d of the way to the pixel-wise maximum: it shares
-more information with the sources, for somewhat weaker edges.
+more information with the sources, for somewhat weaker edges. And L_int gives up what is far from the maximum anyway
+
+    L_int  = mean s · log(1 + |f̃ − max(a, b)| / s)        s: the scale of what counts as far
+
+where its own pull, 1 / (1 + |f̃ − max| / s), fades (a robust loss): most pixels follow the brighter source closely,
+and the others are free to carry edges and structure of the darker one.
 
 Letters: B batch, H and W picture size. Pictures are (B, 1, H, W) in [0, 1].
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -180,10 +186,11 @@ class FusionLoss:
         white: what L_int asks for where a or b is at least 250 / 255. Above 1 the other two terms take f there
             as white. With black below 0 or white above 1 they see f clamped to [0, 1], as it is saved.
         detail: d above.
+        robust_scale: s above; ``inf`` for the mean |f − max(a, b)|, in which all differences pull alike.
 
     Raises:
         ValueError: a weight is negative, ssim_range is not positive, black is positive, white is below 1,
-            detail is not in (0, 1], or a word is none of those named.
+            detail is not in (0, 1], robust_scale is not positive, or a word is none of those named.
     """
 
     intensity: float = 20.0
@@ -195,6 +202,7 @@ class FusionLoss:
     black: float = 0.0
     white: float = 1.0
     detail: float = 1.0
+    robust_scale: float = math.inf
 
     def __post_init__(self) -> None:
         """Reject settings that are no loss."""
@@ -209,6 +217,8 @@ class FusionLoss:
             raise ValueError(f"white must be at least 1, found {self.white}")
         if not 0 < self.detail <= 1:
             raise ValueError(f"detail must be above 0 and at most 1, found {self.detail}")
+        if not self.robust_scale > 0:
+            raise ValueError(f"robust_scale must be positive, found {self.robust_scale}")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, found {getattr(self, name)!r}")
@@ -256,13 +266,19 @@ class FusionLoss:
     def _terms(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         brighter = torch.maximum(a, b)
         fused = brighter + (fused - brighter) / self.detail if self.detail < 1 else fused
-        intensity = self.intensity * (fused - self._brightness(brighter)).abs().mean()
+        intensity = self.intensity * self._distance(fused, self._brightness(brighter)).mean()
         fused = self._saved(fused, brighter)
         gradient = self.gradient * self._edge_error(fused, a, b)
         share = self._share(a, b)
         similarity = (share * self._ssim(a, fused) + (1 - share) * self._ssim(b, fused)).mean()
         structure = self.structure * (1 - similarity)
         return LossTerms(gradient + intensity + structure, gradient, intensity, structure)
+
+    def _distance(self, fused: Tensor, wanted: Tensor) -> Tensor:
+        difference = (fused - wanted).abs()
+        if math.isinf(self.robust_scale):
+            return difference
+        return self.robust_scale * torch.log1p(difference / self.robust_scale)
 
     def _brightness(self, brighter: Tensor) -> Tensor:
         """What L_int asks for, (B, 1, H, W), where the brighter source is ``brighter``."""

@@ -203,6 +203,26 @@ def test_a_share_of_the_detail_lies_between_the_maximum_and_all_of_it(seed, deta
         torch.testing.assert_close(of_less, of_the_whole)
 
 
+@given(seed=st.integers(0, 2**31), scale=st.floats(0.01, 10))
+def test_a_robust_intensity_grows_with_the_logarithm_of_the_difference(seed, scale):
+    fused, a, b = pictures(seed)
+    apart = (fused - torch.maximum(a, b)).abs().numpy()
+    terms = FusionLoss(robust_scale=scale)(fused, a, b)
+    expected = 20 * np.mean(scale * np.log(1 + apart / scale))
+    assert terms.intensity.item() == pytest.approx(expected, rel=1e-9)
+    plain = FusionLoss()(fused, a, b)
+    assert terms.intensity < plain.intensity
+    assert (terms.gradient, terms.structure) == (plain.gradient, plain.structure)
+
+
+def test_a_robust_intensity_pulls_less_at_what_is_far():
+    a = torch.zeros(1, 1, 1, 2)
+    fused = torch.tensor([[[[0.05, 0.95]]]], requires_grad=True)
+    FusionLoss(robust_scale=0.05)(fused, a, a).intensity.backward()
+    near, far = fused.grad.flatten().tolist()
+    assert near / far == pytest.approx((0.05 + 0.95) / (0.05 + 0.05))
+
+
 def test_weights_scale_their_own_term_alone():
     fused, a, b = pictures(1)
     base, doubled = FusionLoss()(fused, a, b), FusionLoss(intensity=40)(fused, a, b)
@@ -256,6 +276,7 @@ def test_wrong_shapes_name_the_picture():
         {"white": 0.9},
         {"detail": 0.0},
         {"detail": 1.1},
+        {"robust_scale": 0.0},
     ],
 )
 def test_wrong_settings_are_named(bad):
