@@ -14,12 +14,14 @@ help:  ## show this list
 
 env: .venv/.installed  ## install everything into .venv/ (the other commands do it for you)
 
-# The stamp is written last: an installation that was interrupted, or is older than its lists, starts afresh.
+# The stamp is written last: an installation that was interrupted, or is older than its lists, starts afresh. Where .venv
+# is a link, rm takes away the link; `venv --clear` would empty the environment that it leads to.
 .venv/.installed: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "This kit needs Python 3.11 or newer, but $(PYTHON) says: $$($(PYTHON) --version 2>&1 | head -n 1)"; \
 	  echo "Install a newer one and name it, for example: make env PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv --clear .venv
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install torch==$(TORCH) -c constraints.txt -e ".[notebooks,dev]"
 	@touch $@
 

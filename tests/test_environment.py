@@ -1,6 +1,10 @@
 """The lists of what the kit needs agree: pyproject.toml, constraints.txt, environment.yml and CI."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -86,3 +90,23 @@ def test_no_package_index_is_named(name):
     """Where packages come from is the choice of the machine (pip config), not of the kit."""
     text = (ROOT / name).read_text(encoding="utf-8")
     assert not re.search(r"https?://|index-url|find-links|file:", text)
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or not shutil.which("make"), reason="Windows installs with pip, without make"
+)
+def test_a_linked_environment_of_another_folder_is_left_alone(tmp_path):
+    kit, other = tmp_path / "kit", tmp_path / "other"
+    kit.mkdir()
+    other.mkdir()
+    (other / "precious").touch()
+    for name in ("Makefile", "constraints.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, kit)
+    (kit / ".venv").symlink_to(other)
+    offline = {**os.environ, "PIP_NO_INDEX": "1"}
+    command = ["make", "env", f"PYTHON={sys.executable}"]
+    made = subprocess.run(command, cwd=kit, env=offline, capture_output=True, text=True, timeout=120)
+    assert made.returncode, "nothing can be installed without an index"
+    assert (other / "precious").exists()
+    assert (kit / ".venv/bin/python").exists()
+    assert not (kit / ".venv").is_symlink()
