@@ -8,6 +8,7 @@ central windows of 160 x 220 pixels of every fifth pair.
 """
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from mambadfuse.losses import FusionLoss
 HEIGHT, WIDTH, STEPS, RATE = 160, 220, 180, 0.02
 
 _BOTH = FusionLoss(ssim_weighting="local", edges="direction")
+_PLAIN = replace(FusionLoss.local(), intensity=40.0, robust_scale=math.inf)
 
 LOSSES = {
     "published": FusionLoss.vif(),
@@ -34,9 +36,12 @@ LOSSES = {
     "both, 30 / 20 / 50, range 1/3": replace(_BOTH, intensity=30.0, structure=50.0, ssim_range=1 / 3),
     "both, 30 / 20 / 100, range 1/3": replace(_BOTH, intensity=30.0, structure=100.0, ssim_range=1 / 3),
     "both, 30 / 20 / 100, range 1/10": replace(_BOTH, intensity=30.0, structure=100.0, ssim_range=1 / 10),
-    "FusionLoss.local(), white 1, detail 1": replace(FusionLoss.local(), white=1.0, detail=1.0),
-    "FusionLoss.local(), detail 1": replace(FusionLoss.local(), detail=1.0),
-    "FusionLoss.local()": FusionLoss.local(),
+    "40 / 45 / 150, white 1": replace(_PLAIN, white=1.0, detail=1.0),
+    "40 / 45 / 150, white 1.02": replace(_PLAIN, detail=1.0),
+    "40 / 45 / 150, white 1.02, detail 0.7": replace(_PLAIN, detail=0.7),
+    "40 / 45 / 150, white 1.02, detail 0.8": _PLAIN,
+    "100 / 45 / 150, the same, robust 0.05": replace(FusionLoss.local(), intensity=100.0, robust_scale=0.05),
+    "FusionLoss.local(): 200 / 45 / 150, robust 0.02": FusionLoss.local(),
 }
 
 

@@ -37,7 +37,7 @@ Letters: B batch, H and W picture size. Pictures are (B, 1, H, W) in [0, 1].
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -235,11 +235,13 @@ class FusionLoss:
 
     @classmethod
     def local(cls) -> "FusionLoss":
-        """The kit's own: 40, 45, 150, edges with their direction, structure weighed pixel by pixel.
+        """The kit's own: 200, 45, 150, edges with their direction, structure weighed pixel by pixel.
 
-        Black stays black, white stays white, and 0.7 of the detail is enough.
+        Black stays black, white stays white, 0.8 of the detail is enough, and pixels more than some five grey
+        levels from the maximum are hardly drawn to it.
         """
-        return cls(40.0, 45.0, 150.0, "local", "direction", 1 / 3, black=-0.02, white=1.02, detail=0.7)
+        local = cls(200.0, 45.0, 150.0, "local", "direction", ssim_range=1 / 3)
+        return replace(local, black=-0.02, white=1.02, detail=0.8, robust_scale=0.02)
 
     def __call__(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         """The weighted terms for a batch; a and b may be exchanged.

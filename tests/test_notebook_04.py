@@ -94,7 +94,7 @@ def test_attention_is_that_of_pytorch():
 
 
 def test_the_shares_of_a_field_are_all_of_it():
-    assert sum(shares(torch.rand(7, 9), (3, 4), 6).values()) == pytest.approx(1)
+    assert sum(shares(torch.rand(7, 9), (3, 4), 3).values()) == pytest.approx(1)
 
 
 def test_the_check_tells_a_difference():
