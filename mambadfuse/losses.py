@@ -183,10 +183,10 @@ class FusionLoss:
         ssim_range: R in the constants of SSIM and of λ; 1 is the range of the pictures. The smaller, the fainter
             the structure that is asked for.
         black: what L_int asks for where a and b are 0.
-        white: what L_int asks for where a or b is at least 250 / 255. Above 1 the other two terms take f there
+        white: what L_int asks for where a or b is at least 250 / 255. Above 1 the other two terms take f̃ there
             as white. With black below 0 or white above 1 they see f clamped to [0, 1], as it is saved.
         detail: d above.
-        robust_scale: s above; ``inf`` for the mean |f − max(a, b)|, in which all differences pull alike.
+        robust_scale: s above; ``inf`` for the mean of the difference itself, so that all pull alike.
 
     Raises:
         ValueError: a weight is negative, ssim_range is not positive, black is positive, white is below 1,
@@ -237,8 +237,8 @@ class FusionLoss:
     def local(cls) -> "FusionLoss":
         """The kit's own: 200, 45, 150, edges with their direction, structure weighed pixel by pixel.
 
-        Black stays black, white stays white, 0.8 of the detail is enough, and pixels more than some five grey
-        levels from the maximum are hardly drawn to it.
+        Black stays black, white stays white, 0.8 of the detail is enough, and the pull to the maximum has
+        halved some four grey levels away from it, and goes on fading.
         """
         local = cls(200.0, 45.0, 150.0, "local", "direction", ssim_range=1 / 3)
         return replace(local, black=-0.02, white=1.02, detail=0.8, robust_scale=0.02)
