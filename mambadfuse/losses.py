@@ -240,18 +240,8 @@ class FusionLoss:
         Black stays black, white stays white, 0.8 of the detail is enough, and the pull to the maximum has
         halved some four grey levels away from it, and goes on fading.
         """
-        return cls(
-            intensity=200.0,
-            gradient=45.0,
-            structure=150.0,
-            ssim_weighting="local",
-            edges="direction",
-            ssim_range=1 / 3,
-            black=-0.02,
-            white=1.02,
-            detail=0.8,
-            robust_scale=0.02,
-        )
+        ends = {"black": -0.02, "white": 1.02}
+        return cls(200.0, 45.0, 150.0, "local", "direction", 1 / 3, **ends, detail=0.8, robust_scale=0.02)
 
     def __call__(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         """The weighted terms for a batch; a and b may be exchanged.
@@ -287,7 +277,6 @@ class FusionLoss:
         return LossTerms(gradient + intensity + structure, gradient, intensity, structure)
 
     def _distance(self, fused: Tensor, wanted: Tensor) -> Tensor:
-        """What L_int is the mean of, (B, 1, H, W)."""
         difference = (fused - wanted).abs()
         if math.isinf(self.robust_scale):
             return difference
