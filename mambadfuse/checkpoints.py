@@ -123,11 +123,11 @@ def _read(path: Path) -> MambaDFuse:
 def save_checkpoint(model: MambaDFuse, path: str | Path) -> None:
     """Write weights and configuration into one safetensors file.
 
-    The file appears under its name only when it is complete.
+    The file appears under its name only when it is complete and on the disk.
     """
     metadata = {"format": "mambadfuse", "config": json.dumps(model.config.to_dict())}
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    with written_whole(Path(path)) as file:
+    with written_whole(Path(path), durable=True) as file:
         file.write(save(tensors, metadata))
 
 

@@ -104,6 +104,12 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, folders, capsys, more
     assert message in said
 
 
+def test_a_dry_run_finds_what_validation_lacks(tmp_path, folders, capsys):
+    judged = write_folders(tmp_path / "judged", toy_pairs(1, (8, 48)))
+    assert cli.main([*words(folders, tmp_path / "w.safetensors"), "--validate", *judged, "--dry-run"]) == 1
+    assert "toy_0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "extra", [["--shares", "1", "2"], ["--out", "weights.pth"], ["--budget", "week"], ["--task", "xray"]]
 )  # fmt: skip
@@ -118,23 +124,19 @@ def test_the_choices_are_those_of_the_presets():
     assert command.BUDGETS == BUDGETS
 
 
-def test_two_processes_give_the_weights_of_one(tmp_path, folders):
+TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+ACCELERATE = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+              "--mixed_precision", "no", "--dynamo_backend", "no", "-m"]  # fmt: skip
+
+
+@pytest.mark.parametrize("launcher", [TORCHRUN, ACCELERATE], ids=["torchrun", "accelerate launch"])
+def test_two_processes_give_the_weights_of_one(tmp_path, folders, launcher):
     """The published infrared-visible loss, whose α is taken over the whole batch, however it is shared."""
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
     judged = ["--validate", *write_folders(tmp_path / "judged", toy_pairs(3, (48, 48)))]
     assert cli.main(words(folders, one, *judged)) == 0
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "mambadfuse",
-    ]
     done = subprocess.run(
-        [*launch, *words(folders, two, *judged)],
+        [sys.executable, "-m", *launcher, "mambadfuse", *words(folders, two, *judged)],
         capture_output=True,
         encoding="utf-8",
         timeout=600,

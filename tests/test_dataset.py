@@ -219,3 +219,5 @@ def test_limited_range_luma_is_expanded_where_recognised_or_declared(tmp_path, l
     a, b = pair.pictures()
     assert (a.min(), a.max()) == (16, 235)
     assert (b.min(), b.max()) == ((0, 255) if expanded else (16, 235))
+    (other,) = find_grey_pairs(tmp_path / "IR", tmp_path / "VI_Y", not expanded)
+    assert pair.digest() != other.digest()  # other pixels are another run

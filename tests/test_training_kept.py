@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from torch.optim.swa_utils import AveragedModel
-from training_cases import CONFIG, kept, kept_steps, quiet, same_weights, toy_pairs
+from training_cases import CONFIG, TINY, kept, kept_steps, quiet, same_weights, toy_pairs
 
+from mambadfuse import MambaDFuse, save_checkpoint
 from mambadfuse.data.grey_pairs import GreyPair
 from mambadfuse.data.images import written_whole
-from mambadfuse.training import keeping, loop, read_log, run_folder, train
+from mambadfuse.training import BusyError, keeping, loop, read_log, run_folder, train
 from mambadfuse.training.log import RunLog
 
 resource = pytest.importorskip("resource")  # not on Windows, where processes are not forked either
@@ -47,8 +49,8 @@ class DiesHalfway:
 
 
 @contextmanager
-def half_written(path):
-    with written_whole(path) as file:
+def half_written(path, durable):
+    with written_whole(path, durable) as file:
         yield DiesHalfway(file)
 
 
@@ -59,6 +61,7 @@ MOMENTS = {
     "half-written": (keeping, "written_whole", half_written),
     "written but without a name": (os, "fsync", die),
     "before old states go": (Path, "unlink", die),
+    "at the weights": (loop, "save_checkpoint", die),
 }
 
 
@@ -116,7 +119,7 @@ def losses(out):
     return [(record["step"], record["total"]) for record in read_log(run_folder(out) / "steps.jsonl")]
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", [moment for moment in MOMENTS if moment != "at the weights"])
 def test_killed_at_any_moment_a_run_ends_with_the_same_weights(tmp_path, whole, moment):
     out = tmp_path / "w.safetensors"
     counts = random.Random(moment)
@@ -128,21 +131,74 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_weights(tmp_path, whole, 
     assert same_weights(out, whole)
     assert losses(out) == losses(whole)
     assert {path.name for path in run_folder(out).iterdir()} == {
-        "config.yaml", "steps.jsonl", *(path.name for path in kept(out))
+        ".lock", "config.yaml", "steps.jsonl", *(path.name for path in kept(out))
     }  # fmt: skip
 
 
 def test_killed_from_outside_at_random_times_a_run_ends_with_the_same_weights(tmp_path, whole):
     out = tmp_path / "w.safetensors"
-    times = random.Random(0)
+    times, steps = random.Random(0), [0]
     for _ in range(4):
         process = child(run_until, None, 0, out)
-        process.join(times.uniform(0, 1))
+        while process.exitcode is None and max(kept_steps(out), default=0) == steps[-1]:
+            process.join(0.001)
+        process.join(times.uniform(0, 0.1))
         process.kill()
         process.join()
+        steps.append(max(kept_steps(out)))
+    assert any(0 < step < SETTINGS["steps"] for step in steps)
     quiet(out, **SETTINGS)
     assert same_weights(out, whole)
     assert losses(out) == losses(whole)
+
+
+@pytest.mark.parametrize("there", ["of another run", "torn"])
+def test_killed_while_the_weights_are_written_it_is_they_that_end_there(tmp_path, whole, there):
+    out = quiet(tmp_path / "w.safetensors", **SETTINGS, seed=1)
+    shutil.rmtree(run_folder(out))
+    if there == "torn":
+        out.write_bytes(out.read_bytes()[:-100])
+    assert ended(child(run_until, "at the weights", 1, out)) == -signal.SIGKILL
+    quiet(out, **SETTINGS)
+    assert same_weights(out, whole)
+
+
+def test_a_run_that_another_process_is_at_is_not_touched(stopped, whole, monkeypatch):
+    monkeypatch.setattr(keeping, "_PATIENCE", 0)
+    before = {path: path.read_bytes() for path in run_folder(stopped).iterdir()}
+    with (
+        FileLock(run_folder(stopped) / ".lock"),
+        pytest.raises(BusyError, match=r"w\.run: is trained by another process"),
+    ):
+        quiet(stopped, **SETTINGS)
+    assert {path: path.read_bytes() for path in run_folder(stopped).iterdir()} == before
+    quiet(stopped, **SETTINGS)
+    assert same_weights(stopped, whole)
+
+
+def test_what_a_run_began_with_is_known_by_its_content(tmp_path):
+    start, out = tmp_path / "start.safetensors", tmp_path / "w.safetensors"
+    torch.manual_seed(0)
+    save_checkpoint(MambaDFuse(TINY), start)
+    quiet(out, start=str(start), steps=2)
+    moved = start.rename(tmp_path / "moved.safetensors")
+    quiet(out, start=str(moved), steps=2)
+    save_checkpoint(MambaDFuse(TINY), start)
+    with pytest.raises(ValueError, match="belongs to another run: start was"):
+        quiet(out, start=str(start), steps=2)
+
+
+def test_a_torn_line_of_the_log_costs_no_other_line(stopped, whole):
+    log = run_folder(stopped) / "steps.jsonl"
+    first, *rest = log.read_text().splitlines(keepends=True)
+    log.write_text(first + '{"step": \n' + "".join(rest))
+    quiet(stopped, **SETTINGS)
+    assert losses(stopped) == losses(whole)
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"there.*steps\.jsonl: cannot be written"):
+        RunLog(tmp_path / "there" / "steps.jsonl").write(step=1)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +231,7 @@ def test_a_full_disk_is_said_and_costs_no_earlier_state(stopped, whole):
     assert "File too large" in message
     assert f"the run can go on from {kept(stopped)[-1].name}" in message
     assert {path: path.read_bytes() for path in kept(stopped)} == before
-    assert not list(run_folder(stopped).glob(".*"))
+    assert not list(run_folder(stopped).glob(".*.part"))
     quiet(stopped, **SETTINGS)
     assert same_weights(stopped, whole)
 

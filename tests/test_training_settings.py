@@ -66,10 +66,28 @@ def test_a_network_goes_by_name_or_piece_by_piece(words, model):
 
 
 @pytest.mark.parametrize(
-    "words", [["batch=6", "accumulate=3"], ["accumulate=3", "batch=6"], ["windows=32x32,16x64"], ["tensorboard=true"]]
-)  # fmt: skip
+    "words",
+    [
+        ["batch=6", "accumulate=3"],
+        ["model=published", "model.dim=40"],
+        ["loss=med", "loss.gradient=40", "loss.detail=0.5"],
+    ],
+)
 def test_the_order_of_words_is_free(words):
     assert configure(words=words) == configure(words=words[::-1])
+
+
+def test_a_loss_named_by_a_word_replaces_the_one_of_a_file_and_a_piece_changes_it(tmp_path):
+    (tmp_path / "run.yaml").write_text(as_yaml(TrainingConfig()))
+    named = configure(file=tmp_path / "run.yaml", words=["loss.gradient=40", "loss=med"])
+    assert named.loss == replace(FusionLoss.med(), gradient=40.0)
+    changed = configure(file=tmp_path / "run.yaml", words=["loss.gradient=40"])
+    assert changed.loss == replace(FusionLoss.vif(), gradient=40.0)
+
+
+@pytest.mark.parametrize("text", ["32x32,16x64", "[32x32, 16x64]", "[[32, 32], [16, 64]]"])
+def test_sizes_of_crops_may_be_written_in_three_ways(text):
+    assert configure(words=[f"windows={text}"]).windows == ((32, 32), (16, 64))
 
 
 @pytest.mark.parametrize(
@@ -99,6 +117,11 @@ def test_unknown_names_are_refused_with_the_nearest_known_one(word, nearest):
         ("windows=64", "windows: expected sizes such as 64x64,32x128"),
         ("model=huge", "model must be one of default, published, figure, lite, or settings of it, found 'huge'"),
         ("model.dim=x", "model.dim: expected a whole number"),
+        ("steps=.inf", "steps: expected a whole number, found inf"),
+        ("windows=[1", r"windows=\[1: the value is not readable as YAML"),
+        ("windows=[[8, 8, 8]]", "windows: expected sizes such as 64x64,32x128"),
+        ("model=[1]", r"model must be one of .*, or settings of it, found \[1\]"),
+        ("model={1: 2}", r"unknown setting 'model.1'"),
         ("steps", "expected name=value, found 'steps'"),
         ("start=nothing.safetensors", "nothing.safetensors: no such file"),
     ],
@@ -142,7 +165,8 @@ def test_what_is_written_is_read_back(steps, rate, seed, precision):
     [
         ("steps", 0), ("batch", 0), ("accumulate", 3), ("learning_rate", 0.0), ("clip", -1.0), ("average", 1.0),
         ("warmup", -1), ("seed", -1), ("windows", ()), ("windows", ((0, 8),)), ("keep_last", 0), ("log_every", 0),
-        ("learning_rate", math.nan), ("average", math.nan),
+        ("learning_rate", math.nan), ("average", math.nan), ("learning_rate", math.inf),
+        ("device", "cuda"), ("precision", "fp16"), ("schedule", "linear"),
     ],
 )  # fmt: skip
 def test_impossible_settings_are_named(name, value):

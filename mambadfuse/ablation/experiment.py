@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from mambadfuse.ablation.store import Result, Store
 from mambadfuse.ablation.table import Row, configuration
@@ -21,15 +20,12 @@ from mambadfuse.metrics import EIGHT, evaluate
 from mambadfuse.model import MambaDFuse
 from mambadfuse.training import TrainingConfig, read_log, run_folder, train
 from mambadfuse.training.estimate import peak_memory
+from mambadfuse.training.keeping import alone
 from mambadfuse.training.state import versions
 from mambadfuse.training.validation import require_large_enough
 
 POINTS = 50  # of a stored curve
 DIGITS = 6  # of a stored score
-
-
-class BusyError(RuntimeError):
-    """Another process trains this row with this seed right now."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +110,8 @@ class Experiment:
         """
         weights = self.weights(row, seed)
         make_folder(weights.parent.parent)
-        lock = FileLock(weights.parent.with_name(f".{weights.parent.name}.lock"))
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise BusyError(f"{row.name}, seed {seed}: is trained by another process right now") from None
-        with lock:
+        lock = weights.parent.with_name(f".{weights.parent.name}.lock")
+        with alone(lock, f"{row.name}, seed {seed}"):
             kept = self.kept(row, seed)
             if kept is None:
                 kept = self.finish(row, seed, weights, progress)

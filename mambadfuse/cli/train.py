@@ -52,10 +52,13 @@ def run(options: Namespace) -> int:
 
     from mambadfuse.data.grey_pairs import find_grey_pairs
     from mambadfuse.training import as_yaml, configure, estimate, train
+    from mambadfuse.training.validation import require_large_enough
 
     words = [*options.settings, *([f"steps={options.steps}"] if options.steps is not None else [])]
     config = configure(options.task, options.budget, options.config, words)
     sets = [find_grey_pairs(*folders) for folders in options.pairs]
+    validation = find_grey_pairs(*options.validate) if options.validate else []
+    require_large_enough(validation)
     speaks = os.environ.get("RANK", "0") == "0"  # of several processes the first
     if options.dry_run:
         outlook = estimate(config, sets, shares)
@@ -64,7 +67,6 @@ def run(options: Namespace) -> int:
         return 0
     if speaks:
         print(f"{sum(map(len, sets))} pairs, {config.steps} steps of {config.batch} crops", flush=True)
-    validation = find_grey_pairs(*options.validate) if options.validate else []
     try:
         train(config, sets, options.out, shares=shares, validation=validation)
     except OSError as error:

@@ -84,8 +84,9 @@ class FilePair:
         return read_luma(self.a), read_luma(self.b, self.limited)
 
     def digest(self) -> int:
-        """CRC-32 of the files."""
-        return zlib.crc32(self.b.read_bytes(), zlib.crc32(self.a.read_bytes()))
+        """CRC-32 of the files, and of how b is read."""
+        reading = b"limited" if self.limited else b""
+        return zlib.crc32(self.b.read_bytes() + reading, zlib.crc32(self.a.read_bytes()))
 
 
 def find_grey_pairs(

@@ -174,11 +174,16 @@ def _floats(image: Image.Image) -> Floats:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def written_whole(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
     """An open file that takes its name only once it is complete.
 
     It grows under a hidden name in the same folder and is renamed at the end; an error or Ctrl-C in between
     leaves neither a half-written file nor the hidden one.
+
+    Args:
+        path: its name.
+        durable: whether content, and then name, shall be on the disk before this goes on, whatever becomes of the
+            machine.
 
     Raises:
         OSError: it cannot be written; the message names it.
@@ -187,12 +192,27 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     try:
         with temporary.open("xb") as file:
             yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
+        if durable:
+            _settle(path.parent)
     except OSError as error:
         raise OSError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _settle(folder: Path) -> None:
+    """Brings the names in a folder to the disk, where the system has a call for it."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def make_folder(folder: Path) -> None:

@@ -19,6 +19,7 @@
 
 from mambadfuse.training.config import BUDGETS, TASKS, TrainingConfig
 from mambadfuse.training.estimate import Estimate, estimate
+from mambadfuse.training.keeping import BusyError
 from mambadfuse.training.log import read_log
 from mambadfuse.training.loop import run_folder, train
 from mambadfuse.training.settings import as_yaml, configure
@@ -27,6 +28,7 @@ from mambadfuse.training.stepping import DivergedError
 __all__ = [
     "BUDGETS",
     "TASKS",
+    "BusyError",
     "DivergedError",
     "Estimate",
     "TrainingConfig",

@@ -13,15 +13,21 @@ averaging   0.98                   0.999               0.999
 ==========  =====================  ==================  =====================================
 
 Common to all: Adam with PyTorch's β and ε, no weight decay, the published loss of the task. Where the first two
-differ from what is published, it is for time: a small network on small crops takes a larger rate, which a warm-up
-makes safe and a cosine brings down within a run of this length; a short run needs a short average. Long rows are
-among their windows because a scan reads whole rows at test time.
+differ from what is published, it is for time: a small network on few and small crops takes a larger rate, which a
+warm-up makes safe and a cosine brings down within a run of this length; a short run needs a short average. With few
+crops the gradient's size is that of the crop: clipping lets each step count alike. Long rows are among their windows
+because a scan reads whole rows at test time. Their networks add the running sums at stage ends (published: dropped),
+as without them seeds differ twice as much (``weights/ABLATION.md``).
+
+All budgets draw a pair anew for each crop (published: in shuffled rounds), so that a step depends on its number
+alone, and begin the average with the weights after the first step (published: before it). The shipped weights come
+from ``loss=local`` in several parts: their cards give the commands, ``weights/ABLATION.md`` the reasons.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mambadfuse.losses import FusionLoss
 from mambadfuse.model import MambaDFuseConfig
@@ -33,7 +39,7 @@ _HALVINGS = (250_000, 400_000, 450_000, 475_000, 500_000)  # steps at which the 
 _SMALLEST = {"steps": 1, "batch": 1, "accumulate": 1, "log_every": 1, "validate_every": 1, "keep_last": 1,
              "warmup": 0, "seed": 0, "workers": 0, "keep_seconds": 0}  # fmt: skip
 
-# Settings that do not touch the weights: a kept run goes on when they change.
+# A kept run goes on when these change; of them only the device touches the weights, by rounding.
 FREE = ("device", "workers", "log_every", "validate_every", "keep_seconds", "keep_last", "tensorboard")
 
 
@@ -96,6 +102,13 @@ class TrainingConfig:
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
+        if not math.isfinite(self.learning_rate):
+            raise ValueError(f"learning_rate must be finite, found {self.learning_rate}")
+        for name, kind in get_type_hints(type(self)).items():
+            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
+                raise ValueError(
+                    f"{name} must be one of {', '.join(get_args(kind))}, found {getattr(self, name)!r}"
+                )
         if not 0 <= self.average < 1:
             raise ValueError(f"average must be in [0, 1), found {self.average}")
         if self.batch % self.accumulate:

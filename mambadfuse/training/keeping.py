@@ -7,12 +7,13 @@ the earlier states stay as they are.
 
 import json
 import logging
-import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
@@ -20,12 +21,38 @@ from torch import Tensor
 from mambadfuse.data.images import written_whole
 
 _log = logging.getLogger("mambadfuse")
+_PATIENCE = 8.0  # seconds: a killed process's readers of crops notice within 5, and hold its lock till then
+
+
+class BusyError(RuntimeError):
+    """Another process is at this run."""
+
+
+@contextmanager
+def alone(lock: Path, run: str) -> Iterator[None]:
+    """While this lasts, no other process is at what the lock stands for.
+
+    Args:
+        lock: a file, made if there is none; its folder must exist.
+        run: what a message calls it.
+
+    Raises:
+        BusyError: another process is at it.
+    """
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=_PATIENCE)
+    except Timeout:
+        raise BusyError(f"{run}: is trained by another process right now") from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 class Kept(NamedTuple):
     """One kept state."""
 
-    path: Path
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
@@ -54,10 +81,8 @@ class Keeper:
         path = self.folder / f"{step:08d}-{zlib.crc32(content):08x}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as file:
+            with written_whole(path, durable=True) as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
         except OSError as error:
             last = self._files()[-1:]
             left = f"the run can go on from {last[0].name}" if last else "there is no earlier state"
@@ -104,7 +129,7 @@ class Keeper:
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata()
-            kept = Kept(path, load(content), json.loads(metadata["facts"]))
+            kept = Kept(load(content), json.loads(metadata["facts"]))
             identity = json.loads(metadata["identity"])
         except (SafetensorError, KeyError, TypeError, ValueError):
             return None

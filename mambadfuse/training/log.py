@@ -8,7 +8,7 @@ from mambadfuse.data.images import written_whole
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a log in their order; a last line that a kill tore is passed over.
+    """The records of a log in their order; a line that a kill tore is passed over.
 
     Raises:
         OSError: there is no such file, or it cannot be read.
@@ -18,7 +18,7 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:
-            break
+            continue
     return records
 
 
@@ -33,9 +33,16 @@ class RunLog:
         self.path = path
 
     def write(self, **record: Any) -> None:
-        """Append one record."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """Append one record.
+
+        Raises:
+            OSError: it cannot be written; the message names the file.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise OSError(f"{self.path}: cannot be written ({error.strerror or error})") from error
 
     def rewind(self, step: int) -> None:
         """Forget what was logged after a step: a run that goes on from there logs it again."""

@@ -5,22 +5,25 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
+import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from mambadfuse.checkpoints import save_checkpoint
+from mambadfuse.checkpoints import CheckpointError, load, save_checkpoint
 from mambadfuse.data.dataset import PairedCrops
 from mambadfuse.data.grey_pairs import TrainingPair
+from mambadfuse.data.images import make_folder, written_whole
+from mambadfuse.model import MambaDFuse
 from mambadfuse.training.config import TrainingConfig
-from mambadfuse.training.keeping import Keeper
+from mambadfuse.training.keeping import Keeper, alone
 from mambadfuse.training.log import RunLog
 from mambadfuse.training.settings import as_yaml
-from mambadfuse.training.state import TrainingState, versions
+from mambadfuse.training.state import TrainingState, first_weights, versions
 from mambadfuse.training.stepping import Stepper, accelerator_for
 from mambadfuse.training.validation import require_large_enough, validate
 
@@ -57,6 +60,7 @@ def train(
         ValueError: no crop can be drawn; the batch cannot be shared; ``out`` has another suffix; or the run beside
             ``out`` has another configuration or other pairs, or is damaged.
         DivergedError: the loss or its gradient is no finite number.
+        BusyError: another process trains this run.
         OSError: something cannot be written; what was kept before is still there.
         KeyboardInterrupt: after Ctrl-C, or SIGTERM, once the run is kept.
     """
@@ -68,14 +72,11 @@ def train(
     folder = run_folder(out)
     with accelerator_for(config, _tracked(config, folder)) as accelerator:
         run = _Run(config, crops, validation, folder, accelerator, progress)
-        run.prepare()
-        if run.state.step < config.steps:
+        with run.alone():
+            run.prepare()
             run.to_the_end()
-        elif out.exists():
-            run.say(f"this run is finished: {config.steps} steps, weights in {out}")
-            return out
-        if accelerator.is_main_process:
-            save_checkpoint(run.state.averaged().cpu(), out)
+            if accelerator.is_main_process:
+                run.write(out)
         accelerator.end_training()
     return out
 
@@ -99,10 +100,22 @@ class _Run:
     ) -> None:
         self.config, self.crops, self.validation, self.accelerator = config, crops, validation, accelerator
         self.folder, self.progress = folder, progress and accelerator.is_main_process
-        identity = config.identity() | {"shares": crops.shares, "pairs": crops.fingerprint()}
-        self.keeper = Keeper(folder, identity, config.keep_last)
         self.log, self.scores = RunLog(folder / "steps.jsonl"), RunLog(folder / "validation.jsonl")
         self.state = TrainingState(config, accelerator.device)
+        identity = config.identity() | {
+            "start": first_weights(self.state.model) if config.start else "",
+            "precision": accelerator.mixed_precision,
+            "shares": crops.shares,
+            "pairs": crops.fingerprint(),
+        }
+        self.keeper = Keeper(folder, identity, config.keep_last)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keeps other calls off the folder; of several processes that share one call, the first one does so."""
+        if not self.accelerator.is_main_process:
+            return nullcontext()
+        make_folder(self.folder)
+        return alone(self.folder / ".lock", str(self.folder))
 
     def prepare(self) -> None:
         """Stand where the run was kept, and leave nothing in its folder that came after."""
@@ -117,15 +130,17 @@ class _Run:
                     )
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
             self.keeper.tidy()
-            (self.folder / "config.yaml").write_text(as_yaml(self.config), encoding="utf-8")
+            with written_whole(self.folder / "config.yaml") as file:
+                file.write(as_yaml(self.config).encode())
             self.log.rewind(self.state.step)
             self.scores.rewind(self.state.step)
         self.accelerator.init_trackers("tensorboard")
 
     def to_the_end(self) -> None:
-        """All steps that are left; the last one is kept, too."""
+        """All steps that are left, if any; the last one is kept, too."""
+        if self.state.step == self.config.steps:
+            return
         stepper = Stepper(self.config, self.state, self.crops, self.accelerator)
         begun = time.monotonic() - self.state.seconds
         kept = time.monotonic()
@@ -153,6 +168,14 @@ class _Run:
                         f"stopped and kept at step {self.state.step}; the same call or command goes on from there"
                     )
                     raise KeyboardInterrupt
+
+    def write(self, out: Path) -> None:
+        """The averaged weights, unless ``out`` holds them already."""
+        averaged = self.state.averaged().cpu()
+        if _holds(out, averaged):
+            self.say(f"this run is finished: {self.config.steps} steps, weights in {out}")
+        else:
+            save_checkpoint(averaged, out)
 
     def say(self, text: str) -> None:
         """One line for the person who watches."""
@@ -183,6 +206,17 @@ class _Run:
     def _keep(self) -> None:
         if self.accelerator.is_main_process:
             self.keeper.keep(self.state.step, self.state.tensors(), self.state.facts())
+
+
+def _holds(out: Path, model: MambaDFuse) -> bool:
+    """Whether a file holds this network and its weights, to the last bit."""
+    try:
+        there = load(out)
+    except CheckpointError:
+        return False
+    wanted = model.state_dict()
+    same = there.config == model.config and there.state_dict().keys() == wanted.keys()
+    return same and all(torch.equal(tensor, wanted[name]) for name, tensor in there.state_dict().items())
 
 
 @contextmanager

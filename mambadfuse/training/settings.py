@@ -32,9 +32,10 @@ def configure(
         OSError: the file cannot be read.
         CheckpointError: ``start`` names no weights.
     """
-    changes = _read(Path(file)) if file else {}
+    spoken: dict[str, Any] = {}
     for word in words:
-        _put(changes, word)
+        _put(spoken, word)
+    changes = _over(_read(Path(file)), spoken) if file else spoken
     config = TrainingConfig.preset(task, budget)
     if changes.get("start"):
         config = replace(config, model=load(str(changes["start"])).config)
@@ -79,6 +80,18 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes on top of others; a network or loss that is named leaves nothing of the one below it."""
+    merged = dict(below)
+    for name, value in above.items():
+        under = merged.get(name, {})
+        if isinstance(value, dict) and "preset" not in value:
+            merged[name] = {**(under if isinstance(under, dict) else {"preset": under}), **value}
+        else:
+            merged[name] = value
+    return merged
+
+
 def _put(changes: dict[str, Any], word: str) -> None:
     """Adds one ``name=value`` to nested changes."""
     path, equals, value = word.partition("=")
@@ -89,20 +102,28 @@ def _put(changes: dict[str, Any], word: str) -> None:
         inner = changes.get(part, {})
         changes[part] = inner if isinstance(inner, dict) else {"preset": inner}
         changes = changes[part]
-    changes[name] = yaml.safe_load(value) if value else ""
+    try:
+        found = yaml.safe_load(value) if value else ""
+    except yaml.YAMLError as error:
+        raise ValueError(f"{word}: the value is not readable as YAML: {error}") from error
+    if isinstance(changes.get(name), dict) and not isinstance(found, dict):
+        changes[name]["preset"] = found  # a network or loss by name, after settings of its own
+    else:
+        changes[name] = found
 
 
-def _unknown(config: Any, name: str, above: str) -> str:
+def _unknown(config: Any, name: Any, above: str) -> str:
     known = [above + field for field in flat(asdict(config))]
-    nearest = get_close_matches(above + name, known, n=1, cutoff=0.0)
-    return f"unknown setting {above + name!r}: did you mean {nearest[0]!r}? Known are {', '.join(known)}"
+    wrong = f"{above}{name}"
+    nearest = get_close_matches(wrong, known, n=1, cutoff=0.0)
+    return f"unknown setting {wrong!r}: did you mean {nearest[0]!r}? Known are {', '.join(known)}"
 
 
 def _preset(kind: type[T], name: Any, path: str) -> T:
     """The object that a classmethod of that name makes; "default" is the plain one."""
     presets: dict[str, Callable[[], T]] = {"default": kind}
     presets |= {n: getattr(kind, n) for n, member in vars(kind).items() if isinstance(member, classmethod)}
-    if name not in presets:
+    if not isinstance(name, str) or name not in presets:
         raise ValueError(f"{path} must be one of {', '.join(presets)}, or settings of it, found {name!r}")
     return presets[name]()
 
@@ -118,7 +139,7 @@ def _converted(value: Any, kind: Any, path: str) -> Any:
     fits = isinstance(value, bool) if kind is bool else not isinstance(value, bool)
     try:
         made = kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits or (kind is int and made != value) or (kind is str and not isinstance(value, str)):
         wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[kind]
@@ -127,11 +148,12 @@ def _converted(value: Any, kind: Any, path: str) -> Any:
 
 
 def _windows(value: Any, path: str) -> tuple[tuple[int, int], ...]:
-    """ "64x64, 32x128", or a list of such sizes, as ((64, 64), (32, 128))."""
+    """ "64x64, 32x128", or a list of such sizes or of [64, 64], as ((64, 64), (32, 128))."""
     sizes = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
-    found = (
-        [re.fullmatch(r"(\d+)x(\d+)", size) for size in map(str, sizes)] if isinstance(sizes, list) else []
-    )
+    found = []
+    for size in sizes if isinstance(sizes, list) else []:
+        word = "x".join(map(str, size)) if isinstance(size, list) else str(size)
+        found.append(re.fullmatch(r"(\d+)x(\d+)", word))
     if not found or None in found:
         raise ValueError(f"{path}: expected sizes such as 64x64,32x128 (height x width), found {value!r}")
     return tuple((int(size[1]), int(size[2])) for size in found if size)

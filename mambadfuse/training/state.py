@@ -1,5 +1,6 @@
 """What changes from step to step: weights, their average, optimiser and schedule; and all of it as plain tensors."""
 
+import hashlib
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -79,6 +80,14 @@ class TrainingState:
         if torch.cuda.is_available() and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         self.step, self.seconds = facts["step"], facts["seconds"]
+
+
+def first_weights(model: MambaDFuse) -> str:
+    """A word for the weights that a run begins with, whatever the file they come from is called."""
+    content = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        content.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return content.hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:

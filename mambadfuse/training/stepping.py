@@ -144,5 +144,5 @@ class Stepper:
             names = ", ".join(sorted(set(self.crops.names(self.state.step))))
             raise DivergedError(
                 f"the {what} is {value} at step {self.state.step}, whose crops are from {names}. "
-                "Look at these pictures; if they are sound, lower learning_rate or clip"
+                "Look at these pictures; if they are sound, begin another run, with a lower learning_rate or clip"
             )
