@@ -35,7 +35,7 @@ def test_every_shipped_file_has_a_card_with_the_commands_of_its_tables():
     for card in CARDS:
         text = card.read_text(encoding="utf-8")
         assert DOWNLOAD.search(text), card.name
-        assert f"--out {card.stem}.safetensors" in text
+        assert f"{card.stem}.safetensors" in text
 
 
 @pytest.mark.parametrize("line", TRAINING)
