@@ -2,10 +2,10 @@
 
 >>> from mambadfuse.ablation import Experiment, choose, compare, planned, read_table, run_all
 >>> rows = choose(read_table(), ["gate-shared"])
->>> experiment = Experiment([pairs], validation, Path("outputs/gate"))  # doctest: +SKIP
->>> runs, left_out = planned(experiment, rows, seeds=range(3))  # doctest: +SKIP
->>> run_all(experiment, runs)  # doctest: +SKIP
->>> print(compare(experiment.store.results()))  # doctest: +SKIP
+>>> experiment = Experiment([pairs], validation, Path("outputs/gate"))
+>>> runs, left_out = planned(experiment, rows, seeds=range(3))
+>>> run_all(experiment, runs)
+>>> print(compare(experiment.store.results()))
 
 ==============  ====================================================
 ``table``       the questions, and the change each of them is asked by

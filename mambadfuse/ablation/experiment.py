@@ -116,7 +116,7 @@ class Experiment:
             if kept is None:
                 kept = self.finish(row, seed, weights, progress)
                 self.store.append(kept)
-            shutil.rmtree(weights.parent, ignore_errors=True)
+            shutil.rmtree(weights.parent, ignore_errors=True)  # the result is stored: leftovers do no harm
         return kept
 
     def finish(self, row: Row, seed: int, weights: Path, progress: bool = False) -> Result:

@@ -66,7 +66,9 @@ class LiveRun:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self._home = TemporaryDirectory(prefix="mambadfuse-lab-", ignore_cleanup_errors=True)
+        self._home = TemporaryDirectory(
+            prefix="mambadfuse-lab-", ignore_cleanup_errors=True
+        )  # a run may be writing
         self._process: subprocess.Popen[bytes] | None = None
         self._asked = False
         (self.home / JOB).write_bytes(pickle.dumps(job))

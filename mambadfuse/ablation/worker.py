@@ -35,7 +35,7 @@ def _obey(folder: Path) -> None:
     while os.read(sys.stdin.fileno(), 1):
         signal.raise_signal(signal.SIGINT)
     for _ in range(3):  # the run may be writing still
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)  # what cannot go now goes next time
     os._exit(1)
 
 

@@ -59,7 +59,7 @@ def use_backend(name: str) -> Iterator[None]:
     """Within the ``with`` block, calls that leave the choice open ("auto") take this backend.
 
     >>> with use_backend("reference"):
-    ...     fused = model(a, b)  # doctest: +SKIP
+    ...     fused = model(a, b)
     """
     token = _preferred.set(name)
     try:

@@ -2,7 +2,7 @@
 
 A state is one safetensors file, ``<step>-<CRC-32 of its bytes>.safetensors``, whose metadata holds everything that
 is no tensor. It grows under a hidden name, reaches the disk, and takes its name last. Whatever happens in between,
-the earlier states stay as they are.
+the earlier states stay as they are. A lock keeps a second process off them.
 """
 
 import json

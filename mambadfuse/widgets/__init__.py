@@ -4,7 +4,7 @@ Each is one line in a notebook, and works with the keyboard alone. Nothing runs 
 or the button, frees all that a panel holds:
 
 >>> from mambadfuse.widgets import ScanExplorer
->>> ScanExplorer()  # doctest: +SKIP
+>>> ScanExplorer()
 """
 
 from mambadfuse.widgets.branches import BranchExplorer
