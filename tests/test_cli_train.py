@@ -110,6 +110,12 @@ def test_a_dry_run_finds_what_validation_lacks(tmp_path, folders, capsys):
     assert "toy_0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("extra", [[], ["--dry-run"]])
+def test_a_run_too_short_for_its_settings_says_so(tmp_path, folders, extra, capsys):
+    assert cli.main([*words(folders, tmp_path / "w.safetensors"), *extra]) == 0
+    assert "note: warmup is 2, the run ends after 2 steps" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "extra", [["--shares", "1", "2"], ["--out", "weights.pth"], ["--budget", "week"], ["--task", "xray"]]
 )  # fmt: skip

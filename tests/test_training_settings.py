@@ -184,3 +184,11 @@ def test_every_weight_of_the_loss_is_a_setting():
     for field in fields(FusionLoss):
         value = getattr(FusionLoss.med(), field.name)
         assert asdict(configure(words=[f"loss.{field.name}={value}"]).loss)[field.name] == value
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_run_too_short_for_its_warm_up_or_its_average_is_doubted(budget):
+    config = TrainingConfig.preset("ivf", budget)
+    assert not config.doubts()
+    assert [doubt.split()[0] for doubt in replace(config, warmup=0, steps=20).doubts()] == ["average"]
+    assert [doubt.split()[0] for doubt in replace(config, warmup=config.steps).doubts()] == ["warmup"]

@@ -59,14 +59,20 @@ def run(options: Namespace) -> int:
     sets = [find_grey_pairs(*folders) for folders in options.pairs]
     validation = find_grey_pairs(*options.validate) if options.validate else []
     require_large_enough(validation)
+    doubts = [f"note: {doubt}" for doubt in config.doubts()]
     speaks = os.environ.get("RANK", "0") == "0"  # of several processes the first
     if options.dry_run:
         outlook = estimate(config, sets, shares)
         if speaks:
-            print(as_yaml(config), outlook, sep="\n")
+            print(as_yaml(config), outlook, *doubts, sep="\n")
         return 0
     if speaks:
-        print(f"{sum(map(len, sets))} pairs, {config.steps} steps of {config.batch} crops", flush=True)
+        print(
+            f"{sum(map(len, sets))} pairs, {config.steps} steps of {config.batch} crops",
+            *doubts,
+            sep="\n",
+            flush=True,
+        )
     try:
         train(config, sets, options.out, shares=shares, validation=validation)
     except OSError as error:

@@ -139,6 +139,22 @@ class TrainingConfig:
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 
+    def doubts(self) -> list[str]:
+        """What can be run and is hardly meant, in sentences: the run is too short for its warm-up or its average."""
+        found = []
+        if self.warmup >= self.steps:
+            found.append(
+                f"warmup is {self.warmup}, the run ends after {self.steps} steps: "
+                f"the learning rate does not reach {self.learning_rate:g} before"
+            )
+        oldest = self.average ** (self.steps - 1)
+        if oldest > 0.1:
+            found.append(
+                f"average is {self.average:g}, the run ends after {self.steps} steps: "
+                f"{oldest:.0%} of the saved weights will be those of the first step"
+            )
+        return found
+
     def identity(self) -> dict[str, Any]:
         """The settings that a kept run must agree in, by dotted name."""
         return {name: value for name, value in flat(asdict(self)).items() if name not in FREE}
