@@ -1,6 +1,7 @@
 """The command line: exit codes, what is written, and messages without tracebacks."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,17 @@ def test_two_folders(place, capsys):
     assert output.endswith("contact sheet: out/sheet.png\n")
     assert fuse("--a a --b b --out out") == 0
     assert "0 fused, 2 kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("b", "more", "said"),
+    [("ct", "", True), ("ct", "--model ivf", False), ("visible", "", False), ("else", "", False)],
+)
+def test_weights_that_nobody_chose_are_mentioned_if_others_fit(place, capsys, b, more, said):
+    shutil.copytree("a", "mri")
+    shutil.copytree("b", b)
+    assert fuse(f"--a mri --b {b} --out out {more}") == 0
+    assert ("these pictures have --model ct-mri" in capsys.readouterr().err) == said
 
 
 def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):

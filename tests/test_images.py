@@ -63,6 +63,13 @@ def test_sixteen_bit_grey_over_65535(tmp_path, suffix):
     np.testing.assert_allclose(picture.pixels, DEEP / 65535, atol=1e-7)
 
 
+@pytest.mark.parametrize(("most", "warned"), [(0, False), (5100, True), (2**14 - 1, True), (2**14, False)])
+def test_raw_numbers_of_a_camera_are_warned_of(tmp_path, caplog, most, warned):
+    path = saved(tmp_path, Image.fromarray(np.linspace(0, most, 12).astype(np.uint16).reshape(3, 4)), "x.png")
+    read_picture(path)
+    assert (f"x.png: its 16-bit values end at {most} of 65535" in caplog.text) == warned
+
+
 def test_sixteen_bit_colour_png_keeps_its_low_bytes(tmp_path):
     deep = np.stack([DEEP, DEEP[::-1], 65535 - DEEP], axis=-1)
     path = tmp_path / "x.png"

@@ -103,6 +103,7 @@ def run(options: Namespace) -> int:
     if options.a.is_dir() != options.b.is_dir():
         options.usage_error("--a and --b must be two files or two folders, found one of each")
     _require_order(options)
+    _mention_weights(options)
     return _fuse_two_folders(options) if options.a.is_dir() else _fuse_two_files(options)
 
 
@@ -115,6 +116,16 @@ def _require_order(options: Namespace) -> None:
         options.usage_error(
             f"by their names --a {options.a} is {_title(a)} and --b {options.b} is {_title(b)}: exchange them"
         )
+
+
+def _mention_weights(options: Namespace) -> None:
+    """Says so if nobody chose weights, and by their names the pictures have others."""
+    from mambadfuse.data.modalities import TASKS, modality_of
+
+    a, b = modality_of(options.a), modality_of(options.b)
+    task = TASKS.get((a, b)) if a and b else None
+    if task and task != "ivf" and not options.model:
+        complain(f"note: the weights are those of ivf; by their names these pictures have --model {task}")
 
 
 def _fuse_two_files(options: Namespace) -> int:

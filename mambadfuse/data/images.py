@@ -1,5 +1,6 @@
 """Pictures between files and arrays: what is read, what is refused, and how values map to [0, 1]."""
 
+import logging
 import os
 import secrets
 import struct
@@ -20,6 +21,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from mambadfuse.data.colour import Floats, is_grey, luma
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
+_log = logging.getLogger("mambadfuse")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # two TIFF tags and a value of the second
 
 
@@ -45,7 +47,8 @@ def read_image(path: str | Path) -> Floats:
 
     Reads PNG, JPEG, TIFF (its first page) and BMP, told by content and not by name. Palettes are resolved,
     transparency is laid on black (the background of medical pictures), the EXIF orientation is applied.
-    A colour file whose R, G and B nowhere differ by more than 2/255 counts as grey.
+    A colour file whose R, G and B nowhere differ by more than 2/255 counts as grey. 16 bits are divided by 65535; a
+    warning is logged where they stay below a quarter of that, as those of cameras with 14 bits or fewer do.
 
     Raises:
         ImageError: the file is missing, a folder, empty, damaged, of another format, or holds what this kit
@@ -67,7 +70,7 @@ def read_picture(path: str | Path) -> Picture:
                 raise ImageError("is empty (0 bytes)")
             file.seek(0)
             with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
-                return decode(image)
+                picture = decode(image)
     except FileNotFoundError:
         raise ImageError(f"{path}: there is no such file") from None
     except PermissionError:
@@ -78,6 +81,13 @@ def read_picture(path: str | Path) -> Picture:
         raise ImageError(f"{path}: {error}") from None
     except Exception as error:  # decoders meet broken data with almost any exception
         raise ImageError(f"{path}: is truncated or damaged ({error})") from error
+    brightest = picture.pixels.max()
+    if picture.bits == 16 and 0 < brightest < 0.25:
+        _log.warning(
+            "%s: its 16-bit values end at %.0f of 65535, so it is nearly black; if they are raw numbers of a camera, "
+            "stretch them first", path, 65535 * brightest
+        )  # fmt: skip
+    return picture
 
 
 def _but(path: Path) -> str:
