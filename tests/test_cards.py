@@ -1,5 +1,6 @@
 """The cards of the weights: what their commands ask for exists, and those that make the tables run."""
 
+import csv
 import re
 import shlex
 from argparse import ArgumentParser
@@ -13,13 +14,11 @@ from mambadfuse import cli
 from mambadfuse.data import catalogue
 from mambadfuse.data.download import FOLDERS
 from mambadfuse.data.toys import toy_pair
+from mambadfuse.metrics import EIGHT
 from mambadfuse.training import configure
 
-CARDS = sorted(
-    path
-    for path in (Path(__file__).parents[1] / "weights").glob("*.md")
-    if path.with_suffix(".safetensors").exists()
-)
+WEIGHTS = Path(__file__).parents[1] / "weights"
+CARDS = sorted(path for path in WEIGHTS.glob("*.md") if path.with_suffix(".safetensors").exists())
 LINES = [
     line
     for card in CARDS
@@ -48,6 +47,53 @@ def test_commands_of_training_name_settings_that_exist(line):
     assert config.model.to_dict() == configure(words=["model=lite"]).model.to_dict() | {
         "contrast": config.model.contrast
     }
+
+
+def tables(card):
+    """The tables of scores in a card: of each its rows, the cells by the name of the method."""
+    found, names = [], None
+    for line in card.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        if cells[1:2] == ["mean rank"]:
+            names = cells[1:]
+            found.append({})
+        elif not cells:
+            names = None
+        elif names and not cells[0].startswith("-"):
+            found[-1][cells[0]] = dict(zip(names, cells[1:], strict=True))
+    return found
+
+
+def scores(name):
+    """What ``evaluate --csv`` wrote: mean, std and rank of every method."""
+    found = {}
+    with (WEIGHTS / "scores" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            if line["what"] != "score":
+                method = "these weights" if line["kind"] == "result" else line["method"]
+                found.setdefault(method, {})[line["what"]] = {m: float(line[m] or "nan") for m in EIGHT}
+    return found
+
+
+def is_rounded(text, number):
+    """Whether a number that is printed is the other one, rounded."""
+    return text == f"{number:.{len(text.partition('.')[2])}f}"
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
+def test_tables_are_those_of_the_files_beside_the_cards(card):
+    printed, files = tables(card), ["roadscene", "tno"] if card.stem == "ivf" else [card.stem]
+    for rows, file in zip(printed, files, strict=True):
+        methods = scores(file)
+        assert rows.keys() == methods.keys()
+        for name, cells in rows.items():
+            wanted = methods[name]
+            assert is_rounded(cells.pop("mean rank"), np.mean(list(wanted["rank"].values())))
+            for metric, cell in cells.items():
+                mean, _, std = cell.replace("*", "").partition(" ± ")
+                assert is_rounded(mean, wanted["mean"][metric]), (name, metric)
+                assert not std or is_rounded(std, wanted["std"][metric]), (name, metric)
+                assert ("**" in cell) == (wanted["rank"][metric] == 1), (name, metric)
 
 
 def toy_folders(root, sides, count):
