@@ -77,6 +77,7 @@ def train(
             run.to_the_end()
             if accelerator.is_main_process:
                 run.write(out)
+        accelerator.wait_for_everyone()  # a launcher ends all once one has failed, if only in leaving
         accelerator.end_training()
     return out
 
