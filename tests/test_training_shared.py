@@ -22,8 +22,9 @@ def launch(out, *number):
 
 
 def finish(out):
-    """Its exit status is not asked for: when all is written, gloo now and then aborts a process that leaves."""
+    """One failure is let pass: gloo now and then aborts a process that leaves, when all is written."""
     done = launch(out)
+    assert done.returncode == 0 or "terminate called without an active exception" in done.stderr, done.stderr
     assert out.exists(), done.stderr
     return out
 

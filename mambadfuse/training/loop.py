@@ -77,7 +77,7 @@ def train(
             run.to_the_end()
             if accelerator.is_main_process:
                 run.write(out)
-        accelerator.wait_for_everyone()  # a launcher ends all once one has failed, if only in leaving
+        accelerator.wait_for_everyone()  # till all is written: one that fails in leaving makes a launcher end them all
         accelerator.end_training()
     return out
 
