@@ -1,27 +1,32 @@
 """One of two processes that share a toy run, as a launcher starts them.
 
 ``training_two.py OUT [SIGNAL]``: in the middle of the run the first process sends the signal; SIGKILL to itself, any
-other to the launcher, as the manager of a cluster does.
+other to the launcher, as the manager of a cluster does. A process group that outlives the run is a failure.
 """
 
 import os
 import signal
 import sys
+import weakref
 from dataclasses import dataclass
 
+from torch import distributed
 from training_cases import quiet, toy_pairs
 
 from mambadfuse.data.grey_pairs import GreyPair
 
+groups = []
+
 
 @dataclass(frozen=True)
-class Ending(GreyPair):
-    """A pair that sends a signal when the first process comes to read it."""
+class Watching(GreyPair):
+    """A pair that remembers in which process group it is read; the first process that comes to it sends the signal."""
 
-    number: int
+    number: int | None
 
     def pictures(self):
-        if os.environ["RANK"] == "0":
+        groups.append(weakref.ref(distributed.group.WORLD))
+        if self.number and os.environ["RANK"] == "0":
             os.kill(os.getpid() if self.number == signal.SIGKILL else os.getppid(), self.number)
         return super().pictures()
 
@@ -29,5 +34,7 @@ class Ending(GreyPair):
 if __name__ == "__main__":
     out, *number = sys.argv[1:]
     first, second, third = toy_pairs()
-    pairs = [first, Ending(second.name, second.a, second.b, int(number[0])) if number else second, third]
-    quiet(out, pairs, steps=30, keep_seconds=0)
+    watching = Watching(second.name, second.a, second.b, int(number[0]) if number else None)
+    quiet(out, [first, watching, third], steps=30, keep_seconds=0)
+    if any(group() for group in groups):
+        sys.exit("the process group outlives the run: its threads can abort a process that leaves")

@@ -17,6 +17,11 @@ from mambadfuse.losses import LossTerms
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
 
+if torch.distributed.is_available():
+    # DDP would import this later, when its default arguments hold the process group and keep it alive: then threads of
+    # gloo outlive the run, and one of them that wants the interpreter while that is ending aborts the process.
+    import torch.distributed.nn.functional
+
 
 class DivergedError(RuntimeError):
     """The loss or its gradient is no finite number; the message names the step and the pairs of its crops."""
