@@ -9,7 +9,7 @@ There is no "true" fused picture to learn from, so each term says what to keep o
     L_ssim = 1 − (α · SSIM(a, f) + (1 − α) · SSIM(b, f))  keep the local structure of both
 
 Source of the three terms: SwinFusion (Ma et al. 2022), taken over by MambaDFuse. Two of them leave something
-open, and the kit's own weights are trained with another reading (FusionLoss.local):
+open, and the kit's own weights are trained with another reading (near to FusionLoss.local):
 
     L_grad = mean |(∂x f, ∂y f) − (∂x s, ∂y s)|_1         s: the source with the stronger edges around the pixel,
                                                           so the sign and the direction of an edge count

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import mambadfuse as mdf
 from mambadfuse import cli
 from mambadfuse.data import catalogue
 from mambadfuse.data.download import FOLDERS
+from mambadfuse.data.images import read_image
 from mambadfuse.data.toys import toy_pair
 from mambadfuse.metrics import EIGHT
 from mambadfuse.training import configure
 
+PAIRS = Path(__file__).parents[2] / "shared" / "data"
 WEIGHTS = Path(__file__).parents[1] / "weights"
 CARDS = sorted(path for path in WEIGHTS.glob("*.md") if path.with_suffix(".safetensors").exists())
 LINES = [
@@ -25,6 +28,12 @@ LINES = [
     for block in re.findall(r"```bash\n(.*?)```", card.read_text(encoding="utf-8"), re.DOTALL)
     for line in block.splitlines()
 ]
+FOLLOWING = {
+    "seed 5": "roadscene-seed-5", "seed 6": "roadscene-seed-6", "seed 7": "roadscene-seed-7",
+    "RoadScene, contrast 1": "roadscene-contrast-1", "RoadScene, 1.15: as above": "roadscene",
+    "TNO, contrast 1": "tno-contrast-1", "TNO, 1.15: as above": "tno", "TNO, 1.2": "tno-contrast-1.2",
+}  # fmt: skip
+"""Rows of the tables without ranks, and the files of scores that they are of."""
 TRAINING = [line for line in LINES if line.startswith("mambadfuse train ")]
 DOWNLOAD = re.compile(r"([A-Z])=\$\(mambadfuse data get (\S+) --split (\w+)\)/(\w+)")
 
@@ -35,6 +44,21 @@ def test_every_shipped_file_has_a_card_with_the_commands_of_its_tables():
         text = card.read_text(encoding="utf-8")
         assert DOWNLOAD.search(text), card.name
         assert f"{card.stem}.safetensors" in text
+
+
+def made_by(text):
+    """The weights that commands and code write."""
+    return set(re.findall(r"--out (\S+\.safetensors)", text) + re.findall(r'"([\w-]+\.safetensors)"\)', text))
+
+
+def test_what_a_training_starts_from_is_made_before_or_by_the_card_that_is_named():
+    for card in CARDS:
+        text = card.read_text(encoding="utf-8")
+        named = re.findall(r"\]\(([\w-]+\.md)\)", text)
+        elsewhere = set().union(*(made_by((WEIGHTS / name).read_text(encoding="utf-8")) for name in named))
+        for line in re.finditer(r"^mambadfuse train .* start=(\S+)", text, re.MULTILINE):
+            assert line[1] in made_by(text[: line.start()]) | elsewhere, (card.name, line[1])
+        assert card.with_suffix(".safetensors").name in made_by(text)
 
 
 @pytest.mark.parametrize("line", TRAINING)
@@ -94,6 +118,45 @@ def test_tables_are_those_of_the_files_beside_the_cards(card):
                 assert is_rounded(mean, wanted["mean"][metric]), (name, metric)
                 assert not std or is_rounded(std, wanted["std"][metric]), (name, metric)
                 assert ("**" in cell) == (wanted["rank"][metric] == 1), (name, metric)
+
+
+def test_rows_without_ranks_are_those_of_their_files():
+    card = (WEIGHTS / "ivf.md").read_text(encoding="utf-8")
+    for row, file in FOLLOWING.items():
+        (printed,) = re.findall(rf"^\| {re.escape(row)} \| (.*) \|$", card, re.MULTILINE)
+        means = scores(file)["these weights"]["mean"]
+        assert all(map(is_rounded, printed.split(" | "), means.values())), row
+    assert {path.stem for path in (WEIGHTS / "scores").glob("*.csv")} == {
+        "roadscene", "tno", "ct-mri", "pet-mri", "spect-mri", *FOLLOWING.values()
+    }  # fmt: skip
+
+
+def test_scores_are_of_the_weights_that_lie_there_and_of_the_pictures_of_the_downloads():
+    """Who renews weights has to score them again, and says so by copying their sums to the scores."""
+    assert (WEIGHTS / "scores" / "SHA256SUMS").read_bytes() == (WEIGHTS / "SHA256SUMS").read_bytes()
+    for path in (WEIGHTS / "scores").glob("*.csv"):
+        dataset = catalogue.load(re.match(r"\w+(-mri)?", path.stem)[0])
+        with path.open(encoding="utf-8", newline="") as file:
+            pictures = [
+                line["picture"]
+                for line in csv.DictReader(file)
+                if line["kind"] == "result" and line["picture"]
+            ]
+        assert pictures == [entry.name for entry in dataset.entries if entry.split in ("val", "test")]
+
+
+@pytest.mark.skipif(not PAIRS.is_dir(), reason="the real pairs do not lie beside this checkout")
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
+def test_shipped_weights_have_the_scores_of_the_file(card):
+    dataset, folder = ("tno", "ivf/test_tno") if card.stem == "ivf" else (card.stem, f"{card.stem}/val")
+    sides = [PAIRS / folder / side for side in FOLDERS[catalogue.load(dataset).task]]
+    with (WEIGHTS / "scores" / f"{dataset}.csv").open(encoding="utf-8", newline="") as file:
+        line = next(line for line in csv.DictReader(file) if line["what"] == "score")
+    a, b = (next(side.glob(f"{line['picture']}.*")) for side in sides)
+    found = mdf.evaluate(mdf.fuse(a, b, model=card.stem), read_image(a), read_image(b))
+    assert found == pytest.approx(
+        {name: float(line[name]) for name in EIGHT}, rel=2e-3
+    )  # other machines round others
 
 
 def toy_folders(root, sides, count):

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 from PIL import Image
-from training_cases import TINY, kept_steps, same_weights, toy_pairs, write_folders
+from training_cases import TINY, curve, kept_steps, same_weights, toy_pairs, write_folders
 
 from mambadfuse import cli, load
 from mambadfuse.cli import train as command
@@ -135,14 +135,22 @@ ACCELERATE = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--
               "--mixed_precision", "no", "--dynamo_backend", "no", "-m"]  # fmt: skip
 
 
-@pytest.mark.parametrize("launcher", [TORCHRUN, ACCELERATE], ids=["torchrun", "accelerate launch"])
-def test_two_processes_give_the_weights_of_one(tmp_path, folders, launcher):
+NOTEBOOK = ["-c", "import sys; from accelerate import notebook_launcher; from mambadfuse import cli;"
+            "notebook_launcher(cli.main, (sys.argv[2:],), num_processes=2)"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("launcher", "extra"),
+    [(["-m", *TORCHRUN], []), (["-m", *ACCELERATE], ["accumulate=2"]), (NOTEBOOK, [])],
+    ids=["torchrun", "accelerate launch, accumulated", "notebook_launcher"],
+)
+def test_two_processes_give_the_weights_of_one(tmp_path, folders, launcher, extra):
     """The published infrared-visible loss, whose α is taken over the whole batch, however it is shared."""
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
-    judged = ["--validate", *write_folders(tmp_path / "judged", toy_pairs(3, (48, 48)))]
-    assert cli.main(words(folders, one, *judged)) == 0
+    more = [*extra, "log_every=1", "--validate", *write_folders(tmp_path / "judged", toy_pairs(3, (48, 48)))]
+    assert cli.main(words(folders, one, *more)) == 0
     done = subprocess.run(
-        [sys.executable, "-m", *launcher, "mambadfuse", *words(folders, two, *judged)],
+        [sys.executable, *launcher, "mambadfuse", *words(folders, two, *more)],
         capture_output=True,
         encoding="utf-8",
         timeout=600,
@@ -154,5 +162,9 @@ def test_two_processes_give_the_weights_of_one(tmp_path, folders, launcher):
     alone, shared = load(one).state_dict(), load(two).state_dict()
     for name, value in alone.items():
         torch.testing.assert_close(shared[name], value, rtol=1e-5, atol=1e-6)
+    for here, there in zip(
+        curve(one), curve(two), strict=True
+    ):  # Adam forgets a gradient's scale, the log does not
+        assert there == pytest.approx(here, rel=1e-4)
     (scores,), (same,) = (read_log(run_folder(out) / "validation.jsonl") for out in (one, two))
     assert same == pytest.approx(scores, rel=0.01)

@@ -16,17 +16,18 @@ import pytest
 import torch
 from filelock import FileLock
 from torch.optim.swa_utils import AveragedModel
-from training_cases import CONFIG, TINY, kept, kept_steps, quiet, same_weights, toy_pairs
+from training_cases import CONFIG, TINY, curve, kept, kept_steps, quiet, same_weights, toy_pairs
 
 from mambadfuse import MambaDFuse, save_checkpoint
 from mambadfuse.data.grey_pairs import GreyPair
 from mambadfuse.data.images import written_whole
-from mambadfuse.training import BusyError, keeping, loop, read_log, run_folder, train
+from mambadfuse.training import BusyError, keeping, loop, run_folder, train
 from mambadfuse.training.log import RunLog
 
 resource = pytest.importorskip("resource")  # not on Windows, where processes are not forked either
 
 SETTINGS = {"steps": 10, "keep_seconds": 0, "keep_last": 2}
+JUDGED = SETTINGS | {"validation": toy_pairs(1, (48, 48)), "validate_every": 2}
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["training_warm"])
@@ -65,13 +66,13 @@ MOMENTS = {
 }
 
 
-def run_until(moment, count, out):
+def run_until(moment, count, out, settings=SETTINGS):
     """A run whose ``count``-th call at a moment is its last; it ends if there are fewer."""
     if moment is not None:
         place, name, instead = MOMENTS[moment]
         function, calls = getattr(place, name), iter(range(1, count))
         setattr(place, name, lambda *a, **k: (function if next(calls, None) else instead)(*a, **k))
-    quiet(out, **SETTINGS)
+    quiet(out, **settings)
 
 
 def run_without_disk(out, connection):
@@ -115,10 +116,6 @@ def stopped(tmp_path, whole):
     return out
 
 
-def losses(out):
-    return [(record["step"], record["total"]) for record in read_log(run_folder(out) / "steps.jsonl")]
-
-
 @pytest.mark.parametrize("moment", [moment for moment in MOMENTS if moment != "at the weights"])
 def test_killed_at_any_moment_a_run_ends_with_the_same_weights(tmp_path, whole, moment):
     out = tmp_path / "w.safetensors"
@@ -129,7 +126,7 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_weights(tmp_path, whole, 
         assert kills <= 2
     assert kills >= 1
     assert same_weights(out, whole)
-    assert losses(out) == losses(whole)
+    assert curve(out) == curve(whole)
     assert {path.name for path in run_folder(out).iterdir()} == {
         ".lock", "config.yaml", "steps.jsonl", *(path.name for path in kept(out))
     }  # fmt: skip
@@ -149,7 +146,23 @@ def test_killed_from_outside_at_random_times_a_run_ends_with_the_same_weights(tm
     assert any(0 < step < SETTINGS["steps"] for step in steps)
     quiet(out, **SETTINGS)
     assert same_weights(out, whole)
-    assert losses(out) == losses(whole)
+    assert curve(out) == curve(whole)
+
+
+def test_killed_between_validations_a_run_ends_with_the_same_scores(tmp_path, whole):
+    out = tmp_path / "w.safetensors"
+    assert ended(child(run_until, "in a step", 6, out, JUDGED)) == -signal.SIGKILL
+    (run_folder(out) / "validation.jsonl").open("a").write('{"step": 6}\n')  # of a step that was not kept
+    quiet(out, **JUDGED)
+    assert same_weights(out, whole)
+    assert curve(out, "validation") == curve(quiet(tmp_path / "judged.safetensors", **JUDGED), "validation")
+
+
+def test_killed_with_workers_a_run_goes_on_at_once(tmp_path, whole):
+    """They notice that they are alone a moment later, and let go of the run."""
+    out, settings = tmp_path / "w.safetensors", SETTINGS | {"workers": 1}
+    assert ended(child(run_until, "in a step", 6, out, settings)) == -signal.SIGKILL
+    assert same_weights(quiet(out, **settings), whole)
 
 
 @pytest.mark.parametrize("there", ["of another run", "torn"])
@@ -193,7 +206,7 @@ def test_a_torn_line_of_the_log_costs_no_other_line(stopped, whole):
     first, *rest = log.read_text().splitlines(keepends=True)
     log.write_text(first + '{"step": \n' + "".join(rest))
     quiet(stopped, **SETTINGS)
-    assert losses(stopped) == losses(whole)
+    assert curve(stopped) == curve(whole)
 
 
 def test_a_log_that_cannot_be_written_is_named(tmp_path):
@@ -211,7 +224,7 @@ def test_a_torn_state_is_put_aside_and_the_run_goes_on_from_the_one_before(stopp
     assert f"{newest} is damaged: the run goes on from the state before it" in caplog.text
     assert newest.with_name(newest.name + ".damaged").exists()
     assert same_weights(stopped, whole)
-    assert losses(stopped) == losses(whole)
+    assert curve(stopped) == curve(whole)
 
 
 def test_if_all_states_are_torn_nothing_is_begun_anew(stopped):

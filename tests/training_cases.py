@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from mambadfuse.data.grey_pairs import GreyPair
 from mambadfuse.data.toys import toy_pair
 from mambadfuse.model import MambaDFuseConfig
-from mambadfuse.training import TrainingConfig, run_folder, train
+from mambadfuse.training import TrainingConfig, read_log, run_folder, train
 
 TINY = MambaDFuseConfig(
     dim=4, state=2, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
@@ -50,6 +50,12 @@ def kept(out):
 
 def kept_steps(out):
     return [int(path.name.split("-")[0]) for path in kept(out)]
+
+
+def curve(out, name="steps"):
+    """The log of a run without its clock."""
+    records = read_log(run_folder(out) / f"{name}.jsonl")
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
 
 
 def same_weights(one, other):

@@ -16,12 +16,12 @@ Common to all: Adam with PyTorch's β and ε, no weight decay, the published los
 differ from what is published, it is for time: a small network on few and small crops takes a larger rate, which a
 warm-up makes safe and a cosine brings down within a run of this length; a short run needs a short average. With few
 crops the gradient's size is that of the crop: clipping lets each step count alike. Long rows are among their windows
-because a scan reads whole rows at test time. Their networks add the running sums at stage ends (published: dropped),
-as without them seeds differ twice as much (``weights/ABLATION.md``).
+because a scan reads whole rows at test time. Their networks add the running sums at stage ends (published: dropped):
+miniatures scored better with them and scattered half as much, a hint and no proof (``weights/ABLATION.md``).
 
 All budgets draw a pair anew for each crop (published: in shuffled rounds), so that a step depends on its number
 alone, and begin the average with the weights after the first step (published: before it). The shipped weights come
-from ``loss=local`` in several parts: their cards give the commands, ``weights/ABLATION.md`` the reasons.
+from ``loss=local``, some of its settings changed: their cards give the commands, ``weights/ABLATION.md`` the reasons.
 """
 
 import math

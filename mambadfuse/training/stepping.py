@@ -36,22 +36,23 @@ def accelerator_for(config: TrainingConfig, tracked_in: str | None = None) -> It
         tracked_in: a folder for TensorBoard; None without it.
     """
     on_gpu = torch.cuda.is_available() and config.device == "auto"
-    bf16 = (
-        on_gpu and torch.cuda.is_bf16_supported()
-        if config.precision == "auto"
-        else config.precision == "bf16"
-    )
+    in_bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu and _computes_bf16())
     warnings.filterwarnings("ignore", "Grad strides do not match")  # a hint on speed, once for each process
     try:
         yield Accelerator(
             cpu=not on_gpu,
-            mixed_precision="bf16" if bf16 else "no",
+            mixed_precision="bf16" if in_bf16 else "no",
             gradient_accumulation_steps=config.accumulate,
             log_with="tensorboard" if tracked_in else None,
             project_dir=tracked_in,
         )
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def _computes_bf16() -> bool:
+    """Whether the GPU does, from Ampere on; older ones emulate it, slowly."""
+    return torch.cuda.get_device_capability() >= (8, 0)
 
 
 class Stepper:
