@@ -214,6 +214,13 @@ def test_tensorboard_is_asked_for_by_name(tmp_path, monkeypatch):
         quiet(tmp_path / "w.safetensors", tensorboard=True)
 
 
+def test_tensorboard_gets_the_losses_and_the_scores(tmp_path):
+    out = quiet(tmp_path / "w.safetensors", tensorboard=True, validation=toy_pairs(1, (48, 48)))
+    (events,) = run_folder(out).rglob("events.out.tfevents.*")
+    for name in ("train/total", "train/gradient_norm", "validation/SSIM"):
+        assert name.encode() in events.read_bytes()
+
+
 def test_another_suffix_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"w\.pth: expected the name of a \.safetensors file"):
         quiet(tmp_path / "w.pth")
