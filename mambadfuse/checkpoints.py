@@ -121,11 +121,13 @@ def _read(path: Path) -> MambaDFuse:
 
 
 def save_checkpoint(model: MambaDFuse, path: str | Path) -> None:
-    """Write weights and configuration into one safetensors file.
+    """Write weights and configuration into one safetensors file; the same ones make the same file, byte for byte.
 
     The file appears under its name only when it is complete and on the disk.
     """
-    metadata = {"format": "mambadfuse", "config": json.dumps(model.config.to_dict())}
+    metadata = {
+        "config": json.dumps(model.config.to_dict())
+    }  # of two entries the library would shuffle the order
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     with written_whole(Path(path), durable=True) as file:
         file.write(save(tensors, metadata))
@@ -198,6 +200,6 @@ def _is_of_pytorch(path: Path) -> bool:
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; the shipped weights go by a name such as 'ivf'")
+        raise CheckpointError(f"{path}: no such file; names of shipped weights are {', '.join(TASKS)}")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: the file is empty")

@@ -111,6 +111,14 @@ def test_save_and_load_round_trip(tmp_path, config):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_same_weights_make_the_same_file(tmp_path):
+    files = [tmp_path / f"{number}.safetensors" for number in range(8)]
+    model = MambaDFuse(TINY)
+    for file in files:
+        save_checkpoint(model, file)
+    assert len({file.read_bytes() for file in files}) == 1
+
+
 def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "mine.safetensors"
     save_checkpoint(MambaDFuse(TINY), path)

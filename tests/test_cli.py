@@ -192,7 +192,7 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, messa
         ("--a a --b b --out b.png", "is a file: two folders are fused into a folder"),
         (
             "--a a.png --b b.png --out f.png --tile 0",
-            "--tile: expected a number of pixels, at least 1, found '0'",
+            "--tile: expected a number of pixels, at least 32, found '0'",
         ),
         (
             "--a a.png --b b.png --out f.png --contrast -1",
@@ -257,7 +257,7 @@ def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
         ("--model pet-mri", r"model ivf, weights \w{12}, now it is model pet-mri, weights \w{12}"),
         ("--colour grey", "colour auto, now it is colour grey"),
         ("--bits 16", "bits 8, now it is bits 16"),
-        ("--tile 4", "tile None, now it is tile 4"),
+        ("--tile 32", "tile None, now it is tile 32"),
         ("--contrast 1.2", "contrast None, now it is contrast 1.2"),
     ):
         assert fuse(f"--a a --b b --out out {other}") == 1

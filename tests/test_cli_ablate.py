@@ -82,7 +82,10 @@ def test_results_of_different_settings_are_different_tables(tmp_path, capsys):
         experiment(tmp_path, settings=settings).run(TABLE["default"], 0)
     results = str(tmp_path / "results.jsonl")
     assert cli.main(["ablate", "--report", results]) == 0
-    assert capsys.readouterr().out.count("task ivf, budget minutes with") == 2
+    one = capsys.readouterr().out
+    assert cli.main(["ablate", "--report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == one
+    assert one.count("task ivf, budget minutes with") == 2
     assert cli.main(["ablate", "--report", results, "--csv", str(tmp_path / "t.csv")]) == 1
     assert "cannot hold 2 tables" in capsys.readouterr().err
 

@@ -200,6 +200,13 @@ def test_a_file_that_changed_changes_the_fingerprint(tmp_path):
     assert crops_of(find_grey_pairs(*folders)).fingerprint() != before
 
 
+def test_pictures_without_a_partner_are_named(tmp_path, caplog):
+    folders = write_folders(tmp_path, toy_pairs())
+    (tmp_path / "b" / "toy_1.png").unlink()
+    assert [pair.name for pair in find_grey_pairs(*folders)] == ["toy_0", "toy_2"]
+    assert f"left out {tmp_path / 'a' / 'toy_1.png'}: has no partner" in caplog.text
+
+
 def test_pairs_of_two_sizes_are_named_at_once(tmp_path):
     folders = write_folders(tmp_path, toy_pairs())
     Image.new("L", (31, 20)).save(tmp_path / "b" / "toy_2.png")

@@ -135,7 +135,8 @@ def _stored(options: Namespace) -> "Store":
 
     if options.report == "shipped":
         return Store(SHIPPED_RESULTS)
-    path = Path(options.report) if options.report else options.out / "results.jsonl"
+    path = Path(options.report or options.out)
+    path = path / "results.jsonl" if path.is_dir() or not options.report else path
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file of results; without --report the command makes it")
     return Store(path)

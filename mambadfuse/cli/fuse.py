@@ -66,6 +66,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw a contact sheet, a .png file")
 
 
+_SMALLEST_TILE = 32  # smaller ones take for ever and show the scan next to nothing
+
+
 def _device(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise ArgumentTypeError(f"no device is called {name!r}: choose auto, cpu, cuda, cuda:1, ... or mps")
@@ -82,8 +85,8 @@ def _positive(text: str) -> float:
 
 
 def _pixels(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"expected a number of pixels, at least 1, found {text!r}")
+    if not text.isdecimal() or int(text) < _SMALLEST_TILE:
+        raise ArgumentTypeError(f"expected a number of pixels, at least {_SMALLEST_TILE}, found {text!r}")
     return int(text)
 
 

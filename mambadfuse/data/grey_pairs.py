@@ -1,5 +1,6 @@
 """Pairs as the network reads them in training: two grey pictures of one size, 8 bits, decoded when they are needed."""
 
+import logging
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from mambadfuse.data.checking import picture_size
 from mambadfuse.data.pairs import match_pairs
 from mambadfuse.data.video_range import looks_limited, read_luma
+
+_log = logging.getLogger("mambadfuse")
 
 Picture = NDArray[np.uint8]
 Pictures = tuple[Picture, Picture]
@@ -92,7 +95,7 @@ class FilePair:
 def find_grey_pairs(
     folder_a: str | Path, folder_b: str | Path, limited: bool | None = None
 ) -> list[FilePair]:
-    """All pairs of two folders, by name; only the heads of the files are read.
+    """All pairs of two folders, by name; only the heads of the files are read. What is in no pair is warned of.
 
     Args:
         folder_a: of the infrared or MRI side.
@@ -103,7 +106,10 @@ def find_grey_pairs(
         PairError, ImageError: there is no pair, or a picture cannot be read.
         ValueError: the two pictures of a pair differ in size.
     """
-    pairs = match_pairs(folder_a, folder_b).pairs
+    matching = match_pairs(folder_a, folder_b)
+    for file in matching.left_out:
+        _log.warning("left out %s: %s", file.path, file.reason)
+    pairs = matching.pairs
     if limited is None:
         named_luma = Path(folder_b).name.lower().endswith("_y")
         limited = named_luma and looks_limited([pair.b for pair in pairs])
