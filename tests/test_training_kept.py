@@ -68,6 +68,9 @@ MOMENTS = {
 
 def run_until(moment, count, out, settings=SETTINGS):
     """A run whose ``count``-th call at a moment is its last; it ends if there are fewer."""
+    multiprocessing.set_start_method(
+        "fork", force=True
+    )  # of readers of crops: a server's outlive who is killed
     if moment is not None:
         place, name, instead = MOMENTS[moment]
         function, calls = getattr(place, name), iter(range(1, count))
@@ -159,7 +162,7 @@ def test_killed_between_validations_a_run_ends_with_the_same_scores(tmp_path, wh
 
 
 def test_killed_with_workers_a_run_goes_on_at_once(tmp_path, whole):
-    """They notice that they are alone a moment later, and let go of the run."""
+    """They notice that they are alone within seconds, and then let go of the lock that they have inherited."""
     out, settings = tmp_path / "w.safetensors", SETTINGS | {"workers": 1}
     assert ended(child(run_until, "in a step", 6, out, settings)) == -signal.SIGKILL
     assert same_weights(quiet(out, **settings), whole)
