@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from mambadfuse.data.images import FORMATS
 from mambadfuse.data.modalities import COMPOSITE, NEAR_INFRARED, TASKS, Label, read_label
 from mambadfuse.data.pairs import LeftOut, Matching, Pair, Remark, pictures_by_name
 
@@ -15,6 +16,7 @@ Sides = tuple[str, str]
 
 _STANDS_IN = "near infrared, used as there is no thermal picture of the scene"
 _THERMAL_FIRST = "near infrared, not used as there is a thermal picture of the scene"
+_NO_PICTURE = "no picture by its suffix"
 _NO_SIDE = "not used, as the name says no side, or a composite (rg)"
 
 
@@ -24,7 +26,8 @@ def match_within(root: Path, folders: Iterable[Path], task: str) -> Matching:
     ``lake/IR_lake_g.bmp`` goes with ``lake/VIS_lake_r.bmp``, under the name of side a, ``lake/IR_lake_g``. In each
     folder the pictures of one scene go together, whose names differ only in what they say of the side; if there are
     none, the whole folder is one scene. Thermal infrared comes before near infrared, which stands in where the former
-    is missing. Nothing else is chosen: where a scene has two pictures of one side, none is taken.
+    is missing. Nothing else is chosen: where a scene has two pictures of one side, none is taken. Files that are no
+    pictures may lie there, too; they are remarked on.
 
     Args:
         root: pairs are named by their path below it.
@@ -36,7 +39,9 @@ def match_within(root: Path, folders: Iterable[Path], task: str) -> Matching:
     left_out: list[LeftOut] = []
     remarks: list[Remark] = []
     for folder in folders:
-        files, more = pictures_by_name(_files_in(folder), root)
+        others = [path for path in _files_in(folder) if path.suffix.lower() not in FORMATS]
+        remarks += [Remark(path, _NO_PICTURE) for path in sorted(others)]
+        files, more = pictures_by_name(set(_files_in(folder)).difference(others), root)
         left_out += more
         labels = {name: read_label(name.rpartition("/")[2]) for name in files}
         for scene in _scenes(labels, sides):
