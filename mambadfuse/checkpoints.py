@@ -125,9 +125,7 @@ def save_checkpoint(model: MambaDFuse, path: str | Path) -> None:
 
     The file appears under its name only when it is complete and on the disk.
     """
-    metadata = {
-        "config": json.dumps(model.config.to_dict())
-    }  # of two entries the library would shuffle the order
+    metadata = {"config": json.dumps(model.config.to_dict())}  # one entry: the order of several is random
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     with written_whole(Path(path), durable=True) as file:
         file.write(save(tensors, metadata))

@@ -156,7 +156,8 @@ def launched(launcher, arguments):
 
 
 FORKING = pytest.param(
-    "notebook_launcher", marks=pytest.mark.skipif(sys.platform != "linux", reason="it forks")
+    "notebook_launcher",
+    marks=pytest.mark.skipif(sys.platform != "linux", reason="it forks, safe on Linux alone"),
 )
 
 
@@ -182,9 +183,8 @@ def test_two_processes_give_the_weights_of_one(tmp_path, folders, launcher, extr
     alone, shared = load(one).state_dict(), load(two).state_dict()
     for name, value in alone.items():
         torch.testing.assert_close(shared[name], value, rtol=1e-5, atol=1e-6)
-    for here, there in zip(
-        curve(one), curve(two), strict=True
-    ):  # Adam forgets a gradient's scale, the log does not
+    # Adam forgets a gradient's scale, the log does not.
+    for here, there in zip(curve(one), curve(two), strict=True):
         assert there == pytest.approx(here, rel=1e-4)
     (scores,), (same,) = (read_log(run_folder(out) / "validation.jsonl") for out in (one, two))
     assert same == pytest.approx(scores, rel=0.01)

@@ -133,9 +133,8 @@ def test_accumulated_parts_give_the_weights_of_the_whole_batch(tmp_path):
     parts = quiet(tmp_path / "parts.safetensors", accumulate=2, **settings)
     for name, value in load(whole).state_dict().items():
         torch.testing.assert_close(load(parts).state_dict()[name], value, rtol=1e-4, atol=1e-5)
-    for one, other in zip(
-        curve(whole), curve(parts), strict=True
-    ):  # Adam forgets a gradient's scale, the log does not
+    # Adam forgets a gradient's scale, the log does not.
+    for one, other in zip(curve(whole), curve(parts), strict=True):
         assert other == pytest.approx(one, rel=1e-3)
 
 

@@ -68,9 +68,8 @@ MOMENTS = {
 
 def run_until(moment, count, out, settings=SETTINGS):
     """A run whose ``count``-th call at a moment is its last; it ends if there are fewer."""
-    multiprocessing.set_start_method(
-        "fork", force=True
-    )  # of readers of crops: a server's outlive who is killed
+    # Readers of crops that a server starts would outlive a process that is killed.
+    multiprocessing.set_start_method("fork", force=True)
     if moment is not None:
         place, name, instead = MOMENTS[moment]
         function, calls = getattr(place, name), iter(range(1, count))
@@ -155,7 +154,8 @@ def test_killed_from_outside_at_random_times_a_run_ends_with_the_same_weights(tm
 def test_killed_between_validations_a_run_ends_with_the_same_scores(tmp_path, whole):
     out = tmp_path / "w.safetensors"
     assert ended(child(run_until, "in a step", 6, out, JUDGED)) == -signal.SIGKILL
-    (run_folder(out) / "validation.jsonl").open("a").write('{"step": 6}\n')  # of a step that was not kept
+    with (run_folder(out) / "validation.jsonl").open("a") as log:
+        log.write('{"step": 6}\n')  # of a step that was not kept
     quiet(out, **JUDGED)
     assert same_weights(out, whole)
     assert curve(out, "validation") == curve(quiet(tmp_path / "judged.safetensors", **JUDGED), "validation")

@@ -135,8 +135,9 @@ def _stored(options: Namespace) -> "Store":
 
     if options.report == "shipped":
         return Store(SHIPPED_RESULTS)
-    path = Path(options.report or options.out)
-    path = path / "results.jsonl" if path.is_dir() or not options.report else path
+    path = Path(options.report) if options.report else options.out / "results.jsonl"
+    if path.is_dir():
+        path = path / "results.jsonl"
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file of results; without --report the command makes it")
     return Store(path)

@@ -20,6 +20,9 @@ SUMMARY = "fuse two pictures, two folders of pictures, or the samples of the kit
 SHEET_ROWS = 24  # pairs on a contact sheet; more would be too small to judge
 
 
+_SMALLEST_TILE = 32  # smaller ones take for ever and show the scan next to nothing
+
+
 def add_options(parser: ArgumentParser) -> None:
     """Declares the options."""
     parser.add_argument("--a", type=Path, metavar="PATH", help="infrared or MRI side: a file or a folder")
@@ -64,9 +67,6 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="make results again that are there already")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw a contact sheet, a .png file")
-
-
-_SMALLEST_TILE = 32  # smaller ones take for ever and show the scan next to nothing
 
 
 def _device(name: str) -> str:

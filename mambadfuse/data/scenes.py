@@ -39,9 +39,10 @@ def match_within(root: Path, folders: Iterable[Path], task: str) -> Matching:
     left_out: list[LeftOut] = []
     remarks: list[Remark] = []
     for folder in folders:
-        others = [path for path in _files_in(folder) if path.suffix.lower() not in FORMATS]
-        remarks += [Remark(path, _NO_PICTURE) for path in sorted(others)]
-        files, more = pictures_by_name(set(_files_in(folder)).difference(others), root)
+        here = sorted(_files_in(folder))
+        pictures = [path for path in here if path.suffix.lower() in FORMATS]
+        remarks += [Remark(path, _NO_PICTURE) for path in here if path not in pictures]
+        files, more = pictures_by_name(pictures, root)
         left_out += more
         labels = {name: read_label(name.rpartition("/")[2]) for name in files}
         for scene in _scenes(labels, sides):
