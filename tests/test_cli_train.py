@@ -132,6 +132,7 @@ def test_the_choices_are_those_of_the_presets():
 
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+              "--main_process_port", "0",
               "--mixed_precision", "no", "--dynamo_backend", "no", "-m"]  # fmt: skip  # with --cpu it starts but one
 NOTEBOOK = [
     "-c",
