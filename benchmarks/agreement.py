@@ -9,7 +9,7 @@ from unittest.mock import patch
 import torch
 
 import mambadfuse as mdf
-from mambadfuse.data.toys import toy_pair
+from mambadfuse.data.synthetic import toy_pair
 
 SIZE = (96, 128)
 BOUND = 2e-5
@@ -21,8 +21,8 @@ def _set(backend: str, threads: int, tile: int) -> Iterator[None]:
     torch.set_num_threads(threads)
     try:
         with (
-            patch("mambadfuse.ops.streaming.TILE", tile),
-            patch("mambadfuse.mamba.TILE", tile),
+            patch("mambadfuse.ops.cpu.pipeline.TILE", tile),
+            patch("mambadfuse.models.mamba.TILE", tile),
             mdf.ops.use_backend(backend),
         ):
             yield

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 import mambadfuse as mdf
+from mambadfuse.data.limited_range import read_luma
 from mambadfuse.data.pairs import match_pairs
-from mambadfuse.data.video_range import read_luma
-from mambadfuse.losses import FusionLoss
+from mambadfuse.losses.fusion_loss import FusionLoss
 
 HEIGHT, WIDTH, STEPS, RATE = 160, 220, 180, 0.02
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks.machine import median_seconds
 from mambadfuse.data.images import write_image
-from mambadfuse.data.toys import toy_pair
-from mambadfuse.evaluation import evaluate_folders
+from mambadfuse.data.synthetic import toy_pair
+from mambadfuse.evaluation.folders import evaluate_folders
 from mambadfuse.metrics import EIGHT, evaluate
 
 SIZE = (480, 640)

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.machine import affordable, matrix_rate
 from mambadfuse import MambaDFuse, MambaDFuseConfig, ops
-from mambadfuse.counting import forward_flops
+from mambadfuse.models.flops import forward_flops
 
 STAGES = ["low_level", "high_level_a", "high_level_b", "shallow", "deep", "reconstruction"]
 

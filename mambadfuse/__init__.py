@@ -17,13 +17,13 @@ __version__ = "0.1.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {
-    "MambaDFuse": "mambadfuse.model",
-    "MambaDFuseConfig": "mambadfuse.model",
+    "MambaDFuse": "mambadfuse.models.mambadfuse",
+    "MambaDFuseConfig": "mambadfuse.models.mambadfuse",
     "evaluate": "mambadfuse.metrics",
-    "fuse": "mambadfuse.fusing",
-    "load": "mambadfuse.checkpoints",
-    "load_published": "mambadfuse.checkpoints",
-    "save_checkpoint": "mambadfuse.checkpoints",
+    "fuse": "mambadfuse.fusion.pair",
+    "load": "mambadfuse.models.checkpoints",
+    "load_published": "mambadfuse.models.checkpoints",
+    "save": "mambadfuse.models.checkpoints",
 }
 _ROOMS = ("data", "losses", "metrics", "ops")
 
@@ -38,15 +38,15 @@ __all__ = [
     "losses",
     "metrics",
     "ops",
-    "save_checkpoint",
+    "save",
 ]
 
 if TYPE_CHECKING:
     from mambadfuse import data, losses, metrics, ops
-    from mambadfuse.checkpoints import load, load_published, save_checkpoint
-    from mambadfuse.fusing import fuse
+    from mambadfuse.fusion.pair import fuse
     from mambadfuse.metrics import evaluate
-    from mambadfuse.model import MambaDFuse, MambaDFuseConfig
+    from mambadfuse.models.checkpoints import load, load_published, save
+    from mambadfuse.models.mambadfuse import MambaDFuse, MambaDFuseConfig
 
 
 def __getattr__(name: str) -> Any:

@@ -105,28 +105,28 @@ def _kernel(name: str) -> Check:
 
 
 def _weights(name: str) -> Check:
-    from mambadfuse.data.shipped import shipped
+    from mambadfuse.resources import resource_folder
 
     remedy = "install the kit again from a full checkout (git checkout -- weights)"
     try:
-        files = sorted(file.stem for file in shipped("weights").glob("*.safetensors"))
+        files = sorted(file.stem for file in resource_folder("weights").glob("*.safetensors"))
     except FileNotFoundError as error:
         return Check(name, BROKEN, str(error), remedy)
     if not files:
-        return Check(name, BROKEN, f"no *.safetensors in {shipped('weights')}", remedy)
+        return Check(name, BROKEN, f"no *.safetensors in {resource_folder('weights')}", remedy)
     return Check(name, OK, ", ".join(files))
 
 
 def _samples(name: str) -> Check:
-    from mambadfuse.data.shipped import shipped
+    from mambadfuse.resources import resource_folder
 
     try:
-        pictures = list(shipped("data_samples").rglob("*.png"))
+        pictures = list(resource_folder("data_samples").rglob("*.png"))
     except FileNotFoundError as error:
         return Check(name, OPTIONAL, str(error), "git checkout -- data_samples")
     if not pictures:
         return Check(name, OPTIONAL, "no pictures in data_samples", "git checkout -- data_samples")
-    return Check(name, OK, f"{len(pictures)} pictures in {shipped('data_samples')}")
+    return Check(name, OK, f"{len(pictures)} pictures in {resource_folder('data_samples')}")
 
 
 def _available_bytes() -> int | None:

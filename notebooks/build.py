@@ -9,7 +9,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from mambadfuse.data.images import written_whole
+from mambadfuse.files import atomic_write
 
 HERE = Path(__file__).parent
 STUDENT = HERE / "student"
@@ -74,7 +74,7 @@ def student(notebook: NotebookNode) -> NotebookNode:
 
 def write(notebook: NotebookNode, path: Path) -> None:
     nbformat.validate(notebook)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write((nbformat.writes(notebook, indent=1) + "\n").encode())
 
 
@@ -95,7 +95,7 @@ def write_readme() -> None:
     rows = "".join(f"{at_a_glance(path)}\n" for path in notebooks())
     text = README.read_text(encoding="utf-8")
     text = re.sub(r"(\| notebook .*\n\|-.*\n)(?:\|.*\n)*", lambda table: table[1] + rows, text)
-    with written_whole(README) as file:
+    with atomic_write(README) as file:
         file.write(text.encode())
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from mambadfuse.ablation import choose, configuration, read_table
 from mambadfuse.ablation.table import DEFAULT
-from mambadfuse.model import MambaDFuse
+from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import TrainingConfig
 
 TABLE = read_table()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mambadfuse.baselines import laplacian_pyramid, maximum, mean
+from mambadfuse.fusion.baselines import laplacian_pyramid, maximum, mean
 
 ALL = [mean, maximum, laplacian_pyramid]
 

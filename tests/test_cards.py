@@ -15,7 +15,7 @@ from mambadfuse import cli
 from mambadfuse.data import catalogue
 from mambadfuse.data.download import FOLDERS
 from mambadfuse.data.images import read_image
-from mambadfuse.data.toys import toy_pair
+from mambadfuse.data.synthetic import toy_pair
 from mambadfuse.metrics import EIGHT
 from mambadfuse.training import configure
 

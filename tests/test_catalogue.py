@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from mambadfuse.data.catalogue import describe, load, names
-from mambadfuse.data.layouts import TASKS
+from mambadfuse.data.discovery import TASKS
 
 COUNTS = {
     "roadscene": 164,

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mambadfuse import MambaDFuse, MambaDFuseConfig, load, load_published, save_checkpoint
-from mambadfuse.checkpoints import CheckpointError, published_name
+from mambadfuse import MambaDFuse, MambaDFuseConfig, load, load_published, save
+from mambadfuse.models.checkpoints import CheckpointError, published_name
 
 SHAPES = json.loads((Path(__file__).parent / "golden" / "state_dict_shapes.json").read_text())
 TINY = MambaDFuseConfig(
@@ -104,7 +104,7 @@ def test_save_and_load_round_trip(tmp_path, config):
     torch.manual_seed(0)
     model = MambaDFuse(config)
     path = tmp_path / "mine.safetensors"
-    save_checkpoint(model, path)
+    save(model, path)
     again = load(path)
     assert again.config == config
     assert all(torch.equal(t, again.state_dict()[n]) for n, t in model.state_dict().items())
@@ -115,13 +115,13 @@ def test_the_same_weights_make_the_same_file(tmp_path):
     files = [tmp_path / f"{number}.safetensors" for number in range(8)]
     model = MambaDFuse(TINY)
     for file in files:
-        save_checkpoint(model, file)
+        save(model, file)
     assert len({file.read_bytes() for file in files}) == 1
 
 
 def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "mine.safetensors"
-    save_checkpoint(MambaDFuse(TINY), path)
+    save(MambaDFuse(TINY), path)
     before = path.read_bytes()
 
     def full_disk(*_):
@@ -129,7 +129,7 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.replace", full_disk)
     with pytest.raises(OSError, match="No space"):
-        save_checkpoint(MambaDFuse(TINY), path)
+        save(MambaDFuse(TINY), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -138,7 +138,7 @@ def test_load_names_what_is_wrong(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
         load(tmp_path / "absent.safetensors")
     path = tmp_path / "mine.safetensors"
-    save_checkpoint(MambaDFuse(TINY), path)
+    save(MambaDFuse(TINY), path)
     tensors = load_file(path)
     save_file(tensors, path)
     with pytest.raises(CheckpointError, match="no configuration"):
@@ -158,24 +158,22 @@ def test_load_of_a_file_of_the_authors_says_how_it_is_read(tmp_path, published_t
     with pytest.raises(CheckpointError, match=r"net\..*is a PyTorch file.*load_published\(path\) reads it"):
         load(path)
     save_file(published_tensors, path)
-    with pytest.raises(
-        CheckpointError, match=r"load_published\(path\) reads it.*save_checkpoint\(load_published"
-    ):
+    with pytest.raises(CheckpointError, match=r"load_published\(path\) reads it.*save\(load_published"):
         load(path)
 
 
 def test_load_published_of_a_file_of_the_kit_says_to_use_load(tmp_path):
     path = tmp_path / "mine.safetensors"
-    save_checkpoint(MambaDFuse(TINY), path)
+    save(MambaDFuse(TINY), path)
     with pytest.raises(CheckpointError, match=r"mine\.safetensors: is a file of this kit .*use load$"):
         load_published(path)
 
 
 def test_shipped_weights_are_verified(tmp_path, monkeypatch):
-    monkeypatch.setattr("mambadfuse.checkpoints.shipped", lambda name: tmp_path)
+    monkeypatch.setattr("mambadfuse.models.checkpoints.resource_folder", lambda name: tmp_path)
     with pytest.raises(CheckpointError, match="no weights are shipped for 'ct-mri'"):
         load("ct-mri")
-    save_checkpoint(MambaDFuse(TINY), tmp_path / "ct-mri.safetensors")
+    save(MambaDFuse(TINY), tmp_path / "ct-mri.safetensors")
     (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  ct-mri.safetensors\n")
     with pytest.raises(CheckpointError, match="sha256"):
         load("ct-mri")

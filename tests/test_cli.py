@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from mambadfuse import checkpoints, doctor
+from mambadfuse import doctor, resources
 from mambadfuse.cli import fuse as fuse_command
 from mambadfuse.cli import main
 from mambadfuse.cli.record import FILE
-from mambadfuse.data import shipped
 from mambadfuse.data.images import read_image, read_picture, write_image
+from mambadfuse.models import checkpoints
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 8)).astype(np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
@@ -226,7 +226,7 @@ def samples(place, monkeypatch):
     for task in ("ivf", "ct-mri"):
         (weights / f"{task}.safetensors").touch()
     monkeypatch.setitem(sys.modules, "mambadfuse.data.samples", SimpleNamespace(samples=lambda: pairs))
-    monkeypatch.setattr(shipped, "shipped", lambda name: place / name)
+    monkeypatch.setattr(resources, "resource_folder", lambda name: place / name)
 
 
 def test_samples_take_the_weights_of_their_task_or_the_infrared_ones(samples, place, asked, capsys):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mambadfuse import doctor, ops
-from mambadfuse.ops import dispatch
+from mambadfuse.ops import interface
 
 
 def line(text: str, name: str) -> str:
@@ -23,8 +23,8 @@ def no_torch(monkeypatch):
 
 @pytest.fixture
 def no_backend(monkeypatch):
-    sick = dispatch.Backend("any", False, "no compiler", "install a compiler")
-    monkeypatch.setattr(dispatch, "_probe", lambda name: sick)
+    sick = interface.Backend("any", False, "no compiler", "install a compiler")
+    monkeypatch.setattr(interface, "_probe", lambda name: sick)
 
 
 def test_this_machine_runs_the_scan():
@@ -70,9 +70,9 @@ def test_no_usable_backend_is_not_ok():
 
 
 def test_one_unusable_backend_is_only_a_warning(monkeypatch):
-    honest = dispatch._probe
-    sick = dispatch.Backend("cuda", False, "no GPU\nat all", "first line\nsecond line")
-    monkeypatch.setattr(dispatch, "_probe", lambda name: sick if name == "cuda" else honest(name))
+    honest = interface._probe
+    sick = interface.Backend("cuda", False, "no GPU\nat all", "first line\nsecond line")
+    monkeypatch.setattr(interface, "_probe", lambda name: sick if name == "cuda" else honest(name))
     text, _ = doctor.report()
     assert line(text, "scan: cuda").startswith(doctor.OPTIONAL)
     assert line(text, "scan runs").startswith(doctor.OK)
@@ -80,7 +80,7 @@ def test_one_unusable_backend_is_only_a_warning(monkeypatch):
 
 
 def test_cuda_remedy_holds_the_exact_command(monkeypatch):
-    monkeypatch.setattr(dispatch, "_probe", dispatch._probe.__wrapped__)  # ask again, whatever is cached
+    monkeypatch.setattr(interface, "_probe", interface._probe.__wrapped__)  # ask again, whatever is cached
     monkeypatch.setattr(torch.version, "cuda", None)
     text, _ = doctor.report()
     assert line(text, "scan: cuda").startswith(doctor.OPTIONAL)
@@ -88,7 +88,7 @@ def test_cuda_remedy_holds_the_exact_command(monkeypatch):
 
 
 def test_weights_are_needed_and_samples_are_optional(monkeypatch, tmp_path):
-    monkeypatch.setattr(import_module("mambadfuse.data.shipped"), "shipped", lambda name: tmp_path)
+    monkeypatch.setattr(import_module("mambadfuse.resources"), "resource_folder", lambda name: tmp_path)
     text, healthy = doctor.report()
     assert not healthy
     assert line(text, "weights").startswith(doctor.BROKEN)

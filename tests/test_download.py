@@ -21,9 +21,9 @@ from PIL import Image
 from mambadfuse.data import download
 from mambadfuse.data.catalogue import Dataset, Entry, Source, load
 from mambadfuse.data.checking import check
+from mambadfuse.data.discovery import find_sets
 from mambadfuse.data.download import DownloadError, get, where
-from mambadfuse.data.layouts import find_sets
-from mambadfuse.data.modalities import TASKS
+from mambadfuse.data.tasks import TASKS
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 COMMIT = "0123456789" * 4

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mambadfuse import baselines
 from mambadfuse.cli import main
 from mambadfuse.data.images import write_image
 from mambadfuse.data.pairs import PairError
-from mambadfuse.evaluation import evaluate_folders
+from mambadfuse.evaluation.folders import evaluate_folders
+from mambadfuse.evaluation.published import published
+from mambadfuse.fusion import baselines
 from mambadfuse.metrics import ALL, CONVENTIONS, EIGHT, evaluate, grey
-from mambadfuse.metrics.published import published
 
 TNO = Path(__file__).parents[1] / ".." / "shared" / "data" / "ivf" / "test_tno"
 NAMES = ("1", "2", "3")

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from mambadfuse.losses import FusionLoss, gradients, local_share, sobel, ssim, ssim_map, stronger_gradients
+from mambadfuse.losses.fusion_loss import (
+    FusionLoss,
+    gradients,
+    local_share,
+    sobel,
+    ssim,
+    ssim_map,
+    stronger_gradients,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "losses.json").read_text())

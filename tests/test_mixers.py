@@ -10,8 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig
-from mambadfuse.checkpoints import load, save_checkpoint
-from mambadfuse.mamba import LocalMixer, Mamba, SelectiveSSM, TwoWaySSM, mixer_of
+from mambadfuse.models.checkpoints import load, save
+from mambadfuse.models.mamba import BidirectionalSSM, GatedConv, Mamba, SelectiveSSM, mixer_of
 
 TINY = MambaDFuseConfig(
     dim=8, state=4, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
@@ -25,13 +25,13 @@ def tokens():
 
 
 def test_two_scans_read_backwards_as_they_read_forwards(tokens):
-    ssm = TwoWaySSM(6, 1, state=3).double()
+    ssm = BidirectionalSSM(6, 1, state=3).double()
     there, back = ssm(*tokens), ssm(*tokens.flip(2))
     torch.testing.assert_close(back.flip(1), there, rtol=0, atol=1e-12)
 
 
 def test_two_scans_are_the_mean_of_one_scan_and_the_same_backwards(tokens):
-    both, one = TwoWaySSM(6, 1, state=3).double(), SelectiveSSM(6, 1, state=3).double()
+    both, one = BidirectionalSSM(6, 1, state=3).double(), SelectiveSSM(6, 1, state=3).double()
     one.load_state_dict(both.state_dict())
     u, z = tokens
     expected = (one(u, z) + one(u.flip(1), z.flip(1)).flip(1)) / 2
@@ -41,7 +41,7 @@ def test_two_scans_are_the_mean_of_one_scan_and_the_same_backwards(tokens):
 
 
 def test_the_convolution_sees_a_neighbourhood_of_the_map_and_no_more(tokens):
-    mixer = LocalMixer(6).double()
+    mixer = GatedConv(6).double()
     u = torch.zeros(1, 20 * 30, 6, dtype=torch.float64, requires_grad=True)
     y = mixer(u, height=20)
     y[0, 10 * 30 + 15].sum().backward()  # the pixel in row 10, column 15
@@ -53,7 +53,7 @@ def test_the_convolution_sees_a_neighbourhood_of_the_map_and_no_more(tokens):
 
 def test_the_convolution_asks_for_the_height(tokens):
     with pytest.raises(ValueError, match="height"):
-        LocalMixer(6).double()(*tokens)
+        GatedConv(6).double()(*tokens)
     with pytest.raises(ValueError, match="height"):
         Mamba(6, mixer="convolution")(torch.zeros(1, 12, 6))
 
@@ -86,7 +86,7 @@ def test_every_weight_of_a_mixer_is_trained(mixer, gate, state_matrix):
 
 def test_weights_from_before_there_were_mixers_are_read_as_scans(tmp_path):
     path = tmp_path / "w.safetensors"
-    save_checkpoint(MambaDFuse(TINY), path)
+    save(MambaDFuse(TINY), path)
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
     config = json.loads(metadata["config"])

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_code import definitions
 
-from mambadfuse import baselines, metrics
+from mambadfuse import metrics
 from mambadfuse.data.colour import luma, rgb_to_ycbcr
+from mambadfuse.fusion import baselines
 
 BUILT = definitions("01")
 SEEDS = st.integers(0, 2**31)

@@ -10,7 +10,8 @@ from notebook_code import definitions
 from ops_cases import Conv, Scan, as_float64, assert_close, results
 from torch import Tensor
 
-from mambadfuse import mamba, ops
+from mambadfuse import ops
+from mambadfuse.models import mamba
 
 BOOK = definitions("03")
 reference = partial(ops.selective_scan, backend="reference")

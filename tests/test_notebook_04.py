@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_code import definitions
 
-from mambadfuse import mamba
-from mambadfuse.extraction import LowLevelExtraction
+from mambadfuse.models import mamba
+from mambadfuse.models.extraction import LowLevelExtraction
 
 BUILT = definitions("04")
 LOW = [LowLevelExtraction, BUILT["LowLevel"]]

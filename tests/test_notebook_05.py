@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_code import definitions
 
-from mambadfuse.shallow_fusion import ExchangeBlock, ShallowFusion, exchange_channels
+from mambadfuse.models.shallow_fusion import ExchangeBlock, ShallowFusion, exchange_channels
 
 BUILT = definitions("05")
 LAWS = {law.__name__: law for law in BUILT["LAWS"]}

@@ -11,8 +11,8 @@ from notebook_code import definitions
 from torch import nn
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig
-from mambadfuse.deep_fusion import DeepFusion, M3Block
-from mambadfuse.mamba import to_map
+from mambadfuse.models.deep_fusion import DeepFusion, M3Block
+from mambadfuse.models.mamba import to_map
 
 NOTEBOOK = definitions("06")
 M3, renamed = NOTEBOOK["M3"], NOTEBOOK["renamed"]

@@ -13,8 +13,8 @@ from notebook_code import definitions
 from safetensors.torch import load_file
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig
-from mambadfuse.losses import FusionLoss
-from mambadfuse.reconstruction import Reconstruction
+from mambadfuse.losses.fusion_loss import FusionLoss
+from mambadfuse.models.reconstruction import Reconstruction
 
 NOTEBOOK = definitions("07")
 Assembled, Rebuild, terms_by_hand = (NOTEBOOK[name] for name in ("Assembled", "Rebuild", "terms_by_hand"))

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_code import definitions
 
+from mambadfuse.evaluation.published import published
+from mambadfuse.evaluation.table import PUBLISHED, Method, rank
+from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.metrics import EIGHT
-from mambadfuse.metrics.published import published
-from mambadfuse.ranking import PUBLISHED, Method, rank
-from mambadfuse.tiling import InTiles
 
 BUILT = definitions("09")
 GOLDEN = Path(__file__).parent / "golden"
@@ -37,7 +37,7 @@ class Product(torch.nn.Module):
 def test_tiles_by_hand_are_those_of_the_package(sides, size, part):
     overlap = min(part, size // 2)
     a, b = torch.rand(2, 1, 1, *sides, generator=torch.Generator().manual_seed(size), dtype=torch.float64)
-    expected = InTiles(Product(), size, overlap)(a, b)
+    expected = TiledModel(Product(), size, overlap)(a, b)
     torch.testing.assert_close(BUILT["fuse_in_tiles"](Product(), a, b, size, overlap), expected)
 
 

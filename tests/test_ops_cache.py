@@ -6,18 +6,26 @@ from types import ModuleType
 
 import pytest
 
-from mambadfuse.ops import conv_kernels, functions, kernel, lanes, path_gradients, path_kernels, scan_kernels
+from mambadfuse.ops.cpu import (
+    causal_conv1d,
+    kernel,
+    mamba_inner_backward,
+    mamba_inner_forward,
+    selective_scan,
+    simd,
+    simd_math,
+)
 
-VECTORS = (kernel, lanes, functions)
+VECTORS = (kernel, simd, simd_math)
 
 
 @pytest.mark.parametrize(
     ("module", "inlined"),
     [
-        (scan_kernels, VECTORS),
-        (conv_kernels, VECTORS),
-        (path_kernels, (*VECTORS, scan_kernels)),
-        (path_gradients, (*VECTORS, scan_kernels, path_kernels)),
+        (selective_scan, VECTORS),
+        (causal_conv1d, VECTORS),
+        (mamba_inner_forward, (*VECTORS, selective_scan)),
+        (mamba_inner_backward, (*VECTORS, selective_scan, mamba_inner_forward)),
     ],
 )
 def test_kernel_files_change_with_the_code_they_inline(module: ModuleType, inlined: tuple[ModuleType, ...]):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mambadfuse.evaluation.table import BASELINE, PUBLISHED, RESULT, Method, rank, summarise
 from mambadfuse.metrics import grey
 from mambadfuse.plotting import Box, box_plots, difference_panel, parallel_plot, png, zoom_panel
-from mambadfuse.ranking import BASELINE, PUBLISHED, RESULT, Method, rank, summarise
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (30, 40), dtype=np.uint8)

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from mambadfuse.data.samples import SamplePair, samples
-from mambadfuse.data.shipped import shipped
+from mambadfuse.resources import resource_folder
 
 COLOUR_TASKS = {"ivf", "pet-mri", "spect-mri"}
-FOLDER = shipped("data_samples")
+FOLDER = resource_folder("data_samples")
 PAIRS = samples()
 
 
@@ -104,17 +104,17 @@ def test_a_scene_can_be_rendered_again(pair: SamplePair, monkeypatch: pytest.Mon
 
 
 def test_a_shipped_folder_is_one_of_two():
-    assert shipped("data_samples").is_dir()
+    assert resource_folder("data_samples").is_dir()
     with pytest.raises(ValueError, match="data_samples, weights"):
-        shipped("pictures")
+        resource_folder("pictures")
 
 
 def test_a_missing_folder_is_named_together_with_the_places_where_it_was_sought(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr("mambadfuse.data.shipped._CHECKOUT", tmp_path / "checkout")
-    monkeypatch.setattr("mambadfuse.data.shipped._WHEEL", tmp_path / "wheel")
+    monkeypatch.setattr("mambadfuse.resources._CHECKOUT", tmp_path / "checkout")
+    monkeypatch.setattr("mambadfuse.resources._WHEEL", tmp_path / "wheel")
     with pytest.raises(FileNotFoundError, match=r"'weights'.*wheel.*checkout"):
-        shipped("weights")
+        resource_folder("weights")
     (tmp_path / "wheel" / "weights").mkdir(parents=True)
-    assert shipped("weights") == tmp_path / "wheel" / "weights"
+    assert resource_folder("weights") == tmp_path / "wheel" / "weights"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mambadfuse.tiling import InTiles
+from mambadfuse.fusion.tiling import TiledModel
 
 
 class Mean(nn.Module):
@@ -22,7 +22,7 @@ class Mean(nn.Module):
 def test_a_pixelwise_network_gives_the_same_result(shape, overlap):
     network = Mean()
     a, b = torch.rand(2, 2, 1, *shape, dtype=torch.float64)
-    out = InTiles(network, 16, overlap)(a, b)
+    out = TiledModel(network, 16, overlap)(a, b)
     torch.testing.assert_close(out, (a + b) / 2, rtol=0, atol=1e-12)
     assert network.largest <= 16 * 16
 
@@ -35,7 +35,7 @@ def test_tiles_that_disagree_are_blended_without_a_step():
             self.calls += 1
             return torch.full_like(a, float(self.calls))
 
-    out = InTiles(TileNumber(), 32, 16)(*torch.zeros(2, 1, 1, 1, 80))
+    out = TiledModel(TileNumber(), 32, 16)(*torch.zeros(2, 1, 1, 1, 80))
     steps = out.diff(dim=3)
     assert steps.min() >= -1e-5
     assert steps.max() <= 2.01 / 17  # one tile ends where the next but one begins
@@ -44,4 +44,4 @@ def test_tiles_that_disagree_are_blended_without_a_step():
 @pytest.mark.parametrize(("size", "overlap"), [(0, 0), (16, 9), (16, -1)])
 def test_impossible_tiles_are_refused(size, overlap):
     with pytest.raises(ValueError, match="must be"):
-        InTiles(Mean(), size, overlap)
+        TiledModel(Mean(), size, overlap)

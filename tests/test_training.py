@@ -13,14 +13,14 @@ from PIL import Image
 from safetensors.torch import load_file
 from training_cases import CONFIG, TINY, curve, kept, kept_steps, quiet, same_weights, toy_pairs
 
-from mambadfuse import load, save_checkpoint
-from mambadfuse.data.dataset import PairedCrops
-from mambadfuse.data.grey_pairs import GreyPair
-from mambadfuse.losses import FusionLoss, LossTerms
+from mambadfuse import load, save
+from mambadfuse.data.crops import PairedCrops
+from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.losses.fusion_loss import FusionLoss, LossTerms
 from mambadfuse.metrics import EIGHT
-from mambadfuse.model import MambaDFuse
+from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import DivergedError, TrainingConfig, estimate, run_folder, train
-from mambadfuse.training.stepping import accelerator_for
+from mambadfuse.training.step import accelerator_for
 from mambadfuse.training.validation import fused_beside
 
 
@@ -67,7 +67,7 @@ def test_the_saved_weights_are_the_moving_average(tmp_path):
 
 def test_a_run_from_given_weights_begins_where_they_are(tmp_path):
     torch.manual_seed(5)
-    save_checkpoint(MambaDFuse(TINY), tmp_path / "given.safetensors")
+    save(MambaDFuse(TINY), tmp_path / "given.safetensors")
     given = str(tmp_path / "given.safetensors")
     out = quiet(tmp_path / "w.safetensors", steps=1, start=given, learning_rate=1e-12)
     for name, value in load(given).state_dict().items():
@@ -201,7 +201,7 @@ def test_half_precision_is_chosen_for_gpus_that_compute_it_and_not_for_those_tha
     asked = {}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
-    monkeypatch.setattr("mambadfuse.training.stepping.Accelerator", lambda **words: asked.update(words))
+    monkeypatch.setattr("mambadfuse.training.step.Accelerator", lambda **words: asked.update(words))
     with accelerator_for(TrainingConfig()):
         pass
     assert (asked["cpu"], asked["mixed_precision"]) == (False, used)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mambadfuse import MambaDFuse, MambaDFuseConfig, save_checkpoint
-from mambadfuse.losses import FusionLoss
+from mambadfuse import MambaDFuse, MambaDFuseConfig, save
+from mambadfuse.losses.fusion_loss import FusionLoss
 from mambadfuse.training import BUDGETS, TASKS, TrainingConfig, as_yaml, configure
 
 
@@ -140,7 +140,7 @@ def test_a_file_that_holds_no_settings_is_named(tmp_path, content):
 
 def test_given_weights_bring_their_network_along(tmp_path):
     model = MambaDFuse(replace(MambaDFuseConfig.lite(), dim=8))
-    save_checkpoint(model, tmp_path / "given.safetensors")
+    save(model, tmp_path / "given.safetensors")
     config = configure(budget="gpu", words=[f"start={tmp_path / 'given.safetensors'}"])
     assert config.model == model.config
     assert config.batch == 12

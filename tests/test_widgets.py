@@ -15,10 +15,10 @@ from PIL import Image
 import mambadfuse as mdf
 from mambadfuse.data.samples import samples
 from mambadfuse.widgets import BranchExplorer, ExchangeExplorer, FusionExplorer, ScanExplorer
-from mambadfuse.widgets.choosers import UPLOADED
+from mambadfuse.widgets.controls import UPLOADED
+from mambadfuse.widgets.displays import Screen
 from mambadfuse.widgets.panel import Panel, tree
 from mambadfuse.widgets.scan import OWN
-from mambadfuse.widgets.screens import Screen
 
 
 @pytest.fixture(params=PANELS)

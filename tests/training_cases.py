@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from mambadfuse.data.grey_pairs import GreyPair
-from mambadfuse.data.toys import toy_pair
-from mambadfuse.model import MambaDFuseConfig
+from mambadfuse.data.synthetic import toy_pair
+from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.models.mambadfuse import MambaDFuseConfig
 from mambadfuse.training import TrainingConfig, read_log, run_folder, train
 
 TINY = MambaDFuseConfig(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import distributed
 from training_cases import quiet, toy_pairs
 
-from mambadfuse.data.grey_pairs import GreyPair
+from mambadfuse.data.training_pairs import GreyPair
 
 groups = []
 

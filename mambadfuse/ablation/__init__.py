@@ -19,10 +19,10 @@
 ==============  ====================================================
 """
 
+from mambadfuse.ablation.default_pairs import middle, own_pairs
 from mambadfuse.ablation.experiment import Experiment
-from mambadfuse.ablation.pairs import middle, own_pairs
 from mambadfuse.ablation.report import Effect, Line, Report, compare
-from mambadfuse.ablation.running import Run, planned, run_all
+from mambadfuse.ablation.runner import Run, planned, run_all
 from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store
 from mambadfuse.ablation.table import Row, choose, configuration, read_table
 from mambadfuse.training import BusyError

@@ -12,15 +12,15 @@ import numpy as np
 
 from mambadfuse.ablation.store import Result, Store
 from mambadfuse.ablation.table import Row, configuration
-from mambadfuse.data.dataset import fingerprint
-from mambadfuse.data.grey_pairs import TrainingPair
-from mambadfuse.data.images import make_folder
-from mambadfuse.fusing import fuse, load_model
+from mambadfuse.data.crops import fingerprint
+from mambadfuse.data.training_pairs import TrainingPair
+from mambadfuse.files import make_folder
+from mambadfuse.fusion.pair import fuse, load_model
 from mambadfuse.metrics import EIGHT, evaluate
-from mambadfuse.model import MambaDFuse
+from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import TrainingConfig, read_log, run_folder, train
+from mambadfuse.training.checkpointing import alone
 from mambadfuse.training.estimate import peak_memory
-from mambadfuse.training.keeping import alone
 from mambadfuse.training.state import versions
 from mambadfuse.training.validation import require_large_enough
 

@@ -27,7 +27,7 @@ from scipy import stats
 
 from mambadfuse.ablation.store import Result, Scores
 from mambadfuse.ablation.table import DEFAULT
-from mambadfuse.ranking import cell, columns, plain
+from mambadfuse.evaluation.table import cell, columns, plain
 
 LEVEL = 0.05  # below it a corrected p counts
 

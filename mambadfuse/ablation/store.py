@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from mambadfuse.data.images import make_folder
+from mambadfuse.files import make_folder
 
 _log = logging.getLogger("mambadfuse")
 

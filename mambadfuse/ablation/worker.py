@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from mambadfuse.ablation.live import JOB, PAUSED
+from mambadfuse.ablation.background_runs import JOB, PAUSED
 
 
 def main(folder: Path) -> int:

@@ -10,7 +10,7 @@ from mambadfuse.cli.train import BUDGETS, TASKS
 
 if TYPE_CHECKING:
     from mambadfuse.ablation import Experiment, Result, Run, Store
-    from mambadfuse.data.grey_pairs import TrainingPair
+    from mambadfuse.data.training_pairs import TrainingPair
 
 SUMMARY = "train the network with one change at a time, and say which of them make a difference"
 
@@ -91,7 +91,7 @@ def run(options: Namespace) -> int:
         _foretell(experiment, runs, options.jobs)
         return 0
     if options.submit:
-        from mambadfuse.ablation.submitting import submit_all
+        from mambadfuse.ablation.cluster import submit_all
 
         problems = submit_all(experiment, runs, options.submit, say=_say)
     else:
@@ -106,7 +106,7 @@ def run(options: Namespace) -> int:
 def _experiment(options: Namespace) -> "Experiment":
     """What the options describe; says so if the kit's own pairs are used."""
     from mambadfuse.ablation import Experiment, middle, own_pairs
-    from mambadfuse.data.grey_pairs import find_grey_pairs
+    from mambadfuse.data.training_pairs import find_grey_pairs
 
     sets: list[Sequence[TrainingPair]]
     validation: Sequence[TrainingPair]

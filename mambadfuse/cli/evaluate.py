@@ -58,7 +58,7 @@ def run(options: Namespace) -> int:
     if options.a.exists() and options.b.exists() and options.a.samefile(options.b):
         options.usage_error(f"--a and --b are one and the same folder, {options.a}")
 
-    from mambadfuse.evaluation import evaluate_folders
+    from mambadfuse.evaluation.folders import evaluate_folders
     from mambadfuse.metrics import EIGHT
 
     table = evaluate_folders(

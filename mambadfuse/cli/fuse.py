@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mambadfuse.data.pairs import LeftOut, Pair
-    from mambadfuse.fusing import FolderReport
+    from mambadfuse.fusion.pair import FolderReport
 
 SUMMARY = "fuse two pictures, two folders of pictures, or the samples of the kit"
 SHEET_ROWS = 24  # pairs on a contact sheet; more would be too small to judge
@@ -112,7 +112,7 @@ def run(options: Namespace) -> int:
 
 def _require_order(options: Namespace) -> None:
     """No two sides that are exchanged, as far as their names tell."""
-    from mambadfuse.data.modalities import TASKS, modality_of
+    from mambadfuse.data.tasks import TASKS, modality_of
 
     a, b = modality_of(options.a), modality_of(options.b)
     if a and b and (b, a) in TASKS:
@@ -123,7 +123,7 @@ def _require_order(options: Namespace) -> None:
 
 def _mention_weights(options: Namespace) -> None:
     """Says so if nobody chose weights, and by their names the pictures have others."""
-    from mambadfuse.data.modalities import TASKS, modality_of
+    from mambadfuse.data.tasks import TASKS, modality_of
 
     a, b = modality_of(options.a), modality_of(options.b)
     task = TASKS.get((a, b)) if a and b else None
@@ -134,8 +134,9 @@ def _mention_weights(options: Namespace) -> None:
 def _fuse_two_files(options: Namespace) -> int:
     import numpy as np
 
-    from mambadfuse.data.images import make_folder, picture_format, write_image
-    from mambadfuse.fusing import fuse, load_model
+    from mambadfuse.data.images import picture_format, write_image
+    from mambadfuse.files import make_folder
+    from mambadfuse.fusion.pair import fuse, load_model
 
     out = options.out
     if options.a.samefile(options.b):
@@ -161,7 +162,7 @@ def _fuse_two_files(options: Namespace) -> int:
 
 
 def _fuse_two_folders(options: Namespace) -> int:
-    from mambadfuse.data.layouts import all_pairs
+    from mambadfuse.data.discovery import all_pairs
     from mambadfuse.data.pairs import match_pairs
 
     a, b, out = options.a, options.b, options.out
@@ -186,13 +187,13 @@ def _fuse_samples(options: Namespace) -> int:
     """Every sample pair into ``out/<task>/<name>.png``, and all of them on a contact sheet."""
     from mambadfuse.data.pairs import Pair
     from mambadfuse.data.samples import samples
-    from mambadfuse.data.shipped import shipped
+    from mambadfuse.resources import resource_folder
 
     reports, rows = [], []
     found = samples()
     tasks = list(dict.fromkeys(sample.task for sample in found))
     for task in tasks:
-        own = (shipped("weights") / f"{task}.safetensors").is_file()
+        own = (resource_folder("weights") / f"{task}.safetensors").is_file()
         weights = options.model or (task if own else "ivf")
         pairs = [Pair(sample.name, sample.a, sample.b) for sample in found if sample.task == task]
         why = "" if own or options.model else ", as this task has none of its own"
@@ -212,7 +213,7 @@ def _fuse_pairs(
 ) -> "FolderReport":
     """Fuses them into a folder that keeps a record of the settings; says what is done if Ctrl-C comes in between."""
     from mambadfuse.cli.record import fingerprint, recorded
-    from mambadfuse.fusing import fuse_pairs, load_model
+    from mambadfuse.fusion.pair import fuse_pairs, load_model
 
     network = load_model(weights, options.device)
     settings = {
@@ -249,14 +250,14 @@ def _fuse_pairs(
 
 def _in_tiles(network: "nn.Module", tile: int | None) -> "nn.Module":
     """The network, tile by tile if asked."""
-    from mambadfuse.tiling import InTiles
+    from mambadfuse.fusion.tiling import TiledModel
 
-    return network if tile is None else InTiles(network, tile, min(64, tile // 2))
+    return network if tile is None else TiledModel(network, tile, min(64, tile // 2))
 
 
 def _sides(options: Namespace) -> tuple[str, str]:
     """What --a and --b show, by their names, or else by the task of the weights."""
-    from mambadfuse.data.modalities import modality_of
+    from mambadfuse.data.tasks import modality_of
 
     a, b = modality_of(options.a), modality_of(options.b)
     if a is None and b is None:
@@ -266,7 +267,7 @@ def _sides(options: Namespace) -> tuple[str, str]:
 
 def _sides_of(task: str) -> tuple[str, str]:
     """What the sides of a task show."""
-    from mambadfuse.data.modalities import TASKS
+    from mambadfuse.data.tasks import TASKS
 
     a, b = {task: sides for sides, task in TASKS.items()}.get(task, ("side a", "side b"))
     return _title(a), _title(b)
@@ -291,7 +292,8 @@ def _tell(reports: "Sequence[FolderReport]", left_out: "Sequence[LeftOut]", out:
 
 def _draw_sheet(rows: Sequence[tuple[str, Path, Path, Path]], path: Path, sides: tuple[str, str]) -> None:
     """A contact sheet of the pairs that have a result: name, a, b, fused."""
-    from mambadfuse.data.images import make_folder, read_image
+    from mambadfuse.data.images import read_image
+    from mambadfuse.files import make_folder
     from mambadfuse.plotting import Row, contact_sheet
 
     done = [row for row in rows if row[3].exists()]

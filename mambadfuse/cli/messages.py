@@ -11,9 +11,9 @@ def complain(message: str) -> None:
 
 def write(path: Path, content: bytes) -> None:
     """A file, whole or not at all, its folder made where there is none; says so on stdout."""
-    from mambadfuse.data.images import make_folder, written_whole
+    from mambadfuse.files import atomic_write, make_folder
 
     make_folder(path.parent)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(content)
     print(f"wrote {path}")

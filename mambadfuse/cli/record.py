@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mambadfuse.data.images import make_folder, written_whole
+from mambadfuse.files import atomic_write, make_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,5 +89,5 @@ def _read(folder: Path) -> dict[str, Settings]:
 
 def _write(folder: Path, record: dict[str, Settings]) -> None:
     make_folder(folder)
-    with written_whole(folder / FILE) as file:
+    with atomic_write(folder / FILE) as file:
         file.write(json.dumps(record, indent=0, ensure_ascii=False).encode())

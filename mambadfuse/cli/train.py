@@ -50,7 +50,7 @@ def run(options: Namespace) -> int:
     if options.out.suffix != ".safetensors":
         options.usage_error(f"--out {options.out}: expected the name of a .safetensors file")
 
-    from mambadfuse.data.grey_pairs import find_grey_pairs
+    from mambadfuse.data.training_pairs import find_grey_pairs
     from mambadfuse.training import as_yaml, configure, estimate, train
     from mambadfuse.training.validation import require_large_enough
 

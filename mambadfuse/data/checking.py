@@ -9,8 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from mambadfuse.data import catalogue
-from mambadfuse.data.images import FORMATS, ImageError, read_image
-from mambadfuse.data.layouts import (
+from mambadfuse.data.discovery import (
     NOT_NAMED,
     Folders,
     PairSet,
@@ -18,8 +17,9 @@ from mambadfuse.data.layouts import (
     missing_partner,
     sets_of_scenes,
 )
+from mambadfuse.data.images import FORMATS, ImageError, read_image
+from mambadfuse.data.limited_range import looks_limited
 from mambadfuse.data.pairs import Pair, PairError, Remark, match_pairs
-from mambadfuse.data.video_range import looks_limited
 
 _EXIF_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 
@@ -83,7 +83,7 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
     pictures, pictures that cannot be read, pairs that differ in size.
 
     Args:
-        root: any layout of :mod:`mambadfuse.data.layouts`.
+        root: any layout of :mod:`mambadfuse.data.discovery`.
         dataset: a name of the catalogue; the pairs must then be those of that data set: names and SHA-256 where
             they are known, number of pairs and picture size where they are not.
         decode: decode every picture, not only its header. Slower, but finds truncated files.

@@ -1,16 +1,13 @@
 """Pictures between files and arrays: what is read, what is refused, and how values map to [0, 1]."""
 
 import logging
-import os
-import secrets
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +16,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from mambadfuse.data.colour import Floats, is_grey, luma
+from mambadfuse.files import atomic_write
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 _log = logging.getLogger("mambadfuse")
@@ -183,60 +181,6 @@ def _floats(image: Image.Image) -> Floats:
     return pixels
 
 
-@contextmanager
-def written_whole(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
-    """An open file that takes its name only once it is complete.
-
-    It grows under a hidden name in the same folder and is renamed at the end; an error or Ctrl-C in between
-    leaves neither a half-written file nor the hidden one.
-
-    Args:
-        path: its name.
-        durable: whether content, and then name, shall be on the disk before this goes on, whatever becomes of the
-            machine.
-
-    Raises:
-        OSError: it cannot be written; the message names it.
-    """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-        if durable:
-            _settle(path.parent)
-    except OSError as error:
-        raise OSError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _settle(folder: Path) -> None:
-    """Brings the names in a folder to the disk, where the system has a call for it."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def make_folder(folder: Path) -> None:
-    """Makes a folder, and those it lies in, where there is none yet.
-
-    Raises:
-        OSError: it cannot be made; the message names it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"{folder}: the folder cannot be made ({error.strerror or error})") from error
-
-
 def picture_format(path: Path, bits: int = 8) -> str:
     """The file format that the name ``path`` asks for.
 
@@ -272,7 +216,7 @@ def write_image(path: str | Path, pixels: NDArray[np.unsignedinteger[Any]]) -> N
     if deep_colour and name != "PNG":
         raise ImageError(f"{path}: a colour picture of 16 bits per channel is written as .png only")
     try:
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             if deep_colour:
                 file.write(_png_of_deep_colour(pixels))
             else:

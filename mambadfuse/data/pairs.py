@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
-from mambadfuse.data.modalities import read_label
+from mambadfuse.data.tasks import read_label
 
 
 class PairError(ValueError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mambadfuse.data.pairs import match_pairs
-from mambadfuse.data.shipped import shipped
+from mambadfuse.resources import resource_folder
 
 _SIDES = {
     "ct-mri": ("mri", "ct"),
@@ -38,7 +38,7 @@ def samples(task: str | None = None) -> list[SamplePair]:
         raise ValueError(f"unknown task {task!r}: choose one of {', '.join(_SIDES)}")
     found = []
     for each in [task] if task else sorted(_SIDES):
-        folder_a, folder_b = (shipped("data_samples") / each / side for side in _SIDES[each])
+        folder_a, folder_b = (resource_folder("data_samples") / each / side for side in _SIDES[each])
         found += [
             SamplePair(each, pair.name, pair.a, pair.b) for pair in match_pairs(folder_a, folder_b).pairs
         ]

@@ -34,8 +34,10 @@ The evaluator of the literature computes in float32, here everything is float64:
 1e-6.
 """
 
-from mambadfuse.metrics.blind import blur
-from mambadfuse.metrics.evaluation import (
+from mambadfuse.metrics.grey_image import grey
+from mambadfuse.metrics.information import entropy, mutual_information, visual_information_fidelity
+from mambadfuse.metrics.no_reference import blur
+from mambadfuse.metrics.scores import (
     ALL,
     BLIND,
     CONVENTIONS,
@@ -44,8 +46,6 @@ from mambadfuse.metrics.evaluation import (
     evaluate,
     require_known,
 )
-from mambadfuse.metrics.information import entropy, mutual_information, visual_information_fidelity
-from mambadfuse.metrics.pictures import grey
 from mambadfuse.metrics.statistics import (
     average_gradient,
     correlation,

@@ -7,8 +7,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from mambadfuse.metrics.pictures import grey, grey_all, levels
-from mambadfuse.metrics.windows import local_means, local_moments
+from mambadfuse.metrics.grey_image import grey, grey_all, levels
+from mambadfuse.metrics.local_means import local_means, local_moments
 
 _SCALES = (17, 9, 5, 3)  # the windows of VIF
 _MIN_SIDE = 41  # the shortest side in which the last of them fits

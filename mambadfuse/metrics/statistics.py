@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mambadfuse.metrics.pictures import levels
+from mambadfuse.metrics.grey_image import levels
 
 
 def standard_deviation(f: ArrayLike) -> float:

@@ -7,8 +7,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from mambadfuse.metrics.pictures import levels
-from mambadfuse.metrics.windows import local_moments, strips
+from mambadfuse.metrics.grey_image import levels
+from mambadfuse.metrics.local_means import local_moments, strips
 
 _WINDOW = 7  # of SSIM
 _SAMPLE = _WINDOW**2 / (_WINDOW**2 - 1)  # from the variance within a window to that of a sample

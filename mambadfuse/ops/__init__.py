@@ -7,12 +7,12 @@ backend    file                        for
 =========  ==========================  =======================================================
 reference  ``ops/reference.py``        reading, and the oracle of every test
 torch      ``ops/chunked.py``          any device, plain PyTorch, bounded memory
-numba      ``ops/scan_kernels.py``     the default on a CPU: fused kernels, all cores
+numba      ``ops/cpu/selective_scan.py``     the default on a CPU: fused kernels, all cores
 cuda       ``ops/cuda.py``             the default on an NVIDIA GPU: mamba-ssm and causal-conv1d
 =========  ==========================  =======================================================
 """
 
-from mambadfuse.ops.dispatch import (
+from mambadfuse.ops.interface import (
     Backend,
     backends,
     causal_conv1d,

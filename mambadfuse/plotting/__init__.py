@@ -6,8 +6,8 @@ returns, :func:`png` makes a file of it.
 
 from mambadfuse.plotting.colour_case import colour_case
 from mambadfuse.plotting.contact_sheet import LARGEST_FILE, Row, contact_sheet
+from mambadfuse.plotting.figure_png import png
 from mambadfuse.plotting.pictures import Box, difference_panel, zoom_panel
-from mambadfuse.plotting.rendering import png
 from mambadfuse.plotting.scores import box_plots, parallel_plot
 
 __all__ = [

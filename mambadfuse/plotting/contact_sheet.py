@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mambadfuse.data.images import written_whole
-from mambadfuse.plotting.lettering import legible
-from mambadfuse.plotting.rendering import png
+from mambadfuse.files import atomic_write
+from mambadfuse.plotting.figure_png import png
+from mambadfuse.plotting.fonts import legible
 
 WIDEST, NARROWEST = 420, 128  # a column, in pixels
 GAP, LINE = 8, 24  # between pictures, and the height of a line of text, in pixels
@@ -51,7 +51,7 @@ def contact_sheet(
         shrunk = int(column * (LARGEST_FILE / len(file)) ** 0.5)
         column = max(NARROWEST, min(shrunk, column - 1))
         file = png(_draw(rows, column, (*sides, "fused")))
-    with written_whole(Path(path)) as target:
+    with atomic_write(Path(path)) as target:
         target.write(file)
 
 

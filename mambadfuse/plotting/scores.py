@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mambadfuse.evaluation.table import BASELINE, PUBLISHED, RESULT, Method, Table
 from mambadfuse.metrics import LOWER_IS_BETTER
-from mambadfuse.ranking import BASELINE, PUBLISHED, RESULT, Method, Table
 
 _LINES = {RESULT: "-", BASELINE: "--", PUBLISHED: ":"}
 _GREYS = {BASELINE: "0.2", PUBLISHED: "0.55"}

@@ -17,13 +17,13 @@
 ===================  =====================================================
 """
 
+from mambadfuse.training.checkpointing import BusyError
 from mambadfuse.training.config import BUDGETS, TASKS, TrainingConfig
 from mambadfuse.training.estimate import Estimate, estimate
-from mambadfuse.training.keeping import BusyError
 from mambadfuse.training.log import read_log
 from mambadfuse.training.loop import run_folder, train
 from mambadfuse.training.settings import as_yaml, configure
-from mambadfuse.training.stepping import DivergedError
+from mambadfuse.training.step import DivergedError
 
 __all__ = [
     "BUDGETS",

@@ -29,8 +29,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from mambadfuse.losses import FusionLoss
-from mambadfuse.model import MambaDFuseConfig
+from mambadfuse.losses.fusion_loss import FusionLoss
+from mambadfuse.models.mambadfuse import MambaDFuseConfig
 
 TASKS = ("ivf", "ct-mri", "pet-mri", "spect-mri")
 BUDGETS = ("minutes", "laptop", "gpu")

@@ -8,11 +8,11 @@ from itertools import islice
 
 import torch
 
-from mambadfuse.data.dataset import PairedCrops
-from mambadfuse.data.grey_pairs import TrainingPair
+from mambadfuse.data.crops import PairedCrops
+from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
-from mambadfuse.training.stepping import Stepper, accelerator_for
+from mambadfuse.training.step import Stepper, accelerator_for
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mambadfuse.data.images import written_whole
+from mambadfuse.files import atomic_write
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
@@ -48,5 +48,5 @@ class RunLog:
         """Forget what was logged after a step: a run that goes on from there logs it again."""
         if self.path.exists():
             records = [record for record in read_log(self.path) if record["step"] <= step]
-            with written_whole(self.path) as file:
+            with atomic_write(self.path) as file:
                 file.write("".join(json.dumps(record) + "\n" for record in records).encode())

@@ -14,17 +14,17 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from mambadfuse.checkpoints import CheckpointError, load, save_checkpoint
-from mambadfuse.data.dataset import PairedCrops
-from mambadfuse.data.grey_pairs import TrainingPair
-from mambadfuse.data.images import make_folder, written_whole
-from mambadfuse.model import MambaDFuse
+from mambadfuse.data.crops import PairedCrops
+from mambadfuse.data.training_pairs import TrainingPair
+from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.models.checkpoints import CheckpointError, load, save
+from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.training.checkpointing import Keeper, alone
 from mambadfuse.training.config import TrainingConfig
-from mambadfuse.training.keeping import Keeper, alone
 from mambadfuse.training.log import RunLog
 from mambadfuse.training.settings import as_yaml
 from mambadfuse.training.state import TrainingState, first_weights, versions
-from mambadfuse.training.stepping import Stepper, accelerator_for
+from mambadfuse.training.step import Stepper, accelerator_for
 from mambadfuse.training.validation import require_large_enough, validate
 
 
@@ -45,7 +45,7 @@ def train(
 
     Args:
         config: of the run.
-        sets: groups of pairs to train on, of :func:`~mambadfuse.data.grey_pairs.find_grey_pairs` or in memory.
+        sets: groups of pairs to train on, of :func:`~mambadfuse.data.training_pairs.find_grey_pairs` or in memory.
         out: file of the weights, ``*.safetensors``. Beside it, in ``*.run/``, lie the kept states, the settings
             (``config.yaml``), the logs ``steps.jsonl`` and ``validation.jsonl``, and the sheets of validation, each
             with its first fused picture alone.
@@ -132,7 +132,7 @@ class _Run:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.keeper.tidy()
-            with written_whole(self.folder / "config.yaml") as file:
+            with atomic_write(self.folder / "config.yaml") as file:
                 file.write(as_yaml(self.config).encode())
             self.log.rewind(self.state.step)
             self.scores.rewind(self.state.step)
@@ -176,7 +176,7 @@ class _Run:
         if _holds(out, averaged):
             self.say(f"this run is finished: {self.config.steps} steps, weights in {out}")
         else:
-            save_checkpoint(averaged, out)
+            save(averaged, out)
 
     def say(self, text: str) -> None:
         """One line for the person who watches."""

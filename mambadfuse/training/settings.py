@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
-from mambadfuse.checkpoints import load
+from mambadfuse.models.checkpoints import load
 from mambadfuse.training.config import TrainingConfig, flat
 
 T = TypeVar("T")

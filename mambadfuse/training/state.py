@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mambadfuse.checkpoints import load
-from mambadfuse.model import MambaDFuse
+from mambadfuse.models.checkpoints import load
+from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training.config import TrainingConfig
 
 

@@ -8,12 +8,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from mambadfuse.data.grey_pairs import TrainingPair
 from mambadfuse.data.images import write_image
-from mambadfuse.finishing import finish
-from mambadfuse.losses import FusionLoss
+from mambadfuse.data.training_pairs import TrainingPair
+from mambadfuse.fusion.postprocess import postprocess
+from mambadfuse.losses.fusion_loss import FusionLoss
 from mambadfuse.metrics import EIGHT, evaluate
-from mambadfuse.model import MambaDFuse
+from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.plotting.contact_sheet import Row, contact_sheet
 
 SMALLEST = 41  # pixels a side, for VIF
@@ -80,5 +80,5 @@ def _fuse(
     a, b = (torch.from_numpy(x / np.float32(255))[None, None].to(device) for x in pictures)  # (1, 1, H, W)
     fused = model(a, b)
     terms = {name: float(value) for name, value in loss(fused, a, b)._asdict().items()}
-    pixels = torch.round(255 * finish(fused, model.contrast)[0, 0]).to(torch.uint8).cpu().numpy()
+    pixels = torch.round(255 * postprocess(fused, model.contrast)[0, 0]).to(torch.uint8).cpu().numpy()
     return terms, Row(pair.name, *pictures, pixels)

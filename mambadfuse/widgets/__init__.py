@@ -1,4 +1,4 @@
-"""Panels for notebooks and lecture halls: dials around the pure functions of :mod:`mambadfuse.insight`.
+"""Panels for notebooks and lecture halls: dials around the pure functions of :mod:`mambadfuse.analysis`.
 
 Each is one line in a notebook, and works with the keyboard alone. Nothing runs while no dial is moved; ``close()``,
 or the button, frees all that a panel holds:

@@ -6,17 +6,17 @@ from typing import cast
 import ipywidgets as widgets
 import numpy as np
 
-from mambadfuse.fusing import Model
-from mambadfuse.insight.branches import BlockMaps, Map, branch_maps, branch_pictures, with_gate
-from mambadfuse.insight.comparison import NamedPair
-from mambadfuse.model import MambaDFuse
-from mambadfuse.widgets.choosers import PairChooser, network, network_dial
+from mambadfuse.analysis.branches import BlockMaps, Map, branch_maps, branch_pictures, with_gate
+from mambadfuse.analysis.comparison import NamedPair
+from mambadfuse.fusion.pair import Model
+from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.widgets.controls import PairChooser, network, network_dial
+from mambadfuse.widgets.displays import Gallery
 from mambadfuse.widgets.panel import Panel, labelled, row
-from mambadfuse.widgets.screens import Gallery
 
 
 class BranchExplorer(Panel):
-    """Dials on :func:`mambadfuse.insight.branches.branch_maps`.
+    """Dials on :func:`mambadfuse.analysis.branches.branch_maps`.
 
     Args:
         networks: further networks to choose from, by name.

@@ -6,17 +6,17 @@ from typing import cast
 import ipywidgets as widgets
 import numpy as np
 
-from mambadfuse.fusing import Model
-from mambadfuse.insight.comparison import NamedPair
-from mambadfuse.insight.exchange import ExchangeMaps, channel_strip, exchange_maps, exchange_pictures
-from mambadfuse.model import MambaDFuse
-from mambadfuse.widgets.choosers import PairChooser, network, network_dial
+from mambadfuse.analysis.comparison import NamedPair
+from mambadfuse.analysis.exchange import ExchangeMaps, channel_strip, exchange_maps, exchange_pictures
+from mambadfuse.fusion.pair import Model
+from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.widgets.controls import PairChooser, network, network_dial
+from mambadfuse.widgets.displays import Gallery, Screen, encoded
 from mambadfuse.widgets.panel import Panel, labelled, row
-from mambadfuse.widgets.screens import Gallery, Screen, encoded
 
 
 class ExchangeExplorer(Panel):
-    """Dials on :func:`mambadfuse.insight.exchange.exchange_maps`.
+    """Dials on :func:`mambadfuse.analysis.exchange.exchange_maps`.
 
     Args:
         networks: further networks to choose from, by name.

@@ -7,9 +7,7 @@ from pathlib import Path
 import ipywidgets as widgets
 import numpy as np
 
-from mambadfuse.data.images import picture_format, write_image
-from mambadfuse.fusing import COLOURS, Model, fuse
-from mambadfuse.insight.comparison import (
+from mambadfuse.analysis.comparison import (
     CANDIDATES,
     NamedPair,
     Picture,
@@ -19,10 +17,12 @@ from mambadfuse.insight.comparison import (
     scores,
     swipe,
 )
-from mambadfuse.widgets.choosers import PairChooser, network, network_dial
+from mambadfuse.data.images import picture_format, write_image
+from mambadfuse.fusion.pair import COLOURS, Model, fuse
+from mambadfuse.widgets.controls import PairChooser, network, network_dial
+from mambadfuse.widgets.displays import Gallery, Screen, encoded
 from mambadfuse.widgets.panel import Panel, labelled, row
 from mambadfuse.widgets.scores import scores_table
-from mambadfuse.widgets.screens import Gallery, Screen, encoded
 
 BLINK = 700  # milliseconds a picture; slower than the three flashes a second that can harm
 COARSE = 96  # longer side of what is shown while a larger preview is being fused: a tenth of a second
@@ -32,7 +32,7 @@ State = tuple[NamedPair, Remembering, str]
 
 
 class FusionExplorer(Panel):
-    """Dials on :func:`mambadfuse.insight.comparison.candidates`.
+    """Dials on :func:`mambadfuse.analysis.comparison.candidates`.
 
     Args:
         networks: further networks to choose from, by name.

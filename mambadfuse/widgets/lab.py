@@ -10,10 +10,9 @@ from typing import Any, ClassVar
 import ipywidgets as widgets
 
 from mambadfuse.ablation import Experiment, Row, own_pairs, read_table
-from mambadfuse.ablation.live import Job, LiveRun, State
+from mambadfuse.ablation.background_runs import Job, LiveRun, State
 from mambadfuse.ablation.table import DEFAULT
-from mambadfuse.data.grey_pairs import TrainingPair
-from mambadfuse.insight.variants import (
+from mambadfuse.analysis.training_runs import (
     STYLES,
     Progress,
     common_step,
@@ -22,11 +21,12 @@ from mambadfuse.insight.variants import (
     variant_pictures,
     variant_scores,
 )
+from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.metrics import EIGHT
 from mambadfuse.training import BUDGETS
+from mambadfuse.widgets.displays import Gallery, Screen, rendered
 from mambadfuse.widgets.panel import Panel, labelled, row
 from mambadfuse.widgets.scores import scores_table
-from mambadfuse.widgets.screens import Gallery, Screen, rendered
 
 AT_WORK: set[State] = {"training", "pausing"}
 PERIOD = 1.0  # seconds between two looks at what the variants have written

@@ -2,15 +2,15 @@
 
 import ipywidgets as widgets
 
-from mambadfuse.insight.memory import SIGNALS, MemoryPlot, Signal, Trace, signal_of, trace
+from mambadfuse.analysis.memory import SIGNALS, MemoryPlot, Signal, Trace, signal_of, trace
+from mambadfuse.widgets.displays import Screen, rendered
 from mambadfuse.widgets.panel import Panel, labelled, row
-from mambadfuse.widgets.screens import Screen, rendered
 
 OWN = "own numbers"
 
 
 class ScanExplorer(Panel):
-    """Dials on :func:`mambadfuse.insight.memory.trace`, drawn by :class:`mambadfuse.insight.memory.MemoryPlot`."""
+    """Dials on :func:`mambadfuse.analysis.memory.trace`, drawn by :class:`mambadfuse.analysis.memory.MemoryPlot`."""
 
     def __init__(self) -> None:
         super().__init__()

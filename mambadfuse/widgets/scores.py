@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 
-from mambadfuse.insight.comparison import best
+from mambadfuse.analysis.comparison import best
 from mambadfuse.metrics import EIGHT
 
 

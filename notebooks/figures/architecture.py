@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from mambadfuse.data.images import written_whole
+from mambadfuse.files import atomic_write
 from mambadfuse.plotting import png
 
 WIDTH, HEIGHT = 1.9, 1.25
@@ -85,7 +85,7 @@ def draw_arrow(axes: Axes, start: str, end: str) -> None:
 
 def write(name: str, figure: Figure) -> None:
     """Beside this file."""
-    with written_whole(Path(__file__).with_name(name)) as file:
+    with atomic_write(Path(__file__).with_name(name)) as file:
         file.write(png(figure))
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 
-from mambadfuse.data.images import written_whole
+from mambadfuse.files import atomic_write
 from mambadfuse.plotting import png
 
 LANES = {"f": 1.0, "a": 3.4, "b": 5.8}
@@ -104,5 +104,5 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> N
 
 
 if __name__ == "__main__":
-    with written_whole(Path(__file__).with_name("m3_block.png")) as file:
+    with atomic_write(Path(__file__).with_name("m3_block.png")) as file:
         file.write(png(m3_block()))

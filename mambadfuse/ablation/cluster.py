@@ -1,0 +1,52 @@
+"""Runs of an ablation as jobs of their own, sent by submitit: to a Slurm cluster, or to processes on this machine."""
+
+from collections.abc import Callable, Iterable
+
+from mambadfuse.ablation.experiment import Experiment
+from mambadfuse.ablation.runner import Run, attempt
+
+
+def submit_all(
+    experiment: Experiment,
+    runs: Iterable[Run],
+    cluster: str = "slurm",
+    say: Callable[[str], None] = print,
+    **parameters: object,
+) -> list[str]:
+    """Send every run as a job, wait for all of them; the error of one does not stop the others.
+
+    Jobs and this process share the folder ``experiment.out``, where a run that was cut off (a time limit, a node that
+    went down) is kept: the same call goes on with it. A row on several GPUs is another matter: ``accelerate launch``.
+
+    Args:
+        experiment: what the runs have in common; its pairs must be readable from every node.
+        runs: rows and seeds.
+        cluster: "slurm", or "local" for processes on this machine.
+        say: is told of every job.
+        parameters: of the jobs, such as ``timeout_min=120, slurm_partition="gpu", gpus_per_node=1``, see submitit.
+
+    Returns:
+        What went wrong, a line for each run that has no result.
+
+    Raises:
+        ImportError: submitit is not installed.
+        ValueError: there is no such cluster.
+    """
+    try:
+        import submitit
+    except ImportError as error:
+        raise ImportError("submitit is not installed: pip install submitit") from error
+    if cluster not in ("slurm", "local"):
+        raise ValueError(f"unknown cluster {cluster!r}: choose slurm or local")
+    executor = submitit.AutoExecutor(folder=experiment.out / "jobs", cluster=cluster)
+    executor.update_parameters(name="ablation", **{"timeout_min": 24 * 60, **parameters})
+    runs = list(runs)
+    with executor.batch():  # one job array
+        jobs = [executor.submit(attempt, experiment, run) for run in runs]
+    problems = []
+    for run, job in zip(runs, jobs, strict=True):
+        failure = job.exception()
+        outcome = f"job {job.job_id} was lost, see {job.paths.stderr}" if failure else job.result()
+        problems += [f"{run}: {outcome}"] if outcome else []
+        say(f"job {job.job_id}, {run}: {outcome or 'done'}")
+    return problems

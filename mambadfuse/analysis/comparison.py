@@ -1,0 +1,187 @@
+"""A pair and all its fusions beside each other: the network, three baselines, their scores, and details of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from mambadfuse.data.colour import Floats, luma
+from mambadfuse.fusion import baselines
+from mambadfuse.fusion.pair import fuse
+from mambadfuse.metrics import EIGHT, LOWER_IS_BETTER, evaluate
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class NamedPair:
+    """Two pictures of one scene, float32 in [0, 1], (H, W) or (H, W, 3) each; equal to itself alone.
+
+    Raises:
+        ValueError: they are not of one size.
+    """
+
+    name: str
+    a: Floats
+    b: Floats
+
+    def __post_init__(self) -> None:
+        """Refuse pictures that no network can fuse."""
+        sizes = [f"{x.shape[1]}x{x.shape[0]}" for x in (self.a, self.b)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"a and b must be of one size, found {sizes[0]} and {sizes[1]}")
+
+    def shrunk(self, side: int) -> "NamedPair":
+        """The pair with its longer side made ``side`` pixels at most, by averaging."""
+        height, width = self.a.shape[:2]
+        scale = side / max(height, width)
+        if scale >= 1:
+            return self
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return NamedPair(self.name, _resized(self.a, size), _resized(self.b, size))
+
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Their luma, as the network takes it: (1, 1, H, W) each."""
+        a, b = (torch.from_numpy(x if x.ndim == 2 else luma(x)).float()[None, None] for x in (self.a, self.b))
+        return a, b
+
+
+def _resized(x: Floats, size: tuple[int, int]) -> Floats:
+    channels = [x] if x.ndim == 2 else list(np.moveaxis(x, -1, 0))
+    small = [
+        np.asarray(Image.fromarray(c.astype(np.float32)).resize(size, Image.Resampling.BOX)) for c in channels
+    ]
+    return np.clip(small[0] if x.ndim == 2 else np.stack(small, axis=-1), 0, 1)
+
+
+class Baseline(nn.Module):
+    """A fusion without a network, where a network is expected."""
+
+    def __init__(self, rule: Callable[[Floats, Floats], Floats]) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(B, 1, H, W) twice -> (B, 1, H, W)."""
+        fused = [self.rule(x, y) for x, y in zip(a[:, 0].cpu().numpy(), b[:, 0].cpu().numpy(), strict=True)]
+        return torch.from_numpy(np.stack(fused))[:, None]
+
+
+class Remembering(nn.Module):
+    """A network that is asked only once about a pair of pictures, as long as it is among its ``last``.
+
+    So another colour of the same fused picture costs nothing.
+    """
+
+    def __init__(self, network: nn.Module, last: int = 4) -> None:
+        super().__init__()
+        self.network, self.last = network, last
+        self.answers: dict[bytes, Tensor] = {}
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(B, 1, H, W) twice -> (B, 1, H, W)."""
+        key = blake2b(str(a.shape).encode())
+        for x in (a, b):
+            key.update(x.cpu().numpy().tobytes())
+        known = self.answers.pop(key.digest(), None)
+        self.answers[key.digest()] = answer = self.network(a, b) if known is None else known
+        while len(self.answers) > self.last:
+            del self.answers[next(iter(self.answers))]  # the one that was asked for longest ago
+        return answer
+
+
+BASELINES = {
+    "mean": baselines.mean,
+    "maximum": baselines.maximum,
+    "Laplacian pyramid": baselines.laplacian_pyramid,
+}
+FUSIONS = ("network", *BASELINES)
+CANDIDATES = ("a", "b", *FUSIONS)
+
+
+def candidates(pair: NamedPair, network: nn.Module, colour: str = "auto") -> dict[str, Picture]:
+    """Both sources and all fusions of a pair, by the names in ``CANDIDATES``; uint8, (H, W) or (H, W, 3).
+
+    Args:
+        pair: the sources.
+        network: model(a, b) on (B, 1, H, W).
+        colour: as in :func:`mambadfuse.fuse`; every fusion is coloured alike.
+    """
+    shown = {side: np.rint(255 * x).astype(np.uint8) for side, x in (("a", pair.a), ("b", pair.b))}
+    rules = {"network": network} | {name: Baseline(rule) for name, rule in BASELINES.items()}
+    return shown | {
+        name: np.asarray(fuse(pair.a, pair.b, rule, colour=colour)) for name, rule in rules.items()
+    }
+
+
+def scores(pictures: Mapping[str, Picture]) -> dict[str, dict[str, float]]:
+    """The eight usual scores of every fusion among the candidates, by its name.
+
+    Raises:
+        ValueError: the pictures are too small to be scored.
+    """
+    return {k: evaluate(pictures[k], pictures["a"], pictures["b"], metrics=EIGHT) for k in FUSIONS}
+
+
+def best(table: Mapping[str, Mapping[str, float]], metric: str) -> str:
+    """Which row of a table of scores is ahead in one metric."""
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    return max(table, key=lambda name: sign * table[name][metric])
+
+
+def swipe(left: Picture, right: Picture, share: float) -> Picture:
+    """The left part of one picture beside the right part of another, (H, W, 3), with a line between them.
+
+    Args:
+        left: (H, W) or (H, W, 3).
+        right: of the same size.
+        share: how much of the width belongs to ``left``, 0 to 1.
+    """
+    column = round(share * left.shape[1])
+    both = in_colour(right).copy()
+    both[:, :column] = in_colour(left)[:, :column]
+    if 0 < column < both.shape[1]:
+        both[:, column - 1], both[:, column] = 0, 255  # black and white: seen on any ground
+    return both
+
+
+def in_colour(picture: Picture) -> Picture:
+    """(H, W) or (H, W, 3) -> (H, W, 3)."""
+    return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A detail of a picture: its centre in shares of width and height, 0 to 1, and how many times it is enlarged."""
+
+    x: float
+    y: float
+    zoom: int
+
+    def slices(self, height: int, width: int) -> tuple[slice, slice]:
+        """Rows and columns; moved inside where the centre is near the border."""
+        rows, columns = max(1, height // self.zoom), max(1, width // self.zoom)
+        top, left = round(self.y * (height - rows)), round(self.x * (width - columns))
+        return slice(top, top + rows), slice(left, left + columns)
+
+    def detail(self, picture: Picture) -> Picture:
+        """The detail, every pixel repeated ``zoom`` times both ways."""
+        part = picture[self.slices(*picture.shape[:2])]
+        return part.repeat(self.zoom, axis=0).repeat(self.zoom, axis=1)
+
+    def framed(self, picture: Picture) -> Picture:
+        """The whole picture (H, W, 3) with a black and white frame around the detail."""
+        shown = in_colour(picture).copy()
+        rows, columns = self.slices(*shown.shape[:2])
+        for depth, grey in ((0, 255), (1, 0)):
+            top, bottom = rows.start + depth, rows.stop - 1 - depth
+            left, right = columns.start + depth, columns.stop - 1 - depth
+            if top <= bottom and left <= right:
+                shown[[top, bottom], left : right + 1] = grey
+                shown[top : bottom + 1, [left, right]] = grey
+        return shown

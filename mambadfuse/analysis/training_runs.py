@@ -1,0 +1,125 @@
+"""Variants of the network in training, beside each other: loss curves, scores and fused pictures from their logs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from mambadfuse.analysis.colormap import Picture
+from mambadfuse.metrics import EIGHT
+from mambadfuse.training import read_log
+from mambadfuse.training.validation import fused_beside
+
+WINDOW = 9  # logged steps of which the mean loss is drawn
+STYLES = (  # of Okabe and Ito: for every kind of eye, and told apart by line and marker too
+    ("#000000", "-", "o"),
+    ("#D55E00", "--", "s"),
+    ("#0072B2", "-.", "^"),
+    ("#009E73", ":", "D"),
+    ("#CC79A7", (0, (5, 1, 1, 1, 1, 1)), "v"),
+    ("#8a8a8a", (0, (1, 1)), "P"),
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one variant has come.
+
+    Attributes:
+        name: of the variant.
+        steps: of the whole run.
+        curve: step and loss of every logged step, (2, n).
+        scores: the metrics of every validation, by its step.
+        folder: of the run; see :func:`mambadfuse.training.train`.
+    """
+
+    name: str
+    steps: int
+    curve: NDArray[np.float64]
+    scores: Mapping[int, Mapping[str, float]]
+    folder: Path
+
+    def fused(self, step: int) -> Picture:
+        """What the variant made of the first validation pair after a step with a validation, uint8, (H, W)."""
+        with Image.open(fused_beside(self.folder / f"validation_{step:08d}.png")) as picture:
+            return np.asarray(picture)
+
+
+def progress(name: str, steps: int, folder: Path) -> Progress:
+    """Reads the logs of a run, also of one that has not begun to write them."""
+    log, validations = (
+        read_log(path) if path.exists() else []
+        for path in (folder / "steps.jsonl", folder / "validation.jsonl")
+    )
+    curve = np.array([(record["step"], record["total"]) for record in log], dtype=float).reshape(-1, 2).T
+    scores = {record["step"]: {metric: record[metric] for metric in EIGHT} for record in validations}
+    return Progress(name, steps, curve, scores, folder)
+
+
+def common_step(variants: Sequence[Progress]) -> int | None:
+    """The last step after which all of them were validated; None if there is none yet."""
+    return max(set.intersection(*(set(v.scores) for v in variants)), default=None) if variants else None
+
+
+def variant_pictures(variants: Sequence[Progress]) -> dict[str, Picture]:
+    """What each made of the first validation pair after their :func:`common_step`, by name."""
+    step = common_step(variants)
+    return {} if step is None else {v.name: v.fused(step) for v in variants}
+
+
+def variant_scores(variants: Sequence[Progress]) -> dict[str, Mapping[str, float]]:
+    """The eight scores of each after their :func:`common_step`, by name."""
+    step = common_step(variants)
+    return {} if step is None else {v.name: v.scores[step] for v in variants}
+
+
+def variant_curves(variants: Sequence[Progress], metric: str = "Qabf") -> Figure:
+    """Loss (a running mean) and one score against the step, a line a variant.
+
+    Losses compare only among variants that follow the same loss; scores compare always.
+
+    Args:
+        variants: at most as many as there are ``STYLES``.
+        metric: one of the eight.
+    """
+    figure = Figure(figsize=(8.4, 3.1), dpi=100)
+    figure.subplots_adjust(left=0.06, right=0.985, top=0.81, bottom=0.15, wspace=0.18)
+    loss, score = figure.subplots(1, 2)
+    for (colour, line, marker), v in zip(STYLES, variants, strict=False):
+        steps, losses = _smooth(v.curve)
+        loss.plot(steps, losses, color=colour, linestyle=line, linewidth=1.6, label=v.name)
+        seen = list(v.scores.values())
+        score.plot(
+            list(v.scores),
+            [s[metric] for s in seen],
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            markersize=4,
+        )
+    for axes, title in ((loss, "loss (running mean)"), (score, f"{metric} of the pictures to be judged by")):
+        _finish(axes, title)
+    if variants:
+        figure.legend(loc="upper center", ncols=len(STYLES), fontsize=9, frameon=False, handlelength=3)
+    return figure
+
+
+def _finish(axes: Axes, title: str) -> None:
+    axes.set_xlim(left=0)
+    axes.set_xlabel("step", fontsize=9)
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.tick_params(labelsize=8)
+    axes.grid(color="0.9")
+
+
+def _smooth(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At every step the mean loss of the last ``WINDOW`` logged ones, or as many as there are, (2, n)."""
+    sums = np.concatenate([[0.0], np.cumsum(curve[1])])
+    ends = np.arange(1, curve.shape[1] + 1)
+    starts = np.maximum(ends - WINDOW, 0)
+    return np.stack([curve[0], (sums[ends] - sums[starts]) / (ends - starts)])

@@ -1,0 +1,181 @@
+"""Training crops as a PyTorch data set: the same random window of both pictures of a pair, in one of eight turns.
+
+What a crop shows depends on (seed, step, slot) alone, the slot being its place in the batch. There is no sampler
+state: neither the number of workers or processes, nor a stop in between, changes a single crop.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler, get_worker_info
+
+from mambadfuse.data.training_pairs import Picture, PictureCache, TrainingPair
+
+Window = tuple[int, int]  # height and width
+
+
+def orient(x: Picture, mode: int) -> Picture:
+    """One of the eight orientations of a square grid: 0 is the identity; modes as published.
+
+    ``mode``: 0 as is, 1 transposed, 2 upside down, 3 turned by 270 degrees, 4 mirrored, 5 turned by 90 degrees,
+    6 by 180 degrees, 7 mirrored at the other diagonal. Turns are counter-clockwise; x (H, W).
+    """
+    turned = np.rot90(x, {0: 0, 1: 1, 2: 0, 3: 3, 4: 2, 5: 1, 6: 2, 7: 3}[mode])
+    return np.flipud(turned) if mode in (1, 2, 4, 7) else turned
+
+
+class Crop(NamedTuple):
+    """One crop of a pair, or a batch of them: a and b float32 in [0, 1], (1, h, w) or (B, 1, h, w)."""
+
+    a: Tensor
+    b: Tensor
+    name: str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Where a crop comes from."""
+
+    group: int
+    index: int
+    top: int
+    left: int
+    height: int
+    width: int
+    mode: int
+
+
+class PairedCrops(Dataset[Crop]):
+    """An endless data set: crop ``step * batch + slot`` is the one that training sees at that step in that slot.
+
+    As published, both pictures are read as 8-bit grey, cut by one window whose corner is uniform over all that fit,
+    and turned by one of eight orientations (of four, if the window is not square). Published windows are 128 x 128
+    for infrared-visible and 64 x 64 for medical pairs. Other than published, the pair is drawn anew for each crop
+    rather than in shuffled rounds, pairs may come from several sets, and pictures too small for a window are passed
+    over instead of yielding smaller crops.
+
+    Args:
+        sets: groups of pairs.
+        shares: how often each group is drawn, relative to the others; alike if None.
+        windows: sizes (h, w), of which one is drawn for all crops of a step.
+        batch: crops in a step.
+        seed: of the run.
+        cache_bytes: how much memory decoded pictures may take, in all workers together.
+
+    Raises:
+        ValueError: a share is not positive, or no pair of a set is as large as a window.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[Sequence[TrainingPair]],
+        shares: Sequence[float] | None = None,
+        *,
+        windows: Sequence[Window] = ((128, 128),),
+        batch: int = 12,
+        seed: int = 0,
+        cache_bytes: int = 2**30,
+    ) -> None:
+        self.sets, self.windows, self.batch, self.seed = sets, windows, batch, seed
+        self.shares = [1.0] * len(sets) if shares is None else list(shares)
+        if not sets or len(self.shares) != len(sets) or not all(share > 0 for share in self.shares):
+            raise ValueError(f"expected a positive share for each of {len(sets)} sets, found {self.shares}")
+        self._chances = np.asarray(self.shares) / np.sum(self.shares)
+        self._fitting = [[_fitting(pairs, window) for pairs in sets] for window in windows]
+        self._cache_bytes = cache_bytes
+        self._cache: PictureCache | None = None  # made by the process that uses it
+
+    def __getitem__(self, number: int) -> Crop:
+        cut = self._draw(*divmod(number, self.batch))
+        pair = self.sets[cut.group][cut.index]
+        window = np.s_[cut.top : cut.top + cut.height, cut.left : cut.left + cut.width]
+        pictures = self._memory().get((cut.group, cut.index), pair.pictures)
+        a, b = (orient(picture[window], cut.mode) for picture in pictures)
+        return Crop(_as_tensor(a), _as_tensor(b), pair.name)
+
+    def names(self, step: int) -> list[str]:
+        """The names of the pairs that the crops of a step come from, slot by slot."""
+        cuts = [self._draw(step, slot) for slot in range(self.batch)]
+        return [self.sets[cut.group][cut.index].name for cut in cuts]
+
+    def fingerprint(self) -> str:
+        """A word that is another one if a pair, its content or its place among the others is."""
+        return fingerprint(self.sets)
+
+    def _draw(self, step: int, slot: int) -> _Cut:
+        size = int(np.random.default_rng((self.seed, step, 0)).integers(len(self.windows)))
+        height, width = self.windows[size]
+        rng = np.random.default_rng((self.seed, step, slot + 1))
+        group = int(rng.choice(len(self.sets), p=self._chances))
+        fitting = self._fitting[size][group]
+        index = fitting[rng.integers(len(fitting))]
+        high, wide = self.sets[group][index].shape
+        top, left = int(rng.integers(high - height + 1)), int(rng.integers(wide - width + 1))
+        modes = range(8) if height == width else (0, 2, 4, 6)  # a turn by 90 degrees would change the window
+        return _Cut(group, index, top, left, height, width, modes[rng.integers(len(modes))])
+
+    def _memory(self) -> PictureCache:
+        if self._cache is None:
+            worker = get_worker_info()
+            self._cache = PictureCache(self._cache_bytes // (worker.num_workers if worker else 1))
+        return self._cache
+
+
+class StepSampler(Sampler[list[int]]):
+    """Which crops one process takes: for each step ``parts`` lists of numbers for :class:`PairedCrops`.
+
+    A batch is divided into parts (accumulated one after the other), each part among the processes. Together they
+    take every crop of the batch once, and the same part holds the same crops whatever the number of processes.
+
+    Args:
+        batch: crops in a step.
+        steps: those from ``start`` up to, not including, ``stop``.
+        parts: of a step.
+        process: this process, counted from 0.
+        processes: all of them.
+
+    Raises:
+        ValueError: the batch cannot be divided evenly.
+    """
+
+    def __init__(
+        self, batch: int, steps: range, parts: int = 1, process: int = 0, processes: int = 1
+    ) -> None:
+        if batch % (parts * processes):
+            raise ValueError(
+                f"a batch of {batch} cannot be shared evenly: accumulate is {parts}, processes are {processes}"
+            )
+        self.batch, self.steps, self.parts = batch, steps, parts
+        self.own, self.process, self.processes = batch // (parts * processes), process, processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self.steps:
+            for part in range(self.parts):
+                first = step * self.batch + (part * self.processes + self.process) * self.own
+                yield list(range(first, first + self.own))
+
+
+def fingerprint(sets: Sequence[Sequence[TrainingPair]]) -> str:
+    """A word for pairs in their order, the same on every machine; another one if a pair or its content is another."""
+    content = [[(pair.name, pair.digest()) for pair in pairs] for pairs in sets]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _fitting(pairs: Sequence[TrainingPair], window: Window) -> list[int]:
+    """The numbers of the pairs that are as large as the window."""
+    height, width = window
+    found = [i for i, pair in enumerate(pairs) if pair.shape[0] >= height and pair.shape[1] >= width]
+    if not found:
+        first = f" ({pairs[0].name} and {len(pairs) - 1} more)" if pairs else ""
+        raise ValueError(f"none of {len(pairs)} pairs{first} is as large as a window of {height} x {width}")
+    return found
+
+
+def _as_tensor(crop: Picture) -> Tensor:
+    return torch.from_numpy(crop.astype(np.float32)[None] / 255)

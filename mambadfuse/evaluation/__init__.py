@@ -1,0 +1,1 @@
+"""Folders of fused pictures scored, ranked and set beside published results."""

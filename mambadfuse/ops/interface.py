@@ -1,0 +1,249 @@
+"""One signature for each operation: check the arguments, choose the backend, call it."""
+
+import importlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+_log = logging.getLogger("mambadfuse")
+
+_MODULES = {
+    "reference": "mambadfuse.ops.reference",
+    "torch": "mambadfuse.ops.chunked",
+    "numba": "mambadfuse.ops.cpu.autograd",
+    "cuda": "mambadfuse.ops.cuda",
+}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What is known about one backend on this machine.
+
+    ``reason`` says why it is not usable and ``remedy`` what to do about it; both are empty if it is.
+    """
+
+    name: str
+    usable: bool
+    reason: str = ""
+    remedy: str = ""
+
+
+def backends() -> dict[str, Backend]:
+    """Every backend by name, with the reason and the remedy where one cannot be used here."""
+    return {name: _probe(name) for name in _MODULES}
+
+
+@cache
+def _probe(name: str) -> Backend:
+    try:
+        module = importlib.import_module(_MODULES[name])
+    except Exception as error:  # an import can fail with anything: ABI, driver, missing library
+        return Backend(name, False, f"{type(error).__name__}: {error}", f"pip install --upgrade {name}")
+    unusable: Callable[[], tuple[str, str] | None] = getattr(module, "unusable", lambda: None)
+    problem = unusable()
+    return Backend(name, True) if problem is None else Backend(name, False, *problem)
+
+
+_preferred: ContextVar[str] = ContextVar("preferred", default="auto")
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Within the ``with`` block, calls that leave the choice open ("auto") take this backend.
+
+    >>> with use_backend("reference"):
+    ...     fused = model(a, b)
+    """
+    token = _preferred.set(name)
+    try:
+        yield
+    finally:
+        _preferred.reset(token)
+
+
+@cache
+def _announce(name: str, device: str) -> None:
+    _log.info("backend=auto: using %r on %s", name, device)
+
+
+def _choose(backend: str, x: Tensor) -> ModuleType:
+    """The module of the wanted backend; for "auto" the fastest one for the device and dtype of x."""
+    backend = _preferred.get() if backend == "auto" else backend
+    if backend == "auto":
+        if x.is_cuda and _probe("cuda").usable and x.dtype != torch.float64:
+            backend = "cuda"
+        elif x.device.type == "cpu" and _probe("numba").usable and x.dtype != torch.float64:
+            backend = "numba"
+        else:
+            backend = "torch"
+        _announce(backend, str(x.device))
+    if backend not in _MODULES:
+        raise ValueError(f"unknown backend {backend!r}: choose one of {', '.join(_MODULES)} or 'auto'")
+    found = _probe(backend)
+    if not found.usable:
+        raise RuntimeError(f"backend {backend!r} is not usable here: {found.reason}. Remedy: {found.remedy}")
+    if backend == "cuda" and not x.is_cuda:
+        raise RuntimeError(
+            f"backend 'cuda' computes on an NVIDIA GPU, found a tensor on {x.device}: use 'auto'"
+        )
+    return importlib.import_module(_MODULES[backend])
+
+
+def fuses(x: Tensor) -> bool:
+    """Whether the fused kernels of :mod:`mambadfuse.ops.cpu.mamba_inner` may compute Mamba units on tokens (B, L, C).
+
+    They compute at least sixteen channels in float32 on a CPU. With gradients they share out the batch, not one
+    sequence: where that would leave more than half of the threads without work, the single operations are faster.
+    """
+    if torch.is_autocast_enabled(x.device.type) or x.dtype != torch.float32 or x.shape[-1] < 16:
+        return False
+    busy = not torch.is_grad_enabled() or 2 * x.shape[0] >= torch.get_num_threads()
+    return busy and _choose("auto", x).__name__ == _MODULES["numba"]
+
+
+def streams(x: Tensor) -> bool:
+    """Whether the kernels of :mod:`mambadfuse.ops.cpu.pipeline` may: as :func:`fuses`, and no gradient is wanted."""
+    return not torch.is_grad_enabled() and fuses(x)
+
+
+def _expect(name: str, x: Tensor | None, shape: tuple[int, ...], letters: str, like: Tensor) -> None:
+    if x is None:
+        return
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a tensor, found {type(x).__name__}")
+    if tuple(x.shape) != shape:
+        raise ValueError(f"{name} must have shape {letters} = {shape}, found {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise TypeError(f"{name} must hold floating-point numbers, found {x.dtype}")
+    if x.device != like.device:
+        raise ValueError(f"{name} is on {x.device}, expected {like.device} as the first argument")
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    return_last_state: bool = False,
+    backend: str = "auto",
+    *,
+    initial_state: Tensor | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The selective state-space model of Mamba (Gu and Dao 2023, section 3; MambaDFuse section 3.1).
+
+        Δ  = softplus(delta + delta_bias)                      (if delta_softplus)
+        h_t = exp(Δ_t A) h_{t-1} + Δ_t B_t u_t
+        y_t = Σ_n C_t h_t + D u_t,   then   y_t · silu(z_t)    (if z is given)
+
+    Args:
+        u: input, (B, L, D).
+        delta: step sizes before bias and softplus, (B, L, D).
+        A: state matrix, one diagonal per channel, (D, N); negative in every trained model.
+        B: input projection of each token, (B, L, N).
+        C: output projection of each token, (B, L, N).
+        D: weight of the skip connection, (D,).
+        z: gate before its silu, (B, L, D).
+        delta_bias: added to delta before the softplus, (D,).
+        delta_softplus: whether Δ = softplus(delta + delta_bias).
+        return_last_state: whether to return h_L as well; with "cuda" no gradient flows through it.
+        backend: "reference", "torch", "numba", "cuda" or "auto" (the fastest here; its choice is logged once).
+        initial_state: h_0, (B, D, N); zero if absent. A scan in two pieces with the state carried over
+            equals one scan.
+
+    Returns:
+        y, (B, L, D), in the dtype of u; with ``return_last_state`` also h_L, (B, D, N), in float32
+        (float64 if u is). Half-precision inputs are computed in float32.
+
+    Raises:
+        ValueError: a shape or device does not fit; the message names the argument.
+        TypeError: an argument is not a floating-point tensor.
+        RuntimeError: the named backend cannot be used here; the message gives reason and remedy.
+    """
+    if not isinstance(u, Tensor):
+        raise TypeError(f"u must be a tensor, found {type(u).__name__}")
+    if u.ndim != 3 or u.shape[1] == 0:
+        raise ValueError(f"u must have shape (B, L, D) with L >= 1, found {tuple(u.shape)}")
+    if A.ndim != 2:
+        raise ValueError(f"A must have shape (D, N), found {tuple(A.shape)}")
+    (batch, length, dim), state = u.shape, A.shape[1]
+    _expect("u", u, (batch, length, dim), "(B, L, D)", u)
+    _expect("delta", delta, (batch, length, dim), "(B, L, D)", u)
+    _expect("A", A, (dim, state), "(D, N)", u)
+    _expect("B", B, (batch, length, state), "(B, L, N)", u)
+    _expect("C", C, (batch, length, state), "(B, L, N)", u)
+    _expect("D", D, (dim,), "(D,)", u)
+    _expect("z", z, (batch, length, dim), "(B, L, D)", u)
+    _expect("delta_bias", delta_bias, (dim,), "(D,)", u)
+    _expect("initial_state", initial_state, (batch, dim, state), "(B, D, N)", u)
+    module = _choose(backend, u)
+    arguments = [u, delta, A, B, C, D, z, delta_bias]
+    if module.__name__ != _MODULES["cuda"]:  # the CUDA kernels have half-precision rules of their own
+        wide = torch.float64 if u.dtype == torch.float64 else torch.float32
+        arguments = [None if x is None else x.to(wide) for x in arguments]
+        initial_state = None if initial_state is None else initial_state.to(wide)
+    y, last_state = module.selective_scan(*arguments, delta_softplus, initial_state)
+    y = y.to(u.dtype)
+    return (y, last_state) if return_last_state else y
+
+
+def causal_conv1d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    activation: str | None = None,
+    backend: str = "auto",
+    *,
+    initial_state: Tensor | None = None,
+) -> Tensor:
+    """Depthwise causal convolution over the tokens, the local mixing in front of Mamba's scan.
+
+        y_t = bias + Σ_k weight[k] x_{t - (W-1) + k},   then silu(y_t)    (if activation)
+
+    Args:
+        x: tokens, (B, L, D).
+        weight: one filter per channel, (D, W).
+        bias: (D,).
+        activation: None, "silu" or its other name "swish".
+        backend: as in :func:`selective_scan`.
+        initial_state: the W - 1 tokens before x, (B, W - 1, D); zero if absent.
+
+    Returns:
+        y, (B, L, D), in the dtype of x.
+
+    Raises:
+        ValueError: a shape, device or activation does not fit; the message names the argument.
+        TypeError: an argument is not a floating-point tensor.
+        RuntimeError: the named backend cannot be used here; the message gives reason and remedy.
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor, found {type(x).__name__}")
+    if x.ndim != 3 or x.shape[1] == 0:
+        raise ValueError(f"x must have shape (B, L, D) with L >= 1, found {tuple(x.shape)}")
+    if weight.ndim != 2 or weight.shape[1] == 0:
+        raise ValueError(f"weight must have shape (D, W) with W >= 1, found {tuple(weight.shape)}")
+    if activation not in (None, "silu", "swish"):
+        raise ValueError(f"activation must be None, 'silu' or 'swish', found {activation!r}")
+    (batch, length, dim), width = x.shape, weight.shape[1]
+    _expect("x", x, (batch, length, dim), "(B, L, D)", x)
+    _expect("weight", weight, (dim, width), "(D, W)", x)
+    _expect("bias", bias, (dim,), "(D,)", x)
+    _expect("initial_state", initial_state, (batch, width - 1, dim), "(B, W - 1, D)", x)
+    module = _choose(backend, x)
+    arguments = [x, weight, bias]
+    if module.__name__ != _MODULES["cuda"]:
+        wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+        arguments = [None if a is None else a.to(wide) for a in arguments]
+        initial_state = None if initial_state is None else initial_state.to(wide)
+    return module.causal_conv1d(*arguments, activation, initial_state).to(x.dtype)

@@ -1,0 +1,129 @@
+"""What is looked at: a pair, from the samples or uploaded, and a network."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import ipywidgets as widgets
+import torch
+import traitlets
+from torch import nn
+
+from mambadfuse.analysis.comparison import NamedPair
+from mambadfuse.data.colour import Floats
+from mambadfuse.data.images import FORMATS, ImageError, read_image
+from mambadfuse.data.samples import samples
+from mambadfuse.fusion.pair import Model, load_model
+from mambadfuse.models.checkpoints import TASKS
+from mambadfuse.models.mambadfuse import MambaDFuse, MambaDFuseConfig
+from mambadfuse.resources import resource_folder
+from mambadfuse.widgets.panel import labelled
+
+UPLOADED, UNTRAINED = "your own pair", "untrained"
+LARGEST = 4_000_000  # pixels: what a panel fuses while one waits
+
+
+class PairChooser(widgets.HBox):
+    """A list of pairs, and two buttons to upload one's own.
+
+    Attributes:
+        pair: the chosen pair, a :class:`mambadfuse.analysis.comparison.NamedPair`.
+        note: what is missing or wrong with an upload; "" if nothing is.
+    """
+
+    pair = traitlets.Any()
+    note = traitlets.Unicode()
+
+    def __init__(self, chosen: str = "synthetic_smoke_yard") -> None:
+        self.known = {pair.name: pair for pair in samples()}
+        self.uploaded: dict[str, tuple[str, Floats]] = {}
+        self.list = widgets.Dropdown(
+            options=[(f"{pair.task}: {name}", name) for name, pair in self.known.items()]
+            + [(UPLOADED, UPLOADED)],
+            value=chosen,
+            description="pair",
+            **labelled("380px"),
+        )
+        uploads = []
+        for side, shows in (("a", "infrared or MRI"), ("b", "visible, CT, PET or SPECT")):
+            upload = widgets.FileUpload(
+                accept=",".join(FORMATS),
+                description=f"Upload {side}",
+                tooltip=f"a picture file as side {side}: {shows}",
+                icon="",
+            )
+            upload.observe(lambda change, side=side: self._receive(side, change.owner), names="value")
+            uploads.append(upload)
+        super().__init__([self.list, *uploads], layout=widgets.Layout(flex_flow="row wrap"))
+        self.list.observe(lambda _: self._choose(), names="value")
+        self._choose()
+
+    def _choose(self) -> None:
+        self.note = ""
+        if self.list.value != UPLOADED:
+            known = self.known[self.list.value]
+            self.pair = NamedPair(known.name, read_image(known.a), read_image(known.b))
+            return
+        missing = " and ".join(f"side {side}" for side in "ab" if side not in self.uploaded)
+        if missing:
+            self.note = f"Please upload {missing}."
+            return
+        (name_a, a), (name_b, b) = self.uploaded["a"], self.uploaded["b"]
+        try:
+            self.pair = NamedPair(f"{name_a} and {name_b}", a, b)
+        except ValueError as error:
+            self.note = f"Error: {error}"
+
+    def _receive(self, side: str, upload: widgets.FileUpload) -> None:
+        """Reads what was uploaded, and empties the button for the next time."""
+        if not upload.value:
+            return
+        name, content = upload.value[0]["name"], bytes(upload.value[0]["content"])
+        upload.value = ()
+        self.note = ""
+        try:
+            self.uploaded[side] = name, read_uploaded(name, content)
+        except ValueError as error:
+            self.note = f"Error: {error}"
+            return
+        if self.list.value == UPLOADED:
+            self._choose()
+        else:
+            self.list.value = UPLOADED
+
+
+def read_uploaded(name: str, content: bytes) -> Floats:
+    """The pixels of a picture file that came over the network; the rules are those of ``read_image``.
+
+    Raises:
+        ImageError: it is no picture that is read here, or too large for a panel.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / Path(name).name
+        path.write_bytes(content)
+        try:
+            pixels = read_image(path)
+        except ImageError as error:
+            raise ImageError(str(error).replace(f"{folder}{os.sep}", "")) from None
+    height, width = pixels.shape[:2]
+    if height * width > LARGEST:
+        raise ImageError(
+            f"{name}: {width}x{height} is too large for a panel, use the command mambadfuse fuse"
+        )
+    return pixels
+
+
+def network_dial(networks: Mapping[str, Model]) -> widgets.Dropdown:
+    """A list of the shipped networks, those given by name, and an untrained one to compare with."""
+    present = [task for task in TASKS if (resource_folder("weights") / f"{task}.safetensors").is_file()]
+    return widgets.Dropdown(options=[*networks, *present, UNTRAINED], description="network", **labelled())
+
+
+def network(name: str, networks: Mapping[str, Model]) -> nn.Module:
+    """The network of a name in the list of :func:`network_dial`."""
+    if name != UNTRAINED:
+        return load_model(networks.get(name, name))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return MambaDFuse(MambaDFuseConfig.lite()).eval()

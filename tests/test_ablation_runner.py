@@ -1,0 +1,190 @@
+"""Runs of an ablation: the same results however often they are killed, and one that fails stops no other."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+import torch
+from ablation_cases import SETTINGS, TABLE, comparable, experiment
+from filelock import FileLock
+from training_cases import toy_pairs
+
+from mambadfuse.ablation import BusyError, Row, Store, middle, own_pairs, planned, run_all
+from mambadfuse.ablation import experiment as one_run
+from mambadfuse.ablation.experiment import thinned
+from mambadfuse.training import loop
+
+LONG = (*SETTINGS, "steps=100000")
+DEFAULT, ONCE = TABLE["default"], TABLE["norm-once"]
+
+posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has neither fork nor SIGKILL")
+context = multiprocessing.get_context("forkserver" if hasattr(signal, "SIGKILL") else "spawn")
+context.set_forkserver_preload(["ablation_preload"])
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The result of a run that was never stopped."""
+    torch.set_num_threads(1)
+    return experiment(tmp_path_factory.mktemp("whole")).run(ONCE, 1)
+
+
+def test_a_result_says_all_of_its_run(whole):
+    assert (whole.row, whole.seed, whole.task, whole.budget) == ("norm-once", 1, "ivf", "minutes")
+    assert (whole.config["model.norm_passes"], whole.config["seed"], whole.config["steps"]) == (1, 1, 4)
+    assert set(whole.versions) >= {"mambadfuse", "torch", "python"}
+    assert list(whole.scores) == ["toy_0", "toy_1"]
+    assert whole.means["VIF"] == pytest.approx(sum(one["VIF"] for one in whole.scores.values()) / 2, rel=1e-4)
+    assert [step for step, _ in whole.curve] == [1, 2, 3, 4]
+    assert whole.seconds > 0
+
+
+def test_a_stored_result_is_not_run_again_and_leaves_no_run(tmp_path, monkeypatch):
+    mine = experiment(tmp_path)
+    first = mine.run(DEFAULT, 0)
+    monkeypatch.setattr(one_run, "train", None)
+    assert mine.run(DEFAULT, 0) == first
+    assert mine.store.results() == [first]
+    assert not [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
+
+
+def test_another_setting_or_other_pairs_are_another_run(tmp_path):
+    mine = experiment(tmp_path)
+    mine.run(DEFAULT, 0)
+    for other in (
+        experiment(tmp_path, settings=(*SETTINGS, "steps=5")),
+        experiment(tmp_path, validation=toy_pairs(1, (44, 48))),
+        experiment(tmp_path, sets=[toy_pairs(2)]),
+    ):
+        assert other.kept(DEFAULT, 0) is None
+        assert other.weights(DEFAULT, 0) != mine.weights(DEFAULT, 0)
+
+
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_until(moment, out):
+    """A run that is killed at a moment."""
+    torch.set_num_threads(1)
+    if moment == "training":
+        keep, calls = loop._Run._keep, iter(range(2))
+        loop._Run._keep = lambda self: keep(self) if next(calls, None) is not None else die()
+    elif moment == "scoring":
+        one_run.score = die
+    elif moment == "storing":
+        Store.append = die
+    elif moment == "tidying":
+        one_run.shutil.rmtree = die
+    experiment(out).run(ONCE, 1)
+
+
+@posix
+@pytest.mark.parametrize("moment", ["training", "scoring", "storing", "tidying"])
+def test_killed_at_any_moment_the_result_is_the_same(tmp_path, whole, moment):
+    process = context.Process(target=run_until, args=(moment, tmp_path))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    mine = experiment(tmp_path)
+    assert len(mine.store.results()) == (moment == "tidying")
+    assert mine.weights(ONCE, 1).parent.is_dir()
+    assert comparable(mine.run(ONCE, 1)) == comparable(whole)
+    assert len(mine.store.results()) == 1
+    assert not mine.weights(ONCE, 1).parent.exists()
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path):
+    mine = experiment(tmp_path)
+    folder = mine.weights(DEFAULT, 0).parent
+    folder.parent.mkdir()
+    with (
+        FileLock(folder.with_name(f".{folder.name}.lock")),
+        pytest.raises(BusyError, match=r"default, seed 0: is trained by another process"),
+    ):
+        mine.run(DEFAULT, 0)
+    assert mine.run(DEFAULT, 0).row == "default"
+
+
+def test_what_is_missing_is_planned_seed_by_seed(tmp_path):
+    mine = experiment(tmp_path)
+    mine.run(ONCE, 0)
+    rows = [DEFAULT, TABLE["depth-half"], ONCE]
+    runs, left_out = planned(mine, rows, range(2))
+    assert [str(run) for run in runs] == ["default, seed 0", "default, seed 1", "norm-once, seed 1"]
+    assert left_out == ["depth-half: left out, it changes nothing at this budget"]
+
+
+def test_processes_side_by_side_find_what_one_finds_and_an_error_stops_no_other(tmp_path, whole):
+    wrong = Row("too-large", "?", {"windows": "64x64"})  # no toy is as large
+    mine, said = experiment(tmp_path), []
+    runs, _ = planned(mine, [DEFAULT, wrong, ONCE], [1])
+    problems = run_all(mine, runs, jobs=2, say=said.append)
+    assert len(problems) == 1
+    assert problems[0].startswith("too-large, seed 1: none of 3 pairs")
+    assert len(said) == 3
+    found = {result.row: result for result in mine.store.results()}
+    assert set(found) == {"default", "norm-once"}
+    assert comparable(found["norm-once"]) == comparable(whole)
+
+
+def run_long(out):
+    """A command with one long run."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits a deaf ear
+    torch.set_num_threads(1)
+    mine = experiment(out, settings=LONG)
+    run_all(mine, planned(mine, [DEFAULT], [0])[0], say=str)
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_command_leaves_a_kept_run_and_no_process(tmp_path, number):
+    mine = experiment(tmp_path, settings=LONG)
+    folder = mine.weights(DEFAULT, 0).parent
+    command = context.Process(target=run_long, args=(tmp_path,))
+    command.start()
+    while not list(folder.glob("*.run/*.safetensors")):  # the first step is kept
+        assert command.is_alive()
+    os.kill(command.pid, number)
+    command.join()
+    assert command.exitcode != 0
+    with FileLock(
+        folder.with_name(f".{folder.name}.lock"), timeout=60
+    ):  # free once the run's process has ended
+        assert list(folder.glob("*.run/*.safetensors"))
+    assert mine.store.results() == []
+
+
+def test_no_pairs_or_small_ones_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="needs pairs to judge"):
+        experiment(tmp_path, validation=[])
+    with pytest.raises(ValueError, match="need 41 pixels a side"):
+        experiment(tmp_path, validation=toy_pairs(1, (44, 40)))
+
+
+def test_a_thinned_curve_keeps_its_mean_and_its_last_step():
+    curve = thinned([(step, float(step)) for step in range(1, 101)], points=10)
+    assert [step for step, _ in curve] == list(range(10, 101, 10))
+    assert curve[0] == [10, 5.5]
+    assert thinned([(1, 3.0)]) == [[1, 3.0]]
+
+
+def test_the_middle_of_a_picture():
+    [pair] = toy_pairs(1, (20, 34))
+    [cut] = middle([pair], (10, 50))
+    assert cut.shape == (10, 34)
+    assert (cut.a == pair.a[5:15]).all()
+    assert cut.name == pair.name
+
+
+def test_the_pairs_of_the_kit_are_trained_on_and_judged_apart():
+    (real, toys), judged = own_pairs((48, 64))
+    assert real
+    assert {pair.name for pair in toys}.isdisjoint(pair.name for pair in judged)
+    assert {pair.shape for pair in judged} == {(48, 64)}

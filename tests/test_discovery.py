@@ -1,0 +1,176 @@
+"""Layouts: the folders of each data set as downloaded are told apart by their names, side a always first."""
+
+import unicodedata
+
+import pytest
+
+from mambadfuse.data.discovery import find_folders, find_sets, missing_partner
+from mambadfuse.data.pairs import PairError
+
+LAYOUTS = {
+    "authors, infrared-visible": ("trainsets/VIR/IR", "trainsets/VIR/VI_Y", "ivf", "train"),
+    "authors, CT": ("testsets/CT-MRI/MRI", "testsets/CT-MRI/CT", "ct-mri", "test"),
+    "authors, PET": ("valsets/PET-MRI/MRI", "valsets/PET-MRI/PET_Y", "pet-mri", "val"),
+    "authors, SPECT": ("trainsets/SPECT-MRI/MRI", "trainsets/SPECT-MRI/SPECT_Y", "spect-mri", "train"),
+    "MSRS": ("test/ir", "test/vi", "ivf", "test"),
+    "RoadScene": ("cropinfrared", "crop_LR_visible", "ivf", "all"),
+    "M3FD": ("M3FD_Fusion/Ir", "M3FD_Fusion/Vis", "ivf", "all"),
+    "M3FD by scene": ("Challenge/Beach/Ir", "Challenge/Beach/Vis", "ivf", "all"),
+    "LLVIP": ("infrared/train", "visible/train", "ivf", "train"),
+    "TNO": ("tank/IR", "tank/VIS", "ivf", "all"),
+    "the kit": ("spect-mri/val/mri", "spect-mri/val/spect", "spect-mri", "val"),
+    "two levels below the side": ("ir/night/rain", "vi/night/rain", "ivf", "all"),
+}
+
+
+@pytest.fixture
+def fill(tmp_path):
+    def fill_folder(*files):
+        for file in files:
+            path = tmp_path / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+        return tmp_path
+
+    return fill_folder
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_known_layouts(fill, layout):
+    a, b, task, split = LAYOUTS[layout]
+    root = fill(f"{a}/1.png", f"{b}/1.jpg", "labels/1.txt", "README.md")
+    (found,) = find_sets(root)
+    assert (found.folder_a, found.folder_b) == (root / a, root / b)
+    assert (found.task, found.split) == (task, split)
+    assert [pair.name for pair in found.matching.pairs] == ["1"]
+
+
+def test_all_sets_below_one_root_in_the_order_of_their_paths(fill):
+    root = fill(*(f"{folder}/1.png" for a, b, *_ in LAYOUTS.values() for folder in (a, b)))
+    found = find_sets(str(root))
+    assert len(found) == len(LAYOUTS)
+    assert {(str(s.folder_a.relative_to(root)).replace("\\", "/"), s.task, s.split) for s in found} == {
+        (a, task, split) for a, _, task, split in LAYOUTS.values()
+    }
+
+
+def test_a_folder_with_partners_of_two_kinds_is_in_two_sets(fill):
+    root = fill("MRI/1.png", "CT/1.png", "PET/1.png")
+    assert {found.task for found in find_sets(root)} == {"ct-mri", "pet-mri"}
+
+
+def test_the_root_itself_may_name_the_split(fill):
+    root = fill("msrs/train/ir/1.png", "msrs/train/vi/1.png")
+    (found,) = find_sets(root / "msrs" / "train")
+    assert found.split == "train"
+
+
+def test_two_spellings_of_one_unicode_folder_belong_together(fill):
+    root = fill(
+        *(
+            f"{side}/{unicodedata.normalize(form, 'Zürich')}/é.png"
+            for side, form in (("ir", "NFC"), ("vi", "NFD"))
+        )
+    )
+    (found,) = find_sets(root)
+    assert found.matching.pairs[0].name == "é"
+
+
+def test_hidden_folders_are_passed_over_and_links_are_followed_but_not_in_circles(fill, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "1.png").write_bytes(b"x")
+    root = fill("ir/1.png", ".cache/ir/1.png")
+    (root / "vi").symlink_to(elsewhere)
+    (root / "ir" / "round").symlink_to(root)
+    (found,) = find_sets(root)
+    assert found.folder_b == root / "vi"
+
+
+TNO_ARCHIVE = {
+    "tank": "LWIR.tif Vis.tif",
+    "Athena_images/2_men_in_front_of_house": "IR_meting003_g.bmp VIS_meting003_r.bmp",
+    "Athena_images/APC_2/view_1": "1_fk_ge_03_005.bmp 2_fk_ge_03_005.bmp",
+    "Athena_images/bunker": "IR_bunker_g.bmp bunker_r.bmp VIS_bunker-rg.bmp",
+    "Athena_images/airplane_in_trees": "ir.bmp vis.bmp",
+    "Triclobs_images/Marne_11": "Marne_11_II.bmp Marne_11_IR.bmp Marne_11_Vis.bmp Marne_11_REF.bmp",
+    "Triclobs_images/Balls": "NIR.bmp VIS.bmp",
+    "Triclobs_images/REFERENCES": "Toet2014.pdf",
+    "DHV_images": "README.txt",
+    "DHV_images/wall": "IR_163rad.bmp NIR_163dhvG.BMP VIS_163dhvR.BMP",
+    "DHV_images/Fire_sequence/part_1/thermal": "RAD2.bmp RAD10.bmp",
+    "DHV_images/Fire_sequence/part_1/dhv": "DHV2.bmp DHV10.bmp",
+    "DHV_images/Fire_sequence/part_2": "colfuse.m",
+    "DHV_images/Fire_sequence/part_2/rad": "RADheli0.bmp",
+    "DHV_images/Fire_sequence/part_2/dhv": "DHVheli0.bmp",
+    "FEL_images/Nato_camp_sequence/thermal": "1800i.bmp 1801i.bmp",
+    "FEL_images/Nato_camp_sequence/visual": "1800v.bmp 1801v.bmp",
+}
+
+
+def test_the_archive_of_tno(fill):
+    root = fill(*(f"{folder}/{name}" for folder, names in TNO_ARCHIVE.items() for name in names.split()))
+    *sequences, scenes = find_sets(root)
+    assert [(len(found.matching.pairs), found.folder_b.name) for found in sequences] == [
+        (2, "dhv"),
+        (1, "dhv"),
+        (2, "visual"),
+    ]
+    assert [(pair.a.name, pair.b.name) for pair in sequences[0].matching.pairs] == [
+        ("RAD10.bmp", "DHV10.bmp"),
+        ("RAD2.bmp", "DHV2.bmp"),
+    ]
+    assert (scenes.task, scenes.split, scenes.folder_a, scenes.folder_b) == ("ivf", "all", root, root)
+    assert [(pair.a.name, pair.b.name) for pair in scenes.matching.pairs] == [
+        ("IR_meting003_g.bmp", "VIS_meting003_r.bmp"),
+        ("ir.bmp", "vis.bmp"),
+        ("IR_bunker_g.bmp", "bunker_r.bmp"),
+        ("IR_163rad.bmp", "VIS_163dhvR.BMP"),
+        ("NIR.bmp", "VIS.bmp"),
+        ("Marne_11_IR.bmp", "Marne_11_Vis.bmp"),
+        ("LWIR.tif", "Vis.tif"),
+    ]
+    assert {file.path.name for file in scenes.matching.remarks} == {
+        "VIS_bunker-rg.bmp", "NIR_163dhvG.BMP", "NIR.bmp", "Marne_11_II.bmp", "Marne_11_REF.bmp",
+    }  # fmt: skip
+    assert scenes.matching.left_out == ()
+    assert find_folders(root).unknown == (root / "Athena_images" / "APC_2" / "view_1",)
+
+
+def test_scenes_of_two_splits_are_two_sets(fill):
+    root = fill("train/010001_ir.jpg", "train/010001_vi.jpg", "test/190001_ir.jpg", "test/190001_vi.jpg")
+    assert [(found.split, found.matching.pairs[0].name) for found in find_sets(root)] == [
+        ("test", "test/190001_ir"),
+        ("train", "train/010001_ir"),
+    ]
+
+
+def test_scenes_without_any_pair_are_an_error_that_names_one(fill):
+    with pytest.raises(PairError, match=r"IR1\.png: has no partner that could be told among IR1, IR2, VIS3"):
+        find_sets(fill("IR1.png", "IR2.png", "VIS3.png"))
+
+
+def test_a_folder_without_partner_is_named_with_what_was_expected(fill):
+    root = fill("train/ir/1.png", "train/vi/1.png", "test/PET_Y/1.png")
+    found = find_folders(root)
+    assert [folders.split for folders in found.together] == ["train"]
+    assert found.alone == (root / "test" / "PET_Y",)
+    assert missing_partner(found.alone[0]).endswith("one of mri in place of PET_Y")
+    with pytest.raises(PairError, match="PET_Y: has no partner"):
+        find_sets(root)
+
+
+def test_an_empty_folder_is_an_error_that_names_it(fill):
+    root = fill("ir/1.png")
+    (root / "vi").mkdir()
+    with pytest.raises(PairError, match="vi: the folder holds no pictures"):
+        find_sets(root)
+
+
+def test_no_known_folder_no_folder_no_root(fill):
+    root = fill("left/1.png", "right/1.png")
+    with pytest.raises(PairError, match=r"no folder below it has a known name \(ir, "):
+        find_sets(root)
+    with pytest.raises(PairError, match="there is no such folder"):
+        find_sets(root / "nowhere")
+    with pytest.raises(PairError, match=r"1\.png: is not a folder"):
+        find_sets(root / "left" / "1.png")

@@ -1,0 +1,89 @@
+"""The step from what a network returns to the picture: clamped, its contrast raised about its own mean."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import mambadfuse as mdf
+from mambadfuse.data.images import write_image
+from mambadfuse.fusion.pair import fuse_folders
+from mambadfuse.fusion.postprocess import postprocess
+from mambadfuse.fusion.tiling import TiledModel
+
+DARK, BRIGHT = 0.4 * torch.rand(2, 1, 1, 12, 16, generator=torch.Generator().manual_seed(0)) + torch.tensor(
+    [0.2, 0.4]
+).reshape(2, 1, 1, 1, 1)
+
+
+class First(nn.Module):
+    """Returns the first picture, and asks for a contrast."""
+
+    contrast = 1.5
+
+    def forward(self, a, b):
+        return a
+
+
+def test_without_contrast_a_picture_is_only_clamped():
+    wild = torch.linspace(-1, 2, 12).reshape(1, 1, 3, 4)
+    assert torch.equal(postprocess(wild), wild.clamp(0, 1))
+
+
+@given(contrast=st.floats(0.5, 1.2))
+def test_distances_from_the_mean_are_stretched_and_the_mean_stays(contrast):
+    both = torch.cat([DARK, BRIGHT]).double()
+    finished = postprocess(both, contrast)
+    torch.testing.assert_close(finished.mean(dim=(1, 2, 3)), both.mean(dim=(1, 2, 3)))
+    torch.testing.assert_close(finished.std(dim=(1, 2, 3)), contrast * both.std(dim=(1, 2, 3)))
+
+
+def test_each_picture_of_a_batch_has_its_own_mean_and_stays_in_range():
+    both = postprocess(torch.cat([DARK, BRIGHT]), 5.0)
+    torch.testing.assert_close(both[:1], postprocess(DARK, 5.0))
+    torch.testing.assert_close(both[1:], postprocess(BRIGHT, 5.0))
+    assert both.min() == 0
+    assert both.max() == 1
+
+
+def test_fuse_takes_the_contrast_of_the_network_unless_told_another():
+    a, b = DARK[0, 0].numpy(), BRIGHT[0, 0].numpy()
+    for asked, used in ((None, 1.5), (1.0, 1.0), (1.2, 1.2)):
+        expected = np.rint(255 * postprocess(DARK, used)[0, 0].numpy())
+        np.testing.assert_array_equal(mdf.fuse(a, b, First(), contrast=asked), expected)
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), "abc", True])
+def test_what_is_no_contrast_is_refused_at_once(wrong, tmp_path):
+    picture = DARK[0, 0].numpy()
+    with pytest.raises(ValueError, match=f"contrast must be a positive number, found {wrong!r}"):
+        mdf.fuse(picture, picture, First(), contrast=wrong)
+    for side in ("a", "b"):
+        (tmp_path / side).mkdir()
+        write_image(tmp_path / side / "1.png", np.full((4, 5), 9, np.uint8))
+    with pytest.raises(ValueError, match="contrast must be a positive number"):
+        fuse_folders(tmp_path / "a", tmp_path / "b", tmp_path / "out", First(), contrast=wrong)
+    assert not (tmp_path / "out").exists()
+
+
+def test_in_tiles_the_contrast_is_still_that_of_the_whole_picture():
+    a, b = DARK[0, 0].numpy(), BRIGHT[0, 0].numpy()
+    np.testing.assert_array_equal(mdf.fuse(a, b, TiledModel(First(), 8, 2)), mdf.fuse(a, b, First()))
+
+
+def test_the_contrast_is_kept_with_the_weights(tmp_path):
+    small = mdf.MambaDFuseConfig(
+        dim=8, state=4, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
+    )
+    network = mdf.MambaDFuse(replace(small, contrast=1.3)).eval()
+    mdf.save(network, tmp_path / "weights.safetensors")
+    loaded = mdf.load(tmp_path / "weights.safetensors")
+    assert loaded.contrast == 1.3
+    with torch.no_grad():
+        assert torch.equal(loaded(DARK, BRIGHT), network(DARK, BRIGHT))
+    with pytest.raises(ValueError, match="contrast must be a positive number, found 0"):
+        replace(small, contrast=0)

@@ -1,0 +1,60 @@
+"""Modalities: what a file name says of its picture; the names are those of real data sets."""
+
+import pytest
+
+from mambadfuse.data.tasks import COMPOSITE, FOLDERS, NEAR_INFRARED, TASKS, WORDS, read_label
+
+NAMES = {
+    "infrared": [
+        "IR_meting003_g", "LWIR", "ir", "Farm_IR", "IR01", "IR_37rad", "B_LWIR", "RADheli0", "RAD10", "TankLWIR",
+        "7400i", "c_LWIR-MarnehNew_24RGB_1110", "IR_hei_vis_g", "010001_ir", "thermal-3", "夜_IR",
+    ],
+    "visible": [
+        "VIS_meting003_r", "Vis", "vis", "Farm_Vis", "Vis01", "VIS_37dhvR", "R_Vis", "DHVheli0", "DHV10", "TankVis",
+        "7400v", "a_VIS-MarnehNew_24RGB_1110", "VIS_hei_vis_r", "010001_vi", "bunker_r", "夜_VIS",
+    ],
+    NEAR_INFRARED: ["NIR", "Farm_II", "NIR_37dhvG", "G_NIR", "b_NIR-MarnehNew_24RGB_1110"],
+    COMPOSITE: ["VIS_bunker-rg", "meting012-1200_rg.bmp"],
+    "mri": ["MRI_07", "case 3 mri"],
+    "pet": ["pet07"],
+    None: [
+        "FLIR_00006", "2_fk_ge_03_005", "1_fk_ge_03_005", "Marne_11_REF", "RGB-MarnehNew_15RGB_603", "air", "Irma",
+        "AIR", "visit", "VIDEO", "act", "rival", "00001D", "17", "",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("modality", "name"), [(kind, name) for kind, names in NAMES.items() for name in names]
+)
+def test_a_name_says_its_modality(modality, name):
+    assert read_label(name).modality == modality
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "scene"),
+    [
+        ("IR_meting003_g", "VIS_meting003_r", "meting003"),
+        ("IR_meting012-1200_g", "VIS_meting012-1200_r", "meting012 1200"),
+        ("IR_bunker_g", "bunker_r", "bunker"),
+        ("IR_37rad", "VIS_37dhvR", "37"),
+        ("Kaptein_1123_IR", "Kaptein_1123_Vis", "kaptein 1123"),
+        ("RADheli12", "DHVheli12", "heli12"),
+        ("1800i", "1800v", "1800"),
+        ("IR20", "VIS20", "20"),
+        ("LWIR", "Vis", ""),
+        ("Straße MRI 1", "straße_ct_1", "strasse 1"),
+    ],
+)
+def test_both_pictures_of_a_scene_name_it_alike(a, b, scene):
+    assert read_label(a).scene == read_label(b).scene == scene
+
+
+def test_numbers_keep_scenes_apart():
+    assert len({read_label(f"IR_{k}").scene for k in range(20)}) == 20
+
+
+def test_every_side_of_a_task_can_be_said():
+    sides = {side for both in TASKS for side in both}
+    assert sides == set(FOLDERS.values())
+    assert sides == set(WORDS.values()) - {NEAR_INFRARED, COMPOSITE}
