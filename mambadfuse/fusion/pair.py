@@ -35,9 +35,9 @@ def fuse(
 ) -> NDArray[Any] | Tensor:
     """Fuses two registered pictures of one size into one.
 
-    The network fuses luma, Y' = postprocess(model(Y_a, Y_b), contrast), see :mod:`~mambadfuse.fusion.postprocess`; chroma
-    is put back by :func:`mambadfuse.data.colour.recolour`. The authors' test script first pads both pictures to a multiple
-    of 8; no layer of the network needs that and padding changes values, so it is left out here.
+    The network fuses luma, Y' = postprocess(model(Y_a, Y_b), contrast), see :mod:`mambadfuse.fusion.postprocess`;
+    chroma is put back by :func:`mambadfuse.data.colour.recolour`. The authors' test script first pads both pictures to
+    a multiple of 8; no layer of the network needs that and padding changes values, so it is left out here.
 
     Args:
         a: infrared or MRI side: a file, a Pillow image, an array, (H, W), (H, W, 1) or (H, W, 3) of bool,
