@@ -13,7 +13,7 @@ from mambadfuse.models.config import MambaDFuseConfig
 SCAN = 9  # operations for each state and token
 
 
-def path_flops(config: MambaDFuseConfig, gated: bool = True) -> int:
+def branch_flops(config: MambaDFuseConfig, gated: bool = True) -> int:
     """One token through projection, convolution and scan, without the projection down.
 
     2 C (2 E or E) + 2 E W + 2 E (R + 2 N) + 2 R E + 9 E N, all but the first twice if bidirectional; for the mixer
@@ -29,13 +29,13 @@ def path_flops(config: MambaDFuseConfig, gated: bool = True) -> int:
 
 
 def mamba_flops(config: MambaDFuseConfig) -> int:
-    """One token through one Mamba unit: its path and the projection down, 2 E C."""
-    return path_flops(config) + 2 * config.inner * config.dim
+    """One token through one Mamba unit: its branch and the projection down, 2 E C."""
+    return branch_flops(config) + 2 * config.inner * config.dim
 
 
 def m3_flops(config: MambaDFuseConfig) -> int:
-    """One token through one M3 block: three paths, one projection down, the depthwise convolution."""
-    guides = 2 * path_flops(config, gated=config.gate == "own")
+    """One token through one M3 block: three branches, one projection down, the depthwise convolution."""
+    guides = 2 * branch_flops(config, gated=config.gate == "own")
     return mamba_flops(config) + guides + (2 * 9 * config.dim if config.deep_conv else 0)
 
 
