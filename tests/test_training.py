@@ -15,7 +15,7 @@ from training_cases import CONFIG, TINY, curve, kept, kept_steps, quiet, same_we
 
 from mambadfuse import load, save
 from mambadfuse.data.crops import PairedCrops
-from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.data.training_pairs import ArrayPair
 from mambadfuse.losses.fusion_loss import FusionLoss, LossTerms
 from mambadfuse.metrics import EIGHT
 from mambadfuse.models.mambadfuse import MambaDFuse
@@ -25,7 +25,7 @@ from mambadfuse.training.validation import fused_beside
 
 
 @dataclass(frozen=True)
-class Interrupting(GreyPair):
+class Interrupting(ArrayPair):
     """A pair that is read for the first time when somebody presses Ctrl-C, or ends the process."""
 
     number: int = signal.SIGINT

@@ -15,11 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors_torch
 from torch import Tensor
 
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.files import atomic_write
 from mambadfuse.models.mambadfuse import MambaDFuse, MambaDFuseConfig
 from mambadfuse.resources import resource_folder
-
-TASKS = ("ivf", "ct-mri", "pet-mri", "spect-mri")
 
 # Kit name -> published name. Applied in order, each to what the ones before it left.
 _PUBLISHED_NAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [

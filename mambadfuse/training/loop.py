@@ -45,7 +45,7 @@ def train(
 
     Args:
         config: of the run.
-        sets: groups of pairs to train on, of :func:`~mambadfuse.data.training_pairs.find_grey_pairs` or in memory.
+        sets: groups of pairs to train on, of :func:`~mambadfuse.data.training_pairs.find_training_pairs` or in memory.
         out: file of the weights, ``*.safetensors``. Beside it, in ``*.run/``, lie the kept states, the settings
             (``config.yaml``), the logs ``steps.jsonl`` and ``validation.jsonl``, and the sheets of validation, each
             with its first fused picture alone.
