@@ -107,7 +107,7 @@ def test_damaged_states_are_named_and_left_alone(tmp_path, folders, capsys):
     ("more", "message"),
     [
         (["--set", "learning_rat=1"], "did you mean 'learning_rate'"),
-        (["--set", "windows=64x64"], "none of 3 pairs (toy_0 and 2 more) is as large as a window of 64 x 64"),
+        (["--set", "windows=64x64"], "none of 3 pairs (toy_0 and 2 more) is as large as a crop of 64 x 64"),
         (["--set", "learning_rate=1e30", "--steps", "9"], "whose crops are from toy_"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--validate", "nowhere", "nowhere"], "nowhere: there is no such folder"),

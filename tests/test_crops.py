@@ -27,8 +27,10 @@ def noise_pairs(sizes=SIZES, seed=0):
     return [ArrayPair(str(i), p, 255 - p) for i, p in enumerate(pictures)]
 
 
-def crops_of(*sets, shares=None, windows=((16, 16),), batch=4, **settings):
-    return PairedCrops(sets or [noise_pairs()], shares, windows=windows, batch=batch, **settings)
+def crops_of(*sets, sampling_weights=None, crop_sizes=((16, 16),), batch=4, **settings):
+    return PairedCrops(
+        sets or [noise_pairs()], sampling_weights, crop_sizes=crop_sizes, batch=batch, **settings
+    )
 
 
 def batch_of(crops, step, **settings):
@@ -49,7 +51,7 @@ def test_orientations_are_numbered_as_published(mode):
     assert np.array_equal(orient(GOLDEN["augment_input"], mode), GOLDEN[f"augment_mode{mode}"])
 
 
-def test_crops_are_windows_of_their_pair_turned_alike():
+def test_crops_are_cut_and_oriented_alike_on_both_sides():
     pairs = noise_pairs()
     crops = crops_of(pairs)
     for number in range(12):
@@ -73,7 +75,7 @@ def test_every_pair_every_window_and_every_turn_occurs():
 
 
 def test_all_crops_of_a_step_have_one_size_and_long_rows_stay_rows():
-    crops = crops_of(windows=((16, 16), (8, 20)))
+    crops = crops_of(crop_sizes=((16, 16), (8, 20)))
     sizes = {tuple(batch_of(crops, step).a.shape) for step in range(20)}
     assert sizes == {(4, 1, 16, 16), (4, 1, 8, 20)}
 
@@ -119,18 +121,21 @@ def test_a_batch_that_cannot_be_shared_is_refused():
         StepSampler(12, range(1), 2, 0, 5)
 
 
-def test_sets_are_drawn_by_their_shares():
+def test_sets_are_drawn_by_their_sampling_weights():
     few = [ArrayPair("few", *pair.pictures()) for pair in noise_pairs([(16, 16)])]
-    names = [crop.name for crop in map(crops_of(noise_pairs(), few, shares=[9, 1]).__getitem__, range(2000))]
+    names = [
+        crop.name
+        for crop in map(crops_of(noise_pairs(), few, sampling_weights=[9, 1]).__getitem__, range(2000))
+    ]
     assert 120 < names.count("few") < 280
     alike = [crop.name for crop in map(crops_of(noise_pairs(), few).__getitem__, range(2000))]
     assert 850 < alike.count("few") < 1150
 
 
-@pytest.mark.parametrize("shares", [[0.0], [-1.0], [1.0, 1.0], [float("nan")]])
-def test_impossible_shares_are_refused(shares):
-    with pytest.raises(ValueError, match="positive share"):
-        crops_of(shares=shares)
+@pytest.mark.parametrize("weights", [[0.0], [-1.0], [1.0, 1.0], [float("nan")]])
+def test_impossible_sampling_weights_are_refused(weights):
+    with pytest.raises(ValueError, match="positive sampling weight"):
+        crops_of(sampling_weights=weights)
 
 
 def test_small_pictures_are_passed_over():
@@ -139,11 +144,11 @@ def test_small_pictures_are_passed_over():
     assert crops[0].a.shape == (1, 16, 16)
 
 
-def test_windows_larger_than_every_picture_of_a_set_are_named_at_once():
+def test_crops_larger_than_every_picture_of_a_set_are_named_at_once():
     with pytest.raises(
-        ValueError, match=r"none of 5 pairs \(0 and 4 more\) is as large as a window of 64 x 16"
+        ValueError, match=r"none of 5 pairs \(0 and 4 more\) is as large as a crop of 64 x 16"
     ):
-        crops_of(windows=((16, 16), (64, 16)))
+        crops_of(crop_sizes=((16, 16), (64, 16)))
 
 
 def test_the_fingerprint_tells_pairs_apart():

@@ -65,32 +65,35 @@ class PairedCrops(Dataset[Crop]):
 
     Args:
         sets: sets of pairs.
-        shares: how often each set is drawn, relative to the others; equally often if None.
-        windows: sizes (h, w), of which one is drawn for all crops of a step.
+        sampling_weights: how often each set is drawn, relative to the others; equally often if None.
+        crop_sizes: (h, w), of which one is drawn for all crops of a step.
         batch: crops per step.
         seed: of the run.
         cache_bytes: memory for decoded pictures, in all workers together.
 
     Raises:
-        ValueError: a share is not positive, or no pair of a set is as large as a crop.
+        ValueError: a sampling weight is not positive, or no pair of a set is as large as a crop.
     """
 
     def __init__(
         self,
         sets: Sequence[Sequence[TrainingPair]],
-        shares: Sequence[float] | None = None,
+        sampling_weights: Sequence[float] | None = None,
         *,
-        windows: Sequence[Size] = ((128, 128),),
+        crop_sizes: Sequence[Size] = ((128, 128),),
         batch: int = 12,
         seed: int = 0,
         cache_bytes: int = 2**30,
     ) -> None:
-        self.sets, self.windows, self.batch, self.seed = sets, windows, batch, seed
-        self.shares = [1.0] * len(sets) if shares is None else list(shares)
-        if not sets or len(self.shares) != len(sets) or not all(share > 0 for share in self.shares):
-            raise ValueError(f"expected a positive share for each of {len(sets)} sets, found {self.shares}")
-        self._chances = np.asarray(self.shares) / np.sum(self.shares)
-        self._fitting = [[_fitting(pairs, window) for pairs in sets] for window in windows]
+        self.sets, self.crop_sizes, self.batch, self.seed = sets, crop_sizes, batch, seed
+        weights = [1.0] * len(sets) if sampling_weights is None else list(sampling_weights)
+        if not sets or len(weights) != len(sets) or not all(weight > 0 for weight in weights):
+            raise ValueError(
+                f"expected a positive sampling weight for each of {len(sets)} sets, found {weights}"
+            )
+        self.sampling_weights = weights
+        self._probabilities = np.asarray(weights) / np.sum(weights)
+        self._fitting = [[_fitting(pairs, size) for pairs in sets] for size in crop_sizes]
         self._cache_bytes = cache_bytes
         self._cache: PictureCache | None = None  # each worker process makes its own
 
@@ -112,10 +115,10 @@ class PairedCrops(Dataset[Crop]):
         return fingerprint(self.sets)
 
     def _draw(self, step: int, slot: int) -> _Cut:
-        size = int(np.random.default_rng((self.seed, step, 0)).integers(len(self.windows)))
-        height, width = self.windows[size]
+        size = int(np.random.default_rng((self.seed, step, 0)).integers(len(self.crop_sizes)))
+        height, width = self.crop_sizes[size]
         rng = np.random.default_rng((self.seed, step, slot + 1))
-        group = int(rng.choice(len(self.sets), p=self._chances))
+        group = int(rng.choice(len(self.sets), p=self._probabilities))
         fitting = self._fitting[size][group]
         index = fitting[rng.integers(len(fitting))]
         high, wide = self.sets[group][index].shape
@@ -176,7 +179,7 @@ def _fitting(pairs: Sequence[TrainingPair], size: Size) -> list[int]:
     found = [i for i, pair in enumerate(pairs) if pair.shape[0] >= height and pair.shape[1] >= width]
     if not found:
         first = f" ({pairs[0].name} and {len(pairs) - 1} more)" if pairs else ""
-        raise ValueError(f"none of {len(pairs)} pairs{first} is as large as a window of {height} x {width}")
+        raise ValueError(f"none of {len(pairs)} pairs{first} is as large as a crop of {height} x {width}")
     return found
 
 
