@@ -9,7 +9,7 @@ from unittest.mock import patch
 import torch
 
 import mambadfuse as mdf
-from mambadfuse.data.synthetic import toy_pair
+from mambadfuse.data.synthetic import synthetic_pair
 
 SIZE = (96, 128)
 BOUND = 2e-5
@@ -32,7 +32,7 @@ def _set(backend: str, threads: int, tile: int) -> Iterator[None]:
 
 def largest_differences(quick: bool) -> list[dict[str, object]]:
     """One row for each backend, number of threads and length of the tiles."""
-    pair = toy_pair(0, SIZE)
+    pair = synthetic_pair(0, SIZE)
     a, b = (torch.from_numpy(plane)[None, None].float() for plane in (pair.a, pair.b))
     model = mdf.load("ivf").eval()
     with torch.inference_mode():

@@ -15,7 +15,7 @@ from training_cases import CONFIG, TINY, curve, kept, kept_steps, quiet, same_we
 
 from mambadfuse import load, save
 from mambadfuse.data.crops import PairedCrops
-from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.data.training_pairs import ArrayPair
 from mambadfuse.losses.fusion_loss import FusionLoss, LossTerms
 from mambadfuse.metrics import EIGHT
 from mambadfuse.models.mambadfuse import MambaDFuse
@@ -25,7 +25,7 @@ from mambadfuse.training.validation import fused_beside
 
 
 @dataclass(frozen=True)
-class Interrupting(GreyPair):
+class Interrupting(ArrayPair):
     """A pair that is read for the first time when somebody presses Ctrl-C, or ends the process."""
 
     number: int = signal.SIGINT
@@ -110,7 +110,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_the_names_of_its_pairs(tmp_
     with pytest.raises(DivergedError, match=r"is (nan|inf) at step \d, whose crops are from toy_") as stop:
         quiet(out, pairs, learning_rate=1e30, keep_seconds=0)
     step = kept_steps(out)[-1]  # the last one before
-    crops = PairedCrops([pairs], windows=CONFIG.windows, batch=CONFIG.batch, seed=CONFIG.seed)
+    crops = PairedCrops([pairs], crop_sizes=CONFIG.windows, batch=CONFIG.batch, seed=CONFIG.seed)
     assert set(re.findall(r"toy_\d+", str(stop.value))) == set(crops.names(step))
     assert f"at step {step}," in str(stop.value)
     assert not out.exists()

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from training_cases import CONFIG, TINY, curve, kept, kept_steps, quiet, same_weights, toy_pairs
 
 from mambadfuse import MambaDFuse, save
-from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.data.training_pairs import ArrayPair
 from mambadfuse.files import atomic_write
 from mambadfuse.training import BusyError, checkpointing, loop, run_folder, train
 from mambadfuse.training.log import RunLog
@@ -258,7 +258,7 @@ def test_a_full_disk_is_said_and_costs_no_earlier_state(stopped, whole):
         ({"seed": 1}, "seed was 0, is 1"),
         ({"steps": 20}, "steps was 10, is 20"),
         ({"windows": ((8, 8),)}, r"windows was \[\[16, 16\], \[8, 32\]\], is \[\[8, 8\]\]"),
-        ({"pairs": [GreyPair(p.name, p.b, p.a) for p in toy_pairs()]}, "pairs was"),
+        ({"pairs": [ArrayPair(p.name, p.b, p.a) for p in toy_pairs()]}, "pairs was"),
     ],
 )  # fmt: skip
 def test_another_run_is_not_continued_and_not_touched(stopped, changes, message):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mambadfuse.cli.messages import complain, write
-from mambadfuse.cli.train import BUDGETS, TASKS
+from mambadfuse.cli.train import BUDGETS
+from mambadfuse.data.tasks import TASKS
 
 if TYPE_CHECKING:
     from mambadfuse.ablation import Experiment, Result, Run, Store
@@ -106,13 +107,13 @@ def run(options: Namespace) -> int:
 def _experiment(options: Namespace) -> "Experiment":
     """What the options describe; says so if the kit's own pairs are used."""
     from mambadfuse.ablation import Experiment, middle, own_pairs
-    from mambadfuse.data.training_pairs import find_grey_pairs
+    from mambadfuse.data.training_pairs import find_training_pairs
 
     sets: list[Sequence[TrainingPair]]
     validation: Sequence[TrainingPair]
     if options.pairs:
-        sets = [find_grey_pairs(*folders) for folders in options.pairs]
-        validation = find_grey_pairs(*options.validate)
+        sets = [find_training_pairs(*folders) for folders in options.pairs]
+        validation = find_training_pairs(*options.validate)
     elif options.task == "ivf":
         sets, validation = own_pairs()
         print("no --pairs: trained on the infrared-visible samples and toys, judged by other toys")

@@ -29,10 +29,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.losses.fusion_loss import FusionLoss
 from mambadfuse.models.mambadfuse import MambaDFuseConfig
 
-TASKS = ("ivf", "ct-mri", "pet-mri", "spect-mri")
 BUDGETS = ("minutes", "laptop", "gpu")
 
 _HALVINGS = (250_000, 400_000, 450_000, 475_000, 500_000)  # steps at which the published rate is halved

@@ -64,7 +64,7 @@ def estimate(
     seconds = []
     with accelerator_for(config) as accelerator:
         for window in config.windows:  # one is drawn for each step, each as often
-            crops = PairedCrops(sets, shares, windows=(window,), batch=config.batch, seed=config.seed)
+            crops = PairedCrops(sets, shares, crop_sizes=(window,), batch=config.batch, seed=config.seed)
             state = TrainingState(config, accelerator.device)
             steps = Stepper(short, state, crops, accelerator).steps()
             next(steps)

@@ -45,7 +45,7 @@ def train(
 
     Args:
         config: of the run.
-        sets: groups of pairs to train on, of :func:`~mambadfuse.data.training_pairs.find_grey_pairs` or in memory.
+        sets: groups of pairs to train on, of :func:`~mambadfuse.data.training_pairs.find_training_pairs` or in memory.
         out: file of the weights, ``*.safetensors``. Beside it, in ``*.run/``, lie the kept states, the settings
             (``config.yaml``), the logs ``steps.jsonl`` and ``validation.jsonl``, and the sheets of validation, each
             with its first fused picture alone.
@@ -68,7 +68,7 @@ def train(
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: expected the name of a .safetensors file")
     require_large_enough(validation)
-    crops = PairedCrops(sets, shares, windows=config.windows, batch=config.batch, seed=config.seed)
+    crops = PairedCrops(sets, shares, crop_sizes=config.windows, batch=config.batch, seed=config.seed)
     folder = run_folder(out)
     with accelerator_for(config, _tracked(config, folder)) as accelerator:
         run = _Run(config, crops, validation, folder, accelerator, progress)
@@ -106,7 +106,7 @@ class _Run:
         identity = config.identity() | {
             "start": first_weights(self.state.model) if config.start else "",
             "precision": accelerator.mixed_precision,
-            "shares": crops.shares,
+            "shares": crops.sampling_weights,
             "pairs": crops.fingerprint(),
         }
         self.keeper = Keeper(folder, identity, config.keep_last)
