@@ -18,7 +18,7 @@ from mambadfuse import ops
 from mambadfuse.models.mamba import Memory, SelectiveSSM, in_tiles, is_observed, mixer_of, to_map, to_tokens
 
 if TYPE_CHECKING:
-    from mambadfuse.ops.cpu.mamba_inner import Path
+    from mambadfuse.ops.cpu.mamba_inner import MambaInnerWeights
 
 
 class M3Block(nn.Module):
@@ -78,8 +78,10 @@ class M3Block(nn.Module):
                 self._norm(self.norm_b, b),
             )
             if fused:
-                path_f, path_a, path_b = self._paths()
-                return path_f(normed[0]) + path_a(normed[1]) + path_b(normed[2]), residual
+                from mambadfuse.ops.cpu.mamba_inner import mamba_inner
+
+                f, a, b = map(mamba_inner, normed, self._inner_weights())
+                return f + a + b, residual
             return self.out_proj(self._mix(*normed, *memories, height)), residual  # (B, L, E) -> (B, L, C)
 
         f, residual = in_tiles(run, f, residual, a, b, causal=self.causal)
@@ -94,30 +96,30 @@ class M3Block(nn.Module):
 
     def fuses(self, f: Tensor) -> bool:
         """Whether the fused kernels may stand for the three paths: for scans, each with a gate of its own."""
-        return self.causal and self.gate == "own" and ops.fuses(f) and not is_observed(self)
+        return self.causal and self.gate == "own" and ops.supports_mamba_inner(f) and not is_observed(self)
 
-    def _paths(self) -> "tuple[Path, Path, Path]":
+    def _inner_weights(self) -> "tuple[MambaInnerWeights, MambaInnerWeights, MambaInnerWeights]":
         """The paths of f, a and b, each with its projection down, for the fused kernels."""
         f, a, b = (cast(SelectiveSSM, ssm) for ssm in (self.ssm_fused, self.ssm_a, self.ssm_b))
         A_log_a = b.A_log if self.shares_state_matrix else None
         return (
-            f.path(self.in_proj_fused, self.out_proj),
-            a.path(self.in_proj_a, self.out_proj, A_log_a),
-            b.path(self.in_proj_b, self.out_proj),
+            f.inner_weights(self.in_proj_fused, self.out_proj),
+            a.inner_weights(self.in_proj_a, self.out_proj, A_log_a),
+            b.inner_weights(self.in_proj_b, self.out_proj),
         )
 
     def stream(self, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int) -> Tensor:
         """As ``forward``, by :mod:`mambadfuse.ops.cpu.pipeline`; residual becomes the new running sum."""
-        from mambadfuse.ops.cpu.pipeline import path_stage, pipeline
+        from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
 
-        path_f, path_a, path_b = self._paths()
+        weights_f, weights_a, weights_b = self._inner_weights()
         f, a, b, out = f.contiguous(), a.contiguous(), b.contiguous(), f.new_empty(f.shape)
         stages = [
-            path_stage(f, out, path_f, self.norm_fused, self.norm_passes, residual),
-            path_stage(a, out, path_a, self.norm_a, self.norm_passes, added=True),
-            path_stage(b, out, path_b, self.norm_b, self.norm_passes, added=True),
+            mamba_inner_stage(f, out, weights_f, self.norm_fused, self.norm_passes, residual),
+            mamba_inner_stage(a, out, weights_a, self.norm_a, self.norm_passes, accumulate=True),
+            mamba_inner_stage(b, out, weights_b, self.norm_b, self.norm_passes, accumulate=True),
         ]
-        pipeline(stages, f.shape[1])
+        run_pipeline(stages, f.shape[1])
         return self._smooth(out, height)
 
     def _norm(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from mambadfuse import ops
 
 if TYPE_CHECKING:
-    from mambadfuse.ops.cpu.mamba_inner import Path
+    from mambadfuse.ops.cpu.mamba_inner import MambaInnerWeights
 
 
 def to_tokens(x: Tensor) -> Tensor:
@@ -146,15 +146,17 @@ class SelectiveSSM(nn.Module):
         memory.past = self._last_tokens(tokens, past)
         return y
 
-    def path(self, in_proj: nn.Linear, out_proj: nn.Linear, A_log: Tensor | None = None) -> "Path":
+    def inner_weights(
+        self, in_proj: nn.Linear, out_proj: nn.Linear, A_log: Tensor | None = None
+    ) -> "MambaInnerWeights":
         """This SSM between two projections, for the fused kernels."""
-        from mambadfuse.ops.cpu.mamba_inner import Path
+        from mambadfuse.ops.cpu.mamba_inner import MambaInnerWeights
 
         A_log = self.A_log if A_log is None else A_log
-        return Path(
+        return MambaInnerWeights(
             in_proj=in_proj.weight, conv=self.conv.weight.squeeze(1), conv_bias=cast(Tensor, self.conv.bias),
             x_proj=self.x_proj.weight, dt_proj=self.dt_proj.weight, dt_bias=self.dt_proj.bias,
-            A=-torch.exp(A_log), D=self.D, out_proj=out_proj.weight,
+            A_log=A_log, D=self.D, out_proj=out_proj.weight,
         )  # fmt: skip
 
     def _last_tokens(self, tokens: Tensor, past: Tensor | None) -> Tensor:
@@ -243,14 +245,21 @@ class Mamba(nn.Module):
 
     def forward(self, x: Tensor, memory: Memory | None = None, height: int | None = None) -> Tensor:
         """(B, L, C) -> (B, L, C)."""
-        if memory is None and type(self.ssm) is SelectiveSSM and ops.fuses(x) and not is_observed(self):
-            return self.path()(x)
+        if (
+            memory is None
+            and type(self.ssm) is SelectiveSSM
+            and ops.supports_mamba_inner(x)
+            and not is_observed(self)
+        ):
+            from mambadfuse.ops.cpu.mamba_inner import mamba_inner
+
+            return mamba_inner(x, self.inner_weights())
         u, z = self.in_proj(x).chunk(2, dim=-1)  # (B, L, C) -> 2 x (B, L, E)
         return self.out_proj(self.ssm(u, z, memory=memory, height=height))  # (B, L, E) -> (B, L, C)
 
-    def path(self) -> "Path":
+    def inner_weights(self) -> "MambaInnerWeights":
         """The whole unit, with a scan as its mixer, for the fused kernels."""
-        return cast(SelectiveSSM, self.ssm).path(self.in_proj, self.out_proj)
+        return cast(SelectiveSSM, self.ssm).inner_weights(self.in_proj, self.out_proj)
 
 
 class MambaBlock(nn.Module):
@@ -289,7 +298,12 @@ class MambaStack(nn.Module):
 
     def forward(self, x: Tensor, height: int | None = None) -> tuple[Tensor, Tensor]:
         """(B, L, C) -> branch and running sum; the height of the map is needed by the mixer "convolution" alone."""
-        if self.causal and ops.streams(x) and not is_observed(self.blocks):
+        if (
+            not torch.is_grad_enabled()
+            and self.causal
+            and ops.supports_mamba_inner(x)
+            and not is_observed(self.blocks)
+        ):
             return self._stream(x)
         memories = [None if torch.is_grad_enabled() else Memory() for _ in self.blocks]
 
@@ -303,10 +317,13 @@ class MambaStack(nn.Module):
         return branch, residual
 
     def _stream(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        from mambadfuse.ops.cpu.pipeline import path_stage, pipeline
+        from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
 
         x, residual = x.clone(memory_format=torch.contiguous_format), x.new_zeros(x.shape)
         blocks = cast(Iterable[MambaBlock], self.blocks)
-        stages = [path_stage(x, x, block.mamba.path(), block.norm, residual=residual) for block in blocks]
-        pipeline(stages, x.shape[1])
+        stages = [
+            mamba_inner_stage(x, x, block.mamba.inner_weights(), block.norm, residual=residual)
+            for block in blocks
+        ]
+        run_pipeline(stages, x.shape[1])
         return x, residual

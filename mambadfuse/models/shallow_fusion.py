@@ -66,13 +66,16 @@ class ExchangeBlock(nn.Module):
 
     def stages(self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor) -> "list[Stage]":
         """As ``forward``, for :mod:`mambadfuse.ops.cpu.pipeline`: all four become those of the next block, in place."""
-        from mambadfuse.ops.cpu.pipeline import norm_stage, path_stage
+        from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, norm_stage
 
         norms = (
             [norm_stage(a, sum_a, self.norm_a), norm_stage(b, sum_b, self.norm_b)] if self.residual else []
         )
         swaps = [_swap_stage(a, b, self.period)] if self.period else []
-        paths = [path_stage(a, a, self.mamba_a.path()), path_stage(b, b, self.mamba_b.path())]
+        paths = [
+            mamba_inner_stage(x, x, mamba.inner_weights())
+            for x, mamba in ((a, self.mamba_a), (b, self.mamba_b))
+        ]
         return norms + swaps + paths
 
 
@@ -129,7 +132,7 @@ class ShallowFusion(nn.Module):
         plain = all(isinstance(block, ExchangeBlock) for block in self.exchange) and not is_observed(
             self.exchange
         )
-        if self.causal and plain and ops.streams(a):
+        if not torch.is_grad_enabled() and self.causal and plain and ops.supports_mamba_inner(a):
             a, b = self._stream(a, sum_a, b, sum_b)
         else:
             a, b = self._run(a, sum_a, b, sum_b, height)
@@ -155,14 +158,14 @@ class ShallowFusion(nn.Module):
 
     def _stream(self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor) -> Sequence[Tensor]:
         """As :meth:`_run`, by the kernels of :mod:`mambadfuse.ops.cpu.pipeline`."""
-        from mambadfuse.ops.cpu.pipeline import pipeline
+        from mambadfuse.ops.cpu.pipeline import run_pipeline
 
         if self.exchange_residual:
             a, sum_a, b, sum_b = a.clone(), sum_a.clone(), b.clone(), sum_b.clone()
         else:
             a, b = a + sum_a, b + sum_b
         blocks = cast(Iterable[ExchangeBlock], self.exchange)
-        pipeline([s for block in blocks for s in block.stages(a, sum_a, b, sum_b)], a.shape[1])
+        run_pipeline([s for block in blocks for s in block.stages(a, sum_a, b, sum_b)], a.shape[1])
         if self.add_residual and self.exchange_residual:
             a, b = a + sum_a, b + sum_b
         return a, b

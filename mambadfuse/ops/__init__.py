@@ -16,10 +16,16 @@ from mambadfuse.ops.interface import (
     Backend,
     backends,
     causal_conv1d,
-    fuses,
     selective_scan,
-    streams,
+    supports_mamba_inner,
     use_backend,
 )
 
-__all__ = ["Backend", "backends", "causal_conv1d", "fuses", "selective_scan", "streams", "use_backend"]
+__all__ = [
+    "Backend",
+    "backends",
+    "causal_conv1d",
+    "selective_scan",
+    "supports_mamba_inner",
+    "use_backend",
+]

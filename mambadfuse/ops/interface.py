@@ -96,21 +96,17 @@ def _choose(backend: str, x: Tensor) -> ModuleType:
     return importlib.import_module(_MODULES[backend])
 
 
-def fuses(x: Tensor) -> bool:
-    """Whether the fused kernels of :mod:`mambadfuse.ops.cpu.mamba_inner` may compute Mamba units on tokens (B, L, C).
+def supports_mamba_inner(x: Tensor) -> bool:
+    """Whether tokens x (B, L, C) suit the fused Mamba unit, :func:`mambadfuse.ops.cpu.mamba_inner.mamba_inner`.
 
-    They compute at least sixteen channels in float32 on a CPU. With gradients they share out the batch, not one
-    sequence: where that would leave more than half of the threads without work, the single operations are faster.
+    Its kernels take at least sixteen channels, in float32 on a CPU. With gradients they run in parallel over the
+    batch, not along a sequence: where that would leave more than half of the threads idle, the single operations
+    are faster.
     """
     if torch.is_autocast_enabled(x.device.type) or x.dtype != torch.float32 or x.shape[-1] < 16:
         return False
-    busy = not torch.is_grad_enabled() or 2 * x.shape[0] >= torch.get_num_threads()
-    return busy and _choose("auto", x).__name__ == _MODULES["numba"]
-
-
-def streams(x: Tensor) -> bool:
-    """Whether the kernels of :mod:`mambadfuse.ops.cpu.pipeline` may: as :func:`fuses`, and no gradient is wanted."""
-    return not torch.is_grad_enabled() and fuses(x)
+    enough_jobs = not torch.is_grad_enabled() or 2 * x.shape[0] >= torch.get_num_threads()
+    return enough_jobs and _choose("auto", x).__name__ == _MODULES["numba"]
 
 
 def _expect(name: str, x: Tensor | None, shape: tuple[int, ...], letters: str, like: Tensor) -> None:

@@ -9,11 +9,11 @@ Letters: B batch, L length, D channels (at least sixteen), W width of the convol
 import numpy as np
 from numba import boolean, int64, njit
 
-from mambadfuse.ops.cpu.kernel import F1, F2, F3, ZERO, Kernel, first_channel
-from mambadfuse.ops.cpu.simd import LANES, load, splat, store
+from mambadfuse.ops.cpu.kernel import F1, F2, F3, Kernel
+from mambadfuse.ops.cpu.layout import ZERO, first_channel
+from mambadfuse.ops.cpu.simd import SIMD_WIDTH, broadcast, load, store
 from mambadfuse.ops.cpu.simd_math import ONE, sigmoid
 
-BUILT_ON = "debcad097fc1"  # digest of the files whose code is inlined here, see kernel.py
 CHUNK = 256  # tokens of one job
 
 
@@ -36,7 +36,7 @@ def _conv_forward(first, last, x, past, weight, bias, activate, y):
     for job in range(first, last):
         b, begin = job // chunks, job % chunks * CHUNK
         for t in range(begin, min(begin + CHUNK, length)):
-            for block in range((dim + LANES - 1) // LANES):
+            for block in range((dim + SIMD_WIDTH - 1) // SIMD_WIDTH):
                 c0 = first_channel(block, dim)
                 out = _convolve(x, past, weight, load(bias, (c0,)), b, t, c0)
                 if activate:
@@ -51,13 +51,13 @@ def _conv_backward(first, last, x, past, weight, bias, activate, dy, dx, dpast, 
     job goes W - 1 tokens further than its own.
     """
     length, dim, width = x.shape[1], x.shape[2], weight.shape[0]
-    blocks = (dim + LANES - 1) // LANES
+    blocks = (dim + SIMD_WIDTH - 1) // SIMD_WIDTH
     chunks = (length + CHUNK - 1) // CHUNK
     window = np.empty(
-        (blocks, width + 1, LANES), np.float32
+        (blocks, width + 1, SIMD_WIDTH), np.float32
     )  # row k: gradient so far of token t - (W - 1) + k
-    dweight_rows = np.empty((blocks, width, LANES), np.float32)
-    dbias_rows = np.empty((blocks, LANES), np.float32)
+    dweight_rows = np.empty((blocks, width, SIMD_WIDTH), np.float32)
+    dbias_rows = np.empty((blocks, SIMD_WIDTH), np.float32)
     for job in range(first, last):
         b, begin = job // chunks, job % chunks * CHUNK
         stop = min(begin + CHUNK, length)
@@ -68,7 +68,7 @@ def _conv_backward(first, last, x, past, weight, bias, activate, dy, dx, dpast, 
             oldest = t - (width - 1)
             for block in range(blocks):
                 c0 = first_channel(block, dim)
-                dout = splat(ZERO)
+                dout = broadcast(ZERO)
                 if t < length:
                     dout = load(dy, (b, t, c0))
                     if activate:
