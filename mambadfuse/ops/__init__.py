@@ -2,14 +2,14 @@
 
 Letters: B batch, L length (tokens), D channels, N state size, W width of the convolution.
 
-=========  ==========================  =======================================================
-backend    file                        for
-=========  ==========================  =======================================================
-reference  ``ops/reference.py``        reading, and the oracle of every test
-torch      ``ops/chunked.py``          any device, plain PyTorch, bounded memory
-numba      ``ops/cpu/selective_scan.py``     the default on a CPU: fused kernels, all cores
-cuda       ``ops/cuda.py``             the default on an NVIDIA GPU: mamba-ssm and causal-conv1d
-=========  ==========================  =======================================================
+=========  ==============================  =======================================================
+backend    file                            for
+=========  ==============================  =======================================================
+reference  ``ops/reference.py``            reading, and the oracle of every test
+torch      ``ops/chunked.py``              any device, plain PyTorch, bounded memory
+numba      ``ops/cpu/selective_scan.py``   the default on a CPU: fused kernels, all cores
+cuda       ``ops/cuda.py``                 the default on an NVIDIA GPU: mamba-ssm and causal-conv1d
+=========  ==============================  =======================================================
 """
 
 from mambadfuse.ops.interface import (

@@ -1,6 +1,6 @@
-"""The Numba kernels as differentiable PyTorch operations on all threads.
+"""The Numba kernels as differentiable PyTorch operations, in parallel on all threads: backend "numba".
 
-Backend "numba": float32 on a CPU. The result does not depend on the number of threads.
+float32 on a CPU. The result does not depend on the number of threads.
 """
 
 import numpy as np
@@ -14,11 +14,11 @@ from mambadfuse.ops.cpu.selective_scan import TILE, ScanGradients, scan_backward
 from mambadfuse.ops.cpu.simd import PANEL_STATES, SIMD_WIDTH
 from mambadfuse.ops.cpu.threads import parallel_for
 
-BLOCKS_PER_JOB = 8  # at most
+BLOCKS_PER_JOB = 8  # blocks of channels, at most
 
 
 def _array(x: Tensor) -> np.ndarray:
-    """The tensor's own memory as a NumPy array, copied only if its channels are not neighbours."""
+    """The tensor's own memory as a NumPy array, copied only if its channels are not contiguous."""
     x = x.detach()
     return (x if x.stride(-1) == 1 or x.numel() == 0 else x.contiguous()).numpy()
 
@@ -38,7 +38,7 @@ class _Scan(torch.autograd.Function):
         batch, length, dim = u.shape
         state, blocks = A.shape[1], block_count(dim)
         tiles = -(-length // TILE) if any(ctx.needs_input_grad) else 0
-        # any division gives the same y
+        # Any number of blocks gives the same y.
         blocks_per_job = max(1, min(BLOCKS_PER_JOB, batch * blocks // torch.get_num_threads()))
         y, last_state = torch.empty(u.shape), torch.empty(batch, dim, state)
         checkpoints = torch.empty(batch, tiles, blocks, state, SIMD_WIDTH)
@@ -57,7 +57,7 @@ class _Scan(torch.autograd.Function):
         *inputs, checkpoints = ctx.saved_tensors
         u, _, A, *_ = inputs
         (batch, length, dim), state, blocks = u.shape, A.shape[1], checkpoints.shape[2]
-        # the sums over channels depend on the division: it must not depend on the threads
+        # The order of the sums over channels depends on this number, so it must not depend on the threads.
         blocks_per_job = BLOCKS_PER_JOB if batch > 1 else BLOCKS_PER_JOB // 2
         groups = -(-blocks // blocks_per_job)
         du, ddelta = torch.empty(u.shape), torch.empty(u.shape)

@@ -19,9 +19,9 @@ CHUNK = 256  # tokens of one job
 
 @njit(forceinline=True)
 def _convolve(x, past, weight, start, b, t, c0):
-    """start + Σ_k weight[k] x[t - (W - 1) + k]; weight (W, D); tokens before the first stand in past."""
+    """start + Σ_k weight[k] x[t - (W - 1) + k]; weight (W, D); past (B, W - 1, D) holds the tokens before the first."""
     width = weight.shape[0]
-    early = max(0, width - 1 - t)  # taps that reach back beyond the first token
+    early = max(0, width - 1 - t)  # taps on tokens before the first
     for k in range(early):
         start = start + load(weight, (k, c0)) * load(past, (b, t + k, c0))
     for k in range(early, width):
@@ -47,8 +47,8 @@ def _conv_forward(first, last, x, past, weight, bias, activate, y):
 def _conv_backward(first, last, x, past, weight, bias, activate, dy, dx, dpast, dweight, dbias):
     """Jobs first..last-1 of its gradient; dweight (jobs, W, D) and dbias (jobs, D) are per job.
 
-    A token's gradient is complete when it leaves the window of W tokens: only then is it written. For that a
-    job goes W - 1 tokens further than its own.
+    The gradient of a token is complete when the token leaves the window of W tokens, and is written only then.
+    Therefore a job reads W - 1 tokens beyond its own.
     """
     length, dim, width = x.shape[1], x.shape[2], weight.shape[0]
     blocks = (dim + SIMD_WIDTH - 1) // SIMD_WIDTH
