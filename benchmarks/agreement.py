@@ -1,5 +1,6 @@
-"""How far the fused picture moves with the backend, the number of threads and the length of the tiles: not at all, or
-by rounding. Weights ``ivf``, a toy pair of 96 x 128 pixels, the largest difference from float64 in pictures of [0, 1].
+"""How much the fused picture depends on backend, number of threads and length of the tiles: not at all, or by rounding.
+
+Weights ``ivf``, a toy pair of 96 x 128 pixels, the largest difference from float64 in pictures of [0, 1].
 """
 
 from collections.abc import Iterator
