@@ -71,6 +71,7 @@ def run(words: list[str], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [words for words in OURS if words not in DOWNLOADS], ids=shlex.join)
 def test_commands_of_the_kit_run(words, desk):
     assert run([sys.executable, "-m", "mambadfuse", *words[1:]], desk)
@@ -87,6 +88,7 @@ def test_downloads_are_those_of_the_catalogue(words, monkeypatch):
     assert asked[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_examples_run(code, desk):
     before = set(desk.rglob("*"))
