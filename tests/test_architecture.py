@@ -203,7 +203,7 @@ def test_the_map_goes_down_the_floors():
 
 
 WALKS = {
-    "One pair of pictures, from `mambadfuse fuse` to the file": "fuse --a a/0.png --b b/0.png --out fused.png",
+    "One pair of images, from `mambadfuse fuse` to the file": "fuse --a a/0.png --b b/0.png --out fused.png",
     "One training step": "train --pairs a b --out mine.safetensors --budget minutes --steps 2",
 }
 TRACER = """
