@@ -1,4 +1,5 @@
-# Start with `make fuse` and `make test`; while you change things, use `make check`. Everything is installed into .venv/ on first use.
+# Start with `make fuse` and `make test`; use `make check` while you change things. Everything is installed into .venv/
+# on first use.
 
 PYTHON ?= python3
 BIN := .venv/bin
