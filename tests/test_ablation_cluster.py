@@ -13,6 +13,7 @@ from mambadfuse.ablation.cluster import submit_all
 ROWS = [TABLE["default"], TABLE["norm-once"]]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="submitit's local jobs need POSIX")
 def test_local_jobs_find_what_one_process_finds(tmp_path, monkeypatch):
     pytest.importorskip("submitit", reason="the extra 'cluster' is not installed")

@@ -35,6 +35,7 @@ RESULTS = [
 ]
 
 
+@pytest.mark.slow
 def test_means_spreads_and_differences():
     table = compare(RESULTS)
     default, better, *_ = table.lines
@@ -45,6 +46,7 @@ def test_means_spreads_and_differences():
     assert better.effects["VIF"].difference == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 def test_what_chance_of_pictures_and_of_seeds_would_undo_is_told_apart():
     marks = {line.row: line.effects["VIF"].mark for line in compare(RESULTS).lines[1:]}
     assert marks == {"better": "**", "lucky": "*", "same": ""}
@@ -72,6 +74,7 @@ def test_one_seed_says_nothing_of_other_seeds():
     assert "±" not in str(table).split("\n\n")[1].split("\n", 1)[1]
 
 
+@pytest.mark.slow
 def test_the_last_of_two_results_of_one_run_counts():
     again = [*RESULTS, made("better", 0, 0.2, LUCK[0])]
     assert compare(again).lines[1].means["VIF"] == pytest.approx(0.555 + 0.1 + 0.1 / 3)

@@ -85,6 +85,7 @@ def run_until(moment, out):
     experiment(out).run(ONCE, 1)
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("moment", ["training", "scoring", "storing", "tidying"])
 def test_killed_at_any_moment_the_result_is_the_same(tmp_path, whole, moment):
@@ -100,6 +101,7 @@ def test_killed_at_any_moment_the_result_is_the_same(tmp_path, whole, moment):
     assert not mine.weights(ONCE, 1).parent.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path):
     mine = experiment(tmp_path)
     folder = mine.weights(DEFAULT, 0).parent
@@ -121,6 +123,7 @@ def test_what_is_missing_is_planned_seed_by_seed(tmp_path):
     assert left_out == ["depth-half: left out, it changes nothing at this budget"]
 
 
+@pytest.mark.slow
 def test_processes_side_by_side_find_what_one_finds_and_an_error_stops_no_other(tmp_path, whole):
     wrong = Row("too-large", "?", {"windows": "64x64"})  # no toy is as large
     mine, said = experiment(tmp_path), []
@@ -142,6 +145,7 @@ def run_long(out):
     run_all(mine, planned(mine, [DEFAULT], [0])[0], say=str)
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_command_leaves_a_kept_run_and_no_process(tmp_path, number):

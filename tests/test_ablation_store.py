@@ -49,6 +49,7 @@ def write_many(path, row):
         Store(path).append(replace(RESULT, row=row, seed=seed, versions={"long": "x" * 20_000}))
 
 
+@pytest.mark.slow
 def test_two_processes_write_at_once(tmp_path):
     path = tmp_path / "results.jsonl"
     writers = [context.Process(target=write_many, args=(path, row)) for row in ("one", "other")]

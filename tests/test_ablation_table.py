@@ -23,6 +23,7 @@ def test_the_default_comes_first_and_is_the_preset():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", ["minutes", "laptop", "gpu"])
 @pytest.mark.parametrize("name", TABLE)
 def test_every_row_can_be_built(name, budget):

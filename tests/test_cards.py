@@ -145,6 +145,7 @@ def test_scores_are_of_the_weights_that_lie_there_and_of_the_pictures_of_the_dow
         assert pictures == [entry.name for entry in dataset.entries if entry.split in ("val", "test")]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PAIRS.is_dir(), reason="the real pairs do not lie beside this checkout")
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
 def test_shipped_weights_have_the_scores_of_the_file(card):
@@ -169,6 +170,7 @@ def toy_folders(root, sides, count):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
 def test_commands_of_the_tables_run(card, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -32,6 +32,7 @@ def failed(arguments, capsys):
     return capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_folders_become_a_table_once(tmp_path, folders, capsys):
     files = [tmp_path / "tables" / "t.json", tmp_path / "tables" / "t.csv"]
     mine = words(tmp_path, "--rows", "norm-once", "--seeds", "1", "--middle", "44x48", *folders)
@@ -58,6 +59,7 @@ def test_what_would_run_and_how_long(tmp_path, folders, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_is_named_and_the_others_are_shown(tmp_path, folders, capsys):
     table = tmp_path / "mine.yaml"
     table.write_text(
@@ -76,6 +78,7 @@ def test_every_row_is_listed_with_its_question(capsys):
     assert "model.gate=shared" in printed
 
 
+@pytest.mark.slow
 def test_results_of_different_settings_are_different_tables(tmp_path, capsys):
     torch.set_num_threads(1)
     for settings in (SETTINGS, (*SETTINGS, "steps=5")):

@@ -178,6 +178,7 @@ FORKING = pytest.param(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate launch", FORKING])
 def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path, folders, launcher):
     """And so there are two."""
@@ -186,6 +187,7 @@ def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path, folders, l
     assert "a batch of 3 cannot be shared evenly: accumulate is 1, processes are 2" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [[], ["accumulate=2"]], ids=["", "accumulated"])
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate launch", FORKING])
 def test_two_processes_give_the_weights_of_one(tmp_path, folders, launcher, extra):

@@ -213,6 +213,7 @@ def test_published_rows_are_refused_for_other_metrics_and_doubted_for_other_pict
     assert "does not hold the pictures of TNO-25: SD of the" in problem
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TNO.is_dir(), reason="the TNO pairs are not at hand")
 def test_published_rows_of_the_tno_pictures():
     """Of all published rows these are computed from the 25 pairs alone; the others need pictures of other methods."""
@@ -234,6 +235,7 @@ def command(words):
     return main(["evaluate", *words.split()])
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_writes_the_files(place, capsys):
     words = "--fused first second --a a --b b --json out/t.json --csv out/t.csv --plot out/p.png --boxes out/b.png"
     assert command(words) == 0

@@ -14,6 +14,8 @@ from training_cases import toy_pairs
 from mambadfuse.ablation import Experiment, Store, read_table
 from mambadfuse.widgets import AblationLab
 
+pytestmark = pytest.mark.slow
+
 TABLE = read_table()
 TINY = (
     "steps=30", "batch=2", "windows=16x16", "model.dim=4", "model.state=2", "model.extraction_depth=1",

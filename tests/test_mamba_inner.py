@@ -74,6 +74,7 @@ def pictures() -> Tensor:
     return torch.rand(2, 2, 1, 11, 29)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["published", "figure", "lite"])
 @pytest.mark.parametrize("changes", [{}, {"exchange_residual": False}, {"exchange_period": 0}])
 def test_the_network_streams_to_the_same_picture_on_any_tiles_and_threads(

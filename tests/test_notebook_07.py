@@ -169,6 +169,7 @@ def test_a_negative_has_the_same_gradient_term_inside():
     torch.testing.assert_close(nabla(f)[inside], nabla(1 - f)[inside])
 
 
+@pytest.mark.slow
 def test_overfitting_pixels_finds_the_maximum():
     a, b = pictures(4, height=6, width=6).float()
     found = NOTEBOOK["overfit"](FusionLoss(20, 0, 0), (a + b) / 2, a, b, 150)

@@ -96,6 +96,7 @@ def test_the_infrared_sees_the_persons_whom_smoke_hides():
     assert abs(visible[body].mean() - visible[smoke_beside].mean()) < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", samples("ivf"), ids=lambda pair: pair.name)
 def test_a_scene_can_be_rendered_again(pair: Pair, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(FOLDER))

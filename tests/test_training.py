@@ -39,6 +39,7 @@ def interrupting(number=signal.SIGINT):
     return [Interrupting(pair.name, pair.a, pair.b, number) for pair in toy_pairs(1)]
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_the_weights_fuse(tmp_path):
     out = quiet(tmp_path / "w.safetensors", steps=50, windows=((16, 16),), learning_rate=0.01)
     losses = [record["total"] for record in curve(out)]
@@ -55,6 +56,7 @@ def test_the_log_holds_every_term_of_the_loss_and_where_it_stands(tmp_path):
         assert record["total"] == pytest.approx(sum(parts), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_saved_weights_are_the_moving_average(tmp_path):
     last = quiet(tmp_path / "last.safetensors", average=0.0, keep_last=9, keep_seconds=0)
     averaged = quiet(tmp_path / "averaged.safetensors", average=0.9)
@@ -65,6 +67,7 @@ def test_the_saved_weights_are_the_moving_average(tmp_path):
     torch.testing.assert_close(load(averaged).low_level.conv1.weight, states[-1])
 
 
+@pytest.mark.slow
 def test_a_run_from_given_weights_begins_where_they_are(tmp_path):
     torch.manual_seed(5)
     save(MambaDFuse(TINY), tmp_path / "given.safetensors")
@@ -93,6 +96,7 @@ def test_validation_scores_whole_pictures_and_draws_a_sheet(tmp_path):
             assert (fused.size, fused.mode) == ((56, 48), "L")
 
 
+@pytest.mark.slow
 def test_validation_changes_no_weights(tmp_path):
     plain = quiet(tmp_path / "plain.safetensors")
     judged = quiet(tmp_path / "judged.safetensors", validation=toy_pairs(1, (48, 48)), validate_every=1)
@@ -126,6 +130,7 @@ def test_gradients_are_clipped(tmp_path):
     assert max(record["gradient_norm"] for record in curve(tight)) > 1  # what is logged is the norm before
 
 
+@pytest.mark.slow
 def test_accumulated_parts_give_the_weights_of_the_whole_batch(tmp_path):
     """With a loss that is a mean over crops; α of the published infrared-visible loss is taken part by part."""
     settings = {"loss": FusionLoss.med(), "batch": 4, "average": 0.0}

@@ -25,6 +25,7 @@ from mambadfuse.training import BusyError, checkpointing, loop, run_folder, trai
 from mambadfuse.training.log import RunLog
 
 resource = pytest.importorskip("resource")  # not on Windows, where processes are not forked either
+pytestmark = pytest.mark.slow
 
 SETTINGS = {"steps": 10, "keep_seconds": 0, "keep_last": 2}
 JUDGED = SETTINGS | {"validation": toy_pairs(1, (48, 48)), "validate_every": 2}

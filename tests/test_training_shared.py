@@ -9,6 +9,7 @@ import pytest
 from training_cases import kept_steps, same_weights
 
 pytest.importorskip("resource")  # not on Windows, which has no SIGKILL
+pytestmark = pytest.mark.slow
 
 
 def launch(out, *number):

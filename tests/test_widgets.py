@@ -183,6 +183,7 @@ class TestSaving:
         assert "is there already" in fusion.told
         assert path.read_bytes() == b"precious"
 
+    @pytest.mark.slow
     def test_a_place_that_cannot_be_written_is_told(self, fusion, tmp_path):
         fusion.name.value = str(tmp_path / "no" / "such" / "folder.png")
         fusion.saver.click()
