@@ -351,7 +351,7 @@ def test_both_sides_below_one_folder(place, capsys):
     assert fuse("--a tno --b tno --out out") == 1
     captured = capsys.readouterr()
     assert "1 fused, 0 kept, 0 failed, 1 skipped" in captured.out
-    assert "APC_2: skipped, as neither the folder nor its pictures are named" in captured.err
+    assert "APC_2: skipped: neither the folder nor its pictures are named" in captured.err
     assert (place / "out/lake/IR_lake_g.png").exists()
     assert fuse("--a a --b a --out out") == 1
     assert "no names of pictures in one folder say two sides" in capsys.readouterr().err
