@@ -1,5 +1,6 @@
-"""How far the fused picture moves with the backend, the number of threads and the length of the tiles: not at all, or
-by rounding. Weights ``ivf``, a toy pair of 96 x 128 pixels, the largest difference from float64 in pictures of [0, 1].
+"""How much the fused picture depends on backend, number of threads and length of the tiles: not at all, or by rounding.
+
+Weights ``ivf``, a toy pair of 96 x 128 pixels, the largest difference from float64 in pictures of [0, 1].
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def _set(backend: str, threads: int, tile: int) -> Iterator[None]:
     try:
         with (
             patch("mambadfuse.ops.cpu.pipeline.TILE", tile),
-            patch("mambadfuse.models.mamba.TILE", tile),
+            patch("mambadfuse.models.execution.TILE", tile),
             mdf.ops.use_backend(backend),
         ):
             yield

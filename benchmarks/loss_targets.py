@@ -1,10 +1,10 @@
-"""What a loss asks for, before any network: the pixels of the fused picture themselves are optimised, and scored.
+"""What a loss asks for, without a network: the pixels of the fused picture are optimised directly, and scored.
 
     python -m benchmarks.loss_targets --a FOLDER --b FOLDER
 
-A trained network is a smooth compromise over all its pictures; this is the picture that the loss would have liked
-best. So a loss can be judged in minutes, where training a network for each would take hours. The pictures are
-central windows of 160 x 220 pixels of every fifth pair.
+A trained network is a smooth compromise over all its pictures; this is the picture that the loss prefers. It shows in
+minutes what a loss does, where training a network for each loss would take hours. The pictures are central crops of
+160 x 220 pixels of every fifth pair.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""All eight scores of 640 x 480 pictures: one triple, several at once on all cores, and folders of files."""
+"""All eight scores of 640 x 480 pictures: one triple, several in parallel on all cores, and folders of files."""
 
 import os
 import time
@@ -31,7 +31,7 @@ def triple(seed: int) -> Triple:
 
 
 def triple_seconds(convention: str, runs: int = 5) -> dict[str, object]:
-    """Seconds a triple: alone, which uses one thread, and on average where every core has one at a time."""
+    """Seconds per triple: one alone, on one thread, and on average with one on every core."""
     triples = [triple(seed) for seed in range(2 * (os.cpu_count() or 1))]
 
     def score(one: Triple) -> dict[str, float]:
