@@ -27,7 +27,9 @@ SPLITS = {
     "test": "test", "testsets": "test",
 }  # fmt: skip
 
-_NO_SIDES = "skipped, as neither the folder nor its pictures are named after both sides, such as IR_1 and VIS_1"
+_NO_SIDES = (
+    "skipped, as neither the folder nor its pictures are named after both sides, such as IR_1 and VIS_1"
+)
 
 
 def find_pairs(a: str | Path, b: str | Path | None = None) -> PairSet:
