@@ -251,11 +251,11 @@ def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
     assert fuse("--a a --b b --out out") == 0
     before = (place / "out/1.png").read_bytes()
     for other, said in (
-        ("--model pet-mri", r"model ivf, weights \w{12}, now it is model pet-mri, weights \w{12}"),
+        ("--model pet-mri", r"model ivf, weights \w{16}, now it is model pet-mri, weights \w{16}"),
         ("--colour grey", "colour auto, now it is colour grey"),
         ("--bits 16", "bits 8, now it is bits 16"),
         ("--tile 32", "tile None, now it is tile 32"),
-        ("--contrast 1.2", "contrast None, now it is contrast 1.2"),
+        ("--contrast 1.2", "contrast 1.0, now it is contrast 1.2"),
     ):
         assert fuse(f"--a a --b b --out out {other}") == 1
         error = capsys.readouterr().err
@@ -267,6 +267,15 @@ def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
     assert fuse("--a a --b b --out out --model pet-mri") == 0
     assert "0 fused, 2 kept" in capsys.readouterr().out
     assert fuse("--a a --b b --out out") == 1
+
+
+def test_results_of_weights_with_another_contrast_are_not_kept(place, monkeypatch, capsys):
+    assert fuse("--a a --b b --out out") == 0
+    assert fuse("--a a --b b --out out --contrast 1") == 0
+    assert "0 fused, 2 kept" in capsys.readouterr().out.splitlines()[-1]
+    monkeypatch.setattr(Mean, "contrast", 1.15, raising=False)
+    assert fuse("--a a --b b --out out") == 1
+    assert "contrast 1.0, now it is contrast 1.15" in capsys.readouterr().err
 
 
 def test_results_that_are_not_on_record_are_never_kept_in_silence(place, capsys):

@@ -194,15 +194,16 @@ def _fuse_pairs(
 ) -> "FusionReport":
     """Fuses pairs into a folder with a manifest of the settings; after Ctrl-C it says what is done so far."""
     from mambadfuse.fusion.folders import fuse_pairs
-    from mambadfuse.fusion.manifest import manifest, weights_digest
+    from mambadfuse.fusion.manifest import manifest
     from mambadfuse.fusion.pair import load_model
+    from mambadfuse.models.checkpoints import weights_digest
 
     network = load_model(weights, options.device)
     settings = {
         "model": weights or "ivf",
         "weights": weights_digest(network),
         "colour": options.colour,
-        "contrast": options.contrast,
+        "contrast": getattr(network, "contrast", 1.0) if options.contrast is None else options.contrast,
         "bits": options.bits,
         "tile": options.tile,
     }

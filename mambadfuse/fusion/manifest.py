@@ -1,26 +1,15 @@
 """The manifest of a folder of results: the settings of each one, so that results of other settings are never kept."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from torch import nn
 
 from mambadfuse.files import atomic_write, make_folder
 
 MANIFEST = ".fused_with.json"
 
 Settings = dict[str, str | int | float | None]
-
-
-def weights_digest(network: nn.Module) -> str:
-    """The first 12 hex digits of the SHA-256 of configuration and weights."""
-    digest = hashlib.sha256(repr(getattr(network, "config", None)).encode())
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
 
 
 @contextmanager
