@@ -1,9 +1,9 @@
 """MambaDFuse rebuilt from scratch: fuse infrared with visible and CT, PET or SPECT with MRI images.
 
-The public face is loaded on first use, so that ``import mambadfuse`` is instant:
+The public face is loaded on first use, so that ``import mambadfuse`` is instant::
 
->>> import mambadfuse as mdf
->>> fused = mdf.fuse("ir.png", "vi.png", model="ivf")
+    import mambadfuse as mdf
+    fused = mdf.fuse("ir.png", "vi.png", model="ivf")
 """
 
 import importlib

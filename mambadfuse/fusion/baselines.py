@@ -4,6 +4,8 @@ Each takes two pictures of one shape, (H, W) or (H, W, 3), both uint8 or both fl
 returns the fused picture in the same shape and dtype.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 _TAPS = np.array([1, 4, 6, 4, 1]) / 16  # the generating kernel of Burt and Adelson
@@ -50,6 +52,13 @@ def laplacian_pyramid(a: np.ndarray, b: np.ndarray, levels: int = 4) -> np.ndarr
     for detail in reversed(chosen):
         fused = detail + _expand(fused, detail.shape)
     return _like(a, fused)
+
+
+BASELINES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "mean": mean,
+    "maximum": maximum,
+    "laplacian pyramid": laplacian_pyramid,
+}
 
 
 def _split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

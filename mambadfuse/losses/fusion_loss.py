@@ -169,7 +169,8 @@ class LossTerms(NamedTuple):
 class FusionLoss:
     """The loss with its weights; the presets are :meth:`vif` (the default), :meth:`med` and :meth:`local`.
 
-    >>> terms = FusionLoss.vif()(fused, a, b)
+    >>> fused, a, b = torch.rand(3, 2, 1, 16, 16)
+    >>> terms = FusionLoss.vif()(fused.requires_grad_(), a, b)
     >>> terms.total.backward()
 
     Args:

@@ -11,7 +11,7 @@ from mambadfuse.analysis.comparison import (
     CANDIDATES,
     NamedPair,
     Picture,
-    Remembering,
+    Memoised,
     Window,
     candidates,
     scores,
@@ -27,7 +27,7 @@ from mambadfuse.widgets.scores import scores_table
 BLINK = 700  # milliseconds a picture; slower than the three flashes a second that can harm
 COARSE = 96  # longer side of what is shown while a larger preview is being fused: a tenth of a second
 
-State = tuple[NamedPair, Remembering, str]
+State = tuple[NamedPair, Memoised, str]
 """What a fusion hangs on: the pair as small as it is fused, the network, the source of colour."""
 
 
@@ -65,7 +65,7 @@ class FusionExplorer(Panel):
         self.saver.on_click(lambda _: self.attempt(self.save))
         self.shown: State | None = None
         """What the screens show."""
-        self.prepared = self.remembered(lambda name: Remembering(network(name, self.networks)), last=2)
+        self.prepared = self.remembered(lambda name: Memoised(network(name, self.networks)), last=2)
         self.small = self.remembered(NamedPair.shrunk, last=8)
         self.pictures = self.remembered(candidates, last=8)
         self.scored = self.remembered(lambda *state: scores(self.pictures(*state)))
