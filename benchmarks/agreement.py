@@ -22,7 +22,7 @@ def _set(backend: str, threads: int, tile: int) -> Iterator[None]:
     try:
         with (
             patch("mambadfuse.ops.cpu.pipeline.TILE", tile),
-            patch("mambadfuse.models.mamba.TILE", tile),
+            patch("mambadfuse.models.execution.TILE", tile),
             mdf.ops.use_backend(backend),
         ):
             yield

@@ -5,6 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig, ops
+from mambadfuse.models.config import MambaConfig
+from mambadfuse.models.execution import mamba_weights
 from mambadfuse.models.mamba import Mamba, MambaStack
 from mambadfuse.ops.cpu import mamba_inner_forward, pipeline
 
@@ -35,23 +37,23 @@ SIZES = [(16, 16, 4), (60, 16, 4), (33, 5, 2), (128, 20, 3)]  # model width, sta
 @pytest.mark.parametrize("length", [1, 5, mamba_inner_forward.TILE, 2 * mamba_inner_forward.TILE + 7])
 def test_a_path_equals_its_modules_in_float64(dim: int, state: int, width: int, length: int):
     torch.manual_seed(0)
-    unit, norm = Mamba(dim, state, width), random_norm(dim)
+    unit, norm = Mamba(MambaConfig(dim, state, width)), random_norm(dim)
     x, residual, out = torch.randn(3, 2, length, dim)
     with torch.no_grad():
         unit.double(), norm.double()
         total = (x + residual).double()
         expected = out + unit(norm(norm(total)))
         unit.float(), norm.float()
-        run(pipeline.path_stage(x, out, unit.path(), norm, 2, residual, added=True), length, 13)
+        run(pipeline.path_stage(x, out, mamba_weights(unit), norm, 2, residual, added=True), length, 13)
     torch.testing.assert_close(out, expected.float(), rtol=0, atol=2e-6 * expected.abs().max().item())
     torch.testing.assert_close(residual, total.float())
 
 
 def test_a_path_may_overwrite_what_it_reads():
-    unit, x = Mamba(60), torch.randn(1, 130, 60)
+    unit, x = Mamba(MambaConfig(60)), torch.randn(1, 130, 60)
     with torch.no_grad():
         expected = unit(x)
-        run(pipeline.path_stage(x, x, unit.path()), 130, 50)
+        run(pipeline.path_stage(x, x, mamba_weights(unit)), 130, 50)
     torch.testing.assert_close(x, expected)
 
 
@@ -91,7 +93,7 @@ def test_the_network_streams_to_the_same_picture_on_any_tiles_and_threads(
 
 
 def test_a_stack_changes_nothing_that_it_is_given():
-    stack, x = MambaStack(2, 16), torch.randn(1, 40, 16)
+    stack, x = MambaStack(MambaConfig(16), 2), torch.randn(1, 40, 16)
     kept = x.clone()
     with torch.no_grad():
         stack(x)
@@ -113,7 +115,7 @@ def test_fused_paths_are_for_float32_on_a_cpu_without_gradients():
 
 
 def test_a_hook_on_any_part_is_called():
-    stack, heard = MambaStack(2, 16), []
+    stack, heard = MambaStack(MambaConfig(16), 2), []
     stack.blocks[1].mamba.ssm.register_forward_hook(lambda *_: heard.append(1))
     with torch.inference_mode():
         stack(torch.randn(1, 40, 16))

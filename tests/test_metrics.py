@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mambadfuse import metrics
-from mambadfuse.metrics import ALL, OPTIONAL, CONVENTIONS, EIGHT, evaluate
+from mambadfuse.metrics import ALL, CONVENTIONS, EIGHT, OPTIONAL, evaluate
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "metrics.json").read_text())["triples"]

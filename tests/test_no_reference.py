@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mambadfuse.cli import main
 from mambadfuse.data.images import write_image
-from mambadfuse.metrics import ALL, OPTIONAL, CONVENTIONS, LOWER_IS_BETTER, blur, evaluate
+from mambadfuse.metrics import ALL, CONVENTIONS, LOWER_IS_BETTER, OPTIONAL, blur, evaluate
 
 SEEDS = st.integers(0, 2**31)
 

@@ -22,7 +22,11 @@ from mambadfuse.models.mamba import to_map
 from mambadfuse.models.mambadfuse import MambaDFuse
 
 Map = NDArray[np.floating]
-BRANCHES = {"f": "fused", "a": "a", "b": "b"}  # letter -> name, which is also the suffix of the block's modules
+BRANCHES = {
+    "f": "fused",
+    "a": "a",
+    "b": "b",
+}  # letter -> name, which is also the suffix of the block's modules
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,11 @@ def with_gate(model: MambaDFuse, gate: str) -> MambaDFuse:
     if gate != "shared":
         raise ValueError(f"a network trained with the gate {model.config.gate!r} has no weights for {gate!r}")
     twin = MambaDFuse(replace(model.config, gate="shared")).to(next(model.parameters()))
-    weights = model.state_dict()  # the first rows of in_proj_a and in_proj_b make the stream, the others the gate
+    weights = (
+        model.state_dict()
+    )  # the first rows of in_proj_a and in_proj_b make the stream, the others the gate
     twin.load_state_dict({name: weights[name][: len(t)] for name, t in twin.state_dict().items()})
+    twin.contrast = model.contrast
     return twin.train(model.training)
 
 

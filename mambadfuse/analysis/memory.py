@@ -19,7 +19,8 @@ from mambadfuse import ops
 Signal = NDArray[np.float64]
 
 LENGTH = 120
-BLACK, BLUE, ORANGE, GREY = "#000000", "#0072B2", "#D55E00", "#8a8a8a"  # Okabe and Ito: safe for colour-blind readers
+# Okabe and Ito: safe for colour-blind readers
+BLACK, BLUE, ORANGE, GREY = "#000000", "#0072B2", "#D55E00", "#8a8a8a"
 
 
 def _steps() -> Signal:

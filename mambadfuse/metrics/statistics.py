@@ -50,7 +50,7 @@ def average_gradient(f: ArrayLike) -> float:
         AG = mean sqrt((g_x² + g_y²) / 2)
 
     g_x and g_y are central differences over two pixels, one-sided at the border; 0 along an axis of one pixel. Higher
-    is better; in [0, 255]. Gamed by noise and sharpening; does not see a checkerboard, where pixels two apart are equal.
+    is better; in [0, 255]. Gamed by noise and sharpening; blind to a checkerboard, where pixels two apart are equal.
 
     Example:
         >>> import numpy as np

@@ -63,8 +63,8 @@ def edge_transfer(f: ArrayLike, a: ArrayLike, b: ArrayLike, *, as_published: boo
         Q_s = 0.9994 / (1 + exp(−15 (G − 0.5))) · 0.9879 / (1 + exp(−22 (A − 0.8)))
         G = min(g_s, g_f) / max(g_s, g_f),   A = 1 − |α_s − α_f| / (π/2)
 
-    g and α come from the Sobel gradient at the inner pixels; G = 1 where g_s = g_f; α is the angle of a line, so −90° and
-    +90° are the same.
+    g and α come from the Sobel gradient at the inner pixels; G = 1 where g_s = g_f; α is the angle of a line, so −90°
+    and +90° are the same.
 
     Higher is better; in [0, 0.975], without a unit: 0 if neither source has an edge, 0.975 for f = a = b. Does not see
     edges that f invents where the sources are flat: halos and noise there cost nothing.

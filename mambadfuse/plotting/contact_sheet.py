@@ -64,7 +64,7 @@ def _draw(rows: Sequence[Row], column: int, titles: Sequence[str]) -> Figure:
     lefts = [GAP + k * (column + GAP) for k in range(3)]
     y = height - LINE
     for left, title in zip(lefts, titles, strict=True):
-        size = min(10, 1.2 * column / max(1, len(title)))  # points; a bold letter is 0.8 pixels wide per point
+        size = min(10, 1.2 * column / max(1, len(title)))  # a bold letter is 0.8 pixels wide per point
         sheet.text(left / width, y / height, title, fontsize=size, weight="bold", va="bottom")
     for row, (wide, tall) in zip(rows, sizes, strict=True):
         y -= LINE

@@ -15,7 +15,8 @@ from mambadfuse.metrics import LOWER_IS_BETTER
 
 _LINES = {RESULT: "-", BASELINE: "--", PUBLISHED: ":"}
 _GREYS = {BASELINE: "0.2", PUBLISHED: "0.55"}
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")  # Okabe and Ito: safe for colour-blind readers
+# Okabe and Ito: safe for colour-blind readers
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 _MARKERS = "osD^vP*Xd<>p1234"
 _COLUMNS = 4  # of box plots
 

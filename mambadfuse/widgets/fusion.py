@@ -9,9 +9,9 @@ import numpy as np
 
 from mambadfuse.analysis.comparison import (
     CANDIDATES,
+    Memoised,
     NamedPair,
     Picture,
-    Memoised,
     Window,
     candidates,
     scores,
