@@ -140,7 +140,7 @@ class TestExchange:
         assert exchange.channel_strip(maps.swapped, 3).shape == (18, 840, 3)
 
     @pytest.mark.parametrize(("period", "offset", "block"), [(-1, 0, 0), (2, 2, 0), (0, 1, 0), (2, 0, 2)])
-    def test_dials_out_of_range_are_named(self, model, period, offset, block):
+    def test_controls_out_of_range_are_named(self, model, period, offset, block):
         with pytest.raises(
             ValueError, match=r"period and offset|period >= 0|2 exchange blocks, found block 2"
         ):
