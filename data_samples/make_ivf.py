@@ -1,10 +1,10 @@
-"""Render the two synthetic infrared-visible pairs: ``python data_samples/make_ivf.py [FOLDER]``.
+"""Renders the two synthetic infrared-visible pairs: ``python data_samples/make_ivf.py [FOLDER]``.
 
-Each scene is described once (geometry, and for each material its colour, temperature and emissivity) and
-rendered twice: by a camera that sees reflected light, and by one that sees emitted heat. The pairs are
-therefore registered to the pixel, and what differs between them differs for a physical reason.
+Each scene is described once (geometry, and the colour, temperature and emissivity of each material) and rendered
+twice: by a camera that sees reflected light, and by one that sees emitted heat. The pairs are therefore registered to
+the pixel, and every difference between the two pictures has a physical cause.
 
-Needs numpy and Pillow only. Takes some seconds a scene.
+Needs only numpy and Pillow, and takes a few seconds per scene.
 """
 
 import sys
@@ -38,12 +38,12 @@ PAIRS = {"synthetic_night_street": night_street_pair, "synthetic_smoke_yard": sm
 
 
 def picture(values: np.ndarray) -> Image.Image:
-    """A grey or RGB picture from numbers in 0..255."""
+    """A grey or RGB picture from values in 0..255."""
     return Image.fromarray(np.rint(values).astype(np.uint8))
 
 
 def save(path: Path, image: Image.Image) -> None:
-    """Write a PNG that says inside what it is."""
+    """Writes a PNG file with a description in its metadata."""
     note = PngImagePlugin.PngInfo()
     note.add_text("Description", "Synthetic scene, rendered by make_ivf.py. Not a photograph.")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def save(path: Path, image: Image.Image) -> None:
 
 
 def main(folder: Path = HERE) -> None:
-    """Write every pair under ``folder``."""
+    """Writes every pair under ``folder``."""
     for name, render in PAIRS.items():
         for side, image in zip(("ir", "vi"), render(), strict=True):
             save(folder / "ivf" / side / f"{name}.png", image)

@@ -1,6 +1,6 @@
-"""Simulate the medical pairs (CT-MRI, PET-MRI, SPECT-MRI): ``python data_samples/make_medical.py [FOLDER]``.
+"""Simulates the medical pairs (CT-MRI, PET-MRI, SPECT-MRI): ``python data_samples/make_medical.py [FOLDER]``.
 
-Anatomy comes from the ICBM 152 template (an average of 152 brains) and its maps of grey and white matter.
+The anatomy comes from the ICBM 152 template (an average of 152 brains) and its maps of grey and white matter.
 Everything else is simulated: scalp, skull, X-ray attenuation, tracer uptake, blur, noise. No patient is shown.
 
 Needs nilearn, which ships the template (``pip install nilearn``; it brings scipy and nibabel), and Pillow.
@@ -24,23 +24,39 @@ except ImportError as missing:
 
 Array = NDArray[np.float32]
 HERE = Path(__file__).parent
-SIZE = 256  # of a picture, at 1 mm
-FWHM = 2.355  # of a Gaussian, in standard deviations
+SIZE = 256  # of a picture, in pixels of 1 mm
+FWHM = 2.355  # full width at half maximum of a Gaussian, in standard deviations
 ICBM_NOTICE = (
     "Copyright (C) 1993-2004 Louis Collins, McConnell Brain Imaging Centre, "
     "Montreal Neurological Institute, McGill University"
 )
 
-# Colour scales as (share of the maximum, red, green, blue)
+# Colour scales: (fraction of the maximum, red, green, blue)
 PET_COLOURS = [
-    (0.00, 0, 0, 0), (0.12, 0, 0, 40), (0.30, 0, 25, 140), (0.40, 20, 90, 215), (0.48, 130, 190, 225),
-    (0.54, 235, 240, 150), (0.63, 255, 245, 40), (0.75, 255, 190, 0), (0.86, 255, 70, 10), (0.94, 250, 10, 30),
+    (0.00, 0, 0, 0),
+    (0.12, 0, 0, 40),
+    (0.30, 0, 25, 140),
+    (0.40, 20, 90, 215),
+    (0.48, 130, 190, 225),
+    (0.54, 235, 240, 150),
+    (0.63, 255, 245, 40),
+    (0.75, 255, 190, 0),
+    (0.86, 255, 70, 10),
+    (0.94, 250, 10, 30),
     (1.00, 255, 0, 190),
-]  # fmt: skip
+]
 SPECT_COLOURS = [
-    (0.00, 0, 0, 0), (0.12, 12, 22, 26), (0.24, 34, 58, 62), (0.33, 48, 20, 105), (0.45, 84, 10, 150),
-    (0.56, 160, 52, 110), (0.68, 225, 95, 60), (0.82, 250, 115, 25), (0.93, 255, 165, 110), (1.00, 255, 240, 225),
-]  # fmt: skip
+    (0.00, 0, 0, 0),
+    (0.12, 12, 22, 26),
+    (0.24, 34, 58, 62),
+    (0.33, 48, 20, 105),
+    (0.45, 84, 10, 150),
+    (0.56, 160, 52, 110),
+    (0.68, 225, 95, 60),
+    (0.82, 250, 115, 25),
+    (0.93, 255, 165, 110),
+    (1.00, 255, 240, 225),
+]
 
 
 # 1. Anatomy -----------------------------------------------------------------------------------------------
@@ -48,37 +64,36 @@ SPECT_COLOURS = [
 
 @dataclass
 class Head:
-    """Slices of the template on its grid of 1 mm, and the layers simulated around them, each a share in 0..1."""
+    """Slices of the template on its 1 mm grid, and the layers simulated around them; all are fractions in 0..1."""
 
     t1: Array
     grey: Array
     white: Array
     inside: Array  # within the envelope of the brain
     layers: dict[str, Array]
-    place: Array  # (3, x, y, z) coordinates in mm, x to the right, y to the front, z up
+    place: Array  # (3, X, Y, Z), coordinates in mm: x to the right, y to the front, z up
 
     @property
     def fluid(self) -> Array:
-        """What is neither grey nor white inside the envelope, and the layer around it."""
+        """Everything inside the envelope that is neither grey nor white matter, and the layer of fluid around it."""
         return np.clip(self.inside - self.grey - self.white, 0, 1) + self.layers["fluid"]
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Array:
-    """A random field of unit variance without detail finer than about ``sigma``."""
+    """A random field of unit variance, smooth on the scale of ``sigma`` pixels."""
     field = gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma, mode="wrap")
     return field / field.std()
 
 
 def step(x: Array, width: float = 0.5) -> Array:
-    """From 0 to 1 as x passes 0, over about ``width``."""
+    """A smooth step from 0 to 1 at x = 0, about ``width`` wide."""
     return 0.5 + 0.5 * np.tanh(x / width)
 
 
 def outside_hull(brain: Array, place: Array) -> Array:
-    """Signed distance in mm from each slice's smoothed convex hull, which has the shape of the skull's inside.
+    """Signed distance in mm to the smoothed convex hull of each slice, which is shaped like the inside of the skull.
 
-    A convex outline is the intersection of half planes x cos a + y sin a <= h(a); h is smoothed over the
-    angle and over the slices.
+    A convex outline is the intersection of half planes x cos a + y sin a <= h(a); h is smoothed over angle and slices.
     """
     angles = np.linspace(0, 2 * np.pi, 120, endpoint=False)
     x, y = place[0], place[1]
@@ -89,7 +104,7 @@ def outside_hull(brain: Array, place: Array) -> Array:
 
 
 def load_head(height: int, thick: int = 29) -> Head:
-    """The slices around ``height`` (mm), with fluid, skull, muscle, fat and skin at their distance from the brain."""
+    """The slices around ``height`` (mm), surrounded by layers of fluid, skull, muscle, fat and skin."""
     image = load_mni152_template(resolution=1)
     first = height - int(image.affine[2, 3]) - thick // 2
     maps = [image, load_mni152_gm_template(resolution=1), load_mni152_wm_template(resolution=1)]
@@ -119,9 +134,9 @@ def load_head(height: int, thick: int = 29) -> Head:
 
 
 def middle(volume: Array, seed: int) -> Array:
-    """The middle slice, front up, (256, 256), turned and bent smoothly so that its halves are not mirror images.
+    """The middle slice, (256, 256), front up, smoothly rotated and warped so that its halves are not mirror images.
 
-    The same seed bends every volume alike, so the two pictures of a pair stay registered.
+    The same seed warps every volume in the same way, so the two pictures of a pair stay registered.
     """
     rng = np.random.default_rng(seed)
     plane = volume[:, :, volume.shape[2] // 2].T[::-1]
@@ -137,7 +152,7 @@ def middle(volume: Array, seed: int) -> Array:
 
 
 def mri(head: Head, seed: int) -> Array:
-    """T1 weighting, 0..255: the template's own signal for the brain; fat bright, bone and fluid dark around it."""
+    """T1-weighted MRI, 0..255: the signal of the template for the brain, around it bright fat, dark bone and fluid."""
     signal = {
         "inner table": 0.03,
         "diploe": 0.34,
@@ -160,7 +175,7 @@ def mri(head: Head, seed: int) -> Array:
 
 
 def ct(head: Head, seed: int) -> Array:
-    """X-ray attenuation in Hounsfield units, seen through a brain window (width 110 at level 36), 0..255."""
+    """CT, 0..255: attenuation in Hounsfield units through a brain window (level 36, width 110)."""
     units = {"inner table": 1350, "diploe": 620, "outer table": 1350, "muscle": 58, "fat": -85, "skin": 35}
     matter = head.grey + head.white + head.fluid + sum(head.layers[name] for name in units)
     x, y, z = head.place
@@ -183,7 +198,7 @@ def ct(head: Head, seed: int) -> Array:
 
 
 def uptake(head: Head, seed: int) -> Array:
-    """Glucose use (FDG) or blood flow: high in grey matter and the deep nuclei, low in white, none in fluid."""
+    """Uptake of glucose (FDG) or blood flow: high in grey matter and deep nuclei, low in white matter, 0 in fluid."""
     x, y, z = head.place
     rng = np.random.default_rng(seed)
 
@@ -198,7 +213,7 @@ def uptake(head: Head, seed: int) -> Array:
 
 
 def emission(head: Head, seed: int, resolution: float, counts: float) -> Array:
-    """What a camera of the given resolution (FWHM in mm) counts: blur, Poisson noise, reconstruction filter; 0..1."""
+    """The counts of a camera of the given resolution (FWHM in mm): blur, Poisson noise, reconstruction filter; 0..1."""
     activity = gaussian_filter(uptake(head, seed + 3), 0.8 * resolution / FWHM)
     picture = np.clip(middle(activity, seed), 0, None)
     rng = np.random.default_rng(seed + 4)
@@ -207,7 +222,7 @@ def emission(head: Head, seed: int, resolution: float, counts: float) -> Array:
 
 
 def coloured(share: Array, scale: list[tuple[float, int, int, int]]) -> Array:
-    """Numbers in 0..1 to (256, 256, 3) in 0..255 by a colour scale."""
+    """Values in 0..1 as colours (256, 256, 3) in 0..255."""
     stops = np.array(scale, np.float32)
     return np.stack([np.interp(share, stops[:, 0], stops[:, k]) for k in (1, 2, 3)], -1)
 
@@ -216,7 +231,7 @@ def coloured(share: Array, scale: list[tuple[float, int, int, int]]) -> Array:
 
 
 def save(path: Path, values: Array, description: str) -> None:
-    """Write a PNG that says inside what it is."""
+    """Writes a PNG file with a description and the copyright in its metadata."""
     note = PngImagePlugin.PngInfo()
     note.add_text(
         "Description", f"Simulated {description} of the ICBM 152 template. Not a patient, not for diagnosis."
@@ -228,7 +243,7 @@ def save(path: Path, values: Array, description: str) -> None:
 
 
 def main(folder: Path = HERE) -> None:
-    """Write every pair under ``folder``."""
+    """Writes every pair under ``folder``."""
     for task, height, seed in [("ct-mri", 16, 1), ("pet-mri", 4, 20), ("spect-mri", 27, 40)]:
         head, side = load_head(height), task.split("-")[0]
         if side == "ct":

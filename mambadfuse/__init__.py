@@ -3,9 +3,10 @@
 The public functions are loaded on first use, so ``import mambadfuse`` is instant:
 
 >>> import mambadfuse as mdf
->>> pair = mdf.data.samples.samples("ivf")[0]
+>>> from mambadfuse.data.samples import samples
+>>> pair = samples("ivf")[0]
 >>> mdf.fuse(pair.a, pair.b, model="ivf").shape
-(480, 640, 3)
+(360, 480, 3)
 """
 
 import importlib

@@ -1,6 +1,6 @@
-"""What ``mambadfuse doctor`` says: which parts of the kit work on this machine, and how to get the others.
+"""The report of ``mambadfuse doctor``: which parts of the kit work on this machine, and how to get the others.
 
-Nothing is imported at the top that could be missing or broken: a doctor must be able to look at the sick.
+Only the standard library is imported at the top: the report must work where everything else is missing or broken.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ _EXTRAS = 'pip install -e ".[notebooks]"'
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report: the status OK, OPTIONAL or BROKEN, what was found, and what to do about it."""
+    """One line of the report: the status (OK, OPTIONAL or BROKEN), what was found, and a remedy."""
 
     name: str
     status: str
@@ -54,7 +54,7 @@ def _device(name: str) -> Check:
         return Check(name, OK, torch.cuda.get_device_name())
     detail = f"CPU, threads: {torch.get_num_threads()}"
     if torch.backends.mps.is_available():
-        return Check(name, OK, f"{detail}; the Apple GPU (MPS) is used only where you ask for it")
+        return Check(name, OK, f"{detail}; the Apple GPU (MPS) is used only on request")
     if shutil.which("nvidia-smi"):
         remedy = "install a PyTorch built for the CUDA version that nvidia-smi shows"
         return Check(name, OPTIONAL, f"{detail}; there is an NVIDIA GPU that this PyTorch cannot use", remedy)
@@ -130,7 +130,7 @@ def _samples(name: str) -> Check:
 
 
 def _available_bytes() -> int | None:
-    """Memory that a program may still ask for; None where the system does not say."""
+    """Memory that is still available to programs; None if the system does not say."""
     if sys.platform == "win32":
         status = (ctypes.c_ulonglong * 8)()  # MEMORYSTATUSEX: length and load in one, total, available, ...
         status[0] = ctypes.sizeof(status)
@@ -157,7 +157,7 @@ def _disk(name: str) -> Check:
     free = shutil.disk_usage(Path.cwd()).free
     if free < 1e9:
         return Check(
-            name, OPTIONAL, f"{free / 1e9:.1f} GB free here, expected 1 GB", "make room on this disk"
+            name, OPTIONAL, f"{free / 1e9:.1f} GB free here, expected 1 GB", "free some space on this disk"
         )
     return Check(name, OK, f"{free / 1e9:.0f} GB free here")
 
@@ -168,9 +168,11 @@ def _kernel_cache(name: str) -> Check:
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(mambadfuse.ops.cpu.__file__).parent)
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(existing, os.W_OK):
-        remedy = "set NUMBA_CACHE_DIR to a folder that you may write to"
-        return Check(name, OPTIONAL, f"cannot write to {folder}: kernels may be compiled in each run", remedy)
-    return Check(name, OK, f"compiled kernels are kept in {folder}")
+        remedy = "set NUMBA_CACHE_DIR to a writable folder"
+        return Check(
+            name, OPTIONAL, f"cannot write to {folder}: kernels may be compiled again in every run", remedy
+        )
+    return Check(name, OK, f"compiled kernels are cached in {folder}")
 
 
 CHECKS: dict[str, Callable[[str], Check]] = {
@@ -200,7 +202,7 @@ def _examine(name: str) -> Check:
 
 
 def _lines(check: Check, width: int) -> list[str]:
-    """The check as one aligned line; further lines, and the remedy step by step, indented below it."""
+    """The check as aligned text: one line, then further lines and the steps of the remedy, indented."""
     first, *rest = check.detail.splitlines() or [""]
     steps = check.remedy.replace("; ", "\n").splitlines()
     rest += [f"  {'remedy:' if step is steps[0] else '       '} {step}" for step in steps]
@@ -209,11 +211,11 @@ def _lines(check: Check, width: int) -> list[str]:
 
 
 def report() -> tuple[str, bool]:
-    """Look at every part of the kit on this machine.
+    """Checks every part of the kit on this machine; never raises.
 
     Returns:
-        The report as text, one line for each part with its mark (``ok`` works, ``--`` optional or unknown,
-        ``!!`` needed), and whether the kit can run: no line is marked ``!!``. Never raises.
+        The report as text, one line for each part, marked ``ok`` (works), ``--`` (optional or unknown) or ``!!``
+        (needed); and whether the kit can run, that is, no line is marked ``!!``.
     """
     checks = [_examine(name) for name in CHECKS]
     healthy = all(check.status != BROKEN for check in checks)

@@ -1,4 +1,4 @@
-"""What every notebook starts with: seeds, one block of facts, a budget, and pictures with captions."""
+"""The start of every notebook: seeds, two lines on where it runs, a budget, and pictures with captions."""
 
 import os
 import platform
@@ -21,12 +21,12 @@ from mambadfuse.plotting import png
 T = TypeVar("T")
 
 _PROFILES = {"ci": "fast", "fast": "fast", "full": "full"}
-_WIDTH = 8.4  # of figures and of rows of pictures, in inches
+_WIDTH = 8.4  # inches, of figures and of rows of pictures
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Where a notebook runs: the seed, the device, the scan backend that "auto" takes there, the budget."""
+    """Where a notebook runs: its seed, device, the scan backend that "auto" chooses there, and its budget."""
 
     seed: int
     device: torch.device
@@ -35,7 +35,9 @@ class Setup:
 
 
 def profile() -> str:
-    """ "fast" or "full": what MAMBADFUSE_PROFILE says ("ci" means fast), else full on a CUDA GPU only.
+    """The budget: "fast" or "full".
+
+    MAMBADFUSE_PROFILE decides ("ci" means fast); without it, the budget is "full" on a CUDA GPU and "fast" elsewhere.
 
     Raises:
         ValueError: MAMBADFUSE_PROFILE has another value.
@@ -47,18 +49,18 @@ def profile() -> str:
 
 
 def budget(*, full: T, fast: T) -> T:
-    """One of two budgets (steps, pairs, sizes): ``fast`` for a CPU, ``full`` for a GPU; see :func:`profile`."""
+    """One of two values (steps, pairs, sizes): ``fast`` for a CPU or ``full`` for a GPU; see :func:`profile`."""
     return full if profile() == "full" else fast
 
 
 def setup(seed: int = 0) -> Setup:
-    """Seeds Python, NumPy and PyTorch, sets readable figure sizes, prints two lines on where this runs.
+    """Seeds Python, NumPy and PyTorch, sets the figure size, and prints versions, device, backend and budget.
 
     Raises:
-        ValueError: MAMBADFUSE_PROFILE has a value that is not known.
+        ValueError: MAMBADFUSE_PROFILE has an unknown value.
     """
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - libraries that still draw from the global generator
+    np.random.seed(seed)  # noqa: NPY002 - for libraries that still use the global generator
     torch.manual_seed(seed)
     matplotlib.rc("figure", dpi=100, figsize=(_WIDTH, 3.5))
     matplotlib.rc("font", size=11)
@@ -75,9 +77,9 @@ def setup(seed: int = 0) -> Setup:
 
 
 def show(what: Figure | Mapping[str, ArrayLike], caption: str) -> None:
-    """Shows a figure, or pictures beside each other by title; the caption below is also its alternative text.
+    """Shows a figure, or pictures side by side by title, with a caption that is also the alternative text.
 
-    Pictures are (H, W) or (H, W, 3), of uint8 or of floats in [0, 1], and need not be of one size.
+    Pictures are (H, W) or (H, W, 3), uint8 or floats in [0, 1]; their sizes may differ.
 
     Raises:
         ValueError: there is no picture.

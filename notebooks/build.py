@@ -1,4 +1,4 @@
-"""Runs the notebooks and keeps their outputs (make notebooks), or writes copies without solutions (make student)."""
+"""Runs the notebooks and stores their outputs (make notebooks), or writes copies without solutions (make student)."""
 
 import argparse
 import os
@@ -15,12 +15,12 @@ HERE = Path(__file__).parent
 STUDENT = HERE / "student"
 README = HERE / "README.md"
 APP = HERE / "app" / "panels.ipynb"
-WIDGET = "application/vnd.jupyter.widget-view+json"  # names a widget that lives in one session only
+WIDGET = "application/vnd.jupyter.widget-view+json"  # refers to a widget that exists in one session only
 SECONDS_PER_CELL = 300
 
 
 def execute(path: Path) -> NotebookNode:
-    """The notebook with the outputs of a fresh run from top to bottom; an error in a cell is raised."""
+    """The notebook with the outputs of a fresh run from top to bottom; raises the error of a failing cell."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -33,7 +33,7 @@ def execute(path: Path) -> NotebookNode:
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """The notebook without what differs from run to run or from machine to machine, its outputs kept."""
+    """The notebook with its outputs, but without what differs from run to run or from machine to machine."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -49,7 +49,7 @@ def clean(notebook: NotebookNode) -> NotebookNode:
 
 
 def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Neighbouring pieces of one stream as one: where it falls into pieces depends on how busy the machine was."""
+    """The outputs with consecutive pieces of one stream joined: where a stream is split depends on timing."""
     whole: list[NotebookNode] = []
     for output in outputs:
         last = whole[-1] if whole else None
@@ -61,7 +61,7 @@ def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def student(notebook: NotebookNode) -> NotebookNode:
-    """A copy to work in: without the cells tagged "solution", without outputs, links leading one folder up."""
+    """A copy for exercises: without the cells tagged "solution" and without outputs, links adapted to its folder."""
     copy = nbformat.from_dict(notebook)
     copy.cells = [cell for cell in copy.cells if "solution" not in cell.metadata.get("tags", [])]
     for cell in copy.cells:
@@ -83,7 +83,7 @@ def notebooks() -> list[Path]:
 
 
 def at_a_glance(path: Path) -> str:
-    """The notebook's row in README.md, from its own first cell: title, promise, what it needs, time."""
+    """The notebook's row in README.md, from its first cell: title, promise, prerequisites, time."""
     first = nbformat.read(path, as_version=4).cells[0].source
     title, promise = re.search(r"^# (.+)\n\n\*\*(.+)\*\*$", first, flags=re.M).groups()
     time, needs, *_ = first.splitlines()[-1].strip("| ").split(" | ")
@@ -91,7 +91,7 @@ def at_a_glance(path: Path) -> str:
 
 
 def write_readme() -> None:
-    """The table of README.md anew, from the notebooks."""
+    """Rewrites the table in README.md from the notebooks."""
     rows = "".join(f"{at_a_glance(path)}\n" for path in notebooks())
     text = README.read_text(encoding="utf-8")
     text = re.sub(r"(\| notebook .*\n\|-.*\n)(?:\|.*\n)*", lambda table: table[1] + rows, text)
@@ -106,7 +106,7 @@ def rebuild(path: Path) -> str:
 
 def hand_out(path: Path) -> str:
     copy = STUDENT / path.name
-    if copy.exists():  # with somebody's answers in it
+    if copy.exists():  # it may hold a student's answers
         return f"{path.name}: kept student/{path.name}; delete it to get a new one"
     STUDENT.mkdir(exist_ok=True)
     write(student(nbformat.read(path, as_version=4)), copy)
@@ -116,12 +116,12 @@ def hand_out(path: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NN", help="numbers of notebooks, such as 03; all if left out"
+        "names", nargs="*", metavar="NN", help="numbers of notebooks, such as 03; default: all"
     )
     parser.add_argument("--student", action="store_true", help="write notebooks/student/ and run nothing")
     options = parser.parse_args()
     action = hand_out if options.student else rebuild
-    os.environ["MAMBADFUSE_PROFILE"] = "ci"  # stored outputs are those that the tests compare with
+    os.environ["MAMBADFUSE_PROFILE"] = "ci"  # the profile of the outputs that the tests compare with
     for path in notebooks():
         if not options.names or path.name[:2] in options.names:
             print(action(path))

@@ -1,4 +1,4 @@
-"""How the cells are run: kernels are reached through files, and the copies for students are left out."""
+"""How nbval runs the cells: kernels are reached through sockets in files, and copies for students are ignored."""
 
 import os
 import tempfile
@@ -8,13 +8,13 @@ from uuid import uuid4
 import nbval.kernel
 from jupyter_client import KernelManager
 
-collect_ignore = ["student"]  # not part of the course's own check: their cells have not been run
+collect_ignore = ["student"]  # their cells have no outputs to compare with
 
 
 def reached_through_files(**settings: object) -> KernelManager:
-    """A kernel's manager without ports.
+    """A kernel manager that uses no TCP ports.
 
-    Ports are looked for before the kernel starts and opened by it a second later; where another process takes one in
+    Free ports are chosen before the kernel starts, which opens them a second later; if another process takes one in
     between, the kernel dies.
     """
     return KernelManager(

@@ -1,4 +1,4 @@
-"""Every panel with small pictures and networks, for the tests."""
+"""Every panel, with small pictures and networks."""
 
 import io
 from pathlib import Path
@@ -49,6 +49,6 @@ def png(width: int, height: int, seed: int = 0) -> bytes:
 
 
 def workers() -> list[psutil.Process]:
-    """The processes of the lab that live."""
+    """The running processes of the lab."""
     family = psutil.Process().children()
     return [one for one in family if one.is_running() and "mambadfuse.ablation.worker" in one.cmdline()]

@@ -140,7 +140,7 @@ class TestExchange:
         assert exchange.channel_strip(maps.swapped, 3).shape == (18, 840, 3)
 
     @pytest.mark.parametrize(("period", "offset", "block"), [(-1, 0, 0), (2, 2, 0), (0, 1, 0), (2, 0, 2)])
-    def test_dials_out_of_range_are_named(self, model, period, offset, block):
+    def test_controls_out_of_range_are_named(self, model, period, offset, block):
         with pytest.raises(
             ValueError, match=r"period and offset|period >= 0|2 exchange blocks, found block 2"
         ):
@@ -206,15 +206,15 @@ class TestComparison:
         luma = mdf.data.colour.luma(self.colour)
         np.testing.assert_array_equal(grey, np.rint(255 * baselines.maximum(self.grey, luma)))
 
-    def test_a_remembered_pair_is_not_fused_again(self, model):
+    def test_a_memoised_pair_is_not_fused_again(self, model):
         calls = []
         hook = model.register_forward_hook(lambda *_: calls.append(1))
-        remembering = comparison.Remembering(model, last=1)
-        first = comparison.candidates(self.pair, remembering, "grey")["network"]
-        comparison.candidates(self.pair, remembering, "b")
+        memoised = comparison.Memoised(model, last=1)
+        first = comparison.candidates(self.pair, memoised, "grey")["network"]
+        comparison.candidates(self.pair, memoised, "b")
         assert len(calls) == 1
-        comparison.candidates(self.pair.shrunk(32), remembering)
-        again = comparison.candidates(self.pair, remembering, "grey")["network"]  # was forgotten meanwhile
+        comparison.candidates(self.pair.shrunk(32), memoised)
+        again = comparison.candidates(self.pair, memoised, "grey")["network"]  # was forgotten meanwhile
         hook.remove()
         assert len(calls) == 3
         np.testing.assert_array_equal(first, again)

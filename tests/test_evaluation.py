@@ -176,7 +176,7 @@ def test_folders_of_one_name_go_by_their_path(place):
         (["none"], {}, "none: there is no such folder"),
         (["first"], {"metrics": ["XY"]}, r"unknown metrics \['XY'\]"),
         (["first"], {"convention": "other"}, "convention must be one of"),
-        (["first"], {"rows": "TNO"}, "no published rows are known of 'TNO'"),
+        (["first"], {"rows": "TNO"}, "no published rows for 'TNO'"),
         (["first"], {"rows": "TNO-25"}, "TNO-25 has 25 pairs, found 3"),
         (
             ["first"],

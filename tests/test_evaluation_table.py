@@ -166,5 +166,5 @@ def test_published_rows_known_by_heart():
 
 
 def test_unknown_set_is_named():
-    with pytest.raises(ValueError, match=r"no published rows are known of 'TNO'.*TNO-25"):
+    with pytest.raises(ValueError, match=r"no published rows for 'TNO'.*TNO-25"):
         published("TNO")

@@ -1,4 +1,4 @@
-"""The ablation lab without a browser: what is shown while rows train, and that nothing outlives it."""
+"""The ablation lab without a browser: what it shows while rows train, and that nothing outlives it."""
 
 import asyncio
 import subprocess
@@ -21,7 +21,7 @@ TINY = (
     "steps=30", "batch=2", "windows=16x16", "model.dim=4", "model.state=2", "model.extraction_depth=1",
     "model.reconstruction_depth=1",
 )  # fmt: skip
-PATIENCE = 900  # seconds, on a machine that has much else to do
+PATIENCE = 900  # seconds, on a busy machine
 
 
 def experiment(out: Path, *settings: str) -> Experiment:
@@ -45,19 +45,19 @@ async def until(condition) -> None:
             await asyncio.sleep(0.02)
 
 
-def test_rows_train_pause_and_go_on_to_the_results_of_the_command(tmp_path):
+def test_rows_train_pause_and_resume_to_the_results_of_the_command(tmp_path):
     async def scenario():
         async with opened(tmp_path / "lab") as lab:
             lab.trainer.click()
-            assert lab.told == "default: starting; gate-shared: starting"
+            assert lab.text == "default: starting; gate-shared: starting"
             assert lab.trainer.disabled
             assert all(tick.disabled for tick in lab.ticks.values())
-            await until(lambda: "training, step" in lab.told)
+            await until(lambda: "training, step" in lab.text)
             lab.pauser.click()
             await until(lambda: not lab.trainer.disabled)
             assert not workers()
             lab.trainer.click()
-            await until(lambda: lab.told.count("finished, step 30 of 30") == 2)
+            await until(lambda: lab.text.count("finished, step 30 of 30") == 2)
             assert "after step 30" in lab.table.value
             assert [w.value.count("data:image/png") for w in lab.gallery.children] == [1] * 4
             assert 'alt="gate-shared"' in lab.gallery.children[3].value
@@ -85,12 +85,12 @@ def test_stop_and_close_end_all_processes_at_once(tmp_path):
             homes = [run.home for run in lab.runs]
             assert len(workers()) == 2
             lab.stopper.click()
-            assert lab.told.startswith("Stopped. ")
+            assert lab.text.startswith("Stopped. ")
             assert not workers()
             assert not any(home.exists() for home in homes)
             assert not lab.trainer.disabled
             await until(lab.watching.done)
-            assert lab.told.startswith("Stopped. ")
+            assert lab.text.startswith("Stopped. ")
             lab.trainer.click()
             assert len(workers()) == 2
             lab.closer.click()
@@ -106,18 +106,18 @@ def test_a_cell_that_is_run_again_leaves_no_training_behind(tmp_path):
             first.trainer.click()
             async with opened(tmp_path):
                 assert not workers()
-                assert first.told == "Stopped: another lab was opened."
+                assert first.text == "Stopped: another lab was opened."
 
     asyncio.run(scenario())
 
 
-def test_what_went_wrong_in_a_process_is_told_in_the_panel(tmp_path):
+def test_what_went_wrong_in_a_process_is_shown_in_the_panel(tmp_path):
     async def scenario():
         async with opened(tmp_path, "learning_rate=1e30") as lab:
             lab.trainer.click()
-            await until(lambda: lab.told.count("failed") == 2)
-            assert "gate-shared failed: the " in lab.told
-            assert "at step" in lab.told
+            await until(lambda: lab.text.count("failed") == 2)
+            assert "gate-shared failed: the " in lab.text
+            assert "at step" in lab.text
             assert not lab.trainer.disabled
 
     asyncio.run(scenario())
@@ -129,7 +129,7 @@ def test_a_number_of_rows_that_cannot_be_told_apart_is_refused(tmp_path):
             for tick in lab.ticks.values():
                 tick.value = True
             lab.trainer.click()
-            assert lab.told == f"Error: tick 2 to 6 rows, found {len(TABLE)}"
+            assert lab.text == f"Error: tick 2 to 6 rows, found {len(TABLE)}"
             assert not lab.runs
 
     asyncio.run(scenario())
@@ -140,7 +140,7 @@ def test_a_row_that_changes_nothing_is_no_row(tmp_path):
         async with opened(tmp_path) as lab:
             lab.ticks["gate-shared"].value, lab.ticks["depth-half"].value = False, True
             lab.trainer.click()
-            assert lab.told == "Error: depth-half changes nothing at the budget minutes"
+            assert lab.text == "Error: depth-half changes nothing at the budget minutes"
             assert not lab.runs
 
     asyncio.run(scenario())

@@ -26,7 +26,7 @@ EVENTS = 500
 
 
 def move(widget: widgets.Widget, chance: random.Random) -> None:
-    """What a hand on this dial might do."""
+    """What a user might do with this control."""
     if isinstance(widget, widgets.FileUpload):
         contents = [b"junk", png(20, 20), png(42, 44, seed=1), png(44, 42)[: chance.randrange(1, 3000)]]
         file = {"name": "x.png", "type": "", "size": 1, "content": memoryview(chance.choice(contents))}
@@ -57,7 +57,7 @@ EXPECTED = (
     "a signal ",
     "suffix",
     "cannot be written",
-    "is there already",
+    "exists already",
     "pixels",
     "tick 2 to 6 rows",
 )
@@ -81,21 +81,21 @@ def test_five_hundred_random_events(tmp_path, monkeypatch):
 async def hands_on(panels: list[Panel], events: int, seed: int = 7, pause: float = 0) -> list[int]:
     """Moves whatever can be moved; returns the memory that is used after the first half and after the second."""
     chance, open_now, sizes = random.Random(seed), len(_instances), []
-    dials = [
+    controls = [
         (panel, widget)
         for panel in panels
         for widget in tree(panel)
         if isinstance(widget, MOVABLE) and widget not in (panel.closer, getattr(panel, "side", None))
     ]
     for event in range(events):
-        panel, widget = chance.choice(dials)
+        panel, widget = chance.choice(controls)
         if not getattr(widget, "disabled", False):
             move(widget, chance)
         await asyncio.sleep(pause)  # the lab may look at what it trains
-        error = panel.told.removeprefix("Error: ") if panel.told.startswith("Error: ") else ""
+        error = panel.text.removeprefix("Error: ") if panel.text.startswith("Error: ") else ""
         assert not error or any(known in error for known in EXPECTED), f"event {event}: {error}"
-        assert "failed" not in panel.told
-        assert len(_instances) < open_now + 60  # screens that a gallery did not need before
+        assert "failed" not in panel.text
+        assert len(_instances) < open_now + 60  # displays that a gallery did not need before
         if event + 1 in (events // 2, events):
             gc.collect()
             sizes.append(psutil.Process().memory_info().rss)

@@ -1,4 +1,4 @@
-"""Panels without a browser: what a dial changes, what is told about bad input, and that nothing is left behind."""
+"""Panels without a browser: what a control changes, what is said about bad input, and that nothing is left behind."""
 
 import io
 import re
@@ -16,7 +16,7 @@ import mambadfuse as mdf
 from mambadfuse.data.samples import samples
 from mambadfuse.widgets import BranchExplorer, ExchangeExplorer, FusionExplorer, ScanExplorer
 from mambadfuse.widgets.controls import UPLOADED
-from mambadfuse.widgets.displays import Screen
+from mambadfuse.widgets.displays import Display
 from mambadfuse.widgets.panel import Panel, tree
 from mambadfuse.widgets.scan import OWN
 
@@ -42,8 +42,8 @@ def fusion():
     panel.close()
 
 
-def screens(panel: Panel) -> list[str]:
-    return [widget.value for widget in tree(panel) if isinstance(widget, Screen)]
+def displays(panel: Panel) -> list[str]:
+    return [widget.value for widget in tree(panel) if isinstance(widget, Display)]
 
 
 def upload(panel: FusionExplorer, side: str, name: str, content: bytes) -> None:
@@ -53,15 +53,15 @@ def upload(panel: FusionExplorer, side: str, name: str, content: bytes) -> None:
     button.value = ({**file, "last_modified": datetime.now(UTC)},)
 
 
-def test_a_panel_opens_without_a_complaint_and_with_pictures(panel):
-    assert not panel.told.startswith("Error")
-    assert panel.told
-    shown = screens(panel)
-    assert sum("data:image/png" in value for value in shown) >= len(shown) - 1  # one waits for the blinking
+def test_a_panel_opens_without_errors_and_with_pictures(panel):
+    assert not panel.text.startswith("Error")
+    assert panel.text
+    shown = displays(panel)
+    assert sum("data:image/png" in value for value in shown) >= len(shown) - 1  # one is for blinking only
     assert not any('alt=""' in value for value in shown)
 
 
-def test_every_dial_and_button_says_what_it_is(panel):
+def test_every_control_and_button_says_what_it_is(panel):
     for widget in tree(panel):
         if isinstance(widget, widgets.Button | widgets.ToggleButton | widgets.FileUpload):
             assert widget.description
@@ -73,12 +73,12 @@ def test_every_dial_and_button_says_what_it_is(panel):
 def test_every_slider_changes_what_is_shown(panel):
     for widget in tree(panel):
         if isinstance(widget, widgets.IntSlider | widgets.FloatSlider | widgets.FloatLogSlider):
-            before = [*screens(panel), panel.told]
+            before = [*displays(panel), panel.text]
             top = widget.base**widget.max if isinstance(widget, widgets.FloatLogSlider) else widget.max
             low = widget.base**widget.min if isinstance(widget, widgets.FloatLogSlider) else widget.min
             widget.value = low if widget.value == top else top
-            assert [*screens(panel), panel.told] != before, widget.description
-            assert not panel.told.startswith("Error")
+            assert [*displays(panel), panel.text] != before, widget.description
+            assert not panel.text.startswith("Error")
 
 
 def test_a_closed_panel_leaves_nothing(panel, another):
@@ -90,15 +90,15 @@ def test_a_closed_panel_leaves_nothing(panel, another):
     assert other.children == ()
 
 
-def test_what_fails_is_told_and_the_picture_stays():
+def test_errors_are_shown_and_the_picture_stays():
     panel = ScanExplorer()
-    before = screens(panel)
+    before = displays(panel)
     panel.numbers.value = "4 0 zero"
     panel.signal.value = OWN
-    assert panel.told.startswith("Error: a signal is made of numbers")
-    assert screens(panel) == before
+    assert panel.text.startswith("Error: a signal is made of numbers")
+    assert displays(panel) == before
     panel.numbers.value = "4 0 0"
-    assert "Error" not in panel.told
+    assert "Error" not in panel.text
     assert panel.at.max == 2
     panel.close()
 
@@ -111,17 +111,17 @@ def test_markup_in_a_message_is_shown_as_it_is(fusion):
 
 class TestUploads:
     def test_a_pair_is_fused(self, fusion):
-        before = screens(fusion)
+        before = displays(fusion)
         upload(fusion, "a", "mine_a.png", png(40, 44))
-        assert fusion.told == "Please upload side b."
+        assert fusion.text == "Please upload side b."
         upload(fusion, "b", "mine_b.png", png(40, 44, seed=1))
-        assert fusion.told == "mine_a.png and mine_b.png, 40x44"
-        assert screens(fusion) != before
+        assert fusion.text == "mine_a.png and mine_b.png, 40x44"
+        assert displays(fusion) != before
         assert fusion.pairs.list.value == UPLOADED
         fusion.pairs.list.value = samples()[0].name
-        assert fusion.told.startswith(samples()[0].name)
+        assert fusion.text.startswith(samples()[0].name)
         fusion.pairs.list.value = UPLOADED
-        assert fusion.told.startswith("mine_a.png")
+        assert fusion.text.startswith("mine_a.png")
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -134,18 +134,18 @@ class TestUploads:
             (b"", "broken.png: is empty (0 bytes)"),
         ],
     )
-    def test_a_corrupt_file_is_named_and_the_panel_goes_on(self, fusion, content, message):
-        before = screens(fusion)
+    def test_a_corrupt_file_is_named_and_the_panel_keeps_working(self, fusion, content, message):
+        before = displays(fusion)
         upload(fusion, "a", "../broken.png", content)
-        assert fusion.told.startswith(f"Error: {message}")
-        assert screens(fusion) == before
+        assert fusion.text.startswith(f"Error: {message}")
+        assert displays(fusion) == before
         fusion.share.value = 10
-        assert "Error" not in fusion.told
+        assert "Error" not in fusion.text
 
-    def test_pictures_of_two_sizes_are_told(self, fusion):
+    def test_pictures_of_two_sizes_are_reported(self, fusion):
         upload(fusion, "a", "a.png", png(40, 44))
         upload(fusion, "b", "b.png", png(44, 40))
-        assert fusion.told == "Error: a and b must be of one size, found 40x44 and 44x40"
+        assert fusion.text == "Error: a and b must be of one size, found 40x44 and 44x40"
 
     def test_a_coarse_picture_is_shown_while_a_large_one_is_fused(self, fusion):
         shown = []
@@ -159,7 +159,7 @@ class TestUploads:
         buffer = io.BytesIO()
         Image.new("L", (3000, 2000)).save(buffer, format="PNG")
         upload(fusion, "a", "wide.png", buffer.getvalue())
-        assert fusion.told == (
+        assert fusion.text == (
             "Error: wide.png: 3000x2000 is too large for a panel, use the command mambadfuse fuse"
         )
 
@@ -170,7 +170,7 @@ class TestSaving:
         upload(fusion, "b", "b.png", png(60, 50, seed=1))
         fusion.name.value = str(tmp_path / "out.png")
         fusion.saver.click()
-        assert fusion.told == f"Saved {tmp_path / 'out.png'}"
+        assert fusion.text == f"Saved {tmp_path / 'out.png'}"
         pair = fusion.pairs.pair
         with Image.open(tmp_path / "out.png") as saved:
             np.testing.assert_array_equal(np.asarray(saved), mdf.fuse(pair.a, pair.b, TINY["tiny"]))
@@ -180,18 +180,18 @@ class TestSaving:
         path.write_bytes(b"precious")
         fusion.name.value = str(path)
         fusion.saver.click()
-        assert "is there already" in fusion.told
+        assert "exists already" in fusion.text
         assert path.read_bytes() == b"precious"
 
     @pytest.mark.slow
-    def test_a_place_that_cannot_be_written_is_told(self, fusion, tmp_path):
+    def test_a_place_that_cannot_be_written_is_reported(self, fusion, tmp_path):
         fusion.name.value = str(tmp_path / "no" / "such" / "folder.png")
         fusion.saver.click()
-        assert fusion.told.startswith("Error: ")
-        assert "folder.png" in fusion.told
+        assert fusion.text.startswith("Error: ")
+        assert "folder.png" in fusion.text
 
 
-def test_blinking_is_the_business_of_the_browser(fusion):
+def test_blinking_is_done_by_the_browser(fusion):
     fusion.blink.value = True
     assert fusion.player.playing
     assert fusion.first.value != fusion.second.value
@@ -204,14 +204,14 @@ def test_blinking_is_the_business_of_the_browser(fusion):
 def test_a_shared_gate_says_how_far_the_picture_moves():
     panel = BranchExplorer(TINY, side=16)
     panel.gate.value = "shared"
-    assert "read with one gate: the fused picture moves by" in panel.told
+    assert "with one gate: the fused picture changes by" in panel.text
     panel.close()
 
 
-def test_no_exchange_is_told():
+def test_no_exchange_is_reported():
     panel = ExchangeExplorer(TINY, side=16)
     panel.period.value = 0
-    assert panel.told.startswith("0 of 8 channels change sides.")
+    assert panel.text.startswith("0 of 8 channels change sides.")
     panel.close()
 
 

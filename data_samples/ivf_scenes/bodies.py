@@ -1,4 +1,4 @@
-"""The shapes of the scenes: persons, cars, trees, grass. Shape only; what they are made of is said elsewhere."""
+"""The shapes of the scenes: people, cars, trees, grass. Shapes only; ``materials`` says what they are made of."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -9,7 +9,7 @@ from ivf_scenes.geometry import Array, Capsule, Distance, capsule, normalised, v
 
 
 class Part(IntEnum):
-    """What a person and a car consist of."""
+    """The parts of a person and of a car."""
 
     SKIN, HAIR, COAT, TROUSERS, SHOES = range(5)
     PAINT, GLASS, TYRE, RIM, HEADLAMP, TAILLAMP, TRIM = range(5, 12)
@@ -17,7 +17,7 @@ class Part(IntEnum):
 
 @dataclass
 class Body:
-    """A solid with the box that holds it and the capsules that stand for it when it casts a shadow."""
+    """A solid, its bounding box, and the capsules that approximate it when it casts a shadow."""
 
     shape: Distance
     low: Array
@@ -35,13 +35,13 @@ class Frame:
     y: float = 0.0
 
     def local(self, points: Array) -> Array:
-        """World (n, 3) to own axes: right, up, forward."""
+        """World to local coordinates, (n, 3): right, up, forward."""
         sin, cos = np.float32(np.sin(self.heading)), np.float32(np.cos(self.heading))
         x, z = points[..., 0] - np.float32(self.x), points[..., 2] - np.float32(self.z)
         return np.stack([cos * x - sin * z, points[..., 1] - np.float32(self.y), sin * x + cos * z], -1)
 
     def world(self, points: Array) -> Array:
-        """Own axes to world."""
+        """Local to world coordinates, (n, 3)."""
         sin, cos = np.float32(np.sin(self.heading)), np.float32(np.cos(self.heading))
         x, z = points[..., 0], points[..., 2]
         return np.stack(
@@ -49,7 +49,7 @@ class Frame:
         ).astype(np.float32)
 
     def world_direction(self, directions: Array) -> Array:
-        """Own axes to world, without the place."""
+        """Local to world directions, (n, 3)."""
         return self.world(directions) - vector(self.x, self.y, self.z)
 
 
@@ -151,9 +151,23 @@ def person(frame: Frame, stride: float = 0.35, height: float = 1.75, raised: flo
 
 
 PROFILE = np.array(
-    [[-2.05, 0.32], [-2.1, 0.62], [-1.98, 0.93], [-1.75, 1.0], [-1.22, 1.38], [-0.9, 1.46], [0.15, 1.46], [0.42, 1.4],
-     [1.02, 0.98], [1.8, 0.86], [2.05, 0.68], [2.1, 0.45], [2.02, 0.3]], np.float32
-)  # fmt: skip
+    [
+        [-2.05, 0.32],
+        [-2.1, 0.62],
+        [-1.98, 0.93],
+        [-1.75, 1.0],
+        [-1.22, 1.38],
+        [-0.9, 1.46],
+        [0.15, 1.46],
+        [0.42, 1.4],
+        [1.02, 0.98],
+        [1.8, 0.86],
+        [2.05, 0.68],
+        [2.1, 0.45],
+        [2.02, 0.3],
+    ],
+    np.float32,
+)
 WINDOW = np.array(
     [[-1.62, 0.99], [-1.17, 1.34], [-0.88, 1.40], [0.12, 1.40], [0.36, 1.35], [0.93, 0.99]], np.float32
 )
@@ -175,7 +189,7 @@ def polygon(corners: Array, u: Array, v: Array) -> Array:
 
 
 def car(frame: Frame) -> Body:
-    """A saloon 4.2 m long: a side profile drawn out to its width, drawn in towards the roof and the ends."""
+    """A saloon car 4.2 m long: a side profile extruded to its width, narrower towards the roof and the ends."""
 
     def shape(points: Array) -> tuple[Array, Array]:
         own = frame.local(points)
@@ -220,7 +234,7 @@ def car(frame: Frame) -> Body:
 
 
 def foliage(centres: Array, radii: Array, leaves: int, size: float, seed: int) -> tuple[Array, Array, Array]:
-    """Leaves scattered in balls: points (n, 3), normals (n, 3) and how open to the sky (n,) in 0..1."""
+    """Leaves scattered in balls: points (n, 3), normals (n, 3), and their openness to the sky (n,) in 0..1."""
     rng = np.random.default_rng(seed)
     ball = rng.integers(0, len(centres), leaves)
     outward = normalised(rng.standard_normal((leaves, 3)).astype(np.float32))
@@ -249,7 +263,7 @@ def foliage(centres: Array, radii: Array, leaves: int, size: float, seed: int) -
 def grass(roots: Array, length: float, dots: tuple[int, int], seed: int) -> tuple[Array, Array, Array]:
     """Blades of grass from ``roots`` (n, 3): points, normals, and the shade of each blade in 0..1.
 
-    ``dots`` says of how many points across and along a blade is made.
+    ``dots`` is the number of points across and along a blade.
     """
     rng = np.random.default_rng(seed)
     blades = len(roots)

@@ -1,4 +1,4 @@
-"""The two cameras: one sees reflected light, the other emitted heat. Both look at the same surfaces."""
+"""The two cameras: one sees reflected light, the other emitted heat. Both see the same surfaces."""
 
 from collections.abc import Callable
 
@@ -9,19 +9,19 @@ from ivf_scenes.light import Scene, mirrored
 
 
 def gaussian_transfer(shape: tuple[int, int], sigma: float) -> Array:
-    """Fourier transform of a Gaussian blur, for ``rfft2`` of a picture of that shape."""
+    """The transfer function of a Gaussian blur, for the ``rfft2`` of a picture of that shape."""
     fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
     return np.exp(-2 * (np.pi * sigma) ** 2 * (fx**2 + fy**2))
 
 
 def pixel_transfer(shape: tuple[int, int]) -> Array:
-    """Fourier transform of the small blur (1 6 1)/8 in both directions."""
+    """The transfer function of the blur (1 6 1)/8 in both directions."""
     fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
     return (0.75 + 0.25 * np.cos(2 * np.pi * fx)) * (0.75 + 0.25 * np.cos(2 * np.pi * fy))
 
 
 def blurred(picture: Array, transfer_of: Callable[[tuple[int, int]], Array], margin: int = 40) -> Array:
-    """Convolve (rows, columns) with an optical blur given in the Fourier domain; edges are mirrored."""
+    """The picture (rows, columns) blurred by a transfer function; edges are mirrored."""
     padded = np.pad(picture, margin, mode="reflect")
     smooth = np.fft.irfft2(np.fft.rfft2(padded) * transfer_of(padded.shape), padded.shape)
     return smooth[margin:-margin, margin:-margin]
@@ -64,7 +64,7 @@ def visible(scene: Scene, exposure: float, noise: float, glare: float, seed: int
 
 
 def band_radiance(kelvin: Array) -> Array:
-    """Planck's law over 8-14 um (three lines of equal weight), as a share of that at 300 K."""
+    """Planck's law over 8-14 um (three lines of equal weight), relative to 300 K."""
     lines = np.linspace(9.0, 13.0, 3)[:, None] * 1e-6
 
     def planck(t: Array) -> Array:
@@ -78,8 +78,8 @@ def thermal(
 ) -> Array:
     """The infrared picture, (rows, columns) in 0..255; ``low`` and ``high`` kelvin become black and white.
 
-    Emission and a little reflected sky, dimmed by ``haze`` (1/m) and air of its own temperature, through a
-    soft lens onto a sensor whose noise (``netd``, kelvin) and column pattern are those of a microbolometer.
+    Emission and a little reflected sky, attenuated by ``haze`` (1/m) in air that has its own temperature, through a
+    soft lens onto a sensor with the noise (``netd``, kelvin) and the column pattern of a microbolometer.
     """
     hits, surfaces, rays = scene.hits, scene.surfaces, scene.camera.rays
 
@@ -116,7 +116,7 @@ def thermal(
 
 
 def gain_curve(level: Array) -> Array:
-    """Straight in the middle; the cold sky and the few hottest spots are bent into 0..1 instead of cut."""
+    """Linear in the middle; the cold sky and the hottest spots are compressed into 0..1 instead of clipped."""
     low, high = 0.12, 0.80
     cold = low * np.exp(np.minimum(level - low, 0) / 0.45)
     hot = high + (1 - high) * (1 - np.exp(-np.maximum(level - high, 0) / (1 - high)))

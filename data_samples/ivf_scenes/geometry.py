@@ -1,7 +1,7 @@
 """Ray casting: which surface each ray of the camera meets first.
 
-Axes: x to the right, y up, z forward, in metres; the camera stands at (0, eye, 0). Rays are traced at
-twice the resolution of the picture and averaged at the end (anti-aliasing).
+Axes: x to the right, y up, z forward, in metres; the camera is at (0, eye, 0). Rays are traced at twice the resolution
+of the picture and averaged at the end (anti-aliasing).
 """
 
 from collections.abc import Callable
@@ -23,13 +23,13 @@ def vector(x: float, y: float, z: float) -> Array:
 
 
 def normalised(v: Array) -> Array:
-    """Vectors (n, 3) at length one."""
+    """Vectors (n, 3) scaled to unit length."""
     return v / np.maximum(np.sqrt(np.einsum("...i,...i->...", v, v)), 1e-9)[..., None]
 
 
 @dataclass
 class Capsule:
-    """All points nearer than a radius to a segment; the radius may change along it."""
+    """All points closer to a segment than a radius, which may change along it."""
 
     start: Array
     end: Array
@@ -46,13 +46,13 @@ class Capsule:
 
 
 def capsule(start: Array, end: Array, radius: float, end_radius: float | None = None) -> Capsule:
-    """A capsule; one radius makes it even."""
+    """A capsule; ``end_radius`` defaults to ``radius``."""
     return Capsule(start, end, radius, radius if end_radius is None else end_radius)
 
 
 @dataclass
 class Camera:
-    """A pinhole. ``focal`` is in picture elements, ``pitch`` in radians, positive when it looks down."""
+    """A pinhole camera. ``focal`` is in pixels, ``pitch`` in radians, positive when it looks down."""
 
     width: int
     height: int
@@ -77,7 +77,7 @@ class Camera:
 
     @property
     def origin(self) -> Array:
-        """Where the camera stands."""
+        """The position of the camera."""
         return vector(0, self.eye, 0)
 
     def project(self, points: Array) -> tuple[Array, Array, Array]:
@@ -91,7 +91,7 @@ class Camera:
         return column, row, depth
 
     def window(self, low: Array, high: Array) -> Index:
-        """The rays that can meet the axis-parallel box from ``low`` to ``high``."""
+        """The rays that may hit the axis-parallel box from ``low`` to ``high``."""
         corners = np.array(
             [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
         )
@@ -105,10 +105,7 @@ class Camera:
 
 
 class Hits:
-    """What each ray meets first: distance, normal, the number of the thing and of its part.
-
-    A thing number of -1 is the sky.
-    """
+    """What each ray hits first: distance, normal, the number of the thing and of its part; thing -1 is the sky."""
 
     def __init__(self, camera: Camera) -> None:
         n = len(camera.rays)
@@ -119,13 +116,13 @@ class Hits:
         self.part = np.zeros(n, np.float32)
 
     def points(self, where: Index) -> Array:
-        """The points (n, 3) that the rays ``where`` meet."""
+        """The points (n, 3) that the rays ``where`` hit."""
         return self.camera.origin + self.distance[where, None] * self.camera.rays[where]
 
     def keep_nearer(
         self, where: Index, distance: Array, normal: Array, thing: int, part: Array | float
     ) -> None:
-        """Enter the hits that lie in front of what is known."""
+        """Records the hits that are closer than those known so far."""
         nearer = distance < self.distance[where]
         where = where[nearer]
         self.distance[where] = distance[nearer]
@@ -154,7 +151,7 @@ class Hits:
         self.keep_nearer(where[met], enter[met], normal[met], thing, 0.0)
 
     def solid(self, shape: Distance, low: Array, high: Array, thing: int, steps: int = 48) -> None:
-        """A body given by its signed distance: walk along each ray by that distance until it is met."""
+        """A body given by its signed distance function, by ray marching."""
         centre, radius = (low + high) / 2, float(np.linalg.norm(high - low)) / 2
         where = self.camera.window(low, high)
         rays = self.camera.rays[where]
@@ -187,6 +184,6 @@ class Hits:
 
 
 def gradient(shape: Distance, points: Array, step: float = 0.004) -> Array:
-    """Unit normals (n, 3) of a signed distance, by differences to the corners of a tetrahedron."""
+    """Unit normals (n, 3) of a signed distance function, from differences at the corners of a tetrahedron."""
     corners = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], np.float32)
     return normalised(sum(corner * shape(points + step * corner)[0][:, None] for corner in corners))

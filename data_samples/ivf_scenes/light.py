@@ -1,4 +1,4 @@
-"""The scene as both cameras share it, and the light that reaches its surfaces: lamps, sun, sky, shadows."""
+"""The scene that both cameras share, and the light that reaches its surfaces: lamps, sun, sky, shadows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ import numpy as np
 from ivf_scenes.geometry import OVERSAMPLING, Array, Camera, Capsule, Hits, Index, normalised, vector
 from ivf_scenes.textures import smoothstep
 
-SUN = 1e3  # metres: a light farther away than this has no fall-off
+SUN = 1e3  # metres; lights farther away than this have no fall-off
 
 
 @dataclass
 class Surfaces:
-    """What the cameras need to know of each ray's surface; filled in by the materials of a scene."""
+    """What the cameras need to know about the surface of each ray; filled in by the materials of a scene."""
 
     albedo: Array  # (n, 3) share of light reflected
     glow: Array  # (n, 3) light emitted
@@ -25,7 +25,7 @@ class Surfaces:
 
     @classmethod
     def blank(cls, hits: Hits) -> "Surfaces":
-        """Grey matter at no temperature yet."""
+        """Black surfaces at 280 K, before the materials are applied."""
         n = len(hits.thing)
         return cls(
             np.zeros((n, 3), np.float32),
@@ -39,7 +39,7 @@ class Surfaces:
 
 @dataclass
 class Light:
-    """A lamp at a place, or the sun; ``aim`` and ``beam`` narrow it to a cone, ``size`` softens its shadow."""
+    """A lamp or the sun; ``aim`` and ``beam`` narrow it to a cone, ``size`` softens its shadows."""
 
     place: Array
     colour: Array
@@ -56,7 +56,7 @@ class Light:
 
 @dataclass
 class Veil:
-    """Smoke between camera and surface, for each ray: what passes and what it adds, as light and as heat."""
+    """Smoke between camera and surface, for each ray: what it lets pass and what it adds, as light and as heat."""
 
     light_passed: Array = field(default_factory=lambda: np.ones(1, np.float32))
     light: Array = field(default_factory=lambda: np.zeros((1, 3), np.float32))
@@ -84,25 +84,25 @@ class Scene:
 
     @cached_property
     def arriving(self) -> tuple[Array, Array]:
-        """Light that arrives at each ray's surface, (n, 3), and its mirror-like share."""
+        """Light that reaches the surface of each ray, and its specular part, (n, 3) each."""
         return irradiance(self)
 
 
 def half(scene: Scene) -> Index:
-    """One ray for each final picture element: enough for shadows."""
+    """One ray for each pixel of the picture: enough for shadows."""
     rows, columns = scene.camera.shape
     n = OVERSAMPLING
     return (np.arange(0, rows, n)[:, None] * columns + np.arange(0, columns, n)).ravel()
 
 
 def spread(scene: Scene, values: Array) -> Array:
-    """From one value for each picture element back to one for each ray."""
+    """From one value for each pixel back to one for each ray."""
     picture = values.reshape(scene.camera.height, scene.camera.width)
     return np.repeat(np.repeat(picture, OVERSAMPLING, 0), OVERSAMPLING, 1).ravel()
 
 
 def bounding_ball(group: list[Capsule]) -> tuple[Array, float]:
-    """Centre and radius of a ball that holds all capsules of a group."""
+    """Centre and radius of a ball that contains all capsules of a group."""
     ends = np.array([end for c in group for end in (c.start, c.end)])
     centre = (ends.min(0) + ends.max(0)) / 2
     radius = np.linalg.norm(ends - centre, axis=1).max() + max(max(c.radius, c.end_radius) for c in group)
@@ -110,7 +110,7 @@ def bounding_ball(group: list[Capsule]) -> tuple[Array, float]:
 
 
 def shadow(points: Array, light: Light, groups: list[list[Capsule]]) -> Array:
-    """Share of a light (n,) that capsules let through to points (n, 3), with a soft edge."""
+    """The fraction of a light (n,) that capsules let through to points (n, 3), with a soft edge."""
     through = np.ones(len(points), np.float32)
     way = light.place - points
     reach = np.sqrt(np.einsum("ij,ij->i", way, way))
@@ -132,7 +132,7 @@ def shadow(points: Array, light: Light, groups: list[list[Capsule]]) -> Array:
 
 
 def passed(points: Array, way: Array, reach: Array, spread_rate: Array, c: Capsule) -> Array:
-    """Share of the light (n,) that one capsule lets pass along the ways (n, 3) from points (n, 3)."""
+    """The fraction of a light (n,) that one capsule lets pass from points (n, 3) along the directions (n, 3)."""
     axis, start = c.end - c.start, points - c.start
     length = max(float(axis @ axis), 1e-6)
     slope, along_way, along_axis = way @ axis, np.einsum("ij,ij->i", way, start), start @ axis
@@ -145,7 +145,7 @@ def passed(points: Array, way: Array, reach: Array, spread_rate: Array, c: Capsu
 
 
 def contact(points: Array, normals: Array, groups: list[list[Capsule]]) -> Array:
-    """Share of the sky (n,) left open by nearby capsules: the dark seam under and between things."""
+    """The fraction of the sky (n,) that nearby capsules leave open: ambient occlusion under and between things."""
     open_share = np.ones(len(points), np.float32)
     for group in groups:
         centre, reach = bounding_ball(group)
@@ -165,7 +165,7 @@ def contact(points: Array, normals: Array, groups: list[list[Capsule]]) -> Array
 
 
 def irradiance(scene: Scene) -> tuple[Array, Array]:
-    """Light that arrives at each ray's surface (n, 3), and its mirror-like share as seen from the camera."""
+    """Light that reaches the surface of each ray, (n, 3), and its specular part as seen from the camera."""
     hits, surfaces = scene.hits, scene.surfaces
     solid = np.flatnonzero(hits.thing >= 0)
     sparse = half(scene)
@@ -201,7 +201,7 @@ def irradiance(scene: Scene) -> tuple[Array, Array]:
 
 
 def mirrored(scene: Scene) -> Array:
-    """Sky, or ground, that a glossy surface shows, (n, 3); more of it at a flat angle (Schlick's formula)."""
+    """The sky or ground reflected in a glossy surface, (n, 3); stronger at grazing angles (Schlick's approximation)."""
     shown = np.zeros_like(scene.hits.normal)
     glossy = np.flatnonzero(scene.surfaces.gloss > 0.02)
     ray, normal = scene.camera.rays[glossy], scene.surfaces.normal[glossy]

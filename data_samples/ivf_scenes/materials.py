@@ -1,4 +1,4 @@
-"""Materials that both scenes use: what they reflect (albedo, colour) and what they radiate (kelvin, emissivity)."""
+"""Materials of both scenes: what they reflect (albedo, colour) and what they emit (temperature, emissivity)."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ def rough(patch: Patch, noise: Noise, wavelength: float, depth: float) -> Array:
 
 @dataclass
 class Clothes:
-    """Colours of a person's coat, trousers and hair, and a band of reflective tape on request."""
+    """The colours of a person's clothes, hair and skin, and whether the coat has bands of reflective tape."""
 
     coat: tuple[float, float, float]
     trousers: tuple[float, float, float]
@@ -75,9 +75,9 @@ def dressed(clothes: Clothes, frame: Frame, noise: Noise, air: float) -> Materia
 def saloon(
     colour: tuple[float, float, float], frame: Frame, noise: Noise, base: float, engine: float, lit: bool
 ) -> Material:
-    """A car: bright sheet metal that mirrors some sky, glass that is opaque to heat, warm engine and tyres.
+    """A car: glossy sheet metal, glass that is opaque to heat, warm engine and tyres.
 
-    ``base`` is the temperature of its skin, ``engine`` the kelvin that bonnet, tyres and exhaust are above it.
+    ``base`` is the temperature of its body; ``engine`` sets how many kelvin warmer bonnet, tyres and exhaust are.
     """
 
     def material(patch: Patch) -> Matter:
@@ -125,7 +125,7 @@ def saloon(
 
 
 def brickwork(patch: Patch, u: Array, v: Array, noise: Noise) -> tuple[Array, Array]:
-    """Colour (n, 3) of a brick wall and the share of mortar (n,)."""
+    """The colour (n, 3) of a brick wall, and the fraction of mortar (n,)."""
     mortar, shade = bricks(u, v, patch.footprint, noise)
     stain = noise.fractal(np.stack([u * 0.5, v * 0.35, 0 * u], 1), 4)
     red = plain(len(u), (0.27, 0.115, 0.075)) * (1 + 0.45 * shade + 0.25 * stain)[:, None]
@@ -161,5 +161,5 @@ def bark(air: float, noise: Noise) -> Material:
 def enamel(
     colour: tuple[float, float, float], kelvin: float, emissivity: float = 0.9, gloss: float = 0.08
 ) -> Material:
-    """An even coat of paint on metal or wood."""
+    """A uniform coat of paint on metal or wood."""
     return lambda patch: Matter(plain(len(patch.part), colour), kelvin, emissivity, gloss)

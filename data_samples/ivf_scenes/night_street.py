@@ -1,4 +1,4 @@
-"""Scene 1, a street corner at night: lettering, bricks and glare for the eye; warm persons for the infrared."""
+"""Scene 1, a street corner at night: lettering, bricks and glare in visible light, warm people in the infrared."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ SODIUM, TUNGSTEN = vector(1.0, 0.62, 0.28), vector(1.0, 0.76, 0.48)
 
 
 def street(noise: Noise):
-    """Asphalt that gave off little of the day's heat yet; worn white markings; a drain."""
+    """Asphalt, still warm from the day, with worn white markings and a manhole cover."""
 
     def material(patch: Patch) -> Matter:
         x, _, z = patch.points.T
@@ -73,7 +73,7 @@ def pavement(noise: Noise):
 
 
 def room(points: Array, ray: Array, noise: Noise) -> Array:
-    """What one sees through the shop window: shelves of bread in a lit room 2.6 m deep."""
+    """The view through the shop window: shelves of bread in a lit room 2.6 m deep."""
     low, high = vector(-8.4, 0.1, FACADE), vector(-1.2, 3.0, FACADE + 2.6)
     with np.errstate(divide="ignore"):
         exits = np.where(ray > 0, (high - points) / ray, (low - points) / ray)
@@ -120,7 +120,7 @@ def shop(noise: Noise):
         albedo[plinth] = (0.10, 0.10, 0.11)
 
         def fit(rectangle: tuple[float, float, float, float], frame: float, colour, panes: tuple[int, int]):
-            """Set a frame with panes into the front; returns how much of each ray is glass."""
+            """Adds a frame with panes to the front; returns the fraction of glass for each ray."""
             nonlocal albedo, kelvin
             left, bottom, right, top = rectangle
             outer = inside(x, y, rectangle, soft) * front
@@ -168,7 +168,7 @@ def shop(noise: Noise):
 
 
 def sign(noise: Noise):
-    """A board with glowing letters; its heat is even, so the infrared cannot read it."""
+    """A board with glowing letters; its temperature is uniform, so they are invisible in the infrared."""
 
     def material(patch: Patch) -> Matter:
         x, y, _ = patch.points.T
@@ -187,7 +187,7 @@ def sign(noise: Noise):
 
 
 def terrace(noise: Noise, axis: int, seed: int):
-    """Far houses: rows of windows, few of them lit."""
+    """Distant houses: rows of windows, a few of them lit."""
 
     def material(patch: Patch) -> Matter:
         u, v = patch.points[:, axis], patch.points[:, 1]
@@ -225,13 +225,13 @@ def lamp_post(stage: Stage, x: float, z: float, reach: float) -> Light:
 
 
 def sky(rays: Array) -> Array:
-    """A town's sky at night: a little brown above the roofs."""
+    """The sky over a town at night: brownish above the roofs."""
     up = np.clip(rays[:, 1:2], 0, 1)
     return vector(0.0035, 0.0045, 0.008) + np.exp(-5 * up) * vector(0.016, 0.012, 0.008)
 
 
 def build(width: int = 480, height: int = 360) -> Scene:
-    """Place everything."""
+    """The whole scene."""
     noise = Noise(11)
     stage = Stage(Camera(width, height, 620 * width / 640, 1.6, 0.0))
     stage.ground(street(noise))
@@ -287,6 +287,14 @@ def build(width: int = 480, height: int = 360) -> Scene:
         leaves((0.075, 0.13, 0.05), AIR + 0.2, 0.8, noise),
     )
     return Scene(
-        stage.hits.camera, stage.hits, stage.painted(), stage.blockers, lights, sky,
-        vector(0.010, 0.012, 0.018), vector(0.006, 0.005, 0.004), AIR, 26.0,
-    )  # fmt: skip
+        stage.hits.camera,
+        stage.hits,
+        stage.painted(),
+        stage.blockers,
+        lights,
+        sky,
+        vector(0.010, 0.012, 0.018),
+        vector(0.006, 0.005, 0.004),
+        AIR,
+        26.0,
+    )

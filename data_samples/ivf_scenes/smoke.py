@@ -1,4 +1,4 @@
-"""Smoke and flame: matter without a surface. Light is scattered by it, heat passes almost unhindered."""
+"""Smoke and flame: volumes without a surface. Smoke scatters light, heat passes almost unhindered."""
 
 import numpy as np
 from PIL import Image
@@ -8,16 +8,17 @@ from ivf_scenes.geometry import OVERSAMPLING, Array, Hits, vector
 from ivf_scenes.light import Veil
 from ivf_scenes.textures import Noise, smoothstep
 
-REACH = (vector(-0.8, 0.0, -2.2), vector(14.0, 6.5, 6.2))  # where smoke can be, seen from its source
-SEEN = vector(-1.25, 0.0, 12.2)  # which part of the noise gives its shape to the smoke
-STEP = 0.3  # metres between two planes of the march
-EXTINCTION = 1.5  # share of light lost in a metre of density 1, as a negative logarithm
-HEAT_EXTINCTION = 0.05  # of that, what heat loses: soot is far smaller than a wave of 10 um
-COARSE = 4 * OVERSAMPLING // 2  # density is smooth: one ray in so many is enough
+# The box that may contain smoke, relative to its source
+REACH = (vector(-0.8, 0.0, -2.2), vector(14.0, 6.5, 6.2))
+SEEN = vector(-1.25, 0.0, 12.2)  # offset into the noise that shapes the smoke
+STEP = 0.3  # metres between two planes of the ray march
+EXTINCTION = 1.5  # of light, per metre at density 1
+HEAT_EXTINCTION = 0.05  # of heat, relative to light: soot is far smaller than a wavelength of 10 um
+COARSE = 4 * OVERSAMPLING // 2  # density is smooth: one ray in COARSE along each axis is enough
 
 
 def plume(points: Array, noise: Noise) -> Array:
-    """Density (n,) at points (n, 3) from the source: carried to the right, wider and thinner with its way."""
+    """Density (n,) at points (n, 3) relative to the source: drifts to the right, growing wider and thinner."""
     x, y, z = points.T
     way = np.maximum(x + 0.15, 0)
     high, tall, deep = 0.95 + 0.30 * way**0.8, 0.20 + 0.34 * way**0.7, 0.22 + 0.30 * way**0.8
@@ -32,7 +33,7 @@ def plume(points: Array, noise: Noise) -> Array:
 
 
 def flame(points: Array, noise: Noise) -> Array:
-    """Brightness (n,) of the fire at points (n, 3) from the source."""
+    """Brightness (n,) of the fire at points (n, 3) relative to the source."""
     x, y, z = points.T
     tongue = np.exp(-(((x - 0.12 * (y - 0.9)) / 0.19) ** 2) - (z / 0.3) ** 2)
     return tongue * smoothstep(0.85, 0.95, y) * smoothstep(1.55, 0.95, y + 0.35 * noise((points + SEEN) * 6))
@@ -41,7 +42,7 @@ def flame(points: Array, noise: Noise) -> Array:
 def smoke(
     hits: Hits, noise: Noise, source: Array, sun: Array, sunlight: Array, skylight: Array, air: float
 ) -> Veil:
-    """March through the plume plane by plane and add up what lies in front of each surface."""
+    """Marches through the plume plane by plane, and accumulates what is in front of each surface."""
     camera = hits.camera
     rows, columns = camera.shape
     small = camera.rays.reshape(rows, columns, 3)[COARSE // 2 :: COARSE, COARSE // 2 :: COARSE]

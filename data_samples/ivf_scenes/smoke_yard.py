@@ -1,4 +1,4 @@
-"""Scene 2, a yard by day: smoke hides two persons from the eye; the infrared looks through it."""
+"""Scene 2, a yard by day: smoke hides two people in visible light; the infrared camera sees through it."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ SUNLIGHT, SKYLIGHT = vector(1.05, 0.95, 0.80), vector(0.26, 0.32, 0.42)
 
 
 def path_share(points: Array, noise: Noise) -> Array:
-    """How much of the ground is gravel: a track that winds to the gate."""
+    """The fraction of gravel in the ground: a track that winds to the gate."""
     x, _, z = points.T
     centre = -0.4 + 1.1 * np.sin((z - 4) * 0.16) - 0.05 * (z - 12)
     edge = np.abs(x - centre) - 1.25 + 0.45 * noise.fractal(points * 0.8, 3)
@@ -104,7 +104,7 @@ def planks(noise: Noise, colour: tuple[float, float, float]) -> Material:
 
 
 def rusty(patch: Patch) -> Matter:
-    """The burning drum: rust, and hottest at half its height."""
+    """The burning drum: rusty, and hottest at half its height."""
     y = patch.points[:, 1]
     ring = np.abs((y % 0.3) - 0.15) < 0.02
     albedo = plain(len(y), (0.17, 0.075, 0.04)) * np.where(ring, 0.6, 1.0)[:, None]
@@ -123,7 +123,7 @@ def drum() -> Body:
 
 
 def clouds(noise: Noise):
-    """Cover of the sky (n,) in 0..1 by fair-weather clouds."""
+    """The cover of the sky by fair-weather clouds, (n,) in 0..1."""
 
     def cover(rays: Array) -> Array:
         upward = np.flatnonzero(rays[:, 1] > 0.02)
@@ -137,7 +137,7 @@ def clouds(noise: Noise):
 
 
 def greenery(stage: Stage, noise: Noise) -> None:
-    """Trees, a hedge line behind the depot, grass in the foreground."""
+    """Trees, a hedge behind the depot, grass in the foreground."""
     rng = np.random.default_rng(21)
     for x, z, tall, wide, leafage in [(-8.2, 19.0, 4.6, 1.5, 9000), (8.6, 21.0, 5.2, 1.9, 9000)]:
         fork = vector(x + 0.1, 0.45 * tall, z)
@@ -165,7 +165,7 @@ def greenery(stage: Stage, noise: Noise) -> None:
 
 
 def build(width: int = 480, height: int = 360) -> Scene:
-    """Place everything."""
+    """The whole scene."""
     noise = Noise(12)
     stage = Stage(Camera(width, height, 610 * width / 640, 1.7, 0.015))
     stage.ground(meadow(noise))
@@ -204,6 +204,17 @@ def build(width: int = 480, height: int = 360) -> Scene:
     veil = smoke(stage.hits, noise, DRUM, SUN, SUNLIGHT, SKYLIGHT, AIR)
     lights = [Light(2000 * SUN, SUNLIGHT, 0.03)]
     return Scene(
-        stage.hits.camera, stage.hits, stage.painted(), stage.blockers, lights, sky,
-        SKYLIGHT, vector(0.10, 0.09, 0.06), AIR, 38.0, cover, 9.0, veil,
-    )  # fmt: skip
+        stage.hits.camera,
+        stage.hits,
+        stage.painted(),
+        stage.blockers,
+        lights,
+        sky,
+        SKYLIGHT,
+        vector(0.10, 0.09, 0.06),
+        AIR,
+        38.0,
+        cover,
+        9.0,
+        veil,
+    )

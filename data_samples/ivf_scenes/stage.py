@@ -1,4 +1,4 @@
-"""The stage: things are placed on it with their material, then every ray's surface is painted."""
+"""The stage: collects things with their materials, then evaluates the material that each ray hits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from ivf_scenes.light import Surfaces
 
 @dataclass
 class Patch:
-    """The n rays that meet one thing."""
+    """The n rays that hit one thing."""
 
     points: Array  # (n, 3)
     normal: Array  # (n, 3)
     part: Array  # (n,)
-    footprint: Array  # (n,) metres on the surface that one ray covers
+    footprint: Array  # (n,) width on the surface that one ray covers, in metres
 
 
 @dataclass
 class Matter:
-    """What a material says of a patch: what it reflects, and how it radiates."""
+    """The properties of a patch: what it reflects and what it emits."""
 
     albedo: Array  # (n, 3)
     kelvin: Array | float
@@ -36,7 +36,7 @@ Material = Callable[[Patch], Matter]
 
 
 class Stage:
-    """Collects what is placed; ``blockers`` are groups of capsules that cast shadows."""
+    """Collects things; ``blockers`` are groups of capsules that cast shadows."""
 
     def __init__(self, camera: Camera) -> None:
         self.hits = Hits(camera)
@@ -79,7 +79,7 @@ class Stage:
         self.hits.dots(points, normals, part, self._number(material))
 
     def painted(self) -> Surfaces:
-        """The surface that each ray meets."""
+        """The surface that each ray hits."""
         surfaces, hits = Surfaces.blank(self.hits), self.hits
         for number, material in enumerate(self.materials):
             where = np.flatnonzero(hits.thing == number)

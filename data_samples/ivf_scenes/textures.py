@@ -1,7 +1,7 @@
 """Procedural textures: functions of a position in metres, faded out where they are finer than a pixel.
 
-``footprint`` is the width in metres that one picture element covers at a point; detail below about two
-of them is replaced by its mean, so that bricks far away turn into an even red and not into moire.
+``footprint`` is the width in metres that one ray covers at a point; detail finer than about two footprints is
+replaced by its mean, so that distant bricks become a uniform red instead of a moiré pattern.
 """
 
 import numpy as np
@@ -12,18 +12,18 @@ Array = NDArray[np.float32]
 
 
 def smoothstep(low: float | Array, high: float | Array, x: Array) -> Array:
-    """0 below ``low``, 1 above ``high``, a smooth cubic between."""
+    """0 below ``low``, 1 above ``high``, a smooth cubic in between."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def mix(a: Array, b: Array, weight: Array) -> Array:
-    """Colours ``a`` (n, 3) to ``b`` (n, 3) by a weight (n,) in 0..1."""
+    """Interpolates colours from ``a`` (n, 3) to ``b`` (n, 3) by a weight (n,) in 0..1."""
     return a + (np.asarray(b, np.float32) - a) * weight[:, None]
 
 
 class Noise:
-    """Smooth random field in about -1..1: random values on a lattice, cubic between them."""
+    """A smooth random field in about -1..1: random values on a lattice, with cubic interpolation."""
 
     def __init__(self, seed: int) -> None:
         self.lattice = np.random.default_rng(seed).random(64**3, np.float32) * 2 - 1
@@ -49,7 +49,7 @@ class Noise:
         return a + (b - a) * t[:, 0]
 
     def fractal(self, points: Array, octaves: int = 4, footprint: Array | None = None) -> Array:
-        """Octaves of halving wavelength and amplitude; ``footprint`` in the unit of the points."""
+        """A sum of octaves, each with half the wavelength and amplitude; ``footprint`` in the unit of the points."""
         total = np.zeros(len(points), np.float32)
         for octave in range(octaves):
             value = self(points * 2.0**octave + 17.3 * octave) * 0.5**octave
@@ -60,7 +60,7 @@ class Noise:
 
 
 def bricks(u: Array, v: Array, footprint: Array, noise: Noise) -> tuple[Array, Array]:
-    """Running bond of 22.5 x 7.5 cm: the share of mortar (n,) and a random number for each brick (n,)."""
+    """Running bond of 22.5 x 7.5 cm: the fraction of mortar (n,) and a random number for each brick (n,)."""
     length, height, joint = 0.225, 0.075, 0.010
     row = np.floor(v / height)
     shifted = u / length + 0.5 * (row % 2)
@@ -77,7 +77,7 @@ def bricks(u: Array, v: Array, footprint: Array, noise: Noise) -> tuple[Array, A
 
 
 def boards(u: Array, width: float, footprint: Array, noise: Noise) -> tuple[Array, Array]:
-    """Vertical boards: the share of gap (n,) and a random number for each board (n,)."""
+    """Vertical boards: the fraction of gap (n,) and a random number for each board (n,)."""
     column = np.floor(u / width)
     to_gap = np.minimum(u / width - column, column + 1 - u / width) * width
     gap = 1 - smoothstep(0.006 - footprint, 0.006 + footprint, to_gap)
@@ -85,14 +85,14 @@ def boards(u: Array, width: float, footprint: Array, noise: Noise) -> tuple[Arra
 
 
 def inside(u: Array, v: Array, rectangle: tuple[float, float, float, float], footprint: Array) -> Array:
-    """How far (0..1) a point lies inside left, bottom, right, top, with an edge of one footprint."""
+    """Coverage (0..1) of the rectangle left, bottom, right, top, with an edge of one footprint."""
     left, bottom, right, top = rectangle
     edge = np.minimum(np.minimum(u - left, right - u), np.minimum(v - bottom, top - v))
     return np.clip(edge / footprint + 0.5, 0, 1)
 
 
 def lettering(text: str, u: Array, v: Array, rectangle: tuple[float, float, float, float]) -> Array:
-    """Ink (0..1) of a line of text that fills a rectangle left, bottom, right, top in metres."""
+    """Ink (0..1) of a line of text that fills the rectangle left, bottom, right, top, in metres."""
     font = ImageFont.load_default(160)
     box = font.getbbox(text)
     plate = Image.new("L", (int(box[2] - box[0]) + 8, int(box[3] - box[1]) + 8))

@@ -1,11 +1,11 @@
-"""The ablation lab: one row, one question, one change, trained with several seeds and compared with ``default``.
+"""The ablation lab: one row, one question, one change, trained with several seeds and compared with ``default``::
 
->>> from mambadfuse.ablation import Experiment, choose, compare, planned, read_table, run_all
->>> rows = choose(read_table(), ["gate-shared"])
->>> experiment = Experiment([pairs], validation, Path("outputs/gate"))
->>> runs, left_out = planned(experiment, rows, seeds=range(3))
->>> run_all(experiment, runs)
->>> print(compare(experiment.store.results()))
+    from mambadfuse.ablation import Experiment, choose, compare, planned, read_table, run_all
+    rows = choose(read_table(), ["gate-shared"])
+    experiment = Experiment([pairs], validation, Path("outputs/gate"))
+    runs, left_out = planned(experiment, rows, seeds=range(3))
+    run_all(experiment, runs)
+    print(compare(experiment.store.results()))
 
 ==============  ====================================================
 ``table``       the questions, and the change each of them is asked by

@@ -1,4 +1,4 @@
-"""Which of the three branches of an M3 block carries each pixel, and how wide their gates stand.
+"""Which of the three branches of an M3 block contributes most to each pixel, and how far their gates are open.
 
 Letters: B batch, L length (tokens), C model width, E inner width, H and W height and width.
 """
@@ -22,17 +22,20 @@ from mambadfuse.models.mamba import to_map
 from mambadfuse.models.mambadfuse import MambaDFuse
 
 Map = NDArray[np.floating]
-BRANCHES = {"f": "fused", "a": "a", "b": "b"}  # letter -> suffix of the block's modules
-NAMES = {"f": "fused", "a": "a", "b": "b"}
+BRANCHES = {
+    "f": "fused",
+    "a": "a",
+    "b": "b",
+}  # letter -> name, which is also the suffix of the block's modules
 
 
 @dataclass(frozen=True)
 class BlockMaps:
-    """What one M3 block did, by the letter of the branch: "f" fused stream, "a" and "b" the modalities.
+    """Maps of one M3 block, by the letter of the branch: "f" the fused stream, "a" and "b" the modalities.
 
     Attributes:
-        shares: (H, W), the three add up to 1; see :func:`branch_maps`.
-        gates: mean over the E channels of |silu(z)|, (H, W); "f" alone if all branches share its gate.
+        shares: (H, W) each, in [0, 1], summing to 1; see :func:`branch_maps`.
+        gates: the mean of |silu(z)| over the E channels, (H, W) each; only "f" if the gate is shared.
     """
 
     shares: dict[str, Map]
@@ -44,19 +47,21 @@ class BlockMaps:
 
 
 def with_gate(model: MambaDFuse, gate: str) -> MambaDFuse:
-    """The network with the weights it has and the other gate: a question of what if, not a trained network.
+    """The same weights with another gate: a counterfactual, not a trained network.
 
-    From "own" to "shared" the gates of the modalities are dropped. The way back has no weights to fill in.
+    From "own" to "shared", the gates of the modalities are dropped. The reverse is impossible: there are no weights.
 
     Raises:
-        ValueError: no such gate, or a network with a shared gate is asked for own ones.
+        ValueError: the gate is unknown, or a network with a shared gate would need gates of its own.
     """
     if gate == model.config.gate:
         return model
     if gate != "shared":
         raise ValueError(f"a network trained with the gate {model.config.gate!r} has no weights for {gate!r}")
     twin = MambaDFuse(replace(model.config, gate="shared")).to(next(model.parameters()))
-    weights = model.state_dict()  # in_proj_a, in_proj_b: the first rows make the stream, the others the gate
+    weights = (
+        model.state_dict()
+    )  # the first rows of in_proj_a and in_proj_b make the stream, the others the gate
     twin.load_state_dict({name: weights[name][: len(t)] for name, t in twin.state_dict().items()})
     twin.contrast = model.contrast
     return twin.train(model.training)
@@ -65,46 +70,52 @@ def with_gate(model: MambaDFuse, gate: str) -> MambaDFuse:
 def branch_maps(model: MambaDFuse, a: Tensor, b: Tensor) -> tuple[list[BlockMaps], Map]:
     """The maps of every M3 block for one pair, (1, 1, H, W) each, and the fused picture, (H, W).
 
-    After the gates a block is linear, so that its new branch is a sum of what each of the scans contributed:
+    After the gates a block is linear, so its output is the sum of what the three scans contribute:
 
         f' = c_f + c_a + c_b + bias,   c_k = o_k + conv(o_k),   o_k = out_proj(y_k silu(z_k))
 
-    The share of a branch is the length of its contribution among all three, |c_k| / (|c_f| + |c_a| + |c_b|).
+    The share of a branch is the norm of its contribution over the sum of all three norms, at each pixel:
+    |c_k| / (|c_f| + |c_a| + |c_b|).
+
+    Args:
+        model: the network.
+        a: first picture, (1, 1, H, W), in [0, 1].
+        b: second picture, (1, 1, H, W), in [0, 1].
     """
     like, height = next(model.parameters()), a.shape[2]
-    with torch.inference_mode(), _listening(model) as heard:
+    with torch.inference_mode(), _recording(model) as recorded:
         fused = model(a.to(like), b.to(like))
         layers = cast(Iterable[M3Block], model.deep.blocks)
-        blocks = [_block_maps(block, heard[k], height) for k, block in enumerate(layers)]
+        blocks = [_block_maps(block, recorded[k], height) for k, block in enumerate(layers)]
     return blocks, postprocess(fused, model.contrast)[0, 0].cpu().numpy()
 
 
-Heard = dict[int, dict[str, list[Tensor]]]
+Recorded = dict[int, dict[str, list[Tensor]]]  # by block and module; one tensor per tile
 
 
 @contextmanager
-def _listening(model: MambaDFuse) -> Iterator[Heard]:
-    """Inside, what scans and projections of every M3 block put out is kept, tile by tile."""
-    heard: Heard = defaultdict(lambda: defaultdict(list))
+def _recording(model: MambaDFuse) -> Iterator[Recorded]:
+    """Within the block, records the outputs of the scans and projections of every M3 block, tile by tile."""
+    recorded: Recorded = defaultdict(lambda: defaultdict(list))
 
-    def note(k: int, name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        return lambda module, inputs, output: heard[k][name].append(output)
+    def record(k: int, name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda module, inputs, output: recorded[k][name].append(output)
 
     names = [f"{kind}_{suffix}" for kind in ("ssm", "in_proj") for suffix in BRANCHES.values()]
     hooks = [
-        getattr(block, name).register_forward_hook(note(k, name))
+        getattr(block, name).register_forward_hook(record(k, name))
         for k, block in enumerate(model.deep.blocks)
         for name in names
     ]
     try:
-        yield heard
+        yield recorded
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _block_maps(block: M3Block, heard: dict[str, list[Tensor]], height: int) -> BlockMaps:
-    whole = {name: torch.cat(tiles, dim=1) for name, tiles in heard.items()}  # (1, L, E) or (1, L, 2 E)
+def _block_maps(block: M3Block, recorded: dict[str, list[Tensor]], height: int) -> BlockMaps:
+    whole = {name: torch.cat(tiles, dim=1) for name, tiles in recorded.items()}  # (1, L, E) or (1, L, 2 E)
     gated = BRANCHES if block.gate == "own" else {"f": "fused"}
     gates = {k: F.silu(whole[f"in_proj_{suffix}"].chunk(2, dim=-1)[1]) for k, suffix in gated.items()}
     lengths = {}
@@ -122,7 +133,7 @@ def _block_maps(block: M3Block, heard: dict[str, list[Tensor]], height: int) -> 
 
 
 def branch_pictures(maps: BlockMaps) -> dict[str, Picture]:
-    """Shares, winner and gates by title, to be shown: dark is 0, bright the largest share, or the widest gate."""
+    """Shares, winner and gates by title, for display: dark is 0, bright the largest share or the most open gate."""
     pictures = _on_one_scale("share", maps.shares)
     pictures["winner: white a, grey f, black b"] = coloured(maps.winner(), 0, 1, "gray")
     return pictures | _on_one_scale("gate", maps.gates)
@@ -130,4 +141,4 @@ def branch_pictures(maps: BlockMaps) -> dict[str, Picture]:
 
 def _on_one_scale(kind: str, maps: dict[str, Map]) -> dict[str, Picture]:
     _, top = common_range(maps.values())
-    return {f"{kind} of {NAMES[k]}, mean {x.mean():.2f}": coloured(x, 0, top) for k, x in maps.items()}
+    return {f"{kind} of {BRANCHES[k]}, mean {x.mean():.2f}": coloured(x, 0, top) for k, x in maps.items()}

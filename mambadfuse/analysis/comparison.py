@@ -1,4 +1,4 @@
-"""A pair and all its fusions beside each other: the network, three baselines, their scores, and details of them."""
+"""All fusions of one pair side by side: the network and the baselines, their scores, and enlarged details."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class NamedPair:
-    """Two pictures of one scene, float32 in [0, 1], (H, W) or (H, W, 3) each; equal to itself alone.
+    """Two pictures of one scene, float32 in [0, 1], (H, W) or (H, W, 3) each; compared and hashed by identity.
 
     Raises:
-        ValueError: they are not of one size.
+        ValueError: the sizes differ.
     """
 
     name: str
@@ -31,13 +31,13 @@ class NamedPair:
     b: Floats
 
     def __post_init__(self) -> None:
-        """Refuse pictures that no network can fuse."""
+        """Checks the sizes."""
         sizes = [f"{x.shape[1]}x{x.shape[0]}" for x in (self.a, self.b)]
         if sizes[0] != sizes[1]:
             raise ValueError(f"a and b must be of one size, found {sizes[0]} and {sizes[1]}")
 
     def shrunk(self, side: int) -> "NamedPair":
-        """The pair with its longer side made ``side`` pixels at most, by averaging."""
+        """The pair reduced by averaging so that its longer side has at most ``side`` pixels."""
         height, width = self.a.shape[:2]
         scale = side / max(height, width)
         if scale >= 1:
@@ -46,7 +46,7 @@ class NamedPair:
         return NamedPair(self.name, _resized(self.a, size), _resized(self.b, size))
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Their luma, as the network takes it: (1, 1, H, W) each."""
+        """The luma of both pictures as inputs of a network, (1, 1, H, W) each."""
         a, b = (torch.from_numpy(x if x.ndim == 2 else luma(x)).float()[None, None] for x in (self.a, self.b))
         return a, b
 
@@ -60,7 +60,7 @@ def _resized(x: Floats, size: tuple[int, int]) -> Floats:
 
 
 class Baseline(nn.Module):
-    """A fusion without a network, where a network is expected."""
+    """One of the classical fusions of :mod:`mambadfuse.fusion.baselines` with the interface of a network."""
 
     def __init__(self, rule: Callable[[Floats, Floats], Floats]) -> None:
         super().__init__()
@@ -72,27 +72,29 @@ class Baseline(nn.Module):
         return torch.from_numpy(np.stack(fused))[:, None]
 
 
-class Remembering(nn.Module):
-    """A network that is asked only once about a pair of pictures, as long as it is among its ``last``.
+class Memoised(nn.Module):
+    """A network that keeps its last few results: fusing the same pair in another colour costs nothing.
 
-    So another colour of the same fused picture costs nothing.
+    Args:
+        network: model(a, b) on (B, 1, H, W).
+        last: how many results are kept.
     """
 
     def __init__(self, network: nn.Module, last: int = 4) -> None:
         super().__init__()
         self.network, self.last = network, last
-        self.answers: dict[bytes, Tensor] = {}
+        self.results: dict[bytes, Tensor] = {}
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(B, 1, H, W) twice -> (B, 1, H, W)."""
         key = blake2b(str(a.shape).encode())
         for x in (a, b):
             key.update(x.cpu().numpy().tobytes())
-        known = self.answers.pop(key.digest(), None)
-        self.answers[key.digest()] = answer = self.network(a, b) if known is None else known
-        while len(self.answers) > self.last:
-            del self.answers[next(iter(self.answers))]  # the one that was asked for longest ago
-        return answer
+        known = self.results.pop(key.digest(), None)
+        self.results[key.digest()] = result = self.network(a, b) if known is None else known
+        while len(self.results) > self.last:
+            del self.results[next(iter(self.results))]  # the least recently used one
+        return result
 
 
 FUSIONS = ("network", *BASELINES)
@@ -100,12 +102,12 @@ CANDIDATES = ("a", "b", *FUSIONS)
 
 
 def candidates(pair: NamedPair, network: nn.Module, colour: str = "auto") -> dict[str, Picture]:
-    """Both sources and all fusions of a pair, by the names in ``CANDIDATES``; uint8, (H, W) or (H, W, 3).
+    """Both sources and all fusions of a pair, by the names of ``CANDIDATES``; uint8, (H, W) or (H, W, 3).
 
     Args:
         pair: the sources.
         network: model(a, b) on (B, 1, H, W).
-        colour: as in :func:`mambadfuse.fuse`; every fusion is coloured alike.
+        colour: as in :func:`mambadfuse.fuse`; the same for every fusion.
     """
     shown = {side: np.rint(255 * x).astype(np.uint8) for side, x in (("a", pair.a), ("b", pair.b))}
     rules = {"network": network} | {name: Baseline(rule) for name, rule in BASELINES.items()}
@@ -115,7 +117,7 @@ def candidates(pair: NamedPair, network: nn.Module, colour: str = "auto") -> dic
 
 
 def scores(pictures: Mapping[str, Picture]) -> dict[str, dict[str, float]]:
-    """The eight usual scores of every fusion among the candidates, by its name.
+    """The eight usual scores of every fusion among the candidates, by name.
 
     Raises:
         ValueError: the pictures are too small to be scored.
@@ -124,24 +126,29 @@ def scores(pictures: Mapping[str, Picture]) -> dict[str, dict[str, float]]:
 
 
 def best(table: Mapping[str, Mapping[str, float]], metric: str) -> str:
-    """Which row of a table of scores is ahead in one metric."""
+    """The name of the row that is best in one metric.
+
+    Example:
+        >>> best({"ours": {"MSE": 2.0}, "mean": {"MSE": 1.0}}, "MSE")
+        'mean'
+    """
     sign = -1 if metric in LOWER_IS_BETTER else 1
     return max(table, key=lambda name: sign * table[name][metric])
 
 
 def swipe(left: Picture, right: Picture, share: float) -> Picture:
-    """The left part of one picture beside the right part of another, (H, W, 3), with a line between them.
+    """The left part of one picture next to the right part of another, (H, W, 3), with a line between them.
 
     Args:
-        left: (H, W) or (H, W, 3).
-        right: of the same size.
-        share: how much of the width belongs to ``left``, 0 to 1.
+        left: (H, W) or (H, W, 3), uint8.
+        right: a picture of the same size.
+        share: the fraction of the width that shows ``left``, 0 to 1.
     """
     column = round(share * left.shape[1])
     both = in_colour(right).copy()
     both[:, :column] = in_colour(left)[:, :column]
     if 0 < column < both.shape[1]:
-        both[:, column - 1], both[:, column] = 0, 255  # black and white: seen on any ground
+        both[:, column - 1], both[:, column] = 0, 255  # black and white: visible on any ground
     return both
 
 
@@ -152,20 +159,20 @@ def in_colour(picture: Picture) -> Picture:
 
 @dataclass(frozen=True)
 class Window:
-    """A detail of a picture: its centre in shares of width and height, 0 to 1, and how many times it is enlarged."""
+    """A detail of a picture: its position as fractions of width and height, 0 to 1, and its magnification."""
 
     x: float
     y: float
     zoom: int
 
     def slices(self, height: int, width: int) -> tuple[slice, slice]:
-        """Rows and columns; moved inside where the centre is near the border."""
+        """Rows and columns of the detail; at 0 it touches the top or left border, at 1 the bottom or right one."""
         rows, columns = max(1, height // self.zoom), max(1, width // self.zoom)
         top, left = round(self.y * (height - rows)), round(self.x * (width - columns))
         return slice(top, top + rows), slice(left, left + columns)
 
     def detail(self, picture: Picture) -> Picture:
-        """The detail, every pixel repeated ``zoom`` times both ways."""
+        """The detail, with every pixel repeated ``zoom`` times in both directions."""
         part = picture[self.slices(*picture.shape[:2])]
         return part.repeat(self.zoom, axis=0).repeat(self.zoom, axis=1)
 

@@ -1,4 +1,4 @@
-"""What channel exchange moves: features before and after, and where the fused picture hangs on them (Grad-CAM).
+"""What channel exchange moves: features before and after, and where they affect the fused picture (Grad-CAM).
 
 Letters: L length (tokens), C model width, H and W height and width.
 """
@@ -24,8 +24,8 @@ Map = NDArray[np.floating]
 PLACES = ("a before", "b before", "a after", "b after")
 
 
-class DialledExchange(nn.Module):
-    """An exchange block that swaps every channel c with (c − offset) mod period = 0, and keeps what it swapped."""
+class RecordingExchange(nn.Module):
+    """An exchange block that swaps the channels c with (c − offset) mod period = 0 and records its streams."""
 
     def __init__(self, block: ExchangeBlock, period: int, offset: int) -> None:
         super().__init__()
@@ -48,31 +48,26 @@ class DialledExchange(nn.Module):
             sum_a, sum_b = a + sum_a, b + sum_b
             a, b = block.norm_a(sum_a), block.norm_b(sum_b)
         if torch.is_grad_enabled() and not a.requires_grad:
-            a, b = (
-                a.detach().requires_grad_(),
-                b.detach().requires_grad_(),
-            )  # what came before needs no gradient
+            a, b = a.detach().requires_grad_(), b.detach().requires_grad_()  # no gradient for earlier layers
         new_a, new_b = self._exchange(a, b)
         self.streams = dict(zip(PLACES, (a, b, new_a, new_b), strict=True))
-        a, b = (
-            block.mamba_a(new_a, caches=caches, height=height),
-            block.mamba_b(new_b, caches=caches, height=height),
-        )
+        a = block.mamba_a(new_a, caches=caches, height=height)
+        b = block.mamba_b(new_b, caches=caches, height=height)
         return a, sum_a, b, sum_b
 
     def _exchange(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Empty channels in front let the exchange, which starts with the first, arrive at ``offset``."""
+        """Pads empty channels in front: the exchange starts at the first channel, and so arrives at ``offset``."""
         empty = -self.offset % self.period if self.period else 0
         new_a, new_b = exchange_channels(F.pad(a, (empty, 0)), F.pad(b, (empty, 0)), self.period)
         return new_a[..., empty:], new_b[..., empty:]
 
 
 def with_exchange(model: MambaDFuse, period: int, offset: int = 0) -> MambaDFuse:
-    """The network with other channels exchanged in all of its exchange blocks; the weights stay as they are.
+    """A copy of the network that exchanges other channels in all of its exchange blocks, with the same weights.
 
     Args:
-        model: is not changed; the result shares no weights with it.
-        period: every how many channels one is exchanged; 0 exchanges none.
+        model: the network, which is not changed.
+        period: one of every ``period`` channels is exchanged; 0 exchanges none.
         offset: the first exchanged channel, 0 ≤ offset < max(period, 1).
 
     Raises:
@@ -82,29 +77,32 @@ def with_exchange(model: MambaDFuse, period: int, offset: int = 0) -> MambaDFuse
         raise ValueError(f"expected period >= 0 and 0 <= offset < period, found {period} and {offset}")
     twin = copy.deepcopy(model).requires_grad_(False)
     for k, block in enumerate(cast(Iterable[ExchangeBlock], twin.shallow.exchange)):
-        twin.shallow.exchange[k] = DialledExchange(block, period, offset)
+        twin.shallow.exchange[k] = RecordingExchange(block, period, offset)
     return twin
 
 
 def cam(features: Tensor, gradient: Tensor) -> Tensor:
-    """The map M of Grad-CAM with its sign (Selvaraju et al. 2017, equations 1 and 2), (C, H, W) twice -> (H, W).
+    """The signed map M of Grad-CAM (Selvaraju et al. 2017, equations 1 and 2), (C, H, W) twice -> (H, W).
 
-    M = Σ_c α_c X_c,   α_c = mean over the picture of ∂ s / ∂ X_c
+        M = Σ_c α_c X_c,   α_c = mean over the picture of ∂ s / ∂ X_c
 
-    Grad-CAM proper is max(M, 0): what speaks for s. Where s is the brightness of a picture, what darkens it is no
-    less of an effect.
+    Grad-CAM itself is max(M, 0), the evidence for s. Here s is a brightness, and darkening it is an effect too.
+
+    Args:
+        features: X.
+        gradient: ∂ s / ∂ X.
     """
     return (gradient.mean(dim=(1, 2), keepdim=True) * features).sum(0)
 
 
 @dataclass(frozen=True)
 class ExchangeMaps:
-    """What one exchange did to one pair; dictionaries by the names of ``PLACES``.
+    """What one exchange did to one pair; the dictionaries have the keys of ``PLACES``.
 
     Attributes:
-        swapped: which channels changed sides, (C,).
-        features: the streams, (C, H, W).
-        heat: :func:`cam` with s the mean brightness of the fused picture, (H, W).
+        swapped: which channels were exchanged, (C,).
+        features: the streams, (C, H, W) each.
+        heat: :func:`cam` of the mean brightness of the fused picture, (H, W) each.
         fused: the fused picture, (H, W), clipped to [0, 1].
     """
 
@@ -117,22 +115,22 @@ class ExchangeMaps:
 def exchange_maps(
     model: MambaDFuse, a: Tensor, b: Tensor, period: int, offset: int = 0, block: int = 0
 ) -> ExchangeMaps:
-    """Fuses a pair with other channels exchanged, and looks at one exchange block.
+    """Fuses a pair with other channels exchanged, and records one exchange block.
 
     Args:
         model: the network.
-        a: (1, 1, H, W).
-        b: likewise.
+        a: first picture, (1, 1, H, W), in [0, 1].
+        b: second picture, (1, 1, H, W), in [0, 1].
         period: as in :func:`with_exchange`.
         offset: as in :func:`with_exchange`.
-        block: which exchange block, counted from 0.
+        block: index of the exchange block, from 0.
 
     Raises:
         ValueError: period or offset is out of range, or there is no such block.
     """
     twin = with_exchange(model, period, offset)
     like = next(twin.parameters())
-    blocks = cast(list[DialledExchange], list(twin.shallow.exchange))
+    blocks = cast(list[RecordingExchange], list(twin.shallow.exchange))
     if not 0 <= block < len(blocks):
         raise ValueError(f"the network has {len(blocks)} exchange blocks, found block {block}")
     with torch.enable_grad():
@@ -153,10 +151,10 @@ def exchange_maps(
 
 
 def exchange_pictures(maps: ExchangeMaps, channel: int) -> dict[str, Picture]:
-    """One channel of both streams before and after the exchange, then their Grad-CAM maps; by title, to be shown.
+    """One channel of both streams before and after the exchange, then their Grad-CAM maps; by title, for display.
 
-    Within a row dark to bright is one scale. In the maps of Grad-CAM middle grey is 0, bright brightens the fused
-    picture and dark darkens it.
+    The four pictures of a row share one scale. In the Grad-CAM maps mid-grey is 0, bright brightens the fused picture
+    and dark darkens it.
     """
     one = {place: stream[channel] for place, stream in maps.features.items()}
     low, high = common_range(one.values())
@@ -166,8 +164,8 @@ def exchange_pictures(maps: ExchangeMaps, channel: int) -> dict[str, Picture]:
 
 
 def channel_strip(swapped: NDArray[np.bool_], channel: int, width: int = 840, height: int = 18) -> Picture:
-    """The C channels side by side, bright if exchanged; the shown one is framed in orange. (height, width, 3)."""
-    columns = np.arange(width) * len(swapped) // width  # the channel that each column stands for
+    """The C channels side by side, bright if exchanged, the selected one marked in orange; (height, width, 3)."""
+    columns = np.arange(width) * len(swapped) // width  # the channel of each column of pixels
     strip = np.repeat(coloured(swapped[columns][None], 0, 1), height, axis=0)
     own = columns == channel
     strip[:4, own] = strip[-4:, own] = ORANGE

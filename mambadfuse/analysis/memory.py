@@ -1,4 +1,4 @@
-"""What one state of a scan remembers of a signal, with a step that may depend on the token.
+"""What one state of a selective scan remembers of a signal; the step may depend on the token.
 
 Letters: L length (tokens).
 """
@@ -19,12 +19,8 @@ from mambadfuse import ops
 Signal = NDArray[np.float64]
 
 LENGTH = 120
-BLACK, BLUE, ORANGE, GREY = (
-    "#000000",
-    "#0072B2",
-    "#D55E00",
-    "#8a8a8a",
-)  # of Okabe and Ito: for every kind of eye
+# Okabe and Ito: safe for colour-blind readers
+BLACK, BLUE, ORANGE, GREY = "#000000", "#0072B2", "#D55E00", "#8a8a8a"
 
 
 def _steps() -> Signal:
@@ -58,10 +54,14 @@ SIGNALS = {
 
 
 def signal_of(text: str) -> Signal:
-    """Numbers with spaces or commas between them, as a signal.
+    """A signal from numbers separated by spaces or commas.
 
     Raises:
-        ValueError: fewer than 2 or more than 1000 numbers, or something that is no finite number.
+        ValueError: there are fewer than 2 or more than 1000 numbers, or something is not a finite number.
+
+    Example:
+        >>> signal_of("4, 0, 0 2")
+        array([4., 0., 0., 2.])
     """
     words = text.replace(",", " ").split()
     if not 2 <= len(words) <= 1000:
@@ -77,16 +77,16 @@ def signal_of(text: str) -> Signal:
 
 @dataclass(frozen=True)
 class Trace:
-    """One run of the scan; arrays (L,).
+    """One run of the scan; arrays are (L,).
 
     Attributes:
         u: the signal.
-        y: the answer.
-        delta: the step that each token took.
+        y: the output.
+        delta: the step Δ_t of each token.
         A: the decay, negative.
-        at: the token whose memory is traced.
-        weight: how much of y comes from ``u[at]``, per unit of it: the impulse response at that token.
-        left: tokens until less than 1/e of that token is left; None if more is left at the end of the signal.
+        at: the token that is traced.
+        weight: the impulse response at that token: how much each y_t owes to ``u[at]``, per unit of it.
+        left: tokens until less than 1/e of the traced token is left; None if more is left at the end of the signal.
     """
 
     u: Signal
@@ -99,24 +99,24 @@ class Trace:
 
     @property
     def memory(self) -> Signal:
-        """How many tokens the memory would reach with the step of this token for all: 1 / (-Δ_t A), (L,)."""
+        """The memory in tokens, 1 / (−Δ_t A), that the step of each token would give if all had it; (L,)."""
         return 1 / (-self.delta * self.A)
 
 
 def trace(u: Signal, delta: float, A: float, selectivity: float = 0.0, at: int = 0) -> Trace:
-    """Runs one state over a signal, with a step that grows with the size of the token.
+    """Runs one state over a signal, with a step that may grow with the magnitude of the token.
 
         Δ_t = softplus(softplus⁻¹(Δ) + s (|u_t| − 1/2)),   h_t = exp(Δ_t A) h_t−1 + Δ_t B u_t,   y_t = h_t
 
-    with B = −A, so that a constant 1 is answered by about 1 whatever the memory. Without selectivity s the step is
-    Δ for all tokens and the scan a convolution. With it, small tokens are skipped and large ones let in.
+    with B = −A, so that the response to a constant 1 is about 1 whatever the memory. Without selectivity s, the step is
+    Δ for all tokens and the scan is a convolution; with it, small tokens are skipped and large ones are written.
 
     Args:
         u: the signal, (L,).
         delta: the step Δ > 0.
         A: the decay A < 0.
         selectivity: s ≥ 0.
-        at: the token whose memory is traced, 0 ≤ at < L.
+        at: the token to trace, 0 ≤ at < L.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -125,7 +125,7 @@ def trace(u: Signal, delta: float, A: float, selectivity: float = 0.0, at: int =
         raise ValueError(f"expected delta > 0, A < 0, selectivity >= 0, found {delta}, {A}, {selectivity}")
     if not 0 <= at < len(u):
         raise ValueError(f"the token must be 0 to {len(u) - 1}, found {at}")
-    raw = math.log(math.expm1(delta)) if delta < 30 else delta  # softplus backwards
+    raw = math.log(math.expm1(delta)) if delta < 30 else delta  # inverse of softplus
     steps = F.softplus(torch.from_numpy(raw + selectivity * (np.abs(u) - 0.5)))  # (L,)
     one = torch.ones(1, len(u), 1, dtype=torch.float64)  # (B, L, N), all 1
     decay = torch.tensor([[A]], dtype=torch.float64)  # (D, N)
@@ -142,16 +142,16 @@ def trace(u: Signal, delta: float, A: float, selectivity: float = 0.0, at: int =
 
 
 def memory_figure(t: Trace) -> Figure:
-    """Signal and answer, the memory that each token's step stands for, and what is left of one token."""
+    """Signal and output, the memory that the step of each token stands for, and what is left of one token."""
     plot = MemoryPlot()
     plot.show(t)
     return plot.figure
 
 
 class MemoryPlot:
-    """The figure of :func:`memory_figure`, kept so that one trace after the other is drawn into it.
+    """The figure of :func:`memory_figure`, reused for one trace after another.
 
-    That takes half the time of a new figure: matplotlib is slow at making axes, not at drawing lines.
+    Takes half the time of a new figure: matplotlib is slow at creating axes, not at drawing lines.
     """
 
     def __init__(self) -> None:
@@ -178,11 +178,11 @@ class MemoryPlot:
             axes.locator_params(axis="y", nbins=3)
 
     def _caption(self, axes: Axes, text: str) -> Text:
-        """Above the axes; a title proper takes matplotlib long to place."""
+        """Text above the axes; a real title takes matplotlib long to place."""
         return axes.text(0, 1.06, text, fontsize=9, transform=axes.transAxes)
 
     def show(self, t: Trace) -> None:
-        """Draws a trace in place of the last one."""
+        """Draws a trace in place of the previous one."""
         tokens = np.arange(len(t.u))
         self.signal.set_data(tokens, t.u)
         self.answer.set_data(tokens, t.y)

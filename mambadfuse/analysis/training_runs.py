@@ -1,4 +1,4 @@
-"""Variants of the network in training, beside each other: loss curves, scores and fused pictures from their logs."""
+"""Several training runs compared: loss curves, scores and fused pictures, read from their logs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from mambadfuse.metrics import EIGHT
 from mambadfuse.training import read_log
 from mambadfuse.training.validation import fused_beside
 
-WINDOW = 9  # logged steps of which the mean loss is drawn
-STYLES = (  # of Okabe and Ito: for every kind of eye, and told apart by line and marker too
+WINDOW = 9  # logged steps in the running mean of the loss
+STYLES = (  # Okabe and Ito: safe for colour-blind readers; line and marker differ too
     ("#000000", "-", "o"),
     ("#D55E00", "--", "s"),
     ("#0072B2", "-.", "^"),
@@ -28,13 +28,13 @@ STYLES = (  # of Okabe and Ito: for every kind of eye, and told apart by line an
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one variant has come.
+    """The progress of one variant.
 
     Attributes:
         name: of the variant.
-        steps: of the whole run.
+        steps: length of the whole run.
         curve: step and loss of every logged step, (2, n).
-        scores: the metrics of every validation, by its step.
+        scores: the scores of every validation, by step.
         folder: of the run; see :func:`mambadfuse.training.train`.
     """
 
@@ -45,13 +45,13 @@ class Progress:
     folder: Path
 
     def fused(self, step: int) -> Picture:
-        """What the variant made of the first validation pair after a step with a validation, uint8, (H, W)."""
+        """The first validation pair as fused by the validation of that step, uint8, (H, W)."""
         with Image.open(fused_beside(self.folder / f"validation_{step:08d}.png")) as picture:
             return np.asarray(picture)
 
 
 def progress(name: str, steps: int, folder: Path) -> Progress:
-    """Reads the logs of a run, also of one that has not begun to write them."""
+    """Reads the logs of a run, even if it has not written any yet."""
     log, validations = (
         read_log(path) if path.exists() else []
         for path in (folder / "steps.jsonl", folder / "validation.jsonl")
@@ -62,30 +62,30 @@ def progress(name: str, steps: int, folder: Path) -> Progress:
 
 
 def common_step(variants: Sequence[Progress]) -> int | None:
-    """The last step after which all of them were validated; None if there is none yet."""
+    """The last step at which all variants were validated; None if there is none yet."""
     return max(set.intersection(*(set(v.scores) for v in variants)), default=None) if variants else None
 
 
 def variant_pictures(variants: Sequence[Progress]) -> dict[str, Picture]:
-    """What each made of the first validation pair after their :func:`common_step`, by name."""
+    """The first validation pair as fused by each variant at their :func:`common_step`, by name."""
     step = common_step(variants)
     return {} if step is None else {v.name: v.fused(step) for v in variants}
 
 
 def variant_scores(variants: Sequence[Progress]) -> dict[str, Mapping[str, float]]:
-    """The eight scores of each after their :func:`common_step`, by name."""
+    """The eight scores of each variant at their :func:`common_step`, by name."""
     step = common_step(variants)
     return {} if step is None else {v.name: v.scores[step] for v in variants}
 
 
 def variant_curves(variants: Sequence[Progress], metric: str = "Qabf") -> Figure:
-    """Loss (a running mean) and one score against the step, a line a variant.
+    """Loss (running mean) and one score over the steps, one line per variant.
 
-    Losses compare only among variants that follow the same loss; scores compare always.
+    Losses are comparable only between variants with the same loss function; scores always are.
 
     Args:
         variants: at most as many as there are ``STYLES``.
-        metric: one of the eight.
+        metric: one of the eight usual metrics.
     """
     figure = Figure(figsize=(8.4, 3.1), dpi=100)
     figure.subplots_adjust(left=0.06, right=0.985, top=0.81, bottom=0.15, wspace=0.18)
@@ -102,14 +102,14 @@ def variant_curves(variants: Sequence[Progress], metric: str = "Qabf") -> Figure
             marker=marker,
             markersize=4,
         )
-    for axes, title in ((loss, "loss (running mean)"), (score, f"{metric} of the pictures to be judged by")):
-        _finish(axes, title)
+    for axes, title in ((loss, "loss (running mean)"), (score, f"{metric} of the validation pictures")):
+        _decorate(axes, title)
     if variants:
         figure.legend(loc="upper center", ncols=len(STYLES), fontsize=9, frameon=False, handlelength=3)
     return figure
 
 
-def _finish(axes: Axes, title: str) -> None:
+def _decorate(axes: Axes, title: str) -> None:
     axes.set_xlim(left=0)
     axes.set_xlabel("step", fontsize=9)
     axes.set_title(title, fontsize=9, loc="left")
@@ -118,7 +118,7 @@ def _finish(axes: Axes, title: str) -> None:
 
 
 def _smooth(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    """At every step the mean loss of the last ``WINDOW`` logged ones, or as many as there are, (2, n)."""
+    """The mean loss of the last ``WINDOW`` logged steps, or of as many as there are, at every step; (2, n)."""
     sums = np.concatenate([[0.0], np.cumsum(curve[1])])
     ends = np.arange(1, curve.shape[1] + 1)
     starts = np.maximum(ends - WINDOW, 0)

@@ -1,16 +1,16 @@
-"""``mambadfuse doctor``: what works on this machine, and how to get the rest."""
+"""``mambadfuse doctor``: reports what works on this machine, and how to get the rest."""
 
 from argparse import ArgumentParser, Namespace
 
-SUMMARY = "say what works on this machine, and how to get the rest"
+SUMMARY = "report what works on this machine, and how to get the rest"
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """There are none."""
+    """Adds nothing: the command has no options."""
 
 
 def run(options: Namespace) -> int:
-    """Prints the report; 1 if something needed is missing."""
+    """Prints the report; returns 1 if something needed is missing."""
     from mambadfuse import doctor
 
     text, healthy = doctor.report()

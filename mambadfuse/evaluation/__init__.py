@@ -1,1 +1,1 @@
-"""Folders of fused pictures scored, ranked and set beside published results."""
+"""Evaluation: folders of fused pictures scored, ranked and compared with published results."""

@@ -1,4 +1,4 @@
-"""Published scores: what other methods reach on well-known test sets, and where each number comes from."""
+"""Published scores of other methods on well-known test sets, with the source of each number."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _FILE = Path(__file__).with_name("published_rows.json")
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One method on one test set: the mean of each score over all pairs, under "literature", and its source."""
+    """One method on one test set: the mean of each score over all pairs (convention "literature"), and its source."""
 
     method: str
     means: dict[str, float]
@@ -20,14 +20,14 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """What is known of one test set.
+    """The published results on one test set.
 
     Attributes:
         name: of the set; the number in it counts its pairs.
         pairs: that number.
         rows: the methods.
-        baselines: the means of :mod:`mambadfuse.fusion.baselines` on it, by name; none where unknown. Whoever
-            gets other numbers has other pictures.
+        baselines: the mean scores of :mod:`mambadfuse.fusion.baselines` on the set, by name; empty if unknown. If a
+            folder gives other numbers, it holds other pictures.
     """
 
     name: str
@@ -45,11 +45,11 @@ def published(test_set: str) -> PublishedSet:
     """The published rows of one test set.
 
     Raises:
-        ValueError: none are known of a set of that name.
+        ValueError: there are none for a set of that name.
     """
     if test_set not in published_sets():
         known = ", ".join(published_sets())
-        raise ValueError(f"no published rows are known of {test_set!r}: choose one of {known}")
+        raise ValueError(f"no published rows for {test_set!r}: choose one of {known}")
     found, sources = _content()["sets"][test_set], _content()["sources"]
     rows = (PublishedRow(row["method"], row["means"], sources[row["source"]]) for row in found["rows"])
     return PublishedSet(test_set, found["pairs"], tuple(rows), found["baselines"])

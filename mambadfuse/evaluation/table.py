@@ -1,4 +1,4 @@
-"""Ranking: the scores of several methods on the same pictures, side by side."""
+"""Tables of scores: several methods on the same pictures, compared and ranked."""
 
 import csv
 import json
@@ -22,12 +22,12 @@ class Method:
     """One row of the table.
 
     Attributes:
-        name: of the folder, the baseline or the publication.
+        name: of the folder, the baseline or the published method.
         kind: "result", "baseline" or "published".
         means: of each metric over the pictures compared.
-        stds: how much they scatter, as sqrt(mean (x − mean)²); NaN where a score is infinite. Empty if published.
-        scores: those of every picture, by the name of the pair. Empty if published.
-        source: where the numbers were published, else empty.
+        stds: standard deviations sqrt(mean (x − mean)²); NaN where a score is infinite. Empty if published.
+        scores: of every picture, by the name of the pair. Empty if published.
+        source: where the numbers were published; empty otherwise.
     """
 
     name: str
@@ -45,16 +45,16 @@ class Method:
 
 @dataclass(frozen=True)
 class Table:
-    """Several methods, compared and ranked; ``str(table)`` is the text for people.
+    """Several methods, compared and ranked; ``str(table)`` is the table as text.
 
     Attributes:
         convention: of the scores.
-        metrics: their names.
-        pictures: the pairs compared: those that every method with pictures has a score for.
+        metrics: names of the metrics.
+        pictures: names of the pairs compared: those for which every method with pictures has a score.
         methods: the rows, best mean rank first.
-        ranks: by the label of a method and by metric: 1 + the number of methods with a better mean, so that 1 is
-            best and equals share a rank. A published method has no rank where it has no score.
-        mean_ranks: by label: the mean of these over the metrics which every method has.
+        ranks: by the label of a method, then by metric: 1 + the number of methods with a better mean, so 1 is best and
+            ties share a rank. A published method has no rank where it has no score.
+        mean_ranks: by label: the mean rank over the metrics that every method has.
         problems: what could not be scored, and why; each starts with a path.
     """
 
@@ -84,9 +84,9 @@ class Table:
         return "\n\n".join(filter(None, blocks))
 
     def to_json(self) -> str:
-        """All of the table as JSON.
+        """The whole table as JSON.
 
-        JSON has no infinity and no NaN: they are the strings "inf", "-inf" and "nan", which Python's ``float`` reads.
+        JSON has neither infinity nor NaN: they become the strings "inf", "-inf" and "nan", which ``float`` parses.
         """
         methods = [
             {**asdict(method), "ranks": self.ranks[method.label], "mean_rank": self.mean_ranks[method.label]}
@@ -102,10 +102,10 @@ class Table:
         return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
-        """One line for every picture, mean, standard deviation and rank of every method.
+        """The whole table as CSV: for every method, one line per picture and one each for mean, std and rank.
 
-        The column ``what`` says which ("score", "mean", "std" or "rank"), the column ``picture`` names the pair of a
-        score. Infinities are inf and -inf; a cell without a number is empty.
+        The column ``what`` is "score", "mean", "std" or "rank"; for a score, the column ``picture`` names the pair.
+        Infinities are written inf and -inf; a cell without a number is empty.
         """
         text = StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -129,7 +129,7 @@ class Table:
         return _decimals(method.means[metric]) + best
 
     def _block(self, title: str, methods: Sequence[Method], cell: Callable[[Method, str], str]) -> str:
-        """The methods line by line under a header, in columns of even width."""
+        """One line per method under a header, in aligned columns."""
         lines = [[title, "mean rank", *self.metrics]]
         for method in methods:
             rank = f"{self.mean_ranks[method.label]:.2f}"
@@ -144,7 +144,7 @@ def rank(
     convention: str,
     problems: Sequence[str] = (),
 ) -> Table:
-    """The table of these methods, ranked; the arguments are its attributes."""
+    """Ranks the methods; the arguments become the attributes of the table."""
     methods = list(methods)
     ranks: dict[str, dict[str, int]] = {method.label: {} for method in methods}
     for metric in metrics:
@@ -165,7 +165,12 @@ def rank(
 
 
 def summarise(scores: Mapping[str, Scores], pictures: Iterable[str]) -> tuple[Scores, Scores]:
-    """Mean and standard deviation of each metric over these pictures."""
+    """Mean and standard deviation of each metric over these pictures.
+
+    Example:
+        >>> summarise({"x": {"EN": 6.0}, "y": {"EN": 7.0}}, ["x", "y"])
+        ({'EN': 6.5}, {'EN': 0.5})
+    """
     of_each = [scores[picture] for picture in pictures]
     means, stds = {}, {}
     for metric in of_each[0]:
@@ -183,7 +188,7 @@ def _merit(metric: str, mean: float) -> float:
 
 
 def _origins(methods: Iterable[Method]) -> list[str]:
-    """A line for each source, and which methods are from there."""
+    """One line per source: the methods published there, then the source."""
     of_source: dict[str, list[str]] = {}
     for method in methods:
         if method.source:
@@ -196,7 +201,7 @@ def _decimals(x: float) -> str:
 
 
 def columns(lines: Sequence[Sequence[str]]) -> str:
-    """Lines of cells as a text of even columns, the first one to the left, the others to the right."""
+    """Lines of cells as aligned text: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
@@ -205,12 +210,12 @@ def columns(lines: Sequence[Sequence[str]]) -> str:
 
 
 def cell(x: float) -> str:
-    """A number for CSV, in full; empty if it is NaN."""
+    """A number for CSV, in full precision; empty if it is NaN."""
     return "" if math.isnan(x) else repr(x)
 
 
 def plain(x: Any) -> Any:
-    """The same fit for JSON: infinities and NaN, which it has not, are the strings "inf", "-inf" and "nan"."""
+    """A value that JSON can hold: infinities and NaN become the strings "inf", "-inf" and "nan"."""
     if isinstance(x, dict):
         return {key: plain(value) for key, value in x.items()}
     if isinstance(x, list | tuple):

@@ -169,7 +169,7 @@ class LossTerms(NamedTuple):
 class FusionLoss:
     """The loss with its weights; the presets are :meth:`vif` (the default), :meth:`med` and :meth:`local`.
 
-    >>> terms = FusionLoss.vif()(fused, a, b)
+    >>> terms = FusionLoss.vif()(*torch.rand(3, 2, 1, 16, 16).requires_grad_())
     >>> terms.total.backward()
 
     Args:

@@ -1,7 +1,8 @@
 """Scores of a fused picture f against its two sources a and b, under two conventions.
 
-"literature" is the arithmetic behind the tables of most papers, so that ours can stand beside them; "strict"
-is what the definitions say. They differ in four scores:
+:func:`evaluate` computes them all for one picture; each metric is also a function of its own. "literature" is the
+arithmetic behind the tables of most papers, so that the kit's scores can be compared with them; "strict" follows the
+definitions. The conventions differ in four scores:
 
 =====  ========================================  ========================  ================================
 score  literature                                strict                    why
@@ -20,18 +21,17 @@ SSIM   SSIM(a, f) + SSIM(b, f), data range 2     data range 255            C1, C
 CC     mean of CC(a, f) and CC(b, f)             the same
 PSNR   of the MSE, peak = brightest pixel of f   peak 255                  no score for one bright pixel
 MSE    mean of MSE(a, f) and MSE(b, f)           the same
-BLUR   of f alone; by name only                  the same
+BLUR   of f alone; only if named                 the same
 =====  ========================================  ========================  ================================
 
-BLUR is computed by scikit-image, which ``pip install -e ".[metrics]"`` installs.
+BLUR is computed by scikit-image: ``pip install -e ".[metrics]"``.
 
-Where a formula divides 0 by 0 both conventions have a value: CC and SCD 0 for a constant picture, Qabf 0 for
-sources without an edge, VIF 1 for a flat reference, BLUR 1 for a constant picture. PSNR is infinite
-if f equals both sources, and −infinite under "literature" if f is black but they are not: its peak is then 0.
+Where a formula divides 0 by 0, both conventions define a value: CC and SCD are 0 for a constant picture, Qabf is 0 for
+sources without edges, VIF is 1 for a flat reference, BLUR is 1 for a constant picture. PSNR is infinite if f equals
+both sources, and −infinite under "literature" if f is black but the sources are not: its peak is then 0.
 
-The evaluator of the literature computes in float32, here everything is float64: that moves the SSIM of
-"literature" by some 1e-5 of its value, where a picture is flat and bright, and every other score by less than
-1e-6.
+The literature's evaluator computes in float32; everything here is float64. The difference is about 1e-5 of the
+"literature" SSIM where a picture is flat and bright, and less than 1e-6 of every other score.
 """
 
 from mambadfuse.metrics.grey_image import grey
@@ -39,10 +39,10 @@ from mambadfuse.metrics.information import entropy, mutual_information, visual_i
 from mambadfuse.metrics.no_reference import blur
 from mambadfuse.metrics.scores import (
     ALL,
-    BLIND,
     CONVENTIONS,
     EIGHT,
     LOWER_IS_BETTER,
+    OPTIONAL,
     evaluate,
     require_known,
 )
@@ -59,10 +59,10 @@ from mambadfuse.metrics.structure import edge_transfer, structural_similarity
 
 __all__ = [
     "ALL",
-    "BLIND",
     "CONVENTIONS",
     "EIGHT",
     "LOWER_IS_BETTER",
+    "OPTIONAL",
     "average_gradient",
     "blur",
     "correlation",

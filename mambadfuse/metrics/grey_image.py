@@ -7,11 +7,11 @@ _LUMA = np.array([299, 587, 114])  # thousandths of red, green and blue (ITU-R B
 
 
 def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
-    """The picture as grey levels 0 ... 255; a grey uint8 picture is returned as it is.
+    """The picture as grey levels 0 ... 255; a grey uint8 picture is returned unchanged.
 
     Args:
-        picture: (H, W) grey or (H, W, 3) red, green, blue; uint8, or floating-point in [0, 1].
-        name: what an error message calls it.
+        picture: (H, W) grey or (H, W, 3) RGB; uint8, or floating-point in [0, 1].
+        name: how error messages refer to it.
 
     Returns:
         uint8, (H, W). Floats are scaled by 255 and rounded; colour becomes 0.299 R + 0.587 G + 0.114 B,
@@ -19,7 +19,12 @@ def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
 
     Raises:
         TypeError: the picture holds neither uint8 nor floating-point numbers.
-        ValueError: its shape is another one, it has no pixel, or a value is not finite or outside [0, 1].
+        ValueError: the shape is not one of these, the picture is empty, or a value is not finite or outside [0, 1].
+
+    Example:
+        >>> import numpy as np
+        >>> grey(np.array([[[255, 0, 0], [0, 255, 0]]], dtype=np.uint8)).tolist()
+        [[76, 150]]
     """
     pixels = np.asarray(picture)
     if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or pixels.size == 0:
@@ -41,11 +46,11 @@ def _quantise(pixels: np.ndarray, name: str) -> np.ndarray:
 
 
 def grey_all(pictures: dict[str, ArrayLike]) -> list[np.ndarray]:
-    """The named pictures through :func:`grey`, all of one size.
+    """The pictures, by name, converted by :func:`grey`; all must have the same size.
 
     Raises:
-        ValueError: the sizes differ, or as :func:`grey`.
-        TypeError: as :func:`grey`.
+        ValueError: the sizes differ, or :func:`grey` rejects a picture.
+        TypeError: :func:`grey` rejects a picture.
     """
     first, *others = ((name, grey(picture, name)) for name, picture in pictures.items())
     for name, x in others:
@@ -55,5 +60,5 @@ def grey_all(pictures: dict[str, ArrayLike]) -> list[np.ndarray]:
 
 
 def levels(pictures: dict[str, ArrayLike]) -> list[np.ndarray]:
-    """As :func:`grey_all`, in float64 for arithmetic."""
+    """:func:`grey_all` in float64."""
     return [x.astype(np.float64) for x in grey_all(pictures)]

@@ -1,6 +1,6 @@
-"""Metrics that count information: in the grey levels (EN, MI) and in what an eye could tell apart (VIF).
+"""Information-theoretic metrics: entropy (EN), mutual information (MI) and visual information fidelity (VIF).
 
-Each takes pictures as :func:`mambadfuse.metrics.grey` accepts them and computes on grey levels 0 ... 255.
+Each takes pictures in any form that :func:`mambadfuse.metrics.grey` accepts and computes on grey levels 0 ... 255.
 """
 
 import numpy as np
@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from mambadfuse.metrics.grey_image import grey, grey_all, levels
 from mambadfuse.metrics.local_means import local_means, local_moments
 
-_SCALES = (17, 9, 5, 3)  # the windows of VIF
-_MIN_SIDE = 41  # the shortest side in which the last of them fits
-_EYE_NOISE = 2.0  # variance of the noise in the eye
-_FLAT = 1e-10  # a variance below it counts as none
+_SCALES = (17, 9, 5, 3)  # window sizes of VIF, in pixels
+_MIN_SIDE = 41  # the shortest side in which the last window still fits
+_EYE_NOISE = 2.0  # variance of the noise of the visual system
+_FLAT = 1e-10  # smaller variances count as zero
 
 
 def entropy(f: ArrayLike) -> float:
@@ -21,20 +21,31 @@ def entropy(f: ArrayLike) -> float:
 
         EN = −Σ_g p(g) log2 p(g)
 
-    p is the histogram. Higher is better; in [0, 8]. Blind to where the pixels stand: shuffling them changes
-    nothing, and noise gains.
+    p is the normalised histogram. Higher is better; in [0, 8]. Ignores the positions of the pixels: shuffling them
+    changes nothing, and noise raises the score.
+
+    Example:
+        >>> import numpy as np
+        >>> entropy(np.array([[0, 50], [100, 200]], dtype=np.uint8))
+        2.0
     """
     return _bits(np.bincount(grey(f).ravel()))
 
 
 def mutual_information(x: ArrayLike, y: ArrayLike) -> float:
-    """MI: what the grey level of a pixel in x tells of the one in y, in bits (Qu, Zhang and Yan 2002).
+    """MI: what a grey level in x says about the grey level at the same pixel in y, in bits (Qu, Zhang and Yan 2002).
 
         MI = Σ p(g, h) log2(p(g, h) / (p(g) p(h))) = EN(x) + EN(y) − EN(x, y)
 
-    Higher is better; in [0, min(EN(x), EN(y))]. Gamed by copying: f = a has MI(f, a) = EN(a), the most there
-    is, and the pixel-wise maximum does nothing but copy. Too high for small pictures: they leave most of the
-    65,536 cells of the joint histogram empty.
+    Higher is better; in [0, min(EN(x), EN(y))]. Gamed by copying: f = a reaches the maximum, MI(f, a) = EN(a), and the
+    pixel-wise maximum only copies. Biased upwards for small pictures, which leave most of the 65,536 cells of the joint
+    histogram empty.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[0, 0], [255, 255]], dtype=np.uint8)
+        >>> mutual_information(x, x), mutual_information(x, x.T)
+        (1.0, 0.0)
     """
     x, y = grey_all({"x": x, "y": y})
     pairs = x.astype(np.intp) * 256 + y
@@ -47,20 +58,26 @@ def _bits(counts: np.ndarray) -> float:
 
 
 def visual_information_fidelity(reference: ArrayLike, f: ArrayLike) -> float:
-    """VIF: the share of what an eye gets from the reference r that f still gives it (Sheikh and Bovik 2006).
+    """VIF: the share of the visual information in a reference r that f preserves (Sheikh and Bovik 2006).
 
         VIF = Σ log(1 + g² σ_r² / (σ_v² + 2)) / Σ log(1 + σ_r² / 2)
         g = max(σ_rf, 0) / σ_r²,   σ_v² = σ_f² − g σ_rf
 
-    Both sums run over all pixels of four scales, with Gaussian windows of 17, 9, 5 and 3 pixels (standard
-    deviation a fifth of that) wherever the whole window fits; between scales every other pixel is dropped.
-    This is the pixel-domain VIF; evaluators call it VIFF, the name of another metric (Han et al. 2013).
+    Both sums run over all pixels of four scales, with Gaussian windows of 17, 9, 5 and 3 pixels (standard deviation: a
+    fifth of that) wherever the whole window fits; every other pixel is dropped from scale to scale. This is the
+    pixel-domain VIF; some evaluators call it VIFF, which is a different metric (Han et al. 2013).
 
-    1 if the reference is flat: there was nothing to lose. Higher is better; at least 0, and 1 if f is the
-    reference. Gamed by raising the contrast, which takes it beyond 1.
+    Higher is better; at least 0, and 1 if f equals the reference. Also 1 if the reference is flat: there was nothing to
+    lose. Gamed by raising the contrast, which takes it above 1.
 
     Raises:
         ValueError: a side is shorter than 41 pixels: the window of the last scale does not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> r = np.random.default_rng(0).integers(80, 160, (48, 48), dtype=np.uint8)
+        >>> round(visual_information_fidelity(r, r), 3), visual_information_fidelity(r, np.full_like(r, 120))
+        (1.0, 0.0)
     """
     r, f = levels({"reference": reference, "f": f})
     if min(r.shape) < _MIN_SIDE:
@@ -79,7 +96,7 @@ def visual_information_fidelity(reference: ArrayLike, f: ArrayLike) -> float:
 
 @njit(cache=True, nogil=True)
 def _information(moments: np.ndarray) -> tuple[float, float]:
-    """The numerator and the denominator of VIF at one scale."""
+    """Numerator and denominator of VIF at one scale; ``moments`` is (5, h, w)."""
     kept = present = 0.0
     for i in range(moments.shape[1]):
         for j in range(moments.shape[2]):

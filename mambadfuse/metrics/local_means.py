@@ -1,4 +1,4 @@
-"""Local means under a sliding window: the slow step of VIF and SSIM, as one compiled loop."""
+"""Local means under a sliding window, compiled: the slow step of VIF and SSIM."""
 
 from collections.abc import Iterator
 
@@ -14,11 +14,11 @@ def local_means(planes: np.ndarray, window: np.ndarray) -> np.ndarray:
 
         out[m, i, j] = Σ_k Σ_l window[k] window[l] planes[m, i + k, j + l]
 
-    The window is separable: a pass down the columns, then one along the rows, N weights each.
+    The window is separable: one pass down the columns, then one along the rows, with N weights each.
 
     Args:
-        planes: (M, H, W), float64.
-        window: its profile along either axis, (N,), float64, of sum 1.
+        planes: M pictures, (M, H, W), float64.
+        window: the weights along either axis, (N,), float64, summing to 1.
 
     Returns:
         (M, H - N + 1, W - N + 1), float64.
@@ -40,16 +40,16 @@ def local_means(planes: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 
 def strips(height: int, size: int) -> Iterator[slice]:
-    """Rows of a picture, a few at a time, so that windows of ``size`` rows in all strips are those of the whole.
+    """Overlapping strips of rows: together they hold every window of ``size`` rows exactly once.
 
-    What is computed on a strip stays in the processor's cache: several times faster than on the whole picture.
+    A strip fits into the processor's cache, which makes it several times faster than the whole picture at once.
     """
     for top in range(0, height - size + 1, _STRIP):
         yield slice(top, top + _STRIP + size - 1)
 
 
 def local_moments(x: np.ndarray, y: np.ndarray, window: np.ndarray) -> Iterator[np.ndarray]:
-    """The local means of x, y, x², y² and xy, in this order, strip by strip: see :func:`local_means`."""
+    """The :func:`local_means` of x, y, x², y² and xy, in this order, strip by strip: (5, h, w) each."""
     for rows in strips(x.shape[0], len(window)):
         u, v = x[rows], y[rows]
         yield local_means(np.stack([u, v, u * u, v * v, u * v]), window)

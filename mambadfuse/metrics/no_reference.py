@@ -1,29 +1,35 @@
-"""A score without any reference: how blurred is the fused picture itself? Computed by scikit-image, an extra."""
+"""No-reference quality: how blurred the fused picture itself is. Needs scikit-image, an optional dependency."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mambadfuse.metrics.grey_image import grey
 
-_WINDOW = 11  # pixels blurred over
+_WINDOW = 11  # length of the blur, in pixels
 
 
 def blur(f: ArrayLike) -> float:
-    """BLUR: how little a picture changes when it is blurred once more (Crété-Roffet et al. 2007).
+    """BLUR: how little a picture changes when it is blurred again (Crété-Roffet et al. 2007).
 
         BLUR = max over both axes of  Σ min(g, h) / Σ g
 
-    g is the strength of the Sobel gradient along an axis, h the same after averaging over 11 pixels along that axis:
-    a sharp edge loses most of its strength, one that was blurred before keeps it.
+    g is the magnitude of the Sobel gradient along an axis, h the same after averaging over 11 pixels along that axis: a
+    sharp edge loses most of its strength, an edge that was blurred already keeps it.
 
-    1 if the picture is constant. Lower is better, unlike most; in [0, 1]. Judges f alone: a sharp picture of something
-    else is perfect. Gamed by noise, which is sharp; edges along one axis alone count as blurred along the other.
+    Lower is better, unlike most; in [0, 1], and 1 for a constant picture. Judges f alone: a sharp picture of something
+    else scores perfectly. Gamed by noise, which is sharp; edges along one axis only count as blurred along the other.
 
     Raises:
         ValueError: a side is shorter than 11 pixels: the window does not fit.
         ImportError: scikit-image is missing.
+
+    Example:
+        >>> import numpy as np
+        >>> edge = np.where(np.eye(2), 255, 0).repeat(16, axis=0).repeat(16, axis=1).astype(np.uint8)  # (32, 32)
+        >>> round(blur(edge), 3)  # two elevenths: perfectly sharp
+        0.182
     """
-    require_library()
+    require_scikit_image()
     from skimage.measure import blur_effect
 
     f = grey(f, "f")
@@ -32,11 +38,11 @@ def blur(f: ArrayLike) -> float:
     return float(np.clip(blur_effect(f, h_size=_WINDOW), 0, 1))
 
 
-def require_library() -> None:
-    """Nothing, if scikit-image can be imported.
+def require_scikit_image() -> None:
+    """Checks that scikit-image can be imported.
 
     Raises:
-        ImportError: it cannot; says how to get it.
+        ImportError: it cannot; the message says how to install it.
     """
     try:
         import skimage.measure  # noqa: F401 - whether it can be imported

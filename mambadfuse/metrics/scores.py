@@ -1,4 +1,4 @@
-"""All metrics of one fused picture and its two sources, under one convention."""
+"""All scores of one fused picture against its two sources, under one convention."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from mambadfuse.metrics.grey_image import grey_all
 from mambadfuse.metrics.information import entropy, mutual_information, visual_information_fidelity
-from mambadfuse.metrics.no_reference import blur, require_library
+from mambadfuse.metrics.no_reference import blur, require_scikit_image
 from mambadfuse.metrics.statistics import (
     average_gradient,
     correlation,
@@ -21,7 +21,7 @@ from mambadfuse.metrics.structure import edge_transfer, structural_similarity
 
 ALL = ("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "SSIM", "CC", "PSNR", "MSE")
 EIGHT = ("EN", "SD", "SF", "MI", "SCD", "VIF", "Qabf", "SSIM")
-BLIND = ("BLUR",)  # by name only: it needs scikit-image, the extra "metrics"
+OPTIONAL = ("BLUR",)  # computed only if named: needs scikit-image, the extra "metrics"
 LOWER_IS_BETTER = ("MSE", "BLUR")
 CONVENTIONS = ("literature", "strict")
 
@@ -34,25 +34,31 @@ def evaluate(
     convention: str = "literature",
     metrics: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """The scores of a fused picture against its two sources, which may be exchanged.
+    """The scores of one fused picture against its two sources; the order of the sources does not matter.
 
     Args:
-        fused: (H, W) grey or (H, W, 3) colour, of which the luma is judged; uint8, or floating-point in
-            [0, 1].
-        a: first source, as fused.
-        b: second source, as fused.
-        convention: "literature" computes what published tables hold, "strict" what the definitions say; the
-            table of :mod:`mambadfuse.metrics` lists where they differ.
-        metrics: some of ``ALL`` and ``BLIND``; ``EIGHT`` are those of most published tables. ``ALL`` twelve if absent.
+        fused: (H, W) grey or (H, W, 3) RGB, scored by its luma; uint8, or floating-point in [0, 1].
+        a: first source, in the same form.
+        b: second source, in the same form.
+        convention: "literature" for the numbers of published tables, "strict" for the definitions; the table in
+            :mod:`mambadfuse.metrics` lists where they differ.
+        metrics: names from ``ALL`` and ``OPTIONAL``; by default the twelve of ``ALL``. ``EIGHT`` holds those of most
+            published tables.
 
     Returns:
-        Name and score, in the order of ``ALL``, then ``BLIND``. Higher is better for all but ``LOWER_IS_BETTER``.
+        Score by metric, in the order of ``ALL``, then ``OPTIONAL``. Higher is better except for ``LOWER_IS_BETTER``.
 
     Raises:
-        ValueError: sizes differ, a pixel is not finite or outside its range, a picture is too small for a
-            metric (VIF 41 pixels a side, BLUR 11, SSIM 7, strict Qabf 3), or a metric or the convention is unknown.
+        ValueError: the sizes differ, a pixel is not finite or out of range, a picture is too small for a metric (VIF
+            needs 41 pixels a side, BLUR 11, SSIM 7, strict Qabf 3), or a metric or the convention is unknown.
         TypeError: a picture holds neither uint8 nor floating-point numbers.
-        ImportError: BLUR is asked for and scikit-image is missing.
+        ImportError: BLUR is requested and scikit-image is missing.
+
+    Example:
+        >>> import numpy as np
+        >>> a, b = (np.full((48, 48), level, dtype=np.uint8) for level in (80, 90))
+        >>> evaluate((a + b) // 2, a, b, convention="strict", metrics=["MSE", "PSNR"])
+        {'PSNR': 34.15140352195873, 'MSE': 25.0}
     """
     wanted = ALL if metrics is None else tuple(metrics)
     require_known(wanted, convention)
@@ -81,15 +87,15 @@ def evaluate(
 
 
 def require_known(metrics: Sequence[str], convention: str) -> None:
-    """Nothing, if there are such metrics and such a convention, and what the metrics need is installed.
+    """Checks that the metrics and the convention exist, and that what the metrics need is installed.
 
     Raises:
         ValueError: a metric or the convention is unknown.
-        ImportError: BLUR is among them and scikit-image is missing.
+        ImportError: BLUR is among the metrics and scikit-image is missing.
     """
-    if unknown := [name for name in metrics if name not in (*ALL, *BLIND)]:
-        raise ValueError(f"unknown metrics {unknown}: choose from {', '.join((*ALL, *BLIND))}")
+    if unknown := [name for name in metrics if name not in (*ALL, *OPTIONAL)]:
+        raise ValueError(f"unknown metrics {unknown}: choose from {', '.join((*ALL, *OPTIONAL))}")
     if convention not in CONVENTIONS:
         raise ValueError(f"convention must be one of {CONVENTIONS}, found {convention!r}")
     if "BLUR" in metrics:
-        require_library()
+        require_scikit_image()

@@ -1,6 +1,6 @@
-"""Metrics made of means, variances and differences of pixels.
+"""Pixel statistics: contrast and gradients of one picture, errors and correlations between pictures.
 
-Each takes pictures as :func:`mambadfuse.metrics.grey` accepts them and computes on grey levels 0 ... 255.
+Each takes pictures in any form that :func:`mambadfuse.metrics.grey` accepts and computes on grey levels 0 ... 255.
 """
 
 import math
@@ -12,36 +12,50 @@ from mambadfuse.metrics.grey_image import levels
 
 
 def standard_deviation(f: ArrayLike) -> float:
-    """SD: the contrast of the whole picture (for fusion: Ma, Ma and Li 2019).
+    """SD: the global contrast, in grey levels (for fusion: Ma, Ma and Li 2019).
 
         SD = sqrt(mean (f − mean f)²)
 
-    Higher is better; in [0, 127.5]. Gamed by stretching the contrast, until everything is black or white.
+    Higher is better; in [0, 127.5]. Gamed by stretching the contrast until everything is black or white.
+
+    Example:
+        >>> import numpy as np
+        >>> standard_deviation(np.array([[0, 255]], dtype=np.uint8))
+        127.5
     """
     (f,) = levels({"f": f})
     return float(f.std())
 
 
 def spatial_frequency(f: ArrayLike) -> float:
-    """SF: how much neighbours differ (Eskicioglu and Fisher 1995).
+    """SF: how much neighbouring pixels differ, in grey levels (Eskicioglu and Fisher 1995).
 
         SF = sqrt(mean (f[i, j+1] − f[i, j])² + mean (f[i+1, j] − f[i, j])²)
 
-    An axis of one pixel has no differences and adds nothing. Higher is better; in [0, 361]. Gamed by noise,
+    An axis of one pixel has no differences and contributes nothing. Higher is better; in [0, 361]. Gamed by noise,
     sharpening and checkerboard artefacts.
+
+    Example:
+        >>> import numpy as np
+        >>> spatial_frequency(np.array([[10, 13, 16], [14, 17, 20]], dtype=np.uint8))  # sqrt(3² + 4²)
+        5.0
     """
     (f,) = levels({"f": f})
     return math.sqrt(sum(np.square(np.diff(f, axis=axis)).mean() for axis in (0, 1) if f.shape[axis] > 1))
 
 
 def average_gradient(f: ArrayLike) -> float:
-    """AG: the mean slope of the grey levels (Cui et al. 2015).
+    """AG: the mean slope of the picture, in grey levels per pixel (Cui et al. 2015).
 
         AG = mean sqrt((g_x² + g_y²) / 2)
 
-    The g are central differences over two pixels, one-sided at the border; 0 along an axis of one pixel.
-    Higher is better; in [0, 255]. Gamed by noise and sharpening; a checkerboard escapes it, since pixels two
-    apart are equal there.
+    g_x and g_y are central differences over two pixels, one-sided at the border; 0 along an axis of one pixel. Higher
+    is better; in [0, 255]. Gamed by noise and sharpening; blind to a checkerboard, where pixels two apart are equal.
+
+    Example:
+        >>> import numpy as np
+        >>> average_gradient(np.array([[10, 13, 16], [13, 16, 19]], dtype=np.uint8))
+        3.0
     """
     (f,) = levels({"f": f})
     slopes = [np.gradient(f, axis=axis) for axis in (0, 1) if f.shape[axis] > 1]
@@ -49,18 +63,36 @@ def average_gradient(f: ArrayLike) -> float:
 
 
 def mean_squared_error(x: ArrayLike, y: ArrayLike) -> float:
-    """MSE: the mean of (x − y)² (for fusion: Ma, Ma and Li 2019). Lower is better; in [0, 65025].
+    """MSE: the mean squared error, in squared grey levels (for fusion: Ma, Ma and Li 2019).
 
-    Summed over both sources it is least for their pixel-wise mean, a poor fusion of low contrast.
+        MSE = mean (x − y)²
+
+    Lower is better; in [0, 65025]. Summed over both sources, it is lowest for their pixel-wise mean, a poor fusion of
+    low contrast.
+
+    Example:
+        >>> import numpy as np
+        >>> mean_squared_error(np.array([[10, 20]], dtype=np.uint8), np.array([[13, 20]], dtype=np.uint8))
+        4.5
     """
     x, y = levels({"x": x, "y": y})
     return float(np.square(x - y).mean())
 
 
 def peak_signal_to_noise(error: float, peak: float = 255.0) -> float:
-    """PSNR = 10 log10(peak² / error), in decibels, for a mean squared ``error`` (for fusion: Ma, Ma and Li 2019).
+    """PSNR: the peak signal-to-noise ratio, in decibels (for fusion: Ma, Ma and Li 2019).
 
-    Higher is better; infinite without any error, −infinite with an error and a peak of 0. Gamed as MSE.
+        PSNR = 10 log10(peak² / error)
+
+    Higher is better; infinite without an error, −infinite with an error and a peak of 0. Gamed like MSE.
+
+    Args:
+        error: the mean squared error, in squared grey levels.
+        peak: the highest possible value, in grey levels.
+
+    Example:
+        >>> peak_signal_to_noise(error=6.5025)
+        40.0
     """
     if error == 0:
         return math.inf
@@ -68,24 +100,36 @@ def peak_signal_to_noise(error: float, peak: float = 255.0) -> float:
 
 
 def correlation(x: ArrayLike, y: ArrayLike) -> float:
-    """CC: the correlation coefficient of two pictures (Pearson 1895).
+    """CC: the correlation coefficient of two pictures, without a unit (Pearson 1895).
 
         CC = cov(x, y) / (σ_x σ_y)
 
-    0 if either is constant: it tells nothing of the other. Higher is better; in [−1, 1]. The same for any
-    brightness and contrast of x and y. Gamed by the mean of the sources.
+    Higher is better; in [−1, 1], and 0 if either picture is constant. Does not depend on the brightness and contrast of
+    x and y. Gamed by the mean of the sources.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[10, 20, 60]], dtype=np.uint8)
+        >>> round(correlation(x, 2 * x + 5), 6), round(correlation(x, 255 - x), 6)
+        (1.0, -1.0)
     """
     x, y = levels({"x": x, "y": y})
     return _correlate(x, y)
 
 
 def sum_of_correlations_of_differences(f: ArrayLike, a: ArrayLike, b: ArrayLike) -> float:
-    """SCD: does what f has beyond one source come from the other? (Aslantas and Bendes 2015)
+    """SCD: whether what f adds to one source comes from the other, without a unit (Aslantas and Bendes 2015).
 
         SCD = CC(a, f − b) + CC(b, f − a)
 
-    A term is 0 where f equals one source: nothing was added to it. Higher is better; in [−2, 2]. Gamed by the
-    plain sum a + b, the exact optimum, however overexposed it looks.
+    A term is 0 if f equals its subtracted source: nothing was added. Higher is better; in [−2, 2]. Gamed by the plain
+    sum a + b, which is the exact optimum however overexposed it looks.
+
+    Example:
+        >>> import numpy as np
+        >>> a, b = np.array([[[10, 20, 60]], [[70, 0, 30]]], dtype=np.uint8)
+        >>> round(sum_of_correlations_of_differences(a + b, a, b), 6)
+        2.0
     """
     f, a, b = levels({"f": f, "a": a, "b": b})
     return _correlate(a, f - b) + _correlate(b, f - a)

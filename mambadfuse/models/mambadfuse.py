@@ -29,7 +29,8 @@ class MambaDFuse(nn.Module, Pretrained):
     ``contrast`` is no part of the network: it is kept with the weights for :func:`mambadfuse.fuse`, which raises the
     contrast of the fused image by that factor (:mod:`mambadfuse.fusion.postprocess`).
 
-    >>> a = b = torch.rand(1, 1, 32, 48)
+    >>> import torch
+    >>> a, b = torch.rand(2, 1, 1, 32, 48)
     >>> MambaDFuse(MambaDFuseConfig.lite())(a, b).shape
     torch.Size([1, 1, 32, 48])
 

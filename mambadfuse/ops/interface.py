@@ -58,8 +58,9 @@ _preferred: ContextVar[str] = ContextVar("preferred", default="auto")
 def use_backend(name: str) -> Iterator[None]:
     """Within the ``with`` block, calls with backend "auto" use this one.
 
+    >>> u, A, B = torch.ones(1, 3, 2), -torch.ones(2, 4), torch.ones(1, 3, 4)
     >>> with use_backend("reference"):
-    ...     fused = model(a, b)
+    ...     y = selective_scan(u, u, A, B, B)
     """
     token = _preferred.set(name)
     try:

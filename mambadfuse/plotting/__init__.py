@@ -1,12 +1,12 @@
-"""Figures: pictures side by side, and scores as lines and boxes; all of them legible in grey print.
+"""Figures: pictures side by side, and scores as lines and boxes; all of them readable when printed in grey.
 
-Each function returns a matplotlib ``Figure`` and keeps nothing: a notebook shows what the last line of a cell
-returns, :func:`png` makes a file of it.
+The functions return a matplotlib ``Figure`` without registering it with pyplot: a notebook shows it as the last line of
+a cell, and :func:`png` encodes it. :func:`contact_sheet` writes a file itself.
 """
 
 from mambadfuse.plotting.colour_case import colour_case
 from mambadfuse.plotting.contact_sheet import LARGEST_FILE, Row, contact_sheet
-from mambadfuse.plotting.figure_png import png
+from mambadfuse.plotting.encode import png
 from mambadfuse.plotting.pictures import Box, difference_panel, zoom_panel
 from mambadfuse.plotting.scores import box_plots, parallel_plot
 

@@ -1,6 +1,7 @@
-"""The hard case of colour: orange meets blue, in a source whose chroma is stored at half the resolution.
+"""A hard case for colour: orange meets blue, in a source whose chroma is stored at half the resolution.
 
-The fused brightness has edges of its own, and no room for the source's chroma where it is nearly white or black.
+The fused luma has edges of its own, and where it is nearly white or black the RGB gamut has no room for the source's
+chroma.
 """
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mambadfuse.data.colour import Floats, luma, recolour, rgb_to_ycbcr, ycbcr_to_rgb
 
-HEIGHT, WIDTH, EDGE = 32, 64, 33  # an odd column, so that the edge cuts through a block of subsampled chroma
+HEIGHT, WIDTH, EDGE = 32, 64, 33  # an odd column: the edge cuts through a block of subsampled chroma
 ORANGE, BLUE = (0.95, 0.45, 0.05), (0.05, 0.25, 0.95)
 
 
@@ -20,7 +21,7 @@ def scene() -> Floats:
 
 
 def subsampled(rgb: Floats) -> Floats:
-    """Chroma averaged over blocks of 2 x 2 pixels, as stored by JPEG 4:2:0, and nothing else lost; (32, 64, 3)."""
+    """The picture with chroma averaged over blocks of 2 x 2 pixels, as in JPEG 4:2:0, no other loss; (32, 64, 3)."""
     ycbcr = rgb_to_ycbcr(rgb)
     blocks = ycbcr[..., 1:].reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 2).mean(axis=(1, 3))
     ycbcr[..., 1:] = blocks.repeat(2, axis=0).repeat(2, axis=1)
@@ -28,7 +29,7 @@ def subsampled(rgb: Floats) -> Floats:
 
 
 def glow_and_shadow(source: Floats) -> Floats:
-    """The source's brightness under an infrared glow that ends where the colours meet, and a dark box; (32, 64)."""
+    """The source's luma with an infrared glow that ends where the colours meet, and a dark box; (32, 64)."""
     fused = luma(source).clip(0, 1)
     fused[:, 20:EDGE] = 0.95
     fused[8:24, 40:50] = 0.02
@@ -36,7 +37,7 @@ def glow_and_shadow(source: Floats) -> Floats:
 
 
 def clipped(fused_luma: Floats, source: Floats) -> Floats:
-    """The usual way, for comparison: chroma of the source beside the fused luma, each channel clipped to [0, 1]."""
+    """The usual method, for comparison: fused luma with the source's chroma, each channel clipped to [0, 1]."""
     ycbcr = rgb_to_ycbcr(source)
     ycbcr[..., 0] = fused_luma
     return ycbcr_to_rgb(ycbcr).clip(0, 1)
@@ -49,15 +50,15 @@ def hue(rgb: Floats) -> Floats:
 
 
 def turned(rgb: Floats, source: Floats, visible: float = 0.02) -> Floats:
-    """By how many degrees, 0 to 180, the hue differs from the source's; 0 where no visible chroma is left."""
+    """Difference from the source's hue in degrees, 0 to 180; 0 where no visible chroma is left."""
     angle = np.abs((hue(rgb) - hue(source) + 180) % 360 - 180)
     return np.where(np.hypot(*np.moveaxis(rgb_to_ycbcr(rgb), -1, 0)[1:]) > visible, angle, 0)
 
 
 def colour_case() -> Figure:
-    """Source, fused brightness, and both joined by :func:`recolour` and by clipping; below, what each has wrong.
+    """Source, fused luma, and both combined by :func:`recolour` and by clipping; below, the errors of either method.
 
-    The maps of errors run from white, none, to black, 50; their titles give the largest.
+    Error maps run from white, no error, to black, 50; their titles give the largest error.
     """
     source = subsampled(scene()).clip(0, 1)
     fused = glow_and_shadow(source)

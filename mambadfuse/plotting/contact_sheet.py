@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mambadfuse.files import atomic_write
-from mambadfuse.plotting.figure_png import png
+from mambadfuse.plotting.encode import png
 from mambadfuse.plotting.fonts import legible
 
-WIDEST, NARROWEST = 420, 128  # a column, in pixels
-GAP, LINE = 8, 24  # between pictures, and the height of a line of text, in pixels
+WIDEST, NARROWEST = 420, 128  # columns, in pixels
+GAP, LINE = 8, 24  # the gap between pictures and the height of a line of text, in pixels
 DPI = 100
 LARGEST_FILE = 2_000_000  # bytes
 
@@ -30,14 +30,14 @@ class Row(NamedTuple):
 def contact_sheet(
     rows: Sequence[Row], path: str | Path, sides: tuple[str, str] = ("side a", "side b")
 ) -> None:
-    """Draws one row a pair, a | b | fused, under the name of the pair, into a PNG file of at most 2 MB.
+    """Writes a PNG file of at most 2 MB with one row for each pair: its name above a | b | fused.
 
-    Pictures stand pixel for pixel up to a width of 420; all shrink together where the file would get too large.
+    Pictures keep their size up to a width of 420 pixels; all are reduced together if the file would get too large.
 
     Args:
         rows: the pairs.
-        path: of the file.
-        sides: what the pictures of each side show, as "infrared" and "visible"; the titles of their columns.
+        path: the file to write.
+        sides: what each side shows, such as "infrared" and "visible"; the column titles.
 
     Raises:
         ValueError: there is no row.
@@ -56,7 +56,7 @@ def contact_sheet(
 
 
 def _draw(rows: Sequence[Row], column: int, titles: Sequence[str]) -> Figure:
-    """The sheet with columns of that many pixels; a narrower picture is not enlarged."""
+    """The sheet with columns of ``column`` pixels; narrower pictures are not enlarged."""
     sizes = [_fit(row.a, column) for row in rows]
     width = GAP + 3 * (column + GAP)
     height = LINE + sum(LINE + tall + GAP for _, tall in sizes)
@@ -64,9 +64,7 @@ def _draw(rows: Sequence[Row], column: int, titles: Sequence[str]) -> Figure:
     lefts = [GAP + k * (column + GAP) for k in range(3)]
     y = height - LINE
     for left, title in zip(lefts, titles, strict=True):
-        size = min(
-            10, 1.2 * column / max(1, len(title))
-        )  # in points: a bold letter is 0.8 pixels wide for each
+        size = min(10, 1.2 * column / max(1, len(title)))  # a bold letter is 0.8 pixels wide per point
         sheet.text(left / width, y / height, title, fontsize=size, weight="bold", va="bottom")
     for row, (wide, tall) in zip(rows, sizes, strict=True):
         y -= LINE
@@ -85,7 +83,7 @@ def _draw(rows: Sequence[Row], column: int, titles: Sequence[str]) -> Figure:
 
 
 def _fit(picture: NDArray[Any], column: int) -> tuple[int, int]:
-    """Width and height in pixels of a picture on the sheet."""
+    """Width and height of a picture on the sheet, in pixels."""
     height, width = picture.shape[:2]
     scale = min(1.0, column / width)
     return round(scale * width), max(1, round(scale * height))

@@ -1,4 +1,4 @@
-"""Lettering: text of any script in a figure, drawn with a font that has it, or else spelt in code points."""
+"""Text of any script in a figure: drawn with a font that has its characters, or escaped."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -6,14 +6,18 @@ from functools import cache
 
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
-_EMPTY = ("Last Resort",)  # fonts that have every character, as a box
+_EMPTY = ("Last Resort",)  # fonts that map every character to a box
 
 
 def legible(text: str) -> tuple[str, list[str]]:
-    """The text as it can be drawn, and the families of fonts to draw it with, for ``family`` of matplotlib.
+    """The text to draw and the font families to draw it with, for matplotlib's ``family``.
 
-    Characters that the default font lacks come from another installed font, if one has them all: 夜 is drawn on a
-    machine with a Chinese font. Elsewhere they are spelt as Python does, ``\\u591c``, and not drawn as boxes.
+    Characters that the default font lacks are taken from another installed font that has them all: 夜 needs a Chinese
+    font. Without one they are escaped as in Python, ``\\u591c``, instead of being drawn as boxes.
+
+    Example:
+        >>> legible("night")[0]
+        'night'
     """
     default = FontProperties().get_name()
     missing = _lacks(findfont(FontProperties()), text)
@@ -22,14 +26,14 @@ def legible(text: str) -> tuple[str, list[str]]:
     other = _family_with("".join(sorted(missing)))
     if other is not None:
         return text, [default, other]
-    return "".join(_spelt(c) if c in missing else c for c in text), [default]
+    return "".join(_escaped(c) if c in missing else c for c in text), [default]
 
 
 @cache
 def _family_with(characters: str) -> str | None:
     """An installed font that has all these characters."""
     for font in fontManager.ttflist:
-        with suppress(Exception):  # some fonts, of pictures for example, cannot be opened
+        with suppress(Exception):  # some fonts cannot be opened, bitmap fonts for example
             if not font.name.startswith(_EMPTY) and not _lacks(font.fname, characters):
                 return font.name
     return None
@@ -40,5 +44,5 @@ def _lacks(file: str, characters: Iterable[str]) -> set[str]:
     return {c for c in characters if ord(c) not in glyphs}
 
 
-def _spelt(character: str) -> str:
+def _escaped(character: str) -> str:
     return character.encode("ascii", "backslashreplace").decode()

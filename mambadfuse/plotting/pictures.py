@@ -1,4 +1,4 @@
-"""Pictures to be judged by eye: the same detail of several, enlarged, and what fusion added or took away."""
+"""Pictures to judge by eye: one detail of several pictures, enlarged, and what fusion added or removed."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ _COLUMN = 3.0  # inches
 
 
 class Box(NamedTuple):
-    """A window of a picture, in pixels."""
+    """A rectangle within a picture, in pixels."""
 
     top: int
     left: int
@@ -24,14 +24,14 @@ class Box(NamedTuple):
 
 
 def zoom_panel(pictures: Mapping[str, ArrayLike], box: Box) -> Figure:
-    """Pictures of one size beside each other, and below each of them the same detail, enlarged pixel by pixel.
+    """Pictures of one size side by side; below each, the same detail, enlarged without interpolation.
 
     Args:
         pictures: by title; (H, W) or (H, W, 3), uint8 or floats in [0, 1].
-        box: the detail; framed in the pictures above.
+        box: the detail, which is framed in the pictures above.
 
     Raises:
-        ValueError: there is no picture, their sizes differ, or the box is empty or reaches beyond them.
+        ValueError: there is no picture, the sizes differ, or the box is empty or reaches beyond the pictures.
     """
     shown = {title: np.asarray(picture) for title, picture in pictures.items()}
     height, width = _common_size(shown)
@@ -41,7 +41,7 @@ def zoom_panel(pictures: Mapping[str, ArrayLike], box: Box) -> Figure:
     figure, axes = _grid(len(shown), [height / width, tall / wide])
     for k, (title, picture) in enumerate(shown.items()):
         _show(axes[0, k], picture, title)
-        for edge, thickness in (("black", 3), ("white", 1.2)):  # seen on bright and on dark ground
+        for edge, thickness in (("black", 3), ("white", 1.2)):  # visible on bright and on dark ground
             axes[0, k].add_patch(
                 Rectangle(
                     (left - 0.5, top - 0.5), wide, tall, fill=False, edgecolor=edge, linewidth=thickness
@@ -52,15 +52,15 @@ def zoom_panel(pictures: Mapping[str, ArrayLike], box: Box) -> Figure:
 
 
 def difference_panel(fused: ArrayLike, a: ArrayLike, b: ArrayLike) -> Figure:
-    """The fused picture and its sources, and below each source how fusion changed it.
+    """The fused picture and its sources; below each source, how the fused picture differs from it.
 
-    Both differences share one scale of grey levels (0 ... 255): white where fused is brighter, black where it is
-    darker, middle grey where nothing changed. Colour is compared by its luma.
+    Both differences share one scale, in grey levels (0 ... 255): white where fused is brighter, black where it is
+    darker, mid-grey where they are equal. Colour pictures are compared by their luma.
 
     Args:
         fused: (H, W) or (H, W, 3), uint8 or floats in [0, 1].
-        a: first source, likewise.
-        b: second source, likewise.
+        a: first source, in the same form.
+        b: second source, in the same form.
 
     Raises:
         ValueError: the sizes differ.
@@ -94,7 +94,7 @@ def _common_size(pictures: Mapping[str, NDArray[Any]]) -> tuple[int, int]:
 
 
 def _grid(columns: int, aspects: list[float]) -> tuple[Figure, NDArray[Any]]:
-    """A figure with a row for each aspect, height / width, of the pictures in it."""
+    """A figure with one row for each aspect ratio, height / width, of the pictures in it."""
     size = (columns * _COLUMN, sum(_COLUMN * aspect + 0.35 for aspect in aspects))
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(len(aspects), columns, squeeze=False, height_ratios=aspects)

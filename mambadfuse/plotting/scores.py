@@ -1,6 +1,6 @@
-"""Scores drawn: the means of each method as a line, their spread over the pictures as boxes.
+"""Plots of scores: a line through the means of each method, and boxes for their spread over the pictures.
 
-Methods are told apart by line, marker and place, never by colour alone.
+Methods differ in line style, marker and position, never in colour alone.
 """
 
 import math
@@ -15,24 +15,25 @@ from mambadfuse.metrics import LOWER_IS_BETTER
 
 _LINES = {RESULT: "-", BASELINE: "--", PUBLISHED: ":"}
 _GREYS = {BASELINE: "0.2", PUBLISHED: "0.55"}
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")  # of Okabe and Ito: for every kind of eye
+# Okabe and Ito: safe for colour-blind readers
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 _MARKERS = "osD^vP*Xd<>p1234"
-_COLUMNS = 4  # of the box plots
+_COLUMNS = 4  # of box plots
 
 
 def parallel_plot(table: Table) -> Figure:
-    """One line a method through its means, with the better end of every axis on top.
+    """One line per method through its means, with the better end of every axis on top.
 
-    Each axis runs from the worst to the best mean in the table, and these two numbers stand at its ends: being on
-    top says that a method is better, the numbers say by how little. Results are solid, baselines dashed, published
-    rows dotted; the legend has the mean ranks. A metric that a method has no finite mean of interrupts its line.
+    Each axis runs from the worst to the best mean in the table, which are printed at its ends: the height says which
+    method is better, the numbers by how much. Results are solid, baselines dashed, published rows dotted; the legend
+    gives the mean ranks. Where a method has no finite mean of a metric, its line is interrupted.
     """
     figure = Figure(figsize=(1.1 * len(table.metrics) + 3.2, 4.8), layout="constrained")
     axes = figure.subplots()
     heights = np.array([_draw_axis(axes, k, table) for k in range(len(table.metrics))])  # (metrics, methods)
     by_kind = sorted(table.methods, key=lambda method: list(_LINES).index(method.kind))
     for k, method in enumerate(table.methods):
-        is_result, place = method.kind == RESULT, by_kind.index(method)  # results get the plainest markers
+        is_result, place = method.kind == RESULT, by_kind.index(method)  # the plainest markers go to results
         colour = _COLOURS[place % len(_COLOURS)] if is_result else _GREYS[method.kind]
         axes.plot(
             heights[:, k],
@@ -58,10 +59,10 @@ def parallel_plot(table: Table) -> Figure:
 
 
 def box_plots(table: Table) -> Figure:
-    """For each metric a box a method: median and quartiles, with whiskers of 1.5 times the box at most.
+    """For each metric, one box per method: median and quartiles, with whiskers of at most 1.5 times the box.
 
-    Outliers are circles, the mean is a diamond. Infinite scores are left out, and counted in the title. Published
-    rows have no scores of single pictures, hence no box.
+    Outliers are circles, the mean is a diamond. Infinite scores are left out and counted in the title. Published rows
+    have no scores of single pictures and therefore no box.
     """
     methods = [method for method in table.methods if method.scores]
     columns = min(_COLUMNS, len(table.metrics))
@@ -79,7 +80,7 @@ def box_plots(table: Table) -> Figure:
 
 
 def _draw_axis(axes: Axes, place: int, table: Table) -> NDArray[np.float64]:
-    """The axis of one metric; returns the height of every method on it, 0 worst and 1 best."""
+    """Draws the axis of one metric; returns the height of every method on it, 0 worst and 1 best."""
     metric = table.metrics[place]
     means = np.array([method.means.get(metric, math.nan) for method in table.methods])
     means[~np.isfinite(means)] = math.nan

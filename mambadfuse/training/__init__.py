@@ -2,7 +2,7 @@
 
 >>> from mambadfuse.training import TrainingConfig, train
 >>> config = TrainingConfig.preset("ivf", "minutes")
->>> train(config, [find_training_pairs("ir", "vi")], "mine.safetensors")
+>>> train(config, [find_training_pairs("ir", "vi")], "mine.safetensors")  # doctest: +SKIP
 
 ===================  =====================================================
 ``config``           what decides a run, and presets of it

@@ -1,10 +1,12 @@
-"""Panels for notebooks and lecture halls: dials around the pure functions of :mod:`mambadfuse.analysis`.
+"""Interactive panels for notebooks and lectures: controls for the pure functions of :mod:`mambadfuse.analysis`.
 
-Each is one line in a notebook, and works with the keyboard alone. Nothing runs while no dial is moved; ``close()``,
-or the button, frees all that a panel holds:
+Each panel is one line in a notebook and can be used with the keyboard alone. Nothing runs until a control changes;
+``close()``, or the Close button, releases everything that a panel holds.
 
 >>> from mambadfuse.widgets import ScanExplorer
->>> ScanExplorer()
+>>> panel = ScanExplorer()
+>>> panel.delta.value = 0.2  # the panel is redrawn
+>>> panel.close()
 """
 
 from mambadfuse.widgets.branches import BranchExplorer

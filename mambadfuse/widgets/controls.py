@@ -1,4 +1,4 @@
-"""What is looked at: a pair, from the samples or uploaded, and a network."""
+"""Controls that several panels share: a choice of pairs, from the samples or uploaded, and of networks."""
 
 import os
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ from mambadfuse.resources import resource_folder
 from mambadfuse.widgets.panel import labelled
 
 UPLOADED, UNTRAINED = "your own pair", "untrained"
-LARGEST = 4_000_000  # pixels: what a panel fuses while one waits
+LARGEST = 4_000_000  # pixels; more would take a panel too long
 
 
 class PairChooser(widgets.HBox):
-    """A list of pairs, and two buttons to upload one's own.
+    """A list of pairs, and two buttons to upload a pair.
 
     Attributes:
-        pair: the chosen pair, a :class:`mambadfuse.analysis.comparison.NamedPair`.
-        note: what is missing or wrong with an upload; "" if nothing is.
+        pair: the selected pair, a :class:`mambadfuse.analysis.comparison.NamedPair`.
+        note: what is missing or wrong with an upload; empty if nothing is.
     """
 
     pair = traitlets.Any()
@@ -76,7 +76,7 @@ class PairChooser(widgets.HBox):
             self.note = f"Error: {error}"
 
     def _receive(self, side: str, upload: widgets.FileUpload) -> None:
-        """Reads what was uploaded, and empties the button for the next time."""
+        """Reads the uploaded file, and empties the button for the next one."""
         if not upload.value:
             return
         name, content = upload.value[0]["name"], bytes(upload.value[0]["content"])
@@ -94,10 +94,10 @@ class PairChooser(widgets.HBox):
 
 
 def read_uploaded(name: str, content: bytes) -> Floats:
-    """The pixels of a picture file that came over the network; the rules are those of ``read_image``.
+    """The pixels of an uploaded picture file, under the rules of :func:`mambadfuse.data.images.read_image`.
 
     Raises:
-        ImageError: it is no picture that is read here, or too large for a panel.
+        ImageError: the file cannot be read, or the picture is too large for a panel.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / Path(name).name
@@ -114,14 +114,14 @@ def read_uploaded(name: str, content: bytes) -> Floats:
     return pixels
 
 
-def network_dial(networks: Mapping[str, Model]) -> widgets.Dropdown:
-    """A list of the shipped networks, those given by name, and an untrained one to compare with."""
+def network_chooser(networks: Mapping[str, Model]) -> widgets.Dropdown:
+    """A list of the given networks, those of the kit, and an untrained one for comparison."""
     present = [task for task in TASKS if (resource_folder("weights") / f"{task}.safetensors").is_file()]
     return widgets.Dropdown(options=[*networks, *present, UNTRAINED], description="network", **labelled())
 
 
 def network(name: str, networks: Mapping[str, Model]) -> nn.Module:
-    """The network of a name in the list of :func:`network_dial`."""
+    """The network of that name in the list of :func:`network_chooser`."""
     if name != UNTRAINED:
         return load_model(networks.get(name, name))
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""The fusion explorer: a pair, its fusions beside each other, a detail of each, their scores, and a file."""
+"""The fusion explorer: the fusions of one pair side by side, with details, scores, and a file to save."""
 
 from collections.abc import Mapping
 from html import escape
@@ -9,9 +9,9 @@ import numpy as np
 
 from mambadfuse.analysis.comparison import (
     CANDIDATES,
+    Memoised,
     NamedPair,
     Picture,
-    Remembering,
     Window,
     candidates,
     scores,
@@ -19,30 +19,30 @@ from mambadfuse.analysis.comparison import (
 )
 from mambadfuse.data.images import picture_format, write_image
 from mambadfuse.fusion.pair import COLOURS, Model, fuse
-from mambadfuse.widgets.controls import PairChooser, network, network_dial
-from mambadfuse.widgets.displays import Gallery, Screen, encoded
-from mambadfuse.widgets.panel import Panel, labelled, row
+from mambadfuse.widgets.displays import Display, Gallery
+from mambadfuse.widgets.pair_panel import PairPanel
+from mambadfuse.widgets.panel import labelled, row
 from mambadfuse.widgets.scores import scores_table
 
-BLINK = 700  # milliseconds a picture; slower than the three flashes a second that can harm
-COARSE = 96  # longer side of what is shown while a larger preview is being fused: a tenth of a second
+BLINK = 700  # milliseconds per picture; safely below three flashes a second (photosensitivity)
+COARSE = (
+    96  # longer side of the first preview, shown while a larger one is being fused; takes a tenth of a second
+)
 
-State = tuple[NamedPair, Remembering, str]
-"""What a fusion hangs on: the pair as small as it is fused, the network, the source of colour."""
+State = tuple[NamedPair, Memoised, str]
+"""What a fusion depends on: the pair at the size of the preview, the network, the source of colour."""
 
 
-class FusionExplorer(Panel):
-    """Dials on :func:`mambadfuse.analysis.comparison.candidates`.
+class FusionExplorer(PairPanel):
+    """Controls for :func:`mambadfuse.analysis.comparison.candidates`.
 
     Args:
         networks: further networks to choose from, by name.
-        side: the longer side of the pictures that are fused while one waits; a saved picture has its full size.
+        side: the longer side of the preview, in pixels; saved pictures have their full size.
     """
 
     def __init__(self, networks: Mapping[str, Model] | None = None, side: int = 192) -> None:
-        super().__init__()
-        self.networks = networks or {}
-        self.pairs, self.network = PairChooser(), network_dial(self.networks)
+        super().__init__(networks)
         self.colour = widgets.Dropdown(options=COLOURS, description="colour of", **labelled())
         self.side = widgets.Dropdown(
             options=[(f"{n} pixels", n) for n in sorted({side, 96, 192, 320})] + [("full size", 2**16)],
@@ -64,16 +64,14 @@ class FusionExplorer(Panel):
         self.saver = widgets.Button(description="Save", tooltip="fuse at full size and write the file")
         self.saver.on_click(lambda _: self.attempt(self.save))
         self.shown: State | None = None
-        """What the screens show."""
-        self.prepared = self.remembered(lambda name: Remembering(network(name, self.networks)), last=2)
-        self.small = self.remembered(NamedPair.shrunk, last=8)
-        self.pictures = self.remembered(candidates, last=8)
-        self.scored = self.remembered(lambda *state: scores(self.pictures(*state)))
-        self.follow(self.network, self.colour, self.side, self.left, self.right, self.share, self.blink)
-        self.follow(self.x, self.y, self.zoom)
-        self.follow(self.pairs, trait="pair")
-        self.pairs.observe(lambda change: self.tell(change.new), names="note")
-        dials = [
+        """The state that the displays show."""
+        self.prepared = self.memoised(lambda name: Memoised(self.loaded(name)), last=2)
+        self.small = self.memoised(NamedPair.shrunk, last=8)
+        self.pictures = self.memoised(candidates, last=8)
+        self.scored = self.memoised(lambda *state: scores(self.pictures(*state)))
+        self.redraw_on(self.colour, self.side, self.left, self.right, self.share, self.blink)
+        self.redraw_on(self.x, self.y, self.zoom)
+        controls = [
             self.pairs,
             row(self.network, self.colour, self.side),
             row(self.left, self.right, self.blink),
@@ -82,24 +80,24 @@ class FusionExplorer(Panel):
         ]
         main = widgets.HBox([self.stack, self.table])
         self.arrange(
-            "Fusion explorer: what is kept of two pictures?", dials, [main, self.details, self.player]
+            "Fusion explorer: what is kept of two pictures?", controls, [main, self.details, self.player]
         )
 
     def _make_blinking(self) -> None:
-        """The browser itself turns two screens over, so that nothing has to run here."""
-        self.first, self.second = Screen(), Screen()
+        """Two displays that the browser alternates by itself, so that nothing runs in the kernel."""
+        self.first, self.second = Display(), Display()
         self.stack = widgets.Stack(
             [self.first, self.second], selected_index=0, layout=widgets.Layout(width="56%")
         )
         self.player = widgets.Play(
             value=0, max=1, interval=BLINK, repeat=True, layout=widgets.Layout(display="none")
         )
-        self.turning = widgets.jslink((self.player, "value"), (self.stack, "selected_index"))
+        self.alternation = widgets.jslink((self.player, "value"), (self.stack, "selected_index"))
 
     def draw(self) -> str:
-        """Shows both pictures by swipe or blink, the detail of all candidates, and the scores."""
+        """Shows two pictures by swiping or blinking, the detail of all candidates, and the scores."""
         state = self._state(self.side.value)
-        if state != self.shown and self.side.value > COARSE:  # to be fused first, which may take a while
+        if state != self.shown and self.side.value > COARSE:  # has to be fused first, which may take a while
             self._show_all(self._state(COARSE))
         self._show_all(state)
         self.shown = state
@@ -123,11 +121,11 @@ class FusionExplorer(Panel):
         self.details.show({name: window.detail(picture) for name, picture in pictures.items()})
 
     def save(self) -> str:
-        """Fuses the pair at full size and writes it; says where."""
+        """Fuses the pair at full size and writes the file; the message says where."""
         path = Path(self.name.value).expanduser()
-        picture_format(path)  # refuses a name that stands for no format, before it takes time
+        picture_format(path)  # fails early if the suffix names no format
         if path.exists():
-            raise FileExistsError(f"{path} is there already: choose another name")
+            raise FileExistsError(f"{path} exists already: choose another name")
         pair = self.pairs.pair
         self.tell("Fusing at full size ...")
         prepared = self.prepared(self.network.value)
@@ -135,9 +133,9 @@ class FusionExplorer(Panel):
         return f"Saved {path.resolve()}"
 
     def close(self) -> None:
-        """Stops the blinking, then as every panel."""
+        """Stops the blinking, then closes as every panel does."""
         self.player.playing = False
-        self.turning.close()
+        self.alternation.close()
         super().close()
 
     def _state(self, side: int) -> State:
@@ -150,8 +148,8 @@ class FusionExplorer(Panel):
     def _scores(self, state: State) -> str:
         try:
             return scores_table(self.scored(*state), "scores of this preview")
-        except ValueError as error:  # a picture may be too small for a metric
+        except ValueError as error:  # the picture is too small for a metric
             return f"<p>Not scored: {escape(str(error))}.</p>"
 
-    def _show(self, screen: Screen, title: str, picture: Picture, window: Window) -> None:
-        screen.show(encoded(window.framed(picture) if window.zoom > 1 else picture), title)
+    def _show(self, display: Display, title: str, picture: Picture, window: Window) -> None:
+        display.show(window.framed(picture) if window.zoom > 1 else picture, title)

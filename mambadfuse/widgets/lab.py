@@ -1,4 +1,4 @@
-"""The ablation lab: rows of the table trained beside each other, while one watches and the notebook stays free."""
+"""The ablation lab: rows of the ablation table trained in parallel, in the background of a notebook."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -24,30 +24,31 @@ from mambadfuse.analysis.training_runs import (
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.metrics import EIGHT
 from mambadfuse.training import BUDGETS
-from mambadfuse.widgets.displays import Gallery, Screen, rendered
+from mambadfuse.widgets.displays import Display, Gallery
 from mambadfuse.widgets.panel import Panel, labelled, row
 from mambadfuse.widgets.scores import scores_table
 
-AT_WORK: set[State] = {"training", "pausing"}
-PERIOD = 1.0  # seconds between two looks at what the variants have written
+RUNNING: set[State] = {"training", "pausing"}
+PERIOD = 1.0  # seconds between two readings of the logs
 
 
 class AblationLab(Panel):
-    """Ticks on the rows of the ablation table; those ticked train side by side, each in a process of its own.
+    """Trains the ticked rows of the ablation table in parallel, each in a process of its own.
 
-    Nothing here waits for the training. Closing the panel, or opening another lab, ends it; so does the end of the
-    notebook's kernel.
+    The notebook stays free meanwhile. Training ends when the panel is closed, when another lab is opened, or when the
+    kernel ends.
 
     Args:
-        sets: groups of pairs to train on; the kit's own samples and toys if neither these nor ``validation`` is given.
-        validation: pairs to be judged by; the first of them is shown.
-        out: a folder. Results go to the same file in it as those of ``mambadfuse ablate --out``.
-        table: a YAML file of rows; None is the table that comes with the kit.
+        sets: groups of pairs to train on; the samples and synthetic pairs of the kit if neither ``sets`` nor
+            ``validation`` is given.
+        validation: the validation pairs; the first is shown.
+        out: a folder; results are added to the same file as those of ``mambadfuse ablate --out``.
+        table: a YAML file of rows; None for the table of the kit.
         task: what the pairs show.
-        settings: words such as ``steps=300`` that hold for every row.
+        settings: overrides for every row, such as ``steps=300``.
 
     Raises:
-        ValueError: the table or the pairs are none that can be used.
+        ValueError: the table or the pairs cannot be used.
     """
 
     last: ClassVar["AblationLab | None"] = None
@@ -64,10 +65,10 @@ class AblationLab(Panel):
     ) -> None:
         super().__init__()
         self.runs: list[LiveRun] = []
-        self.at_work = False
-        """Whether anything trained at the last look."""
-        self.sight: tuple[Any, ...] | None = None
-        """What the screens show; the next look draws only what is new."""
+        self.running = False
+        """Whether anything was training at the last update."""
+        self.shown: tuple[Any, ...] | None = None
+        """What the displays show; they are redrawn only when it changes."""
         self.watching: asyncio.Task[None] | None = None
         if not sets and not validation:
             sets, validation = own_pairs()
@@ -80,13 +81,11 @@ class AblationLab(Panel):
         self.budget = widgets.Dropdown(options=BUDGETS, description="budget", **labelled())
         self.seed = widgets.IntSlider(value=0, max=9, description="seed", **labelled())
         self.metric = widgets.Dropdown(options=EIGHT, value="Qabf", description="score", **labelled())
-        self.trainer = widgets.Button(
-            description="Train", tooltip="train the ticked rows, or go on with them"
-        )
+        self.trainer = widgets.Button(description="Train", tooltip="train the ticked rows, or resume them")
         self.pauser = widgets.Button(
-            description="Pause", tooltip="keep the state of all and free the machine"
+            description="Pause", tooltip="save a checkpoint of every row and free the processor"
         )
-        self.stopper = widgets.Button(description="Stop", tooltip="end the training and forget it")
+        self.stopper = widgets.Button(description="Stop", tooltip="end the training and discard it")
         for button, action in (
             (self.trainer, self.train),
             (self.pauser, self.pause),
@@ -94,11 +93,11 @@ class AblationLab(Panel):
         ):
             button.on_click(lambda _, action=action: self.attempt(action))
         self.questions, self.table = widgets.HTML(), widgets.HTML()
-        self.screen, self.gallery = Screen(), Gallery()
+        self.display, self.gallery = Display(), Gallery()
         self.gallery.show(self.sources)
-        self.follow(*self.ticks.values(), self.budget, self.seed, self.metric)
+        self.redraw_on(*self.ticks.values(), self.budget, self.seed, self.metric)
         self._take_over()
-        dials = [
+        controls = [
             widgets.GridBox(
                 list(self.ticks.values()),
                 layout=widgets.Layout(grid_template_columns="repeat(auto-fill, 164px)", width="100%"),
@@ -107,7 +106,7 @@ class AblationLab(Panel):
             row(self.budget, self.seed, self.metric),
             row(self.trainer, self.pauser, self.stopper),
         ]
-        self.arrange("Ablation lab: does it matter?", dials, [self.screen, self.gallery, self.table])
+        self.arrange("Ablation lab: does it matter?", controls, [self.display, self.gallery, self.table])
 
     @property
     def ticked(self) -> list[Row]:
@@ -115,7 +114,7 @@ class AblationLab(Panel):
         return [self.rows[name] for name, tick in self.ticks.items() if tick.value]
 
     def train(self) -> str:
-        """Starts the ticked rows, or goes on where they were paused."""
+        """Starts the ticked rows, or resumes those that were paused."""
         if not any(run.state == "paused" for run in self.runs):
             self._begin()
         for run in self.runs:
@@ -123,52 +122,52 @@ class AblationLab(Panel):
         return self.draw()
 
     def pause(self) -> str:
-        """Asks all to stop between two steps and to keep their states."""
+        """Asks every run to save a checkpoint after the current step and stop."""
         for run in self.runs:
             run.pause()
         return self.draw()
 
     def stop(self) -> str:
-        """Ends all and forgets them; what is on the screens stays."""
+        """Ends and discards all runs; the displays keep their content."""
         self._end()
         return f"Stopped. {self.draw()}"
 
     def close(self) -> None:
-        """Ends all processes, then as every panel."""
+        """Ends all processes, then closes as every panel does."""
         self._end()
         super().close()
 
     def draw(self) -> str:
-        """Shows curves, pictures and scores as they are by now, and says what every variant does."""
+        """Shows the current curves, pictures and scores; the message gives the state of every variant."""
         states = [run.state for run in self.runs]
-        self._free_dials(states)
-        if self.at_work:
+        self._enable_controls(states)
+        if self.running:
             self._keep_watching()
         if not self.runs:
             return f"{len(self.ticked)} rows to train, with the budget {self.budget.value} and seed {self.seed.value}."
         seen = [progress(run.job.row.name, run.job.config.steps, run.folder) for run in self.runs]
-        sight = (self.metric.value, states, [(p.curve.shape, len(p.scores)) for p in seen])
-        if sight != self.sight:
+        state = (self.metric.value, states, [(p.curve.shape, len(p.scores)) for p in seen])
+        if state != self.shown:
             self._show(
                 seen, [p for p, state in zip(seen, states, strict=True) if p.scores or state != "failed"]
             )
-            self.sight = sight
+            self.shown = state
         return "; ".join(map(_said, self.runs, states, seen))
 
-    def _show(self, seen: Sequence[Progress], judged: Sequence[Progress]) -> None:
-        self.screen.show(rendered(variant_curves(seen, self.metric.value)), "loss and score of every variant")
-        step = common_step(judged)
+    def _show(self, seen: Sequence[Progress], compared: Sequence[Progress]) -> None:
+        self.display.show(variant_curves(seen, self.metric.value), "loss and score of every variant")
+        step = common_step(compared)
         if step is not None:
-            self.gallery.show(self.sources | variant_pictures(judged))
-            self.table.value = scores_table(variant_scores(judged), f"after step {step}")
+            self.gallery.show(self.sources | variant_pictures(compared))
+            self.table.value = scores_table(variant_scores(compared), f"after step {step}")
 
-    def _free_dials(self, states: Sequence[State]) -> None:
-        """Dials that cannot be used now are grey."""
-        self.at_work = bool(AT_WORK & set(states))
-        for dial in (*self.ticks.values(), self.budget, self.seed):
-            dial.disabled = self.at_work or "paused" in states
+    def _enable_controls(self, states: Sequence[State]) -> None:
+        """Enables the controls that make sense in these states, and disables the others."""
+        self.running = bool(RUNNING & set(states))
+        for control in (*self.ticks.values(), self.budget, self.seed):
+            control.disabled = self.running or "paused" in states
         self.questions.value = _questions(self.ticked)
-        self.trainer.disabled = self.at_work
+        self.trainer.disabled = self.running
         self.pauser.disabled = "training" not in states
         self.stopper.disabled = not states
 
@@ -185,25 +184,25 @@ class AblationLab(Panel):
         self.runs = [LiveRun(job) for job in jobs]
 
     def _end(self) -> None:
-        self.at_work, self.sight = False, None
+        self.running, self.shown = False, None
         while self.runs:
             self.runs.pop().close()
 
     def _keep_watching(self) -> None:
-        """On the loop that calls: a page that is opened again brings another one."""
+        """Watches on the calling event loop: a page that is opened again brings a new one."""
         loop = asyncio.get_running_loop()
         if self.watching is None or self.watching.done() or self.watching.get_loop() is not loop:
             self.watching = loop.create_task(self._watch())
 
     async def _watch(self) -> None:
-        """Redraws from time to time until nothing trains any more; the word of a stop in between stays."""
+        """Redraws periodically while anything is training; the message of a stop in between is kept."""
         await asyncio.sleep(PERIOD)
-        while self.at_work:
+        while self.running:
             self.redraw()
             await asyncio.sleep(PERIOD)
 
     def _take_over(self) -> None:
-        """A cell that is run again leaves no lab behind that trains unseen."""
+        """Stops the previous lab: a cell that is run again must not leave one training unseen."""
         if AblationLab.last is not None and AblationLab.last.runs:
             AblationLab.last._end()
             AblationLab.last.tell("Stopped: another lab was opened.")

@@ -1,4 +1,4 @@
-"""What all panels are: dials, a line for messages, screens, and a button that closes it all."""
+"""The base of all panels: controls, a line for messages, displays, and a Close button."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -11,82 +11,85 @@ T = TypeVar("T")
 
 COMPUTING = "Computing ..."
 
-WIDTH = "860px"  # fits beside the side bar of JupyterLab in a window of 1280 pixels
+WIDTH = "860px"  # fits next to the sidebar of JupyterLab in a window of 1280 pixels
 
 
 def labelled(width: str = "260px") -> dict[str, Any]:
-    """Layout and style of a dial with its description beside it, for the keyword arguments of an ipywidget."""
+    """Keyword arguments of an ipywidget: the layout and style of a control with a label next to it."""
     return {"layout": widgets.Layout(width=width), "style": {"description_width": "80px"}}
 
 
 def row(*children: widgets.Widget) -> widgets.HBox:
-    """Widgets beside each other; what does not fit goes into a new line."""
+    """Widgets side by side, wrapped into a new line where they do not fit."""
     return widgets.HBox(children, layout=widgets.Layout(flex_flow="row wrap"))
 
 
 class Panel(widgets.VBox):
-    """A panel that draws itself anew whenever one of its dials moves.
+    """A panel that redraws itself whenever one of its controls changes.
 
-    A subclass makes its dials and screens, hands them to ``arrange`` and says in ``draw`` what the screens show.
-    Whatever goes wrong in ``draw`` is told in the panel, and the screens stay as they were.
+    A subclass creates its controls and displays, passes them to ``arrange``, and updates the displays in ``draw``.
+    Errors in ``draw`` are shown as a message, and the displays keep their content.
     """
 
     def __init__(self) -> None:
-        self.told = ""
+        self.text = ""
+        """The current message."""
         self.message = widgets.HTML()
-        self.closer = widgets.Button(description="Close", tooltip="close this panel and free what it holds")
+        self.closer = widgets.Button(
+            description="Close", tooltip="close this panel and release what it holds"
+        )
         self.closer.on_click(lambda _: self.close())
-        self._forget: list[Callable[[], None]] = []
+        self._clear_caches: list[Callable[[], None]] = []
         super().__init__(layout=widgets.Layout(width="100%", max_width=WIDTH))
 
-    def arrange(self, title: str, dials: Sequence[widgets.Widget], screens: Sequence[widgets.Widget]) -> None:
-        """Lays the panel out: title, dials, message, screens, the button to close it; then draws it."""
+    def arrange(
+        self, title: str, controls: Sequence[widgets.Widget], displays: Sequence[widgets.Widget]
+    ) -> None:
+        """Lays out title, controls, message, displays and the Close button, then draws the panel."""
         heading = widgets.HTML(f"<b>{escape(title)}</b>")
-        self.children = (heading, *dials, self.message, *screens, self.closer)
+        self.children = (heading, *controls, self.message, *displays, self.closer)
         self.redraw()
 
-    def follow(self, *dials: widgets.Widget, trait: str = "value") -> None:
-        """Draws the panel anew when one of these dials moves."""
-        for dial in dials:
-            dial.observe(lambda _: self.redraw(), names=trait)
+    def redraw_on(self, *controls: widgets.Widget, trait: str = "value") -> None:
+        """Redraws the panel when one of these controls changes."""
+        for control in controls:
+            control.observe(lambda _: self.redraw(), names=trait)
 
-    def remembered(self, function: Callable[..., T], last: int = 4) -> Callable[..., T]:
-        """The function with its last answers kept, until the panel is closed; says when it has to compute."""
+    def memoised(self, function: Callable[..., T], last: int = 4) -> Callable[..., T]:
+        """The function with its last results cached until the panel is closed; shows a message when it computes."""
 
         def computed(*state: Any) -> T:
             self.tell(COMPUTING)
             return function(*state)
 
-        keeping = lru_cache(maxsize=last)(computed)
-        self._forget.append(keeping.cache_clear)
-        return keeping
+        cached = lru_cache(maxsize=last)(computed)
+        self._clear_caches.append(cached.cache_clear)
+        return cached
 
     def draw(self) -> str:
-        """Brings the screens up to date with the dials; returns what is to be told about them."""
+        """Updates the displays from the controls; returns the message to show."""
         raise NotImplementedError
 
     def redraw(self) -> None:
-        """Draws, and tells what went wrong."""
+        """Draws, and shows the message or the error."""
         self.attempt(self.draw)
 
     def attempt(self, action: Callable[[], str]) -> None:
-        """Does something, then tells what it returns, or the error that it met."""
+        """Performs an action, and shows the message that it returns or the error that it raises."""
         try:
             self.tell(action())
-        except (
-            Exception
-        ) as error:  # at this border every error becomes a message: a notebook hides tracebacks
+        except Exception as error:  # whatever it is: a notebook hides the tracebacks of callbacks
             self.tell(f"Error: {str(error) or type(error).__name__}")
 
     def tell(self, text: str) -> None:
-        """Shows one line of text below the dials."""
-        self.told = text
+        """Shows a line of text below the controls."""
+        self.text = text
         self.message.value = f'<div role="status">{escape(text)}</div>'
 
     def close(self) -> None:
-        """Removes the panel from the page and frees all that it holds."""
-        for forget in self._forget:
-            forget()
+        """Removes the panel from the page and releases everything that it holds."""
+        for clear in self._clear_caches:
+            clear()
         for widget in list(tree(self)):
             if widget is not self:
                 widget.unobserve_all()
@@ -96,7 +99,7 @@ class Panel(widgets.VBox):
 
 
 def tree(widget: widgets.Widget) -> Iterator[widgets.Widget]:
-    """A widget and all that hang on it: children, layouts, styles, links, each once."""
+    """A widget and everything it refers to: children, layouts, styles, links; each once."""
     found: dict[int, widgets.Widget] = {}
     waiting = [widget]
     while waiting:

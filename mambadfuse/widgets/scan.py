@@ -1,16 +1,16 @@
-"""The scan explorer: one state, a drawn signal, and dials for its step, its decay and its selectivity."""
+"""The scan explorer: one state of a selective scan, with sliders for its step, decay and selectivity."""
 
 import ipywidgets as widgets
 
 from mambadfuse.analysis.memory import SIGNALS, MemoryPlot, Signal, Trace, signal_of, trace
-from mambadfuse.widgets.displays import Screen, rendered
+from mambadfuse.widgets.displays import Display
 from mambadfuse.widgets.panel import Panel, labelled, row
 
 OWN = "own numbers"
 
 
 class ScanExplorer(Panel):
-    """Dials on :func:`mambadfuse.analysis.memory.trace`, drawn by :class:`mambadfuse.analysis.memory.MemoryPlot`."""
+    """Controls for :func:`mambadfuse.analysis.memory.trace`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,26 +48,27 @@ class ScanExplorer(Panel):
             value=0, min=0, max=20, step=0.5, description="selectivity", **labelled()
         )
         self.at = widgets.IntSlider(value=8, min=0, max=119, description="trace token", **labelled())
-        self.plot, self.screen = (
-            MemoryPlot(),
-            Screen(),
-        )
-        self.follow(self.signal, self.numbers, self.delta, self.decay, self.selectivity, self.at)
-        dials = [row(self.signal, self.numbers), row(self.delta, self.decay, self.selectivity), row(self.at)]
-        self.arrange("Scan explorer: what does one state remember?", dials, [self.screen])
+        self.plot, self.display = MemoryPlot(), Display()
+        self.redraw_on(self.signal, self.numbers, self.delta, self.decay, self.selectivity, self.at)
+        controls = [
+            row(self.signal, self.numbers),
+            row(self.delta, self.decay, self.selectivity),
+            row(self.at),
+        ]
+        self.arrange("Scan explorer: what does one state remember?", controls, [self.display])
 
     def state(self) -> Trace:
-        """What the dials say."""
+        """The trace for the current values of the controls."""
         u = self._signal()
         self.at.max = len(u) - 1
         return trace(u, self.delta.value, -self.decay.value, self.selectivity.value, self.at.value)
 
     def draw(self) -> str:
-        """Draws the trace, and says how long the memory is."""
+        """Draws the trace; the message says how long the memory is."""
         t = self.state()
         self.plot.show(t)
-        title = f"signal and answer, the memory of each token, and the weight of token {t.at}"
-        self.screen.show(rendered(self.plot.figure), title)
+        title = f"signal and output, the memory of each token, and the weight of token {t.at}"
+        self.display.show(self.plot.figure, title)
         fixed = f"Without selectivity the memory is 1 / |ΔA| = {1 / (self.delta.value * self.decay.value):.3g} tokens."
         if t.left is None:
             return f"{fixed} Of token {t.at}, more than 1/e is left at the end of the signal."

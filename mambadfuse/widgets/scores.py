@@ -1,4 +1,4 @@
-"""Scores beside the pictures that they belong to."""
+"""A table of scores, for display next to the pictures."""
 
 from collections.abc import Mapping
 from html import escape
@@ -8,7 +8,12 @@ from mambadfuse.metrics import EIGHT
 
 
 def scores_table(table: Mapping[str, Mapping[str, float]], what: str) -> str:
-    """The eight usual scores as an HTML table, a column a fusion; the best of a row is bold and underlined."""
+    """The eight usual scores as an HTML table, one column per fusion; the best of a row is bold and underlined.
+
+    Args:
+        table: score by metric, by the name of the fusion.
+        what: what the scores are of; the beginning of the caption.
+    """
     head = "".join(f'<th scope="col" style="padding: 1px 5px">{escape(name)}</th>' for name in table)
     rows = []
     for metric in EIGHT:

@@ -1,4 +1,4 @@
-"""Draws the map of the network, and once more for each notebook that builds a part of it, with that part marked.
+"""Draws the map of the network, and a copy with the part marked for each notebook that builds one.
 
 python notebooks/figures/architecture.py writes architecture.png and architecture_02.png ... architecture_07.png.
 """
@@ -19,7 +19,7 @@ PHASES = {"dual-level feature extraction": (1.9, 6.5), "dual-phase feature fusio
 
 
 class Block(NamedTuple):
-    """A box: its centre, what it says, the notebook that builds it, and whether it scans, which is notebook 02."""
+    """A box: its centre, its text, the notebook that builds it, and whether it contains a scan (notebook 02)."""
 
     x: float
     y: float
@@ -37,14 +37,26 @@ BLOCKS = {
     "deep": Block(10.35, 2.0, "deep fusion\nM3 blocks", "06"),
     "rebuild": Block(12.95, 2.0, "reconstruction\nMamba, then CNN", "07"),
 }
-ENDS = {"a": (0.75, 3.2, "a\ninfrared\nor MRI"), "b": (0.75, 0.8, "b\nvisible, CT,\nPET or SPECT"),
-        "fused": (15.1, 2.0, "fused")}  # fmt: skip
-ARROWS = [("a", "low a"), ("b", "low b"), ("low a", "high a"), ("low b", "high b"), ("high a", "exchange"),
-          ("high b", "exchange"), ("exchange", "deep"), ("deep", "rebuild"), ("rebuild", "fused")]  # fmt: skip
+ENDS = {
+    "a": (0.75, 3.2, "a\ninfrared\nor MRI"),
+    "b": (0.75, 0.8, "b\nvisible, CT,\nPET or SPECT"),
+    "fused": (15.1, 2.0, "fused"),
+}
+ARROWS = [
+    ("a", "low a"),
+    ("b", "low b"),
+    ("low a", "high a"),
+    ("low b", "high b"),
+    ("high a", "exchange"),
+    ("high b", "exchange"),
+    ("exchange", "deep"),
+    ("deep", "rebuild"),
+    ("rebuild", "fused"),
+]
 
 
 def architecture(today: str | None = None) -> Figure:
-    """The whole network from left to right; each box names the notebook that builds it, today's have a thick frame."""
+    """The whole network; each box names its notebook, and those of notebook ``today`` have thick frames."""
     figure = Figure(figsize=(12, 3.9), dpi=100, layout="constrained")
     axes = figure.subplots()
     axes.set(xlim=(-0.1, 15.8), ylim=(-0.35, 4.85), aspect="equal")
@@ -68,13 +80,13 @@ def architecture(today: str | None = None) -> Figure:
 def draw_box(
     axes: Axes, corner: tuple[float, float], size: tuple[float, float], face: str, edge: str, line: float = 1
 ) -> None:
-    """A rectangle with round corners; line is the width of its edge in points."""
+    """A rectangle with rounded corners; ``line`` is the width of its edge in points."""
     shape = "round,pad=0,rounding_size=0.12"
     axes.add_patch(FancyBboxPatch(corner, *size, boxstyle=shape, fc=face, ec=edge, lw=line))
 
 
 def draw_arrow(axes: Axes, start: str, end: str) -> None:
-    """From the right edge of one thing to the left edge of another."""
+    """An arrow from the right edge of one block or end to the left edge of another."""
     (x0, y0), (x1, y1) = ((BLOCKS[name] if name in BLOCKS else ENDS[name])[:2] for name in (start, end))
     tail = (x0 + (WIDTH / 2 if start in BLOCKS else 0.75), y0)
     head = (x1 - (WIDTH / 2 if end in BLOCKS else 0.5), y1 + (0.25 if y0 > y1 else -0.25 if y0 < y1 else 0))
@@ -84,7 +96,7 @@ def draw_arrow(axes: Axes, start: str, end: str) -> None:
 
 
 def write(name: str, figure: Figure) -> None:
-    """Beside this file."""
+    """Writes the figure into the folder of this script."""
     with atomic_write(Path(__file__).with_name(name)) as file:
         file.write(png(figure))
 

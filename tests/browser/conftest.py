@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import servers
-from stage import CHROMIUM, REQUIRED, ROOT, copy_notebook
+from setup_notebook import CHROMIUM, REQUIRED, ROOT, copy_notebook
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-HARMLESS = "shared module"  # Voila logs that of two copies of a library it took one
+HARMLESS = "shared module"  # Voila logs which of two copies of a library it uses
 IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 
 
@@ -22,7 +22,7 @@ def pytest_configure(config):
 
 @dataclass
 class Site:
-    """An open page, and what went wrong on it."""
+    """An open page and its errors."""
 
     name: str
     page: object
@@ -35,7 +35,7 @@ class Site:
         return self.page.locator(".jp-OutputArea-output").filter(has_text=title)
 
     def reload(self) -> None:
-        """Opens the page anew, in JupyterLab with the notebook as it stands."""
+        """Reloads the page; JupyterLab saves the notebook first."""
         if self.name == "lab":
             self.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
         self.page.reload(wait_until="commit")
@@ -93,7 +93,7 @@ def site(request, chromium, notebook, tmp_path_factory) -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def quiet(site) -> Iterator[None]:
-    """After every test: nothing asked of a foreign host, nothing in the console."""
+    """After every test: no request to a foreign host, no error in the console."""
     yield
     assert not site.foreign
     assert not [text for text in site.errors if HARMLESS not in text]

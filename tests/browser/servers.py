@@ -1,4 +1,4 @@
-"""JupyterLab and Voila on the loopback interface, with settings and runtime files of their own."""
+"""JupyterLab and Voila on the loopback interface, with their own settings and runtime files."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stage import ROOT, app_command
+from setup_notebook import ROOT, app_command
 
-PATIENCE = 240  # seconds, on a machine that has much else to do
+PATIENCE = 240  # seconds, on a busy machine
 LAB_SETTINGS = {
     "notebook-extension/tracker": {
         "windowingMode": "none"
@@ -57,7 +57,7 @@ def voila(notebook: Path, desk: Path) -> Iterator[str]:
 
 @contextmanager
 def running(command: list[str], environment: dict[str, str], desk: Path) -> Iterator[None]:
-    """The server, from when it says that it is running to the end of the block."""
+    """Runs the server within the block, once it reports that it is running."""
     folders = {
         "JUPYTERLAB_SETTINGS_DIR": "settings",
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",

@@ -1,4 +1,4 @@
-"""Every dial of every panel, moved by keyboard and by mouse, in JupyterLab and in Voila."""
+"""Every control of every panel, operated by keyboard and by mouse, in JupyterLab and in Voila."""
 
 import io
 import re
@@ -7,7 +7,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from stage import PANELS, REQUIRED
+from setup_notebook import PANELS, REQUIRED
 
 from mambadfuse.widgets.panel import COMPUTING
 
@@ -24,11 +24,11 @@ SETTLED = f"""([panel, before]) => {{
     panel.dataset.seen = now
     return now === last && now !== before && panel.querySelector('[role=status]').innerText !== '{COMPUTING}'
 }}"""
-LOOK = 100  # milliseconds between two looks at a page
+POLLING = 100  # milliseconds
 
 
 class changes:
-    """After the block, waits until pictures or message are others and stay as they are, and nothing has gone wrong."""
+    """After the block, waits until pictures or message have changed and settled, without an error."""
 
     def __init__(self, panel: Locator) -> None:
         self.panel = panel
@@ -39,7 +39,7 @@ class changes:
     def __exit__(self, kind, *_) -> None:
         if kind is None:
             handle = self.panel.element_handle()
-            self.panel.page.wait_for_function(SETTLED, arg=[handle, self.before], polling=LOOK)
+            self.panel.page.wait_for_function(SETTLED, arg=[handle, self.before], polling=POLLING)
             expect(status(self.panel)).not_to_contain_text("Error")
 
 
@@ -47,13 +47,13 @@ def status(panel: Locator) -> Locator:
     return panel.get_by_role("status")
 
 
-def dial(panel: Locator, description: str) -> Locator:
-    """The list or text field with this description beside it."""
+def control(panel: Locator, description: str) -> Locator:
+    """The list or text field with this description next to it."""
     return panel.get_by_label(description, exact=True)
 
 
 def choose(panel: Locator, description: str, option: str) -> None:
-    dial(panel, description).select_option(label=option)
+    control(panel, description).select_option(label=option)
 
 
 def picture(seed: int, width: int = 96, height: int = 80) -> bytes:
@@ -110,7 +110,7 @@ def test_scan_explorer(site):
     with changes(panel):
         choose(panel, "signal", "steps in noise")
     choose(panel, "signal", "own numbers")
-    numbers = dial(panel, "numbers")
+    numbers = control(panel, "numbers")
     with changes(panel):
         numbers.fill("4 0 0 2 0 0 0 0")
         numbers.press("Enter")
@@ -165,7 +165,7 @@ class TestFusionExplorer:
             upload(panel, "b", "mine_b.png", picture(2))
             expect(status(panel)).to_contain_text("mine_a.png and mine_b.png, 96x80")
         path = tmp_path / "fused.png"
-        dial(panel, "file").fill(str(path))
+        control(panel, "file").fill(str(path))
         panel.get_by_role("button", name="Save").click()
         expect(status(panel)).to_contain_text("Saved")
         with Image.open(path) as saved:
@@ -186,7 +186,7 @@ def test_m3_explorer(site):
     panel = site.panel("M3 explorer")
     with changes(panel):
         choose(panel, "gate", "shared")
-    expect(status(panel)).to_contain_text("read with one gate")
+    expect(status(panel)).to_contain_text("with one gate")
     site.shoot("M3 explorer", "shared")
     with changes(panel):
         choose(panel, "pair", "ivf: synthetic_night_street")
@@ -197,7 +197,7 @@ TRAINING = re.compile(r"^default: training, step \d+ of 1000; gate-shared: train
 
 
 def steps(panel: Locator) -> list[int]:
-    """How far each variant says that it has come."""
+    """The step of each variant, from the message."""
     return [int(number) for number in re.findall(r"step (\d+) of", status(panel).inner_text())]
 
 
@@ -222,7 +222,7 @@ class TestAblationLab:
         expect(status(panel)).to_contain_text("Error: tick 2 to 6 rows, found 1")
         other.click()
 
-    def test_two_variants_train_pause_go_on_and_stop(self, site):
+    def test_two_variants_train_pause_resume_and_stop(self, site):
         panel = site.panel(self.title)
         choose(panel, "budget", "minutes")
         train, pause, stop = (panel.get_by_role("button", name=n) for n in ("Train", "Pause", "Stop"))
@@ -230,7 +230,7 @@ class TestAblationLab:
         expect(panel.locator("table")).to_contain_text("VIF")
         expect(train).to_be_disabled()
         expect(panel.locator("figcaption")).to_contain_text(["loss", "a", "b", "default", "gate-shared"])
-        for _ in range(2):  # figures and numbers move while nobody does anything
+        for _ in range(2):  # figures and numbers change without user input
             before = panel.evaluate(STATE), panel.locator("table").inner_text()
             panel.page.wait_for_function(
                 "([panel, text]) => panel.querySelector('table').innerText !== text",
@@ -261,14 +261,14 @@ class TestAblationLab:
 
 
 def workers() -> set[psutil.Process]:
-    """All processes that train a variant for a page of these tests; others on the machine are nobody's business."""
+    """All processes that train a variant for a page of these tests; those of other programs do not count."""
     found, family = psutil.process_iter(["cmdline"]), set(psutil.Process().children(recursive=True))
     training = {one for one in found if "mambadfuse.ablation.worker" in (one.info["cmdline"] or ())}
     return training & family
 
 
 def test_a_page_that_is_opened_again_leaves_no_training_unseen(site):
-    """JupyterLab shows the panel as it was, at work; the app starts anew, and its old kernel ends with all it did."""
+    """JupyterLab shows the panel still training; the app starts afresh, and its old kernel ends with all processes."""
     panel, others = site.panel("Ablation lab"), workers()
     panel.get_by_role("button", name="Train").click()
     expect(status(panel)).to_have_text(TRAINING)

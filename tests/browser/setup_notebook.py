@@ -1,4 +1,4 @@
-"""The stage of the browser tests: a Chromium of this machine, and the notebook with all panels."""
+"""What the browser tests need: an installed Chromium, and the notebook with all panels."""
 
 import os
 import re
@@ -25,7 +25,7 @@ PANELS = [
 
 
 def copy_notebook(folder: Path) -> Path:
-    """A copy without outputs that JupyterLab may save, and whose results stay in that folder."""
+    """A copy without outputs that JupyterLab may save; its results stay in that folder."""
     notebook, place = nbformat.read(APP, as_version=4), (folder / "results").as_posix()
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -38,7 +38,7 @@ def copy_notebook(folder: Path) -> Path:
 
 
 def app_command(notebook: Path) -> tuple[list[str], dict[str, str]]:
-    """What ``make app`` runs, with another notebook: its words, and the environment in front of them."""
+    """The command of ``make app`` for another notebook, and its environment variables."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     words = shlex.split(re.search(r"^app:.*\n\t(.*)$", makefile, flags=re.M)[1])
     start = words.index("$(BIN)/voila")

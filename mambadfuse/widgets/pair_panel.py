@@ -1,0 +1,28 @@
+"""The base of the panels that show what a network does with a pair of pictures."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from mambadfuse.fusion.pair import Model
+from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.widgets.controls import PairChooser, network, network_chooser
+from mambadfuse.widgets.panel import Panel
+
+
+class PairPanel(Panel):
+    """A panel with a choice of pairs and of networks, redrawn when either changes.
+
+    Attributes:
+        pairs: the control for the pair.
+        network: the control for the name of the network.
+        loaded: from that name to the network.
+    """
+
+    def __init__(self, networks: Mapping[str, Model] | None = None) -> None:
+        super().__init__()
+        networks = networks or {}
+        self.pairs, self.network = PairChooser(), network_chooser(networks)
+        self.loaded = self.memoised(lambda name: cast(MambaDFuse, network(name, networks)))
+        self.redraw_on(self.network)
+        self.redraw_on(self.pairs, trait="pair")
+        self.pairs.observe(lambda change: self.tell(change.new), names="note")
