@@ -27,7 +27,9 @@ SPLITS = {
     "test": "test", "testsets": "test",
 }  # fmt: skip
 
-_NO_SIDES = "skipped: neither the folder nor its pictures are named after both sides of a pair, as IR_1 and VIS_1 are"
+_NO_SIDES = (
+    "skipped: neither the folder nor its pictures are named after both sides of a pair, as IR_1 and VIS_1 are"
+)
 
 
 def find_pairs(a: str | Path, b: str | Path | None = None) -> PairSet:
