@@ -4,7 +4,7 @@ import torch
 
 from benchmarks.machine import matrix_rate, median_seconds
 from mambadfuse import MambaDFuse, MambaDFuseConfig
-from mambadfuse.losses.fusion_loss import FusionLoss
+from mambadfuse.losses import FusionLoss
 from mambadfuse.models.flops import forward_flops
 
 BATCH, CROP = 4, 64
