@@ -29,6 +29,9 @@ def step_seconds(preset: str, patience: float) -> dict[str, object]:
         f"  {preset:10} {seconds:6.2f} s, {seconds / limit:.2f} x three times the forward's limit", flush=True
     )
     return {
-        "preset": preset, "seconds": seconds, "median_of": runs, "arithmetic_limit": limit,
+        "preset": preset,
+        "seconds": seconds,
+        "median_of": runs,
+        "arithmetic_limit": limit,
         "times_limit": seconds / limit,
-    }  # fmt: skip
+    }

@@ -19,7 +19,7 @@ def test_local_jobs_find_what_one_process_finds(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
     alone, apart = experiment(tmp_path / "alone"), experiment(tmp_path / "apart")
-    wrong = Row("too-large", "?", {"windows": "64x64"})  # no toy is as large
+    wrong = Row("too-large", "?", {"crop_sizes": "64x64"})  # no toy is as large
     runs, _ = planned(apart, [*ROWS, wrong], [0])
     said = []
     problems = submit_all(apart, runs, "local", say=said.append, timeout_min=5)

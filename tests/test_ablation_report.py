@@ -91,10 +91,13 @@ def test_holm_by_hand():
     [
         ([made("better", 0)], "no result of the row 'default'"),
         ([], "no result of the row 'default'"),
-        ([made("default", 0), replace(made("better", 0), budget="gpu")], "2 ablations cannot stand in one table"),
+        (
+            [made("default", 0), replace(made("better", 0), budget="gpu")],
+            "2 ablations cannot stand in one table",
+        ),
         ([made("default", 0), replace(made("better", 0), scores={})], "better, seed 0: was scored on other"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_compared_is_refused(results, message):
     with pytest.raises(ValueError, match=message):
         compare(results)
@@ -115,8 +118,12 @@ def test_json_and_csv_hold_all_numbers():
     assert content["lines"][1]["effects"]["VIF"]["difference"] == pytest.approx(0.1)
     rows = list(csv.DictReader(StringIO(table.to_csv())))
     assert [row["what"] for row in rows if row["row"] == "better"] == [
-        "mean", "spread", "difference", "p_pictures", "p_seeds"
-    ]  # fmt: skip
+        "mean",
+        "spread",
+        "difference",
+        "p_pictures",
+        "p_seeds",
+    ]
     [difference] = [row for row in rows if (row["row"], row["what"]) == ("better", "difference")]
     assert float(difference["VIF"]) == table.lines[1].effects["VIF"].difference
     assert difference["seeds"] == "1"

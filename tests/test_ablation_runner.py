@@ -122,7 +122,7 @@ def test_what_is_missing_is_planned_seed_by_seed(tmp_path):
 
 
 def test_processes_side_by_side_find_what_one_finds_and_an_error_stops_no_other(tmp_path, whole):
-    wrong = Row("too-large", "?", {"windows": "64x64"})  # no toy is as large
+    wrong = Row("too-large", "?", {"crop_sizes": "64x64"})  # no toy is as large
     mine, said = experiment(tmp_path), []
     runs, _ = planned(mine, [DEFAULT, wrong, ONCE], [1])
     problems = run_all(mine, runs, jobs=2, say=said.append)

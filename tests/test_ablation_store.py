@@ -9,10 +9,21 @@ import pytest
 from mambadfuse.ablation import Result, Store
 
 RESULT = Result(
-    row="default", seed=0, task="ivf", budget="minutes", settings=["steps=2"], pairs="abc",
-    config={"steps": 2, "windows": [[8, 8]]}, versions={"torch": "2"}, parameters=10, seconds=1.5, memory=None,
-    means={"EN": 7.0}, scores={"première": {"EN": 7.0}}, curve=[[1, 3.0], [2, 2.5]],
-)  # fmt: skip
+    row="default",
+    seed=0,
+    task="ivf",
+    budget="minutes",
+    settings=["steps=2"],
+    pairs="abc",
+    config={"steps": 2, "crop_sizes": [[8, 8]]},
+    versions={"torch": "2"},
+    parameters=10,
+    seconds=1.5,
+    memory=None,
+    means={"EN": 7.0},
+    scores={"première": {"EN": 7.0}},
+    curve=[[1, 3.0], [2, 2.5]],
+)
 
 context = multiprocessing.get_context("spawn")
 

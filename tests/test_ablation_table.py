@@ -56,8 +56,10 @@ def test_a_row_wins_over_the_settings_for_all():
 
 def test_rows_are_chosen_with_the_default_in_the_order_of_the_table():
     assert [row.name for row in choose(TABLE, ["norm-once", "gate-shared"])] == [
-        DEFAULT, "gate-shared", "norm-once"
-    ]  # fmt: skip
+        DEFAULT,
+        "gate-shared",
+        "norm-once",
+    ]
     assert [row.name for row in choose(TABLE)] == list(TABLE)
     with pytest.raises(ValueError, match=r"unknown row 'gate'.*gate-shared"):
         choose(TABLE, ["gate"])
@@ -72,8 +74,14 @@ def test_rows_are_chosen_with_the_default_in_the_order_of_the_table():
         ('default: {question: "Why?", changes: {steps: 1}}', "'default' must change nothing"),
         ('default: {question: "Why?"}', "must have a question and changes"),
         ('default: {question: "Why?", changes: 3}', "must be names and values"),
-        ('default: {question: "Q?", changes: {}}\nx/y: {question: "Q?", changes: {}}', "a name is made of letters"),
-        ('default: {question: "Q?", changes: {}}\nx: {question: "Q?", changes: {seed: 1}}', "'x': the seed is varied"),
+        (
+            'default: {question: "Q?", changes: {}}\nx/y: {question: "Q?", changes: {}}',
+            "a name is made of letters",
+        ),
+        (
+            'default: {question: "Q?", changes: {}}\nx: {question: "Q?", changes: {seed: 1}}',
+            "'x': the seed is varied",
+        ),
         (
             'default: {question: "Q?", changes: {}}\nx: {question: "Q?", changes: {model.gates: own}}',
             "row 'x': unknown setting 'model.gates': did you mean 'model.gate'",
@@ -83,7 +91,7 @@ def test_rows_are_chosen_with_the_default_in_the_order_of_the_table():
             "row 'x': model.gate must be one of own, shared, found 'open'",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_table_is_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         read_table(written(tmp_path, text))

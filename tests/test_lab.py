@@ -16,7 +16,7 @@ from mambadfuse.widgets import AblationLab
 
 TABLE = read_table()
 TINY = (
-    "steps=30", "batch=2", "windows=16x16", "model.dim=4", "model.state=2", "model.extraction_depth=1",
+    "steps=30", "batch=2", "crop_sizes=16x16", "model.dim=4", "model.state=2", "model.extraction_depth=1",
     "model.reconstruction_depth=1",
 )  # fmt: skip
 PATIENCE = 900  # seconds, on a machine that has much else to do

@@ -26,13 +26,22 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--task", choices=TASKS, default="ivf", help="what the pairs show; decides the loss")
     parser.add_argument("--budget", choices=BUDGETS, default="minutes", help="as of mambadfuse train")
     parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", dest="settings",
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
         help="settings for every row, such as steps=300 or model.dim=24",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--pairs", type=Path, nargs=2, action="append", metavar=("A", "B"),
+        "--pairs",
+        type=Path,
+        nargs=2,
+        action="append",
+        metavar=("A", "B"),
         help="folders to train on, may be given several times; the kit's own samples and toys if left out",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--validate", type=Path, nargs=2, metavar=("A", "B"), help="two folders to be judged by"
     )
@@ -41,9 +50,12 @@ def add_options(parser: ArgumentParser) -> None:
         "--table", type=Path, metavar="YAML", help="a table of your own, like the one --list shows"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("outputs/ablation"), metavar="DIR",
+        "--out",
+        type=Path,
+        default=Path("outputs/ablation"),
+        metavar="DIR",
         help="where results are kept, and unfinished runs, which the same command goes on with",
-    )  # fmt: skip
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many run side by side")
     parser.add_argument(
         "--submit",
@@ -54,9 +66,12 @@ def add_options(parser: ArgumentParser) -> None:
     what.add_argument("--list", action="store_true", help="only show the rows, their questions and changes")
     what.add_argument("--dry-run", action="store_true", help="only show what would run, and how long")
     what.add_argument(
-        "--report", nargs="?", const="", metavar="FILE",
+        "--report",
+        nargs="?",
+        const="",
+        metavar="FILE",
         help="only show the table of the results in --out, in a file, or of the 'shipped' ones",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the table, also what the text rounds"
     )

@@ -33,7 +33,8 @@ class FusionLossConfig:
     """What L_grad compares. "magnitude": |∇f| with the larger of |∇a| and |∇b|; "direction": both derivatives of f with
     those of the source that has the stronger edges around the pixel."""
     ssim_range: float = 1.0
-    """R in the constants of SSIM and of the local variances; 1 is the range of the images. A smaller R makes fainter structure count."""
+    """R in the constants of SSIM and of the local variances; 1 is the range of the images. A smaller R makes fainter
+    structure count."""
     black: float = 0.0
     """Target of L_int where a and b are 0. Below 0, the other two terms see f clamped to [0, 1], as it is saved."""
     white: float = 1.0
