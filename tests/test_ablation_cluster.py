@@ -7,7 +7,7 @@ import pytest
 import torch
 from ablation_cases import TABLE, comparable, experiment
 
-from mambadfuse.ablation import Row, planned
+from mambadfuse.ablation import Row, pending_runs
 from mambadfuse.ablation.cluster import submit_all
 
 ROWS = [TABLE["default"], TABLE["norm-once"]]
@@ -20,7 +20,7 @@ def test_local_jobs_find_what_one_process_finds(tmp_path, monkeypatch):
     torch.set_num_threads(1)
     alone, apart = experiment(tmp_path / "alone"), experiment(tmp_path / "apart")
     wrong = Row("too-large", "?", {"crop_sizes": "64x64"})  # no toy is as large
-    runs, _ = planned(apart, [*ROWS, wrong], [0])
+    runs, _ = pending_runs(apart, [*ROWS, wrong], [0])
     said = []
     problems = submit_all(apart, runs, "local", say=said.append, timeout_min=5)
     assert len(said) == 3

@@ -93,9 +93,12 @@ def test_holm_by_hand():
         ([], "no result of the row 'default'"),
         (
             [made("default", 0), replace(made("better", 0), budget="gpu")],
-            "2 ablations cannot stand in one table",
+            "2 different ablations cannot be compared",
         ),
-        ([made("default", 0), replace(made("better", 0), scores={})], "better, seed 0: was scored on other"),
+        (
+            [made("default", 0), replace(made("better", 0), scores={})],
+            "better, seed 0: was scored on different images",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(results, message):
@@ -105,8 +108,10 @@ def test_what_cannot_be_compared_is_refused(results, message):
 
 def test_the_text_names_the_tests_and_what_they_were_corrected_for():
     text = str(compare(RESULTS))
-    assert "12 pictures" in text
-    assert "corrected for 3 rows by Holm" in text
+    assert "12 validation images" in text
+    assert "Wilcoxon signed-rank test" in text
+    assert "Student's t-test" in text
+    assert "Holm-corrected for 3 rows" in text
     row = next(line for line in text.split("difference from default")[1].splitlines() if "better" in line)
     assert row.split() == ["better", "+0.100**", "+0.000"]
 
