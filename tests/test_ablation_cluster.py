@@ -1,4 +1,4 @@
-"""Runs as jobs of their own: two local processes of submitit find what one process finds."""
+"""Runs as jobs: two local processes of submitit give the results of one process."""
 
 import builtins
 import sys
@@ -30,7 +30,7 @@ def test_local_jobs_find_what_one_process_finds(tmp_path, monkeypatch):
     assert found == {row.name: comparable(alone.run(row, 0)) for row in ROWS}
 
 
-def test_without_submitit_it_says_how_to_get_it(tmp_path, monkeypatch):
+def test_without_submitit_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     real = builtins.__import__
 
     def without(name, *args, **kwargs):

@@ -35,7 +35,7 @@ def whole(tmp_path_factory):
     return experiment(tmp_path_factory.mktemp("whole")).run(ONCE, 1)
 
 
-def test_a_result_says_all_of_its_run(whole):
+def test_a_result_records_its_run(whole):
     assert (whole.row, whole.seed, whole.task, whole.budget) == ("norm-once", 1, "ivf", "minutes")
     assert (whole.config["model.norm_passes"], whole.config["seed"], whole.config["steps"]) == (1, 1, 4)
     assert set(whole.versions) >= {"mambadfuse", "torch", "python"}
@@ -54,7 +54,7 @@ def test_a_stored_result_is_not_run_again_and_leaves_no_run(tmp_path, monkeypatc
     assert not [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
 
 
-def test_another_setting_or_other_pairs_are_another_run(tmp_path):
+def test_another_setting_or_other_pairs_make_another_run(tmp_path):
     mine = experiment(tmp_path)
     mine.run(DEFAULT, 0)
     for other in (
@@ -112,7 +112,7 @@ def test_a_run_that_another_process_is_using_is_left_to_it(tmp_path):
     assert mine.run(DEFAULT, 0).row == "default"
 
 
-def test_what_is_missing_is_planned_seed_by_seed(tmp_path):
+def test_pending_runs_are_ordered_by_seed(tmp_path):
     mine = experiment(tmp_path)
     mine.run(ONCE, 0)
     rows = [DEFAULT, TABLE["depth-half"], ONCE]

@@ -1,4 +1,4 @@
-"""The table of the ablation lab: every row a question of its own, nothing misspelt accepted."""
+"""The table of the ablation lab: every row asks its own question, misspelt settings are refused."""
 
 import pytest
 
@@ -34,11 +34,11 @@ def test_no_two_rows_are_the_same_training():
     assert all(config not in configs[:i] for i, config in enumerate(configs))
 
 
-def test_every_row_asks():
+def test_every_row_asks_a_question():
     assert all(row.question.endswith("?") for row in TABLE.values())
 
 
-def test_multiples_are_of_what_the_budget_and_the_settings_say():
+def test_multiples_refer_to_the_budget_and_the_settings():
     half, double = (
         row_config(TABLE[name], budget="minutes", settings=["model.dim=24", "model.state=5"])
         for name in ("state-half", "width-double")
@@ -49,12 +49,12 @@ def test_multiples_are_of_what_the_budget_and_the_settings_say():
     assert row_config(TABLE["depth-double"], budget="gpu").model.deep_depth == 10
 
 
-def test_a_row_wins_over_the_settings_for_all():
+def test_a_row_overrides_the_settings_for_all_rows():
     config = row_config(TABLE["gate-shared"], settings=["model.gate=own", "steps=7"], seed=3)
     assert (config.model.gate, config.steps, config.seed) == ("shared", 7, 3)
 
 
-def test_rows_are_chosen_with_the_default_in_the_order_of_the_table():
+def test_rows_are_selected_with_the_default_in_the_order_of_the_table():
     assert [row.name for row in select_rows(TABLE, ["norm-once", "gate-shared"])] == [
         DEFAULT,
         "gate-shared",
@@ -92,6 +92,6 @@ def test_rows_are_chosen_with_the_default_in_the_order_of_the_table():
         ),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path, text, message):
+def test_invalid_tables_are_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         read_table(written(tmp_path, text))

@@ -25,7 +25,7 @@ def words(tmp_path, *more):
 
 
 def failed(arguments, capsys):
-    """What it says before it does anything."""
+    """The usage error, raised before anything is done."""
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)
     assert stopped.value.code == 2
@@ -100,7 +100,7 @@ def test_results_of_different_settings_are_different_tables(tmp_path, capsys):
         (["--centre-crop", "big"], "--centre-crop big: expected a size such as 160x224"),
     ],
 )
-def test_wrong_words_are_refused(arguments, message, capsys):
+def test_wrong_options_are_refused(arguments, message, capsys):
     assert message in failed(["ablate", *arguments], capsys)
 
 
@@ -112,6 +112,6 @@ def test_wrong_words_are_refused(arguments, message, capsys):
         (["--report", "nowhere.jsonl"], "nowhere.jsonl: no such file of results"),
     ],
 )
-def test_what_cannot_be_is_said(arguments, message, capsys):
+def test_errors_are_reported(arguments, message, capsys):
     assert cli.main(["ablate", *arguments]) == 1
     assert message in capsys.readouterr().err

@@ -100,7 +100,7 @@ def test_damaged_checkpoints_are_named_and_left_alone(tmp_path, folders, capsys)
         (["--validate", "nowhere", "nowhere"], "nowhere: there is no such folder"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(tmp_path, folders, capsys, more, message):
+def test_errors_are_reported_in_one_line(tmp_path, folders, capsys, more, message):
     assert cli.main([*words(folders, tmp_path / "w.safetensors"), *more]) == 1
     *_, said = capsys.readouterr().err.splitlines()
     assert said.startswith("mambadfuse: ")
@@ -123,7 +123,7 @@ def test_a_run_too_short_for_its_settings_says_so(tmp_path, folders, extra, caps
     "extra",
     [["--sampling-weights", "1", "2"], ["--out", "weights.pth"], ["--budget", "week"], ["--task", "xray"]],
 )
-def test_wrong_words_are_usage_errors(tmp_path, folders, extra):
+def test_wrong_options_are_usage_errors(tmp_path, folders, extra):
     with pytest.raises(SystemExit) as stop:
         cli.main([*words(folders, tmp_path / "w.safetensors"), *extra])
     assert stop.value.code == 2

@@ -1,4 +1,4 @@
-"""The loss equals the published one, keeps its invariants and names what is wrong with its input."""
+"""The loss equals the published one, keeps its invariants and names invalid inputs and settings."""
 
 import doctest
 import json

@@ -47,7 +47,7 @@ def test_training_lowers_the_loss_and_the_weights_fuse(tmp_path):
     assert load(out)(torch.rand(1, 1, 9, 7), torch.rand(1, 1, 9, 7)).shape == (1, 1, 9, 7)
 
 
-def test_the_log_holds_every_term_of_the_loss_and_where_it_stands(tmp_path):
+def test_the_log_holds_every_term_of_the_loss_and_the_step(tmp_path):
     records = curve(quiet(tmp_path / "w.safetensors", log_every=4))
     assert [record["step"] for record in records] == [4, 6]  # and the last
     for record in records:
@@ -106,7 +106,7 @@ def test_pictures_too_small_to_be_scored_are_named_at_once(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_loss_that_is_no_number_stops_the_run_with_the_names_of_its_pairs(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_pairs(tmp_path):
     out, pairs = tmp_path / "w.safetensors", toy_pairs(20)
     with pytest.raises(DivergedError, match=r"is (nan|inf) at step \d, whose crops are from toy_") as stop:
         quiet(out, pairs, learning_rate=1e30, checkpoint_seconds=0)
@@ -118,7 +118,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_the_names_of_its_pairs(tmp_
 
 
 def test_gradients_are_clipped(tmp_path):
-    """Adam forgets the scale of a gradient, but not that one step's is cut more than another's."""
+    """Adam ignores the scale of all gradients, but not that some are clipped more than others."""
     free = quiet(tmp_path / "free.safetensors", clip_grad_norm=math.inf)
     loose = quiet(tmp_path / "loose.safetensors", clip_grad_norm=1e9)
     tight = quiet(tmp_path / "tight.safetensors", clip_grad_norm=1.0)
@@ -191,7 +191,7 @@ def test_a_finished_run_says_so_and_is_left_alone(tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in [out, *checkpoints(out)]} == before
 
 
-def test_weights_that_got_lost_are_written_again(tmp_path):
+def test_lost_weights_are_written_again(tmp_path):
     out = quiet(tmp_path / "w.safetensors")
     first = out.rename(tmp_path / "first.safetensors")
     assert same_weights(quiet(out), first)
@@ -228,7 +228,7 @@ def test_another_suffix_is_refused(tmp_path):
         quiet(tmp_path / "w.pth")
 
 
-def test_an_estimate_keeps_nothing(tmp_path, monkeypatch):
+def test_an_estimate_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outlook = estimate(replace(CONFIG, steps=5000), [toy_pairs()], measured=1)
     assert outlook.parameters == sum(p.numel() for p in MambaDFuse(TINY).parameters())
