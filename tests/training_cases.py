@@ -17,8 +17,8 @@ TINY = MambaDFuseConfig(
     dim=4, state=2, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
 )
 CONFIG = TrainingConfig(
-    model=TINY, steps=6, batch=2, windows=((16, 16), (8, 32)), warmup=2, average=0.5, log_every=1
-)  # fmt: skip
+    model=TINY, steps=6, batch=2, crop_sizes=((16, 16), (8, 32)), warmup=2, ema_decay=0.5, log_every=1
+)
 
 
 def toy_pairs(count=3, size=(20, 34)):
@@ -36,20 +36,20 @@ def write_folders(root: Path, pairs) -> list[str]:
 
 
 def quiet(out, pairs=None, validation=(), **changes):
-    """A run of ``CONFIG`` with changes, on one thread and without a word."""
+    """A run of ``CONFIG`` with changes, on one thread without output."""
     torch.set_num_threads(1)
     return train(
         replace(CONFIG, **changes), [pairs or toy_pairs()], out, validation=validation, progress=False
     )
 
 
-def kept(out):
-    """The kept states, oldest first."""
+def checkpoints(out):
+    """The checkpoints, oldest first."""
     return sorted(run_folder(out).glob("*.safetensors"))
 
 
-def kept_steps(out):
-    return [int(path.name.split("-")[0]) for path in kept(out)]
+def checkpoint_steps(out):
+    return [int(path.name.split("-")[0]) for path in checkpoints(out)]
 
 
 def curve(out, name="steps"):
