@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 import mambadfuse as mdf
+from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.limited_range import read_luma
-from mambadfuse.data.pairs import match_pairs
 from mambadfuse.losses import FusionLoss, FusionLossConfig
 
 HEIGHT, WIDTH, STEPS, RATE = 160, 220, 180, 0.02
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--a", type=Path, required=True, help="infrared or MRI images")
     parser.add_argument("--b", type=Path, required=True, help="the other side, paired by name")
     options = parser.parse_args()
-    pairs = match_pairs(options.a, options.b).pairs[::5]
+    pairs = find_pairs(options.a, options.b).pairs[::5]
     images = [(centre_crop(read_luma(pair.a)), centre_crop(read_luma(pair.b))) for pair in pairs]
     print(f"{len(images)} pairs\n\n| loss | {' | '.join(mdf.metrics.EIGHT)} |\n|---|{'---|' * 8}", flush=True)
     for name, config in LOSSES.items():

@@ -1,4 +1,4 @@
-"""One training step, four crops of 64 x 64: seconds beside three times the forward's arithmetic limit."""
+"""One training step on four crops of 64 x 64: seconds, and three times the arithmetic limit of the forward pass."""
 
 import torch
 

@@ -1,9 +1,11 @@
 """MambaDFuse rebuilt from scratch: fuse infrared with visible and CT, PET or SPECT with MRI images.
 
-The public face is loaded on first use, so that ``import mambadfuse`` is instant:
+The public functions are loaded on first use, so ``import mambadfuse`` is instant:
 
 >>> import mambadfuse as mdf
->>> fused = mdf.fuse("ir.png", "vi.png", model="ivf")
+>>> pair = mdf.data.samples.samples("ivf")[0]
+>>> mdf.fuse(pair.a, pair.b, model="ivf").shape
+(480, 640, 3)
 """
 
 import importlib
@@ -16,43 +18,55 @@ __version__ = "0.1.0"
 # before PyTorch is loaded; a value that is set already is left alone.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_HOME = {
-    "MambaDFuse": "mambadfuse.models.mambadfuse",
-    "MambaDFuseConfig": "mambadfuse.models.mambadfuse",
+_MODULE_OF = {
+    "MambaDFuse": "mambadfuse.models",
+    "MambaDFuseConfig": "mambadfuse.models",
     "evaluate": "mambadfuse.metrics",
+    "evaluate_folders": "mambadfuse.evaluation.folders",
     "fuse": "mambadfuse.fusion.pair",
+    "fuse_folders": "mambadfuse.fusion.folders",
     "load": "mambadfuse.models.checkpoints",
     "load_published": "mambadfuse.models.checkpoints",
+    "read_image": "mambadfuse.data.images",
     "save": "mambadfuse.models.checkpoints",
+    "train": "mambadfuse.training",
 }
-_ROOMS = ("data", "losses", "metrics", "ops")
+_PACKAGES = ("data", "losses", "metrics", "ops")
 
 __all__ = [
     "MambaDFuse",
     "MambaDFuseConfig",
     "data",
     "evaluate",
+    "evaluate_folders",
     "fuse",
+    "fuse_folders",
     "load",
     "load_published",
     "losses",
     "metrics",
     "ops",
+    "read_image",
     "save",
+    "train",
 ]
 
 if TYPE_CHECKING:
     from mambadfuse import data, losses, metrics, ops
+    from mambadfuse.data.images import read_image
+    from mambadfuse.evaluation.folders import evaluate_folders
+    from mambadfuse.fusion.folders import fuse_folders
     from mambadfuse.fusion.pair import fuse
     from mambadfuse.metrics import evaluate
+    from mambadfuse.models import MambaDFuse, MambaDFuseConfig
     from mambadfuse.models.checkpoints import load, load_published, save
-    from mambadfuse.models.mambadfuse import MambaDFuse, MambaDFuseConfig
+    from mambadfuse.training import train
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    if name in _ROOMS:
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(_MODULE_OF[name]), name)
+    if name in _PACKAGES:
         return importlib.import_module(f"mambadfuse.{name}")
     raise AttributeError(f"module 'mambadfuse' has no attribute {name!r}")
 

@@ -171,7 +171,7 @@ class TestBranches:
 
     def test_tiles_change_nothing(self, model, monkeypatch):
         whole, _ = branches.branch_maps(model, *PAIR)
-        monkeypatch.setattr("mambadfuse.models.mamba.TILE", 33)
+        monkeypatch.setattr("mambadfuse.models.execution.TILE", 33)
         tiled, _ = branches.branch_maps(model, *PAIR)
         np.testing.assert_allclose(tiled[1].shares["a"], whole[1].shares["a"], rtol=1e-4)
         np.testing.assert_allclose(tiled[1].gates["b"], whole[1].gates["b"], rtol=1e-4)

@@ -13,9 +13,9 @@ from PIL import Image
 import mambadfuse as mdf
 from mambadfuse import cli
 from mambadfuse.data import catalogue
-from mambadfuse.data.download import FOLDERS
 from mambadfuse.data.images import read_image
-from mambadfuse.data.synthetic import toy_pair
+from mambadfuse.data.synthetic import synthetic_pair
+from mambadfuse.data.tasks import folders_of
 from mambadfuse.metrics import EIGHT
 from mambadfuse.training import configure
 
@@ -147,7 +147,7 @@ def test_scores_are_of_the_weights_that_lie_there_and_of_the_pictures_of_the_dow
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
 def test_shipped_weights_have_the_scores_of_the_file(card):
     dataset, folder = ("tno", "ivf/test_tno") if card.stem == "ivf" else (card.stem, f"{card.stem}/val")
-    sides = [PAIRS / folder / side for side in FOLDERS[catalogue.load(dataset).task]]
+    sides = [PAIRS / folder / side for side in folders_of(catalogue.load(dataset).task)]
     with (WEIGHTS / "scores" / f"{dataset}.csv").open(encoding="utf-8", newline="") as file:
         line = next(line for line in csv.DictReader(file) if line["what"] == "score")
     a, b = (next(side.glob(f"{line['picture']}.*")) for side in sides)
@@ -159,7 +159,7 @@ def test_shipped_weights_have_the_scores_of_the_file(card):
 
 def toy_folders(root, sides, count):
     """Where a download would be: one toy pair, as often as it has pairs."""
-    toy = toy_pair(0, (48, 48))
+    toy = synthetic_pair(0, (48, 48))
     for side, picture in zip(sides, (toy.a, toy.b), strict=True):
         (root / side).mkdir(parents=True)
         for number in range(count):
@@ -178,7 +178,7 @@ def test_commands_of_the_tables_run(card, tmp_path, monkeypatch, capsys):
             letter, name, split, last = found.groups()
             dataset = catalogue.load(name)
             assert split == last
-            root = toy_folders(tmp_path / letter, FOLDERS[dataset.task], len(dataset.split(split)))
+            root = toy_folders(tmp_path / letter, folders_of(dataset.task), len(dataset.split(split)))
             folders[letter] = str(root)
         else:
             words = [

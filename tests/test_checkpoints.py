@@ -170,7 +170,7 @@ def test_load_published_of_a_file_of_the_kit_says_to_use_load(tmp_path):
 
 
 def test_shipped_weights_are_verified(tmp_path, monkeypatch):
-    monkeypatch.setattr("mambadfuse.models.checkpoints.resource_folder", lambda name: tmp_path)
+    monkeypatch.setattr("mambadfuse.models.weights_file.resource_folder", lambda name: tmp_path)
     with pytest.raises(CheckpointError, match="no weights are shipped for 'ct-mri'"):
         load("ct-mri")
     save(MambaDFuse(TINY), tmp_path / "ct-mri.safetensors")

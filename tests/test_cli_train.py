@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -62,6 +63,21 @@ def test_several_sets_with_sampling_weights_and_a_validation(tmp_path, folders, 
     assert (run_folder(out) / "validation.jsonl").exists()
 
 
+def test_one_folder_that_holds_both_sides_is_paired_as_fuse_pairs_it(tmp_path, capsys):
+    for pair in toy_pairs():
+        for side, picture in (("IR", pair.a), ("VIS", pair.b)):
+            (tmp_path / "one").mkdir(exist_ok=True)
+            Image.fromarray(np.kron(picture, np.ones((3, 3), np.uint8))).save(
+                tmp_path / "one" / f"{side}_{pair.name}.png"
+            )
+    one = [str(tmp_path / "one")] * 2
+    out = tmp_path / "mine.safetensors"
+    assert cli.main(words(one, out, "--validate", *one)) == 0
+    assert "3 pairs, 2 steps of 4 crops" in capsys.readouterr().out
+    (record,) = curve(out, "validation")[-1:]
+    assert record
+
+
 def test_a_dry_run_shows_settings_steps_time_and_memory_and_writes_nothing(tmp_path, folders, capsys):
     out = tmp_path / "new" / "mine.safetensors"
     assert cli.main([*words(folders, out), "--dry-run"]) == 0
@@ -93,7 +109,7 @@ def test_damaged_checkpoints_are_named_and_left_alone(tmp_path, folders, capsys)
         (["--set", "learning_rat=1"], "did you mean 'learning_rate'"),
         (
             ["--set", "crop_sizes=64x64"],
-            "none of 3 pairs (toy_0 and 2 more) is as large as a window of 64 x 64",
+            "none of 3 pairs (toy_0 and 2 more) is as large as a crop of 64 x 64",
         ),
         (["--set", "learning_rate=1e30", "--steps", "9"], "whose crops are from toy_"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),

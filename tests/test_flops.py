@@ -28,7 +28,7 @@ def test_one_m3_block_by_hand():
 
 
 @pytest.mark.parametrize("preset", ["published", "figure", "lite"])
-@pytest.mark.parametrize(("mixer", "passes"), [("scan", 1), ("two_scans", 2), ("convolution", 0)])
+@pytest.mark.parametrize(("mixer", "passes"), [("scan", 1), ("bidirectional", 2), ("convolution", 0)])
 def test_matrix_products_and_image_convolutions_agree_with_torch(preset, mixer, passes):
     config, height, width = replace(getattr(MambaDFuseConfig, preset)(), mixer=mixer), 6, 7
     model = MambaDFuse(config)

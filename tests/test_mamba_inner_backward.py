@@ -1,10 +1,11 @@
-"""The fused path with gradients: equal to the modules in float64, on any number of threads."""
+"""Fused Mamba units with gradients: equal to the modules in float64, on any number of threads."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig, ops
+from mambadfuse.models.config import MambaConfig
 from mambadfuse.models.mamba import Mamba
 from mambadfuse.ops.cpu import mamba_inner_forward
 
@@ -34,7 +35,7 @@ def gradients(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize("length", [1, TILE, 2 * TILE + 1, 3 * TILE - 1])
 def test_every_gradient_equals_that_of_the_modules_in_float64(dim: int, state: int, width: int, length: int):
     torch.manual_seed(0)
-    unit, x = Mamba(dim, state, width), torch.randn(2, length, dim)
+    unit, x = Mamba(MambaConfig(dim, state, width)), torch.randn(2, length, dim)
     nn.init.normal_(unit.ssm.dt_proj.bias)  # steps long and short
     found = gradients(unit, x)
     expected = gradients(unit.double(), x.double())
@@ -45,7 +46,7 @@ def test_every_gradient_equals_that_of_the_modules_in_float64(dim: int, state: i
 
 def test_threads_change_no_bit(threads):
     torch.manual_seed(0)
-    unit, x = Mamba(60), torch.randn(3, 130, 60)
+    unit, x = Mamba(MambaConfig(60)), torch.randn(3, 130, 60)
     found = []
     for count in (1, 2, 3):
         threads(count)
@@ -74,7 +75,7 @@ def test_the_network_learns_as_on_the_torch_backend(preset: str):
 
 
 def test_a_hook_on_the_scan_is_called_in_training_too():
-    unit, heard = Mamba(16), []
+    unit, heard = Mamba(MambaConfig(16)), []
     unit.ssm.register_forward_hook(lambda *_: heard.append(1))
     unit(torch.randn(1, 9, 16)).sum().backward()
     assert heard

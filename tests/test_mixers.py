@@ -11,11 +11,13 @@ from safetensors.torch import load_file, save_file
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig
 from mambadfuse.models.checkpoints import load, save
-from mambadfuse.models.mamba import BidirectionalSSM, GatedConv, Mamba, SelectiveSSM, mixer_of
+from mambadfuse.models.config import MambaConfig
+from mambadfuse.models.mamba import BidirectionalSSM, GatedConv, Mamba, SelectiveSSM
 
 TINY = MambaDFuseConfig(
     dim=8, state=4, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
 )
+SIZES = MambaConfig(dim=3, state=3)  # E = 6
 
 
 @pytest.fixture
@@ -24,14 +26,14 @@ def tokens():
     return torch.randn(2, 2, 12, 6, dtype=torch.float64)  # u and z, (B, L, E) each
 
 
-def test_two_scans_read_backwards_as_they_read_forwards(tokens):
-    ssm = BidirectionalSSM(6, 1, state=3).double()
+def test_bidirectional_read_backwards_as_they_read_forwards(tokens):
+    ssm = BidirectionalSSM(SIZES).double()
     there, back = ssm(*tokens), ssm(*tokens.flip(2))
     torch.testing.assert_close(back.flip(1), there, rtol=0, atol=1e-12)
 
 
-def test_two_scans_are_the_mean_of_one_scan_and_the_same_backwards(tokens):
-    both, one = BidirectionalSSM(6, 1, state=3).double(), SelectiveSSM(6, 1, state=3).double()
+def test_bidirectional_are_the_mean_of_one_scan_and_the_same_backwards(tokens):
+    both, one = BidirectionalSSM(SIZES).double(), SelectiveSSM(SIZES).double()
     one.load_state_dict(both.state_dict())
     u, z = tokens
     expected = (one(u, z) + one(u.flip(1), z.flip(1)).flip(1)) / 2
@@ -41,7 +43,7 @@ def test_two_scans_are_the_mean_of_one_scan_and_the_same_backwards(tokens):
 
 
 def test_the_convolution_sees_a_neighbourhood_of_the_map_and_no_more(tokens):
-    mixer = GatedConv(6).double()
+    mixer = GatedConv(SIZES).double()
     u = torch.zeros(1, 20 * 30, 6, dtype=torch.float64, requires_grad=True)
     y = mixer(u, height=20)
     y[0, 10 * 30 + 15].sum().backward()  # the pixel in row 10, column 15
@@ -53,29 +55,29 @@ def test_the_convolution_sees_a_neighbourhood_of_the_map_and_no_more(tokens):
 
 def test_the_convolution_asks_for_the_height(tokens):
     with pytest.raises(ValueError, match="height"):
-        GatedConv(6).double()(*tokens)
+        GatedConv(SIZES).double()(*tokens)
     with pytest.raises(ValueError, match="height"):
-        Mamba(6, mixer="convolution")(torch.zeros(1, 12, 6))
+        Mamba(MambaConfig(dim=6, mixer="convolution"))(torch.zeros(1, 12, 6))
 
 
 def test_an_unknown_mixer_is_named():
-    with pytest.raises(ValueError, match=r"unknown mixer 'attention': choose scan"):
-        mixer_of("attention", 8, 1)
+    with pytest.raises(ValueError, match=r"mixer must be one of \('scan', .*\), found 'attention'"):
+        MambaConfig(mixer="attention")
 
 
 def test_mixers_have_as_many_parameters_or_nearly_so():
     published = MambaDFuseConfig.published()
     count = {
         mixer: MambaDFuse(replace(published, mixer=mixer)).parameter_count()
-        for mixer in ("scan", "two_scans", "convolution")
+        for mixer in ("scan", "bidirectional", "convolution")
     }
-    assert count["two_scans"] == count["scan"]
+    assert count["bidirectional"] == count["scan"]
     assert abs(count["convolution"] / count["scan"] - 1) < 0.05
 
 
 @pytest.mark.parametrize("gate", ["own", "shared"])
 @pytest.mark.parametrize("state_matrix", ["own", "shared"])
-@pytest.mark.parametrize("mixer", ["two_scans", "convolution"])
+@pytest.mark.parametrize("mixer", ["bidirectional", "convolution"])
 def test_every_weight_of_a_mixer_is_trained(mixer, gate, state_matrix):
     torch.manual_seed(0)
     model = MambaDFuse(replace(TINY, mixer=mixer, gate=gate, state_matrix=state_matrix))

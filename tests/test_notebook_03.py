@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mambadfuse import ops
 from mambadfuse.models import mamba
+from mambadfuse.models.config import MambaConfig
 
 BOOK = definitions("03")
 reference = partial(ops.selective_scan, backend="reference")
@@ -27,7 +28,13 @@ scans = pytest.mark.parametrize(
     ],
     ids=["loop", "chunks of 1", "chunks of 8", "one chunk", "package"],
 )
-units = pytest.mark.parametrize("unit", [BOOK["Mamba"], mamba.Mamba], ids=["notebook", "package"])
+
+
+def package_unit(dim):
+    return mamba.Mamba(MambaConfig(dim))
+
+
+units = pytest.mark.parametrize("unit", [BOOK["Mamba"], package_unit], ids=["notebook", "package"])
 
 
 def scan_case(**sizes: int) -> dict[str, Tensor]:
@@ -75,7 +82,7 @@ def test_the_convolution_is_the_packages(case):
 
 
 def test_the_unit_has_the_packages_names_outputs_and_gradients():
-    ours, theirs = BOOK["Mamba"](24).double(), mamba.Mamba(24).double()
+    ours, theirs = BOOK["Mamba"](24).double(), mamba.Mamba(MambaConfig(24)).double()
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(2, 30, 24, dtype=torch.float64, requires_grad=True)
     weights = torch.randn_like(x)
@@ -107,7 +114,7 @@ def test_a_fresh_unit_takes_steps_between_a_thousandth_and_a_tenth(unit):
 
 
 def test_the_block_is_the_packages():
-    ours, theirs = BOOK["Block"](8), mamba.MambaBlock(8)
+    ours, theirs = BOOK["Block"](8), mamba.MambaBlock(MambaConfig(8))
     ours.load_state_dict(theirs.state_dict())
     x, r, weights = torch.randn(3, 1, 20, 8)
     torch.testing.assert_close(ours(x, r), theirs(x, r))

@@ -7,12 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_code import definitions
 
-from mambadfuse.models import mamba
+from mambadfuse.models import MambaDFuseConfig, mamba
 from mambadfuse.models.extraction import LowLevelExtraction
 
 BUILT = definitions("04")
-LOW = [LowLevelExtraction, BUILT["LowLevel"]]
-STACKS = [mamba.MambaStack, BUILT["HighLevel"]]
+
+
+def package_low(dim):
+    return LowLevelExtraction(MambaDFuseConfig(dim=dim))
+
+
+def package_stack(depth, dim):
+    return mamba.MambaStack(MambaDFuseConfig(dim=dim), depth)
+
+
+LOW = [package_low, BUILT["LowLevel"]]
+STACKS = [package_stack, BUILT["HighLevel"]]
 RASTERS = [(mamba.to_tokens, mamba.to_map), (BUILT["raster"], BUILT["unraster"])]
 receptive_field, as_map, both_ways, shares = (
     BUILT[name] for name in ("receptive_field", "as_map", "both_ways", "shares")
@@ -37,8 +47,10 @@ def test_a_raster_reads_row_by_row_and_is_undone(raster, height, width, channels
 @pytest.mark.parametrize("seed", range(3))
 def test_both_levels_are_the_packages_with_their_gradients(seed):
     torch.manual_seed(seed)
-    BUILT["check"](BUILT["LowLevel"](8), LowLevelExtraction(8), torch.rand(2, 1, 9, 7))
-    BUILT["check"](BUILT["HighLevel"](2, 8), mamba.MambaStack(2, 8), torch.rand(2, 12, 8))
+    BUILT["check"](BUILT["LowLevel"](8), LowLevelExtraction(MambaDFuseConfig(dim=8)), torch.rand(2, 1, 9, 7))
+    BUILT["check"](
+        BUILT["HighLevel"](2, 8), mamba.MambaStack(MambaDFuseConfig(dim=8), 2), torch.rand(2, 12, 8)
+    )
 
 
 @pytest.mark.parametrize("low_level", LOW)
@@ -98,7 +110,7 @@ def test_the_shares_of_a_field_are_all_of_it():
 
 
 def test_the_check_tells_a_difference():
-    broken = LowLevelExtraction(8)
+    broken = LowLevelExtraction(MambaDFuseConfig(dim=8))
     broken.register_forward_hook(lambda module, inputs, output: output * 1.01)
     with pytest.raises(AssertionError):
         BUILT["check"](BUILT["LowLevel"](8), broken, torch.rand(1, 1, 5, 5))

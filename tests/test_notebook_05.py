@@ -6,13 +6,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_code import definitions
 
+from mambadfuse.models import MambaDFuseConfig
 from mambadfuse.models.shallow_fusion import ExchangeBlock, ShallowFusion, exchange_channels
 
 BUILT = definitions("05")
 LAWS = {law.__name__: law for law in BUILT["LAWS"]}
 EXCHANGES = [exchange_channels, BUILT["exchange"]]
-BLOCKS = [ExchangeBlock, BUILT["Block"]]
-PHASES = [ShallowFusion, BUILT["Shallow"]]
+
+
+def package_block(dim, period=2):
+    return ExchangeBlock(MambaDFuseConfig(dim=dim, exchange_period=period))
+
+
+def package_phase(depth, dim):
+    return ShallowFusion(MambaDFuseConfig(dim=dim, exchange_depth=depth))
+
+
+BLOCKS = [package_block, BUILT["Block"]]
+PHASES = [package_phase, BUILT["Shallow"]]
 share_of_b, cam = BUILT["share_of_b"], BUILT["cam"]
 
 

@@ -18,14 +18,14 @@ NOTEBOOK = definitions("06")
 M3, renamed = NOTEBOOK["M3"], NOTEBOOK["renamed"]
 WIDTH, STATE, HEIGHT, LENGTH = 8, 4, 3, 12
 SWITCHES = [
-    dict(zip(("gate", "norm_passes", "state_matrix", "conv"), values, strict=True))
+    dict(zip(("gate", "norm_passes", "state_matrix", "deep_conv"), values, strict=True))
     for values in itertools.product(("own", "shared"), (1, 2), ("own", "shared"), (True, False))
 ]
 
 
 def random_block(cls, **switches):
     torch.manual_seed(0)
-    block = cls(WIDTH, STATE, **switches).double().requires_grad_(False)
+    block = cls(MambaDFuseConfig(dim=WIDTH, state=STATE, **switches)).double().requires_grad_(False)
     for p in block.parameters():
         nn.init.normal_(p, std=0.5)
     return block
@@ -48,7 +48,7 @@ def test_the_notebook_computes_what_the_package_computes(switches):
 @settings(deadline=None, max_examples=20)
 @given(st.sampled_from(SWITCHES), st.integers(1, 4), st.integers(1, 5), st.integers(0, 99))
 def test_they_agree_on_any_size(switches, height, width, seed):
-    theirs, ours = random_block(M3Block, **switches), M3(WIDTH, STATE, **switches).double()
+    theirs, ours = random_block(M3Block, **switches), random_block(M3, **switches)
     ours.load_state_dict(renamed(theirs.state_dict()))
     torch.manual_seed(seed)
     inputs = torch.randn(4, 1, height * width, WIDTH, dtype=torch.float64)
@@ -58,7 +58,7 @@ def test_they_agree_on_any_size(switches, height, width, seed):
 @both
 @each_gate
 def test_a_token_sees_no_later_one(cls, gate):
-    block, inputs = random_block(cls, gate=gate, conv=False), streams()
+    block, inputs = random_block(cls, gate=gate, deep_conv=False), streams()
     before = block(*inputs, HEIGHT)[0]
     after = block(*(torch.cat([x[:, :7], x[:, 7:].flip(-1)], dim=1) for x in inputs), HEIGHT)[0]
     torch.testing.assert_close(after[:, :7], before[:, :7], rtol=0, atol=1e-12)
@@ -88,7 +88,8 @@ def test_the_running_sum_takes_the_branch_up(cls):
 )
 def test_who_hears_whom(gate, depth, pair, heard):
     torch.manual_seed(3)
-    deep = DeepFusion(depth, WIDTH, STATE, gate=gate).double().requires_grad_(False)
+    config = MambaDFuseConfig(dim=WIDTH, state=STATE, deep_depth=depth, gate=gate, stage_residual="dropped")
+    deep = DeepFusion(config).double().requires_grad_(False)
     assert (NOTEBOOK["interaction"](deep, pair) > 1e-9) is heard
 
 

@@ -39,6 +39,10 @@ def pictures(seed, count=2, batch=2, height=9, width=11):
     return torch.rand(count, batch, 1, height, width, generator=generator, dtype=torch.float64)
 
 
+def short(residual="dropped"):
+    return MambaDFuseConfig(dim=8, reconstruction_depth=2, stage_residual=residual)
+
+
 rebuilds = pytest.mark.parametrize("cls", [Reconstruction, Rebuild], ids=["package", "notebook"])
 networks = pytest.mark.parametrize("cls", [MambaDFuse, Assembled], ids=["package", "notebook"])
 
@@ -47,22 +51,22 @@ networks = pytest.mark.parametrize("cls", [MambaDFuse, Assembled], ids=["package
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (4, 3)])
 def test_reconstruction_gives_one_picture_of_any_size(cls, size):
     height, width = size
-    assert cls(1, 8)(torch.randn(2, height * width, 8), height).shape == (2, 1, height, width)
+    assert cls(short())(torch.randn(2, height * width, 8), height).shape == (2, 1, height, width)
 
 
 @rebuilds
 def test_nothing_keeps_pixels_in_range(cls):
     torch.manual_seed(0)
-    module = cls(1, 8).requires_grad_(False)
+    module = cls(short()).requires_grad_(False)
     module.conv3.bias.fill_(3)
     assert module(torch.randn(1, 12, 8), 3).max() > 1
 
 
-@pytest.mark.parametrize("add", [True, False])
-def test_rebuild_is_the_reconstruction(add):
+@pytest.mark.parametrize("residual", ["added", "dropped"])
+def test_rebuild_is_the_reconstruction(residual):
     NOTEBOOK["assert_equal"](
-        Rebuild(2, 8, add).double(),
-        Reconstruction(2, 8, add_residual=add).double(),
+        Rebuild(short(residual)).double(),
+        Reconstruction(short(residual)).double(),
         torch.randn(2, 12, 8, dtype=torch.float64),
         3,
     )
@@ -71,8 +75,8 @@ def test_rebuild_is_the_reconstruction(add):
 def test_assert_equal_notices_a_difference():
     with pytest.raises(AssertionError):
         NOTEBOOK["assert_equal"](
-            Rebuild(1, 8, False).double(),
-            Reconstruction(1, 8, add_residual=True).double(),
+            Rebuild(short("dropped")).double(),
+            Reconstruction(short("added")).double(),
             torch.randn(1, 12, 8, dtype=torch.float64),
             3,
         )

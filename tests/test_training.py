@@ -15,7 +15,7 @@ from training_cases import CONFIG, TINY, checkpoint_steps, checkpoints, curve, q
 
 from mambadfuse import load, save
 from mambadfuse.data.crops import PairedCrops
-from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.data.training_pairs import ArrayPair
 from mambadfuse.losses import FusionLossConfig, LossTerms
 from mambadfuse.metrics import EIGHT
 from mambadfuse.models.mambadfuse import MambaDFuse
@@ -26,7 +26,7 @@ from mambadfuse.training.validation import fused_beside
 
 
 @dataclass(frozen=True)
-class Interrupting(GreyPair):
+class Interrupting(ArrayPair):
     """A pair during whose reading Ctrl-C is pressed, or the process is terminated."""
 
     number: int = signal.SIGINT
@@ -111,7 +111,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_pairs(tmp_path):
     with pytest.raises(DivergedError, match=r"is (nan|inf) at step \d, whose crops are from toy_") as stop:
         quiet(out, pairs, learning_rate=1e30, checkpoint_seconds=0)
     step = checkpoint_steps(out)[-1]  # the last one before
-    crops = PairedCrops([pairs], windows=CONFIG.crop_sizes, batch=CONFIG.batch, seed=CONFIG.seed)
+    crops = PairedCrops([pairs], crop_sizes=CONFIG.crop_sizes, batch=CONFIG.batch, seed=CONFIG.seed)
     assert set(re.findall(r"toy_\d+", str(stop.value))) == set(crops.names(step))
     assert f"at step {step}," in str(stop.value)
     assert not out.exists()

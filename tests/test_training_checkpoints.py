@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from training_cases import CONFIG, TINY, checkpoint_steps, checkpoints, curve, quiet, same_weights, toy_pairs
 
 from mambadfuse import MambaDFuse, save
-from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.data.training_pairs import ArrayPair
 from mambadfuse.files import atomic_write
 from mambadfuse.training import BusyError, checkpointing, loop, run_folder, train
 from mambadfuse.training.log import RunLog
@@ -263,7 +263,7 @@ def test_a_full_disk_is_reported_and_costs_no_earlier_checkpoint(stopped, whole)
         ({"seed": 1}, "seed was 0, is 1"),
         ({"steps": 20}, "steps was 10, is 20"),
         ({"crop_sizes": ((8, 8),)}, r"crop_sizes was \[\[16, 16\], \[8, 32\]\], is \[\[8, 8\]\]"),
-        ({"pairs": [GreyPair(p.name, p.b, p.a) for p in toy_pairs()]}, "pairs was"),
+        ({"pairs": [ArrayPair(p.name, p.b, p.a) for p in toy_pairs()]}, "pairs was"),
     ],
 )
 def test_another_run_is_not_continued_and_not_touched(stopped, changes, message):

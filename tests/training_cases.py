@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from mambadfuse.data.synthetic import toy_pair
-from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.data.synthetic import synthetic_pair
+from mambadfuse.data.training_pairs import ArrayPair
 from mambadfuse.models.mambadfuse import MambaDFuseConfig
 from mambadfuse.training import TrainingConfig, read_log, run_folder, train
 
@@ -22,8 +22,8 @@ CONFIG = TrainingConfig(
 
 
 def toy_pairs(count=3, size=(20, 34)):
-    toys = {f"toy_{i}": toy_pair(i, size) for i in range(count)}
-    return [GreyPair(name, *(np.uint8(255 * side) for side in (toy.a, toy.b))) for name, toy in toys.items()]
+    toys = {f"toy_{i}": synthetic_pair(i, size) for i in range(count)}
+    return [ArrayPair(name, *(np.uint8(255 * side) for side in (toy.a, toy.b))) for name, toy in toys.items()]
 
 
 def write_folders(root: Path, pairs) -> list[str]:

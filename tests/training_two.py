@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from torch import distributed
 from training_cases import quiet, toy_pairs
 
-from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.data.training_pairs import ArrayPair
 
 groups = []
 
 
 @dataclass(frozen=True)
-class Watching(GreyPair):
+class Watching(ArrayPair):
     """A pair that remembers in which process group it is read; the first process that reads it sends the signal."""
 
     number: int | None

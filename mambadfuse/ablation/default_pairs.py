@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mambadfuse.data.samples import samples
-from mambadfuse.data.synthetic import Plane, toy_pair
-from mambadfuse.data.training_pairs import FilePair, GreyPair, Picture, TrainingPair, find_grey_pairs
+from mambadfuse.data.synthetic import Plane, synthetic_pair
+from mambadfuse.data.training_pairs import ArrayPair, FilePair, Picture, TrainingPair, find_training_pairs
 
 _TRAINING, _VALIDATION = range(24), range(100, 112)  # seeds of toy pairs
 
@@ -27,7 +27,7 @@ def bundled_pairs(
     """
     found: list[FilePair] = []
     for sample in samples("ivf")[:1]:
-        found = find_grey_pairs(sample.a.parent, sample.b.parent)
+        found = find_training_pairs(sample.a.parent, sample.b.parent)
     return [found, toy_pairs(_TRAINING, size)], toy_pairs(_VALIDATION, size)
 
 
@@ -38,14 +38,14 @@ def centre_crop(pairs: Iterable[TrainingPair], size: tuple[int, int]) -> list[Tr
         starts = [max(0, (have - want) // 2) for have, want in zip(pair.shape, size, strict=True)]
         window = tuple(slice(start, start + want) for start, want in zip(starts, size, strict=True))
         a, b = (np.ascontiguousarray(picture[window]) for picture in pair.pictures())
-        cropped.append(GreyPair(pair.name, a, b))
+        cropped.append(ArrayPair(pair.name, a, b))
     return cropped
 
 
 def toy_pairs(seeds: Iterable[int], size: tuple[int, int]) -> list[TrainingPair]:
     """Toy pairs with these seeds, as uint8."""
-    made = {seed: toy_pair(seed, size) for seed in seeds}
-    return [GreyPair(f"toy {seed}", _bytes(toy.a), _bytes(toy.b)) for seed, toy in made.items()]
+    made = {seed: synthetic_pair(seed, size) for seed in seeds}
+    return [ArrayPair(f"toy {seed}", _bytes(toy.a), _bytes(toy.b)) for seed, toy in made.items()]
 
 
 def _bytes(plane: Plane) -> Picture:

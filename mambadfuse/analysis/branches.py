@@ -58,6 +58,7 @@ def with_gate(model: MambaDFuse, gate: str) -> MambaDFuse:
     twin = MambaDFuse(replace(model.config, gate="shared")).to(next(model.parameters()))
     weights = model.state_dict()  # in_proj_a, in_proj_b: the first rows make the stream, the others the gate
     twin.load_state_dict({name: weights[name][: len(t)] for name, t in twin.state_dict().items()})
+    twin.contrast = model.contrast
     return twin.train(model.training)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mambadfuse.data.colour import Floats, luma
-from mambadfuse.fusion import baselines
+from mambadfuse.fusion.baselines import BASELINES
 from mambadfuse.fusion.pair import fuse
 from mambadfuse.metrics import EIGHT, LOWER_IS_BETTER, evaluate
 
@@ -95,11 +95,6 @@ class Remembering(nn.Module):
         return answer
 
 
-BASELINES = {
-    "mean": baselines.mean,
-    "maximum": baselines.maximum,
-    "Laplacian pyramid": baselines.laplacian_pyramid,
-}
 FUSIONS = ("network", *BASELINES)
 CANDIDATES = ("a", "b", *FUSIONS)
 

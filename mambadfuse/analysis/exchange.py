@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mambadfuse.analysis.colormap import ORANGE, Picture, coloured, common_range
 from mambadfuse.fusion.postprocess import postprocess
-from mambadfuse.models.mamba import Memory, to_map
+from mambadfuse.models.mamba import Caches, to_map
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.models.shallow_fusion import ExchangeBlock, exchange_channels
 
@@ -33,9 +33,15 @@ class DialledExchange(nn.Module):
         self.streams: dict[str, Tensor] = {}
 
     def forward(
-        self, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor,
-        memory_a: Memory | None = None, memory_b: Memory | None = None, height: int | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+        self,
+        a: Tensor,
+        sum_a: Tensor,
+        b: Tensor,
+        sum_b: Tensor,
+        *,
+        caches: Caches | None = None,
+        height: int | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """As :meth:`mambadfuse.models.shallow_fusion.ExchangeBlock.forward`."""
         block = self.block
         if block.residual:
@@ -48,7 +54,11 @@ class DialledExchange(nn.Module):
             )  # what came before needs no gradient
         new_a, new_b = self._exchange(a, b)
         self.streams = dict(zip(PLACES, (a, b, new_a, new_b), strict=True))
-        return block.mamba_a(new_a, memory_a, height), sum_a, block.mamba_b(new_b, memory_b, height), sum_b
+        a, b = (
+            block.mamba_a(new_a, caches=caches, height=height),
+            block.mamba_b(new_b, caches=caches, height=height),
+        )
+        return a, sum_a, b, sum_b
 
     def _exchange(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Empty channels in front let the exchange, which starts with the first, arrive at ``offset``."""
@@ -71,8 +81,8 @@ def with_exchange(model: MambaDFuse, period: int, offset: int = 0) -> MambaDFuse
     if not (period >= 0 and 0 <= offset < max(period, 1)):
         raise ValueError(f"expected period >= 0 and 0 <= offset < period, found {period} and {offset}")
     twin = copy.deepcopy(model).requires_grad_(False)
-    blocks = cast(Iterable[ExchangeBlock], twin.shallow.exchange)
-    twin.shallow.exchange = nn.ModuleList(DialledExchange(block, period, offset) for block in blocks)
+    for k, block in enumerate(cast(Iterable[ExchangeBlock], twin.shallow.exchange)):
+        twin.shallow.exchange[k] = DialledExchange(block, period, offset)
     return twin
 
 

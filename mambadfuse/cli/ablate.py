@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mambadfuse.cli.messages import complain, write
-from mambadfuse.cli.train import BUDGETS, TASKS
+from mambadfuse.cli.train import BUDGETS
+from mambadfuse.data.tasks import TASKS
 
 if TYPE_CHECKING:
     from mambadfuse.ablation import Experiment, Result, Run, Store
@@ -128,13 +129,13 @@ def run(options: Namespace) -> int:
 def _experiment(options: Namespace) -> "Experiment":
     """The experiment the options describe; prints a note if it uses the pairs of the kit."""
     from mambadfuse.ablation import Experiment, bundled_pairs, centre_crop
-    from mambadfuse.data.training_pairs import find_grey_pairs
+    from mambadfuse.data.training_pairs import find_training_pairs
 
     sets: list[Sequence[TrainingPair]]
     validation: Sequence[TrainingPair]
     if options.pairs:
-        sets = [find_grey_pairs(*folders) for folders in options.pairs]
-        validation = find_grey_pairs(*options.validate)
+        sets = [find_training_pairs(*folders) for folders in options.pairs]
+        validation = find_training_pairs(*options.validate)
     elif options.task == "ivf":
         sets, validation = bundled_pairs()
         print("no --pairs: training on the infrared-visible samples and toy pairs, scoring other toy pairs")

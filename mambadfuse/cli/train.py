@@ -5,9 +5,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from mambadfuse.cli.messages import complain
+from mambadfuse.data.tasks import TASKS
 
 SUMMARY = "train weights on folders of pairs; the same command resumes a run that was stopped"
-TASKS = ("ivf", "ct-mri", "pet-mri", "spect-mri")
 BUDGETS = ("minutes", "laptop", "gpu")
 
 
@@ -68,14 +68,14 @@ def run(options: Namespace) -> int:
     if options.out.suffix != ".safetensors":
         options.usage_error(f"--out {options.out}: expected the name of a .safetensors file")
 
-    from mambadfuse.data.training_pairs import find_grey_pairs
+    from mambadfuse.data.training_pairs import find_training_pairs
     from mambadfuse.training import as_yaml, configure, estimate, train
     from mambadfuse.training.validation import require_large_enough
 
     overrides = [*options.settings, *([f"steps={options.steps}"] if options.steps is not None else [])]
     config = configure(options.task, options.budget, options.config, overrides)
-    sets = [find_grey_pairs(*folders) for folders in options.pairs]
-    validation = find_grey_pairs(*options.validate) if options.validate else []
+    sets = [find_training_pairs(*folders) for folders in options.pairs]
+    validation = find_training_pairs(*options.validate) if options.validate else []
     require_large_enough(validation)
     warnings = [f"warning: {warning}" for warning in config.warnings()]
     prints = os.environ.get("RANK", "0") == "0"  # of several processes the first

@@ -1,5 +1,10 @@
-"""The network, file by file as the paper tells it."""
+"""The network: the equations of the paper, a part a file, and how they are carried out.
 
-from mambadfuse.models.mambadfuse import MambaDFuse, MambaDFuseConfig
+Read in this order: ``mamba``, ``extraction``, ``shallow_fusion``, ``deep_fusion``, ``reconstruction``,
+``mambadfuse``.
+"""
+
+from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.mambadfuse import MambaDFuse
 
 __all__ = ["MambaDFuse", "MambaDFuseConfig"]

@@ -1,24 +1,21 @@
 """Deep fusion by the Multi-modal Mamba block, M3 (MambaDFuse, the part on deep fusion).
 
-Three selective scans side by side: one over the fused stream, one over each modality; their gated sum is the new
-fused stream. The modalities themselves stay as they are through all blocks and guide each of them.
+Three selective scans side by side: one over the fused features, one over each modality; their gated sum is the
+new fused features. The modalities stay as they are through all blocks and guide each of them.
 
 Letters: B batch, L length (tokens), C model width, E inner width, H height.
 """
 
-import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mambadfuse import ops
-from mambadfuse.models.mamba import Memory, SelectiveSSM, in_tiles, is_observed, mixer_of, to_map, to_tokens
+from mambadfuse.models import execution
+from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.mamba import Caches, build_mixer, to_map, to_tokens
 
-if TYPE_CHECKING:
-    from mambadfuse.ops.cpu.mamba_inner import Path
+
+def _has_own_gates(block: "M3Block") -> bool:
+    return block.gate == "own"
 
 
 class M3Block(nn.Module):
@@ -29,151 +26,113 @@ class M3Block(nn.Module):
         f' = conv(out_proj(y)) + out_proj(y)
 
     where LN is applied ``norm_passes`` times with the same parameters.
-    It takes and returns the fused stream as the pair (branch f, running sum r), (B, L, C) each; the guides a
+    It takes and returns the fused features as the pair (branch f, running sum r), (B, L, C) each; the guides a
     and b, (B, L, C), are only read.
 
-    Args:
-        gate: "own" gives each branch the gate of its own projection (published code); "shared" multiplies the
-            sum by the one gate of the fused branch, and a and b are projected to the stream alone (figure).
-        norm_passes: how many times in a row each norm is applied (published code: 2, figure: 1).
-        state_matrix: "shared" lets the branches of a and b use one matrix A, "own" gives each its own.
-        conv: the depthwise 3x3 convolution with skip after out_proj (published code; not in the figure).
-        guide_dt_init: "uniform" starts the guides' step sizes near 0.7 (published code), "mamba" in
-            0.001..0.1 like every other scan of the network.
-        mixer: what takes the place of the three scans, see :func:`mambadfuse.models.mamba.mixer_of`.
+    Fields of the configuration:
+
+    * ``gate``: "own" gives each branch the gate of its own projection (published code); "shared" multiplies the
+      sum by the one gate of the fused branch, and a and b have no gate of their own (figure).
+    * ``norm_passes``: how many times in a row each norm is applied (published code: 2, figure: 1).
+    * ``state_matrix``: "shared" lets the branches of a and b use one matrix A, "own" gives each its own.
+    * ``deep_conv``: the depthwise 3x3 convolution with skip after out_proj (published code; not in the figure).
+    * ``guide_dt_init``: "uniform" starts the guides' step sizes near 0.7 (published code), "mamba" in
+      0.001..0.1 like every other scan of the network.
     """
 
-    def __init__(
-        self, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, gate: str = "own",
-        norm_passes: int = 2, state_matrix: str = "shared", conv: bool = True, guide_dt_init: str = "uniform",
-        mixer: str = "scan",
-    ) -> None:  # fmt: skip
+    def __init__(self, config: MambaDFuseConfig) -> None:
         super().__init__()
-        self.gate, self.norm_passes, self.causal = gate, norm_passes, mixer == "scan"
-        self.shares_state_matrix = state_matrix == "shared" and mixer != "convolution"
-        inner, rank = expand * dim, math.ceil(dim / 16)
-        guide_width = 2 * inner if gate == "own" else inner
+        dim, inner = config.dim, config.inner
+        self.gate, self.norm_passes = config.gate, config.norm_passes
+        self.shares_state_matrix = config.state_matrix == "shared" and config.mixer != "convolution"
+        guide_width = 2 * inner if self.gate == "own" else inner
         self.norm_fused, self.norm_a, self.norm_b = (nn.LayerNorm(dim) for _ in range(3))
         self.in_proj_fused = nn.Linear(dim, 2 * inner, bias=False)
         self.in_proj_a = nn.Linear(dim, guide_width, bias=False)
         self.in_proj_b = nn.Linear(dim, guide_width, bias=False)
-        mamba_dt_init = guide_dt_init == "mamba"
-        self.ssm_fused = mixer_of(mixer, inner, rank, state, conv_width)
-        self.ssm_a = mixer_of(mixer, inner, rank, state, conv_width, state_matrix == "own", mamba_dt_init)
-        self.ssm_b = mixer_of(mixer, inner, rank, state, conv_width, True, mamba_dt_init)
+        self.ssm_fused = build_mixer(config)
+        self.ssm_a = build_mixer(config, config.state_matrix == "own", config.guide_dt_init)
+        self.ssm_b = build_mixer(config, True, config.guide_dt_init)
         self.out_proj = nn.Linear(inner, dim, bias=False)
-        self.conv = nn.Conv2d(dim, dim, 3, padding=1, groups=dim) if conv else None
+        self.conv = nn.Conv2d(dim, dim, 3, padding=1, groups=dim) if config.deep_conv else None
 
+    @execution.fusable
     def forward(
         self, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int
     ) -> tuple[Tensor, Tensor]:
         """Branch, running sum, guides a and b, (B, L, C) each -> branch and running sum of the next block."""
-        memories, fused = (Memory(), Memory(), Memory()), torch.is_grad_enabled() and self.fuses(f)
-
-        def run(f: Tensor, residual: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-            residual = f + residual
-            normed = (
-                self._norm(self.norm_fused, residual),
-                self._norm(self.norm_a, a),
-                self._norm(self.norm_b, b),
-            )
-            if fused:
-                path_f, path_a, path_b = self._paths()
-                return path_f(normed[0]) + path_a(normed[1]) + path_b(normed[2]), residual
-            return self.out_proj(self._mix(*normed, *memories, height)), residual  # (B, L, E) -> (B, L, C)
-
-        f, residual = in_tiles(run, f, residual, a, b, causal=self.causal)
-        return self._smooth(f, height), residual
-
-    def _smooth(self, f: Tensor, height: int) -> Tensor:
-        """The convolution with skip, if the block has one: (B, L, C) -> (B, L, C)."""
+        f, residual = self.mix(f, residual, a, b, height=height)
         if self.conv is None:
-            return f
+            return f, residual
         image = to_map(f, height)  # (B, L, C) -> (B, C, H, W)
-        return to_tokens(self.conv(image) + image)
+        return to_tokens(self.conv(image) + image), residual
 
-    def fuses(self, f: Tensor) -> bool:
-        """Whether the fused kernels may stand for the three paths: for scans, each with a gate of its own."""
-        return self.causal and self.gate == "own" and ops.fuses(f) and not is_observed(self)
-
-    def _paths(self) -> "tuple[Path, Path, Path]":
-        """The paths of f, a and b, each with its projection down, for the fused kernels."""
-        f, a, b = (cast(SelectiveSSM, ssm) for ssm in (self.ssm_fused, self.ssm_a, self.ssm_b))
-        A_log_a = b.A_log if self.shares_state_matrix else None
-        return (
-            f.path(self.in_proj_fused, self.out_proj),
-            a.path(self.in_proj_a, self.out_proj, A_log_a),
-            b.path(self.in_proj_b, self.out_proj),
+    @execution.carried_out(without_gradient=execution.m3_mix, when=_has_own_gates)
+    def mix(
+        self,
+        f: Tensor,
+        residual: Tensor,
+        a: Tensor,
+        b: Tensor,
+        *,
+        caches: Caches | None = None,
+        height: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Sum and norms, then the branches: f, r, a and b (B, L, C) -> out_proj(y) and r', (B, L, C) each."""
+        residual = f + residual
+        f, a, b = (
+            self._norm(self.norm_fused, residual),
+            self._norm(self.norm_a, a),
+            self._norm(self.norm_b, b),
         )
-
-    def stream(self, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int) -> Tensor:
-        """As ``forward``, by :mod:`mambadfuse.ops.cpu.pipeline`; residual becomes the new running sum."""
-        from mambadfuse.ops.cpu.pipeline import path_stage, pipeline
-
-        path_f, path_a, path_b = self._paths()
-        f, a, b, out = f.contiguous(), a.contiguous(), b.contiguous(), f.new_empty(f.shape)
-        stages = [
-            path_stage(f, out, path_f, self.norm_fused, self.norm_passes, residual),
-            path_stage(a, out, path_a, self.norm_a, self.norm_passes, added=True),
-            path_stage(b, out, path_b, self.norm_b, self.norm_passes, added=True),
-        ]
-        pipeline(stages, f.shape[1])
-        return self._smooth(out, height)
+        return self.branches(f, a, b, caches=caches, height=height), residual
 
     def _norm(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
         for _ in range(self.norm_passes):
             x = norm(x)
         return x
 
-    def _mix(
-        self, f: Tensor, a: Tensor, b: Tensor, memory_f: Memory, memory_a: Memory, memory_b: Memory,
-        height: int,
-    ) -> Tensor:  # fmt: skip
-        """Normalised tokens (B, L, C) x 3 -> gated sum of the three scans (B, L, E)."""
+    @execution.carried_out(fused=execution.m3_branches, when=_has_own_gates)
+    def branches(
+        self,
+        f: Tensor,
+        a: Tensor,
+        b: Tensor,
+        *,
+        caches: Caches | None = None,
+        height: int | None = None,
+    ) -> Tensor:
+        """The gated sum of the three scans: normalised f, a and b (B, L, C) -> out_proj(y), (B, L, C)."""
         A_log_a = self.ssm_b.A_log if self.shares_state_matrix else None
-        u_f, z_f = self.in_proj_fused(f).chunk(2, dim=-1)
+        u_f, z_f = self.in_proj_fused(f).chunk(2, dim=-1)  # (B, L, C) -> 2 x (B, L, E)
         if self.gate == "own":
             u_a, z_a = self.in_proj_a(a).chunk(2, dim=-1)
             u_b, z_b = self.in_proj_b(b).chunk(2, dim=-1)
-            y_f = self.ssm_fused(u_f, z_f, None, memory_f, height)
-            return (
-                y_f
-                + self.ssm_a(u_a, z_a, A_log_a, memory_a, height)
-                + self.ssm_b(u_b, z_b, None, memory_b, height)
-            )
-        y_f = self.ssm_fused(u_f, None, None, memory_f, height)
-        y_a = self.ssm_a(self.in_proj_a(a), None, A_log_a, memory_a, height)
-        y_b = self.ssm_b(self.in_proj_b(b), None, None, memory_b, height)
-        return (y_f + y_a + y_b) * F.silu(z_f)
+            y_f = self.ssm_fused(u_f, z_f, None, caches, height)
+            y_a = self.ssm_a(u_a, z_a, A_log_a, caches, height)
+            y_b = self.ssm_b(u_b, z_b, None, caches, height)
+            return self.out_proj(y_f + y_a + y_b)  # (B, L, E) -> (B, L, C)
+        y_f = self.ssm_fused(u_f, None, None, caches, height)
+        y_a = self.ssm_a(self.in_proj_a(a), None, A_log_a, caches, height)
+        y_b = self.ssm_b(self.in_proj_b(b), None, None, caches, height)
+        return self.out_proj((y_f + y_a + y_b) * F.silu(z_f))
 
 
 class DeepFusion(nn.Module):
-    """``depth`` M3 blocks; fused stream and guides (B, L, C) and the height H -> fused stream (B, L, C).
+    """``config.deep_depth`` M3 blocks: fused features, guides (B, L, C) and the height H -> fused features (B, L, C).
 
-    With ``add_residual`` the last running sum is added to the last branch (figure); the published network
-    drops it.
+    With ``config.stage_residual`` "added" the last running sum is added to the last branch (figure); the published
+    network drops it.
     """
 
-    def __init__(
-        self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2, gate: str = "own",
-        norm_passes: int = 2, state_matrix: str = "shared", conv: bool = True, guide_dt_init: str = "uniform",
-        mixer: str = "scan", add_residual: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, config: MambaDFuseConfig) -> None:
         super().__init__()
-        self.add_residual = add_residual
-        self.blocks = nn.ModuleList(
-            M3Block(
-                dim, state, conv_width, expand, gate, norm_passes, state_matrix, conv, guide_dt_init, mixer
-            )
-            for _ in range(depth)
-        )
+        self.add_residual = config.stage_residual == "added"
+        self.blocks = nn.ModuleList(M3Block(config) for _ in range(config.deep_depth))
 
     def forward(self, f: Tensor, a: Tensor, b: Tensor, height: int) -> Tensor:
         """(B, L, C) each -> (B, L, C)."""
         residual = f.new_zeros(f.shape)
-        for block in cast(Iterable[M3Block], self.blocks):
-            if not torch.is_grad_enabled() and block.fuses(f):
-                f = block.stream(f, residual, a, b, height)
-            else:
-                f, residual = block(f, residual, a, b, height)
+        for block in self.blocks:
+            f, residual = block(f, residual, a, b, height)
         return f + residual if self.add_residual else f

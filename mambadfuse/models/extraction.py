@@ -6,6 +6,8 @@ Letters: B batch, H and W height and width, C model width.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mambadfuse.models.config import MambaDFuseConfig
+
 
 class LowLevelExtraction(nn.Module):
     """Two 3x3 convolutions with leaky ReLU: edges and texture. (B, 1, H, W) -> (B, C, H, W).
@@ -14,8 +16,9 @@ class LowLevelExtraction(nn.Module):
     level, a :class:`mambadfuse.models.mamba.MambaStack` for each modality, is not shared.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, config: MambaDFuseConfig) -> None:
         super().__init__()
+        dim = config.dim
         self.conv1 = nn.Conv2d(1, dim // 2, 3, padding=1)
         self.conv2 = nn.Conv2d(dim // 2, dim, 3, padding=1)
 

@@ -8,36 +8,34 @@ arithmetic alone would take, the floor that the benchmarks compare with.
 Letters: C model width, E inner width, N state size, R rank of the step-size projection, W convolution width.
 """
 
-import math
-
-from mambadfuse.models.mambadfuse import MambaDFuseConfig
+from mambadfuse.models.config import MambaDFuseConfig
 
 SCAN = 9  # operations for each state and token
 
 
-def path_flops(config: MambaDFuseConfig, gated: bool = True) -> int:
+def branch_flops(config: MambaDFuseConfig, gated: bool = True) -> int:
     """One token through projection, convolution and scan, without the projection down.
 
-    2 C (2 E or E) + 2 E W + 2 E (R + 2 N) + 2 R E + 9 E N, all but the first twice for two scans; for the mixer
+    2 C (2 E or E) + 2 E W + 2 E (R + 2 N) + 2 R E + 9 E N, all but the first twice if bidirectional; for the mixer
     "convolution" 2 C (2 E or E) + 2 49 E.
     """
-    c, inner, rank = config.dim, config.expand * config.dim, math.ceil(config.dim / 16)
+    c, inner, rank = config.dim, config.inner, config.rank
     projection = 2 * c * (2 * inner if gated else inner)
     if config.mixer == "convolution":
         return projection + 2 * 49 * inner
     parameters = 2 * inner * (rank + 2 * config.state) + 2 * rank * inner
     scan = 2 * inner * config.conv_width + parameters + SCAN * inner * config.state
-    return projection + (2 * scan if config.mixer == "two_scans" else scan)
+    return projection + (2 * scan if config.mixer == "bidirectional" else scan)
 
 
 def mamba_flops(config: MambaDFuseConfig) -> int:
-    """One token through one Mamba unit: its path and the projection down, 2 E C."""
-    return path_flops(config) + 2 * config.expand * config.dim**2
+    """One token through one Mamba unit: its branch and the projection down, 2 E C."""
+    return branch_flops(config) + 2 * config.inner * config.dim
 
 
 def m3_flops(config: MambaDFuseConfig) -> int:
-    """One token through one M3 block: three paths, one projection down, the depthwise convolution."""
-    guides = 2 * path_flops(config, gated=config.gate == "own")
+    """One token through one M3 block: three branches, one projection down, the depthwise convolution."""
+    guides = 2 * branch_flops(config, gated=config.gate == "own")
     return mamba_flops(config) + guides + (2 * 9 * config.dim if config.deep_conv else 0)
 
 

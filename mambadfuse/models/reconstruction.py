@@ -6,6 +6,7 @@ Letters: B batch, L length (tokens), C model width, H and W height and width.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.mamba import MambaStack, to_map
 
 
@@ -13,23 +14,22 @@ class Reconstruction(nn.Module):
     """Mamba blocks, then three 3x3 convolutions C -> C/2 -> C/4 -> 1 with leaky ReLU between them.
 
     Tokens (B, L, C) and the height H -> image (B, 1, H, W), neither squashed nor clamped. With
-    ``add_residual`` the running sum of the blocks is added to their last branch; the published network drops it.
+    ``config.stage_residual`` "added" the running sum of the blocks joins their last branch; the published network
+    drops it.
     """
 
-    def __init__(
-        self, depth: int, dim: int, state: int = 16, conv_width: int = 4, expand: int = 2,
-        mixer: str = "scan", add_residual: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, config: MambaDFuseConfig) -> None:
         super().__init__()
-        self.add_residual = add_residual
-        self.stack = MambaStack(depth, dim, state, conv_width, expand, mixer)
+        dim = config.dim
+        self.add_residual = config.stage_residual == "added"
+        self.stack = MambaStack(config, config.reconstruction_depth)
         self.conv1 = nn.Conv2d(dim, dim // 2, 3, padding=1)
         self.conv2 = nn.Conv2d(dim // 2, dim // 4, 3, padding=1)
         self.conv3 = nn.Conv2d(dim // 4, 1, 3, padding=1)
 
     def forward(self, tokens: Tensor, height: int) -> Tensor:
         """(B, L, C) -> (B, 1, H, W)."""
-        branch, residual = self.stack(tokens, height)
+        branch, residual = self.stack(tokens, height=height)
         x = to_map(branch + residual if self.add_residual else branch, height)  # (B, C, H, W)
         x = F.leaky_relu(self.conv1(x), 0.2)  # (B, C, H, W) -> (B, C/2, H, W)
         x = F.leaky_relu(self.conv2(x), 0.2)  # (B, C/2, H, W) -> (B, C/4, H, W)

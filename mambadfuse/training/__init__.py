@@ -2,7 +2,7 @@
 
 >>> from mambadfuse.training import TrainingConfig, train
 >>> config = TrainingConfig.preset("ivf", "minutes")
->>> train(config, [find_grey_pairs("ir", "vi")], "mine.safetensors")  # doctest: +SKIP
+>>> train(config, [find_training_pairs("ir", "vi")], "mine.safetensors")  # doctest: +SKIP
 
 =================  ================================================================
 ``config``         everything that determines a run; presets by task and budget
@@ -17,8 +17,9 @@
 =================  ================================================================
 """
 
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.training.checkpointing import BusyError
-from mambadfuse.training.config import BUDGETS, TASKS, TrainingConfig
+from mambadfuse.training.config import BUDGETS, TrainingConfig
 from mambadfuse.training.estimate import Estimate, estimate
 from mambadfuse.training.log import read_log
 from mambadfuse.training.loop import run_folder, train

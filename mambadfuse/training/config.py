@@ -29,11 +29,11 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.fusion.postprocess import check_contrast
 from mambadfuse.losses import FusionLossConfig
 from mambadfuse.models.mambadfuse import MambaDFuseConfig
 
-TASKS = ("ivf", "ct-mri", "pet-mri", "spect-mri")
 BUDGETS = ("minutes", "laptop", "gpu")
 
 MAY_CHANGE = (

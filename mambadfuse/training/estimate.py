@@ -65,7 +65,9 @@ def estimate(
     seconds = []
     with accelerator_for(config) as accelerator:
         for size in config.crop_sizes:  # all equally likely in a run
-            crops = PairedCrops(sets, sampling_weights, windows=(size,), batch=config.batch, seed=config.seed)
+            crops = PairedCrops(
+                sets, sampling_weights, crop_sizes=(size,), batch=config.batch, seed=config.seed
+            )
             state = TrainingState(config, accelerator.device)
             steps = iter(TrainingSteps(short, state, crops, accelerator))
             next(steps)

@@ -43,12 +43,12 @@ def train(
     with the same number of threads the weights are the same to the last bit, however often the run was interrupted.
 
     >>> from tempfile import TemporaryDirectory
-    >>> from mambadfuse.data.synthetic import toy_pair
-    >>> from mambadfuse.data.training_pairs import GreyPair
+    >>> from mambadfuse.data.synthetic import synthetic_pair
+    >>> from mambadfuse.data.training_pairs import ArrayPair
     >>> from mambadfuse.training import configure
-    >>> toys = [toy_pair(seed, (32, 32)) for seed in range(3)]
+    >>> toys = [synthetic_pair(seed, (32, 32)) for seed in range(3)]
     >>> grey = [[(255 * side).astype("uint8") for side in (toy.a, toy.b)] for toy in toys]
-    >>> pairs = [GreyPair(f"toy {seed}", a, b) for seed, (a, b) in enumerate(grey)]
+    >>> pairs = [ArrayPair(f"toy {seed}", a, b) for seed, (a, b) in enumerate(grey)]
     >>> config = configure("ivf", "minutes", overrides=["steps=2", "batch=1", "crop_sizes=16x16", "device=cpu"])
     >>> with TemporaryDirectory() as folder:
     ...     train(config, [pairs], f"{folder}/mine.safetensors", progress=False).name
@@ -56,7 +56,7 @@ def train(
 
     Args:
         config: of the run.
-        sets: groups of pairs to train on, from :func:`~mambadfuse.data.training_pairs.find_grey_pairs` or in memory.
+        sets: groups of pairs, from :func:`~mambadfuse.data.training_pairs.find_training_pairs` or in memory.
         out: file for the weights, ``*.safetensors``. The folder ``*.run/`` beside it holds the checkpoints, the
             settings (``config.yaml``), the logs ``steps.jsonl`` and ``validation.jsonl``, and for each validation a
             contact sheet and the first fused image.
@@ -80,7 +80,7 @@ def train(
         raise ValueError(f"{out}: expected the name of a .safetensors file")
     require_large_enough(validation)
     crops = PairedCrops(
-        sets, sampling_weights, windows=config.crop_sizes, batch=config.batch, seed=config.seed
+        sets, sampling_weights, crop_sizes=config.crop_sizes, batch=config.batch, seed=config.seed
     )
     folder = run_folder(out)
     with accelerator_for(config, _tracking_folder(config, folder)) as accelerator:
@@ -119,7 +119,7 @@ class _Run:
         identity = config.identity() | {
             "init_from": weights_digest(self.state.model) if config.init_from else "",
             "precision": accelerator.mixed_precision,
-            "sampling_weights": crops.shares,
+            "sampling_weights": crops.sampling_weights,
             "pairs": crops.fingerprint(),
         }
         self.checkpoints = CheckpointManager(folder, identity, config.keep_checkpoints)

@@ -131,7 +131,7 @@ class TestFusionExplorer:
             ("network", "ivf"),
             ("colour of", "grey"),
             ("colour of", "auto"),
-            ("left", "Laplacian pyramid"),
+            ("left", "laplacian pyramid"),
             ("right", "b"),
         ):
             with changes(panel):

@@ -1,0 +1,137 @@
+"""The configuration of the network: the sizes of a Mamba unit, and every switch of the whole.
+
+Letters: C model width, E inner width, N state size, R rank of the step-size projection, W width of the convolution.
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+
+@dataclass(frozen=True)
+class MambaConfig:
+    """The sizes of a Mamba unit, and what mixes its tokens.
+
+    Raises:
+        ValueError: a value outside the allowed ones; the message names the field.
+        TypeError: an unknown field name.
+    """
+
+    dim: int = 60
+    """Model width C."""
+    state: int = 16
+    """State size N of every scan."""
+    conv_width: int = 4
+    """Width W of the causal convolution before every scan."""
+    expand: int = 2
+    """Inner width E of a Mamba unit in multiples of C."""
+    mixer: Literal["scan", "bidirectional", "convolution"] = "scan"
+    """What mixes the tokens of every Mamba unit and M3 block: one scan (code and figure); the mean of two scans with
+    shared weights, one of them backwards; or a gated 7x7 depthwise convolution, which makes the network a CNN."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no network can be built from."""
+        for field in fields(self):
+            value, allowed = getattr(self, field.name), get_args(field.type)
+            if allowed and value not in allowed:
+                raise ValueError(f"{field.name} must be one of {allowed}, found {value!r}")
+            if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
+                raise ValueError(f"{field.name} must be a whole number, found {value!r}")
+            if field.type is bool and not isinstance(value, bool):
+                raise ValueError(f"{field.name} must be True or False, found {value!r}")
+            if field.type is int and value < (0 if field.name.endswith(("depth", "period")) else 1):
+                raise ValueError(f"{field.name} is too small: {value}")
+
+    @property
+    def inner(self) -> int:
+        """Inner width E."""
+        return self.expand * self.dim
+
+    @property
+    def rank(self) -> int:
+        """Rank R of the step-size projection, as in Mamba: C / 16, rounded up."""
+        return math.ceil(self.dim / 16)
+
+
+@dataclass(frozen=True)
+class MambaDFuseConfig(MambaConfig):
+    """Sizes of the network, and one named field for each point on which the published code and figures differ.
+
+    Every field can be set on its own; three presets set them all: :meth:`published`, :meth:`figure` and
+    :meth:`lite`. The default is the published network with the running sums of its stages added at their ends.
+
+    >>> MambaDFuseConfig.published().stage_residual
+    'dropped'
+
+    Raises:
+        ValueError: a value outside the allowed ones, or a ``dim`` that is no multiple of 4; the message names the
+            field.
+        TypeError: an unknown field name.
+    """
+
+    extraction_depth: int = 8
+    """Mamba blocks per modality in the high-level extraction."""
+    exchange_depth: int = 2
+    """Channel-exchange blocks."""
+    deep_depth: int = 5
+    """M3 blocks."""
+    reconstruction_depth: int = 8
+    """Mamba blocks in the reconstruction."""
+
+    exchange_period: int = 2
+    """Every how many channels one is exchanged; 0 exchanges none."""
+    exchange_residual: bool = True
+    """Residual sum and norm before each exchange (code), or neither (figure)."""
+    shallow_conv_inputs: Literal["both", "own"] = "both"
+    """The convolution after the exchange reads both modalities (code) or only its own (figure)."""
+    shallow_order: Literal["sequential", "parallel"] = "sequential"
+    """The second modality sees the updated first one (code), or both see the old ones (figure)."""
+    deep_norm: bool = True
+    """The shared token norm also in front of the deep phase (code; not drawn in the figure)."""
+    gate: Literal["own", "shared"] = "own"
+    """M3: a gate per branch (code), or the fused branch's gate for all three (figure)."""
+    norm_passes: Literal[1, 2] = 2
+    """M3: each norm applied twice with the same parameters (code) or once (figure)."""
+    state_matrix: Literal["shared", "own"] = "shared"
+    """M3: the branches of the two modalities share A (code) or each has its own (figure)."""
+    deep_conv: bool = True
+    """M3: depthwise 3x3 convolution with skip at the end (code; not in the figure)."""
+    guide_dt_init: Literal["uniform", "mamba"] = "uniform"
+    """M3: initial step sizes of the modalities' branches: near 0.7 (code) or Mamba's 0.001 to 0.1."""
+    stage_residual: Literal["dropped", "added"] = "added"
+    """Running sum after the last block of exchange, deep fusion and reconstruction: dropped (code) or added."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no network can be built from."""
+        super().__post_init__()
+        if self.dim % 4:
+            raise ValueError(f"dim must be a multiple of 4, found {self.dim}")
+
+    @classmethod
+    def published(cls) -> Self:
+        """The network that the authors' code computes, 1,347,271 parameters."""
+        return cls(stage_residual="dropped")
+
+    @classmethod
+    def figure(cls) -> Self:
+        """The network that the paper's figures draw."""
+        return cls(
+            exchange_residual=False,
+            shallow_conv_inputs="own",
+            shallow_order="parallel",
+            deep_norm=False,
+            gate="shared",
+            norm_passes=1,
+            state_matrix="own",
+            deep_conv=False,
+            guide_dt_init="mamba",
+        )
+
+    @classmethod
+    def lite(cls) -> Self:
+        """The default arithmetic at a size for lessons: C = 32, depths 3, 2, 2, 3."""
+        return cls(dim=32, extraction_depth=3, exchange_depth=2, deep_depth=2, reconstruction_depth=3)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields by name, as written into a weights file."""
+        return asdict(self)

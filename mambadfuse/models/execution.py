@@ -1,0 +1,221 @@
+"""How the equations of the network are carried out: the only file of this folder that knows of tiles and kernels.
+
+The other files say what is computed, as the paper does. The methods among them that run over token sequences wear
+:func:`carried_out`, which asks once for each call, in this order:
+
+============  ==================================================================================  ================
+way           what happens                                                                        when
+============  ==================================================================================  ================
+pipelined     whole Mamba units are kernels of their own, several tiles are in work at a time     CPU, no gradient
+fused         whole Mamba units are kernels of their own, with their gradient                     CPU
+tiled         the equations, ``TILE`` tokens at a time: no temporary is longer than a tile        no gradient
+plain         the equations as they stand                                                         otherwise
+============  ==================================================================================  ================
+
+All give the same result to rounding. The first two need the Numba backend, at least sixteen channels in float32, and
+parts that the kernels know: torch's own layers and modules marked by :func:`fusable`, none of them with a hook that
+wants to see what stays inside a kernel. Tiles need mixers that are causal.
+
+The functions at the end take a module apart into the weights that the kernels read; the names are those of the modules.
+
+Letters: B batch, L length (tokens), T tokens of a tile, C model width.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from mambadfuse import ops
+
+TILE = 8192  # tokens: long enough to keep all cores busy, short enough for the caches of the processor
+
+_KNOWN_LAYERS = {nn.Linear, nn.LayerNorm, nn.Conv1d, nn.Conv2d, nn.ModuleList}
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def fusable(forward: Method) -> Method:
+    """Marks the ``forward`` of a module whose arithmetic the kernels contain; one that overrides it is not marked."""
+    forward.fusable = True  # type: ignore[attr-defined]
+    return forward
+
+
+def carried_out(
+    *,
+    fused: Callable[..., Any] | None = None,
+    without_gradient: Callable[..., Any] | None = None,
+    when: Callable[[Any], bool] = lambda module: True,
+) -> Callable[[Method], Method]:
+    """Decorates a method ``(self, *tokens, caches=None, height=None)`` that computes equations over tokens (B, L, C).
+
+    Args:
+        fused: ``(module, *tokens)`` -> the same result by kernels, with gradients.
+        without_gradient: the same without gradients.
+        when: whether these two compute what this module does.
+    """
+
+    def decorate(equations: Method) -> Method:
+        @wraps(equations)
+        def method(
+            module: nn.Module,
+            *tokens: Tensor,
+            caches: dict[nn.Module, Any] | None = None,
+            height: int | None = None,
+        ) -> Any:
+            gradient = torch.is_grad_enabled()
+            kernel = fused if gradient or without_gradient is None else without_gradient
+            if caches is not None:  # a tile of a longer sequence
+                return equations(module, *tokens, caches=caches, height=height)
+            if kernel and when(module) and ops.supports_mamba_inner(tokens[0]) and _kernels_apply(module):
+                return kernel(module, *tokens)
+            if gradient or not all(getattr(part, "causal", True) for part in module.modules()):
+                return equations(module, *tokens, height=height)
+            carried: dict[nn.Module, Any] = {}
+            return _in_tiles(lambda *tile: equations(module, *tile, caches=carried, height=height), *tokens)
+
+        return fusable(cast(Method, method))
+
+    return decorate
+
+
+def _kernels_apply(module: nn.Module) -> bool:
+    """Whether all parts are ones that the kernels know, and no hook waits for what a part returns."""
+    return all(
+        part is module or not (part._forward_hooks or part._forward_pre_hooks or part._backward_hooks)
+        for part in module.modules()
+    ) and all(
+        type(part) in _KNOWN_LAYERS or getattr(type(part).forward, "fusable", False)
+        for part in module.modules()
+    )
+
+
+def _in_tiles(function: Callable[..., Any], *tokens: Tensor) -> Any:
+    """function(*tokens) for token sequences (B, L, C), called with tiles (B, T, C) in order and put together again."""
+    length = tokens[0].shape[1]
+    if length <= TILE:
+        return function(*tokens)
+    outputs: list[Tensor] = []
+    single = False
+    for start in range(0, length, TILE):
+        part = slice(start, min(start + TILE, length))
+        found = function(*(x[:, part] for x in tokens))
+        single = isinstance(found, Tensor)
+        results = (found,) if single else found
+        outputs = outputs or [r.new_empty(r.shape[0], length, r.shape[2]) for r in results]
+        for whole, result in zip(outputs, results, strict=True):
+            whole[:, part] = result
+    return outputs[0] if single else tuple(outputs)
+
+
+def mamba(unit: Any, x: Tensor) -> Tensor:
+    """A Mamba unit as one kernel: (B, L, C) -> (B, L, C)."""
+    from mambadfuse.ops.cpu.mamba_inner import mamba_inner
+
+    return mamba_inner(x, mamba_weights(unit))
+
+
+def mamba_stack(stack: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The blocks of a Mamba stack as a pipeline."""
+    from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
+
+    x, residual = x.clone(memory_format=torch.contiguous_format), x.new_zeros(x.shape)
+    run_pipeline(
+        [
+            mamba_inner_stage(x, x, mamba_weights(block.mamba), block.norm, residual=residual)
+            for block in stack.blocks
+        ],
+        x.shape[1],
+    )
+    return x, residual
+
+
+def exchange_stack(
+    stack: Any, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The channel-exchange blocks as a pipeline: norm and swap of both streams, then their Mamba units."""
+    from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, norm_stage, run_pipeline
+
+    a, sum_a, b, sum_b = (x.clone(memory_format=torch.contiguous_format) for x in (a, sum_a, b, sum_b))
+    stages: list[Callable[[int, int], None]] = []
+    for block in stack:
+        if block.residual:
+            stages += [norm_stage(a, sum_a, block.norm_a), norm_stage(b, sum_b, block.norm_b)]
+        if block.period:
+            stages += [_swap_stage(a, b, block.period)]
+        stages += [
+            mamba_inner_stage(x, x, mamba_weights(unit))
+            for x, unit in ((a, block.mamba_a), (b, block.mamba_b))
+        ]
+    run_pipeline(stages, a.shape[1])
+    return a, sum_a, b, sum_b
+
+
+def _swap_stage(a: Tensor, b: Tensor, period: int) -> Callable[[int, int], None]:
+    """:func:`mambadfuse.models.shallow_fusion.exchange_channels` in place."""
+    swapped_a, swapped_b = a.numpy()[..., ::period], b.numpy()[..., ::period]
+
+    def swap(first: int, stop: int) -> None:
+        part_a, part_b = swapped_a[:, first:stop], swapped_b[:, first:stop]
+        part_a[:], part_b[:] = part_b.copy(), part_a.copy()
+
+    return swap
+
+
+def m3_mix(block: Any, f: Tensor, residual: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Norms, branches and their sum of an M3 block as a pipeline."""
+    from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
+
+    f, a, b = f.contiguous(), a.contiguous(), b.contiguous()
+    residual, out = residual.clone(memory_format=torch.contiguous_format), f.new_empty(f.shape)
+    weights_f, weights_a, weights_b = _branches(block)
+    passes = block.norm_passes
+    stages = [
+        mamba_inner_stage(f, out, weights_f, block.norm_fused, passes, residual),
+        mamba_inner_stage(a, out, weights_a, block.norm_a, passes, accumulate=True),
+        mamba_inner_stage(b, out, weights_b, block.norm_b, passes, accumulate=True),
+    ]
+    run_pipeline(stages, f.shape[1])
+    return out, residual
+
+
+def m3_branches(block: Any, f: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """The sum of the three branches of an M3 block, each one a kernel."""
+    from mambadfuse.ops.cpu.mamba_inner import mamba_inner
+
+    weights_f, weights_a, weights_b = _branches(block)
+    return mamba_inner(f, weights_f) + mamba_inner(a, weights_a) + mamba_inner(b, weights_b)
+
+
+def mamba_weights(unit: Any) -> Any:
+    """The weights of a Mamba unit."""
+    return _weights(unit.ssm, unit.in_proj, unit.out_proj)
+
+
+def _branches(block: Any) -> Sequence[Any]:
+    """The weights of the branches of f, a and b; all three share the projection down."""
+    A_log_a = block.ssm_b.A_log if block.shares_state_matrix else None
+    return (
+        _weights(block.ssm_fused, block.in_proj_fused, block.out_proj),
+        _weights(block.ssm_a, block.in_proj_a, block.out_proj, A_log_a),
+        _weights(block.ssm_b, block.in_proj_b, block.out_proj),
+    )
+
+
+def _weights(ssm: Any, in_proj: nn.Linear, out_proj: nn.Linear, A_log: Tensor | None = None) -> Any:
+    """An SSM between two projections, as the kernels read it; ``A_log`` replaces its own."""
+    from mambadfuse.ops.cpu.mamba_inner import MambaInnerWeights
+
+    return MambaInnerWeights(
+        in_proj=in_proj.weight,
+        conv=ssm.conv.weight.squeeze(1),
+        conv_bias=ssm.conv.bias,
+        x_proj=ssm.x_proj.weight,
+        dt_proj=ssm.dt_proj.weight,
+        dt_bias=ssm.dt_proj.bias,
+        A_log=ssm.A_log if A_log is None else A_log,
+        D=ssm.D,
+        out_proj=out_proj.weight,
+    )

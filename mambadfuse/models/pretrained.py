@@ -1,0 +1,122 @@
+"""``from_pretrained`` and ``save_pretrained``: a network by shipped name, from a file, a folder or the Hub."""
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from torch import Tensor, nn
+
+from mambadfuse.data.tasks import TASKS
+from mambadfuse.files import atomic_write
+from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.weights_file import (
+    WeightsFile,
+    fill,
+    read_weights,
+    shipped_weights,
+    write_weights,
+)
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+_CARD = """---
+{{ card_data }}
+---
+
+# A MambaDFuse network
+
+Fuses two registered images of one scene, infrared and visible, or CT, PET or SPECT and MRI
+([arXiv:2404.08406](https://arxiv.org/abs/2404.08406)), with the MambaDFuse kit:
+
+```python
+import mambadfuse as mdf
+
+model = mdf.MambaDFuse.from_pretrained("this folder or repository")
+fused = mdf.fuse("infrared.png", "visible.png", model)
+```
+
+For teaching and research; no result of it is fit for diagnosis.
+"""
+
+
+class Pretrained(
+    PyTorchModelHubMixin,
+    library_name="mambadfuse",
+    paper_url="https://arxiv.org/abs/2404.08406",
+    license="mit",
+    tags=["image-fusion", "mamba"],
+    model_card_template=_CARD,
+):
+    """What a network needs to be loaded and saved whole: weights, configuration and contrast."""
+
+    config: MambaDFuseConfig
+    contrast: float
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **hub_options: Any) -> Self:
+        """A trained network in evaluation mode.
+
+        >>> from mambadfuse import MambaDFuse
+        >>> MambaDFuse.from_pretrained("ivf").parameter_count()
+        227745
+
+        Args:
+            pretrained_model_name_or_path: the name of shipped weights ("ivf", "ct-mri", "pet-mri", "spect-mri"), a
+                weights file, a folder written by :meth:`save_pretrained`, or a repository of the Hugging Face Hub
+                ("user/name").
+            hub_options: for the Hub, as ``huggingface_hub`` takes them: ``revision``, ``token``, ``cache_dir``,
+                ``force_download``, ``local_files_only``.
+
+        Raises:
+            CheckpointError: a missing or damaged file, or tensors that do not fit its configuration.
+            HfHubHTTPError: the Hub has no such repository, or it cannot be reached.
+        """
+        source = str(pretrained_model_name_or_path)
+        folder = Path(source)
+        if folder.is_dir():
+            return cls.from_file(folder / WEIGHTS)
+        if source in TASKS or folder.is_file() or source.count("/") != 1 or folder.suffix == ".safetensors":
+            return cls.from_file(source)
+        return cls.from_file(hf_hub_download(source, WEIGHTS, **hub_options))
+
+    @classmethod
+    def from_file(cls, source: str | Path) -> Self:
+        """A trained network in evaluation mode, from shipped weights by name or from one weights file.
+
+        Raises:
+            CheckpointError: no such file, a damaged file, or tensors that do not fit its configuration.
+        """
+        path = shipped_weights(str(source)) if str(source) in TASKS else Path(source)
+        weights = read_weights(path)
+        model = cls(weights.config)
+        model.contrast = weights.contrast
+        assert isinstance(model, nn.Module)
+        fill(model, weights.tensors, path)
+        model.eval()
+        return model
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Write ``model.safetensors``, ``config.json`` and a model card, ``README.md``, into a folder.
+
+        A card that is there already is left alone. The weights file alone is enough to load the network again.
+
+        >>> import tempfile
+        >>> from mambadfuse import MambaDFuse
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     MambaDFuse.from_pretrained("ivf").save_pretrained(folder)
+        ...     MambaDFuse.from_pretrained(folder).contrast
+        1.15
+
+        Args:
+            save_directory: the folder, made where there is none.
+            options: of ``huggingface_hub.ModelHubMixin.save_pretrained``, such as ``push_to_hub`` and ``repo_id``.
+        """
+        return super().save_pretrained(save_directory, **options)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        tensors: dict[str, Tensor] = self.state_dict()  # type: ignore[attr-defined]
+        write_weights(save_directory / WEIGHTS, WeightsFile(tensors, self.config, self.contrast))
+        settings = self.config.to_dict() | {"contrast": self.contrast}
+        with atomic_write(save_directory / CONFIG) as file:
+            file.write(json.dumps(settings, indent=2).encode() + b"\n")

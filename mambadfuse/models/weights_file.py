@@ -1,0 +1,216 @@
+"""Weights files: the kit's safetensors files, and the names of tensors in the authors' checkpoints.
+
+A file of the kit holds the tensors of ``MambaDFuse.state_dict()`` and, in its metadata, the configuration of the
+network and the contrast of the pictures made with it: the file alone is enough to rebuild its network.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from mambadfuse.data.tasks import TASKS
+from mambadfuse.files import atomic_write
+from mambadfuse.fusion.postprocess import check_contrast
+from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.resources import resource_folder
+
+# Kit name -> published name. Applied in order, each to what the ones before it left.
+_PUBLISHED_NAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+    (r"^token_norm\.", "patch_embed.norm."),
+    (r"^low_level\.conv", "low_level_feature_extraction"),
+    (r"^high_level_a\.blocks\.", "high_level_feature_extraction1."),
+    (r"^high_level_b\.blocks\.", "high_level_feature_extraction2."),
+    (r"^reconstruction\.stack\.blocks\.", "feature_re."),
+    (r"^reconstruction\.conv", "conv_last"),
+    (r"^shallow\.conv_a\.", "shallow_fusion1."),
+    (r"^shallow\.conv_b\.", "shallow_fusion2."),
+    (r"^shallow\.exchange\.(\d+)\.", lambda m: f"channel_exchange{int(m[1]) + 1}."),
+    (r"^(channel_exchange\d)\.mamba_a\.", r"\1.I1encoder."),
+    (r"^(channel_exchange\d)\.mamba_b\.", r"\1.I2encoder."),
+    (r"^(channel_exchange\d)\.norm_a\.", r"\1.norm1.body."),
+    (r"^(channel_exchange\d)\.norm_b\.", r"\1.norm2.body."),
+    (r"^deep\.blocks\.(\d+)\.", lambda m: f"M3_block{int(m[1]) + 1}."),
+    (r"^(M3_block\d)\.conv\.", r"\1.dwconv."),
+    (r"^(M3_block\d)\.norm_fused\.", r"\1.norm1.body."),
+    (r"^(M3_block\d)\.norm_b\.", r"\1.norm2.body."),
+    (r"^(M3_block\d)\.norm_a\.", r"\1.norm3.body."),
+    (r"^(M3_block\d)\.(?=in_proj|ssm|out_proj)", r"\1.multi_modal_mamba_block."),
+    (r"\.in_proj_fused\.", ".in_proj."),
+    (r"\.in_proj_b\.", ".in_proj_extra1."),
+    (r"\.in_proj_a\.", ".in_proj_extra2."),
+    (r"\.ssm_fused\.", ".ssm."),
+    (r"\.ssm_b\.A_log$", ".A_b_log"),
+    (r"\.ssm_b\.D$", ".D_b"),
+    (r"\.ssm_a\.D$", ".D_c"),
+    (r"\.ssm_b\.(conv|x_proj|dt_proj)\.", r".ssm.\1_b."),
+    (r"\.ssm_a\.(conv|x_proj|dt_proj)\.", r".ssm.\1_c."),
+    (r"\.ssm\.conv", ".ssm.conv1d"),
+    (r"\.ssm\.", "."),
+    (r"^((?:high_level_feature_extraction\d|feature_re)\.\d+)\.mamba\.", r"\1.encoder."),
+    (r"^((?:high_level_feature_extraction\d|feature_re)\.\d+)\.norm\.", r"\1.norm.body."),
+]
+
+_PUBLISHED = (
+    "If it holds the authors' weights, load_published(path) reads it in Python, and "
+    "save(load_published(path), 'published.safetensors') turns it into a file of this kit"
+)
+
+
+class CheckpointError(ValueError):
+    """A weights file that cannot be used; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a weights file of the kit holds."""
+
+    tensors: dict[str, Tensor]
+    config: MambaDFuseConfig
+    contrast: float = 1.0
+    """Of fused images, about their mean: see :mod:`mambadfuse.fusion.postprocess`."""
+
+    def __post_init__(self) -> None:
+        """Refuse a contrast that is none."""
+        check_contrast(self.contrast)
+
+
+def read_weights(path: Path) -> WeightsFile:
+    """The content of a weights file of the kit.
+
+    Raises:
+        CheckpointError: no such file, or not a whole weights file of this kit.
+    """
+    if _is_of_pytorch(path):
+        raise CheckpointError(
+            f"{path}: is a PyTorch file, expected a safetensors file of this kit. {_PUBLISHED}"
+        )
+    tensors, metadata = _read_safetensors(path)
+    if "config" not in metadata:
+        raise CheckpointError(f"{path}: holds no configuration, as files of this kit do. {_PUBLISHED}")
+    try:
+        settings = json.loads(metadata["config"])
+        contrast = settings.pop("contrast", 1.0)
+        return WeightsFile(tensors, MambaDFuseConfig(**settings), contrast)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path}: its configuration is not understood: {error}") from error
+
+
+def write_weights(path: Path, weights: WeightsFile) -> None:
+    """Write a weights file; the same content makes the same file, byte for byte.
+
+    The file appears under its name only when it is complete and on the disk.
+    """
+    settings = weights.config.to_dict() | {"contrast": weights.contrast}
+    metadata = {"config": json.dumps(settings)}  # one entry: safetensors writes several in random order
+    tensors = {name: t.detach().cpu().contiguous() for name, t in weights.tensors.items()}
+    with atomic_write(path, durable=True) as file:
+        file.write(safetensors.torch.save(tensors, metadata))
+
+
+def shipped_weights(task: str) -> Path:
+    """The weights file of a task that comes with the kit, its checksum verified.
+
+    Raises:
+        CheckpointError: there is no such file, or it is not the one that was shipped.
+    """
+    folder = resource_folder("weights")
+    path = folder / f"{task}.safetensors"
+    if not path.is_file():
+        present = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
+        raise CheckpointError(f"no weights are shipped for {task!r} yet; present: {present}")
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    sums = {name: digest for digest, name in map(str.split, lines)}
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sums.get(path.name) != found:
+        raise CheckpointError(f"{path}: sha256 is {found}, expected {sums.get(path.name)}: fetch it again")
+    return path
+
+
+def published_name(name: str) -> str:
+    """The published network's name of a tensor of :class:`mambadfuse.MambaDFuse`.
+
+    >>> published_name("deep.blocks.0.ssm_b.D")
+    'M3_block1.multi_modal_mamba_block.D_b'
+    """
+    for pattern, replacement in _PUBLISHED_NAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def read_published(path: Path) -> dict[str, Tensor]:
+    """The tensors of the authors' checkpoint under their published names.
+
+    Pickled files are read with ``weights_only=True``: nothing in them is executed.
+
+    Raises:
+        CheckpointError: a missing or damaged file, or one of this kit.
+    """
+    tensors, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), {})
+    if "config" in metadata:
+        raise CheckpointError(f"{path}: is a file of this kit and not the authors': use load")
+    return {name.removeprefix("module."): t for name, t in tensors.items()}
+
+
+def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Load the tensors of a file into a network, all of them or none.
+
+    Raises:
+        CheckpointError: names or shapes do not match one to one, or a tensor is not finite; the first five are named.
+    """
+    wanted = model.state_dict()
+    problems = [f"missing {name}" for name in wanted if name not in tensors]
+    problems += [f"unknown {name}" for name in tensors if name not in wanted]
+    problems += [
+        f"{name} has shape {tuple(t.shape)}, expected {tuple(wanted[name].shape)}"
+        for name, t in tensors.items()
+        if name in wanted and t.shape != wanted[name].shape
+    ]
+    problems += [f"{name} holds NaN or infinity" for name, t in tensors.items() if not t.isfinite().all()]
+    if problems:
+        raise CheckpointError(f"{path}: {len(problems)} tensors do not fit: {'; '.join(problems[:5])}")
+    model.load_state_dict(tensors)
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    _require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        return safetensors.torch.load_file(path), metadata
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    _require_file(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged pickles raise almost anything
+        raise CheckpointError(f"{path}: not a readable PyTorch file of plain tensors ({error})") from error
+    if isinstance(content, dict) and isinstance(content.get("params"), dict):
+        content = content["params"]
+    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
+        raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
+    return content
+
+
+def _is_of_pytorch(path: Path) -> bool:
+    """Whether a file is one of ``torch.save``, by its beginning, or at least by its name."""
+    _require_file(path)
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04" or path.suffix.lower() in (".pth", ".pt")
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; names of shipped weights are {', '.join(TASKS)}")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path}: the file is empty")
