@@ -1,4 +1,5 @@
-# Two commands get you going: `make fuse` and `make test`. Everything is installed into .venv/ on first use.
+# Start with `make fuse` and `make test`; use `make check` while you change things. Everything is installed into .venv/
+# on first use.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=notebooks/sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env fuse lab app notebooks student test lint bench bench-quick clean
+.PHONY: help env fuse lab app notebooks student check test lint bench bench-quick clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -41,7 +42,10 @@ notebooks: env  ## run all notebooks from top to bottom and keep their outputs
 student: env  ## write the notebooks without solutions into notebooks/student/
 	$(BIN)/python notebooks/build.py --student
 
-test: lint  ## lint, types, tests and (where there are any) notebooks
+check: lint  ## lint, types and the fast tests: for every change
+	$(PYTEST) -m "not slow" tests
+
+test: lint  ## lint, types, all tests and (where there are any) notebooks: before every commit
 	$(PYTEST) tests
 ifneq ($(wildcard notebooks/*.ipynb),)
 	MAMBADFUSE_PROFILE=ci $(PYTEST) $(NBVAL) notebooks

@@ -50,7 +50,7 @@ def run_network(quick: bool) -> dict[str, object]:
 
 
 def _compare_backends(rows: list[dict[str, object]]) -> dict[str, float]:
-    """How many times slower the whole network is on the other backends; on ``torch`` a single pass, of minutes."""
+    """How many times slower the whole network is on the other backends; on ``torch`` a single pass takes minutes."""
     small = {name: network.in_fresh_process(64, 64, name)["seconds"] for name in ("reference", "numba")}
     (vga,) = (row["seconds"] for row in rows if row["height"] == 480)
     ratios = {
@@ -91,7 +91,7 @@ PARTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--quick", action="store_true", help="about a minute: two sizes, nothing drawn")
+    parser.add_argument("--quick", action="store_true", help="about a minute: two sizes, no plots")
     parser.add_argument("--only", choices=PARTS, help="one part of the suite")
     options = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)

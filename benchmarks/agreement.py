@@ -1,5 +1,6 @@
-"""How far the fused picture moves with the backend, the number of threads and the length of the tiles: not at all, or
-by rounding. Weights ``ivf``, a toy pair of 96 x 128 pixels, the largest difference from float64 in pictures of [0, 1].
+"""How much the fused picture depends on backend, number of threads and length of the tiles: not at all, or by rounding.
+
+Weights ``ivf``, a toy pair of 96 x 128 pixels, the largest difference from float64 in pictures of [0, 1].
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from unittest.mock import patch
 import torch
 
 import mambadfuse as mdf
-from mambadfuse.data.synthetic import toy_pair
+from mambadfuse.data.synthetic import synthetic_pair
 
 SIZE = (96, 128)
 BOUND = 2e-5
@@ -32,7 +33,7 @@ def _set(backend: str, threads: int, tile: int) -> Iterator[None]:
 
 def largest_differences(quick: bool) -> list[dict[str, object]]:
     """One row for each backend, number of threads and length of the tiles."""
-    pair = toy_pair(0, SIZE)
+    pair = synthetic_pair(0, SIZE)
     a, b = (torch.from_numpy(plane)[None, None].float() for plane in (pair.a, pair.b))
     model = mdf.load("ivf").eval()
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The machine that the numbers belong to, and its arithmetic rate."""
+"""The machine that is measured, its arithmetic rate, and how calls are timed."""
 
 import platform
 import statistics
@@ -18,14 +18,14 @@ def seconds_of(function: Callable[[], object]) -> float:
 
 
 def affordable(seconds: float, runs: int, patience: float) -> int:
-    """How many calls of so many seconds to make: ``runs``, or as many as fit into ``patience`` seconds, but one."""
+    """How many calls of ``seconds`` to make: ``runs``, or as many as fit into ``patience``, but at least one."""
     return max(1, min(runs, int(patience / seconds)))
 
 
 def median_seconds(
     function: Callable[[], object], runs: int = 5, patience: float = 12.0
 ) -> tuple[float, int]:
-    """Median over ``runs`` calls, or fewer where they take long, after one that is not counted; and how many."""
+    """Median over ``runs`` calls, fewer if they take long, after one that is not counted; and their number."""
     count = affordable(seconds_of(function), runs, patience)
     return statistics.median(seconds_of(function) for _ in range(count)), count
 

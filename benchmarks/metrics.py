@@ -1,4 +1,4 @@
-"""All eight scores of 640 x 480 pictures: one triple, several at once on all cores, and folders of files."""
+"""All eight scores of 640 x 480 pictures: one triple, several in parallel on all cores, and folders of files."""
 
 import os
 import time
@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.machine import median_seconds
 from mambadfuse.data.images import write_image
-from mambadfuse.data.synthetic import toy_pair
+from mambadfuse.data.synthetic import synthetic_pair
 from mambadfuse.evaluation.folders import evaluate_folders
 from mambadfuse.metrics import EIGHT, evaluate
 
@@ -22,7 +22,7 @@ Triple = dict[str, np.ndarray]
 
 def triple(seed: int) -> Triple:
     """A toy pair and its ideal fusion under the noise of a sensor, so that no window is flat."""
-    pair, rng = toy_pair(seed, SIZE), np.random.default_rng(seed)
+    pair, rng = synthetic_pair(seed, SIZE), np.random.default_rng(seed)
     planes = {"fused": pair.truth, "a": pair.a, "b": pair.b}
     return {
         name: np.rint(255 * np.clip(plane + rng.normal(0, 0.02, SIZE), 0, 1)).astype(np.uint8)
@@ -31,7 +31,7 @@ def triple(seed: int) -> Triple:
 
 
 def triple_seconds(convention: str, runs: int = 5) -> dict[str, object]:
-    """Seconds a triple: alone, which uses one thread, and on average where every core has one at a time."""
+    """Seconds per triple: one alone, on one thread, and on average with one on every core."""
     triples = [triple(seed) for seed in range(2 * (os.cpu_count() or 1))]
 
     def score(one: Triple) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The whole network: seconds, memory and the share of each stage, each picture size in a process of its own.
+"""The whole network: seconds, memory and the share of each stage, for each picture size in its own process.
 
 ``python -m benchmarks.network 480 640`` measures one size and prints one line of JSON.
 """
@@ -24,14 +24,14 @@ STAGES = ["low_level", "high_level_a", "high_level_b", "shallow", "deep", "recon
 def in_fresh_process(
     height: int, width: int, backend: str = "auto", patience: float = 12.0
 ) -> dict[str, object]:
-    """Measure one size where no other measurement has touched the memory."""
+    """Measure one size in a new process, whose memory no other measurement has touched."""
     command = [sys.executable, "-m", "benchmarks.network", str(height), str(width), backend, str(patience)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(result.stdout.splitlines()[-1])
 
 
 def measure(height: int, width: int, backend: str, patience: float) -> dict[str, object]:
-    """One size: the first pass shows the memory and, if another would outlast the patience, the seconds too."""
+    """One size: the first pass measures memory and, if another would take longer than the patience, time too."""
     torch.manual_seed(0)
     config = MambaDFuseConfig.published()
     model = MambaDFuse(config).eval()
@@ -57,9 +57,9 @@ def measure(height: int, width: int, backend: str, patience: float) -> dict[str,
 
 
 def _peak_megabytes() -> float:
-    """Highest resident memory of this process so far; Linux only, elsewhere not a number.
+    """Peak resident memory of this process so far; NaN except on Linux.
 
-    ``ru_maxrss`` would not do: a child process inherits its parent's.
+    Not ``ru_maxrss``, which a child process inherits from its parent.
     """
     status = Path("/proc/self/status")
     if not status.exists():
@@ -69,7 +69,7 @@ def _peak_megabytes() -> float:
 
 
 def _seconds_by_stage(model: MambaDFuse, a: torch.Tensor, b: torch.Tensor) -> tuple[float, dict[str, float]]:
-    """One forward pass: its seconds, and those spent in each stage."""
+    """Seconds of one forward pass, and of each stage in it."""
     started: dict[str, float] = {}
     spent: dict[str, float] = defaultdict(float)
 

@@ -13,7 +13,7 @@ from mambadfuse import ops
 
 DIM, STATE, WIDTH = 120, 16, 4  # those of the published network
 
-# Beyond these lengths a contestant needs more memory or minutes than a benchmark may take.
+# Longest sequences; beyond them a contestant takes more memory or time than a benchmark may.
 LONGEST = {
     ("reference", "forward"): 2**16,
     ("reference", "both"): 2**14,
@@ -29,7 +29,7 @@ LONGEST = {
 
 
 def scan_inputs(length: int) -> dict[str, Tensor]:
-    """Tensors of one scan as they occur in the network: Δ already positive, so that the peer can take them."""
+    """Tensors of one scan as in the network, but with Δ already positive, as the peer expects it."""
     torch.manual_seed(0)
     return {
         "u": torch.randn(1, length, DIM),

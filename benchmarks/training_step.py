@@ -1,10 +1,10 @@
-"""One training step, four crops of 64 x 64: seconds beside three times the forward's arithmetic limit."""
+"""One training step on four crops of 64 x 64: seconds, and three times the arithmetic limit of the forward pass."""
 
 import torch
 
 from benchmarks.machine import matrix_rate, median_seconds
 from mambadfuse import MambaDFuse, MambaDFuseConfig
-from mambadfuse.losses.fusion_loss import FusionLoss
+from mambadfuse.losses import FusionLoss
 from mambadfuse.models.flops import forward_flops
 
 BATCH, CROP = 4, 64
@@ -29,6 +29,9 @@ def step_seconds(preset: str, patience: float) -> dict[str, object]:
         f"  {preset:10} {seconds:6.2f} s, {seconds / limit:.2f} x three times the forward's limit", flush=True
     )
     return {
-        "preset": preset, "seconds": seconds, "median_of": runs, "arithmetic_limit": limit,
+        "preset": preset,
+        "seconds": seconds,
+        "median_of": runs,
+        "arithmetic_limit": limit,
         "times_limit": seconds / limit,
-    }  # fmt: skip
+    }

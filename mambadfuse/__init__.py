@@ -25,7 +25,7 @@ _MODULE_OF = {
     "evaluate": "mambadfuse.metrics",
     "evaluate_folders": "mambadfuse.evaluation.folders",
     "fuse": "mambadfuse.fusion.pair",
-    "fuse_folders": "mambadfuse.fusion.pair",
+    "fuse_folders": "mambadfuse.fusion.folders",
     "load": "mambadfuse.models.checkpoints",
     "load_published": "mambadfuse.models.checkpoints",
     "read_image": "mambadfuse.data.images",
@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     from mambadfuse import data, losses, metrics, ops
     from mambadfuse.data.images import read_image
     from mambadfuse.evaluation.folders import evaluate_folders
-    from mambadfuse.fusion.pair import fuse, fuse_folders
+    from mambadfuse.fusion.folders import fuse_folders
+    from mambadfuse.fusion.pair import fuse
     from mambadfuse.metrics import evaluate
     from mambadfuse.models import MambaDFuse, MambaDFuseConfig
     from mambadfuse.models.checkpoints import load, load_published, save

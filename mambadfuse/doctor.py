@@ -163,9 +163,9 @@ def _disk(name: str) -> Check:
 
 
 def _kernel_cache(name: str) -> Check:
-    import mambadfuse.ops
+    import mambadfuse.ops.cpu
 
-    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(mambadfuse.ops.__file__).parent)
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(mambadfuse.ops.cpu.__file__).parent)
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(existing, os.W_OK):
         remedy = "set NUMBA_CACHE_DIR to a writable folder"

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the folders they lie in."""
+"""Writing files atomically, and making the folders they go to."""
 
 import os
 import secrets
@@ -10,18 +10,18 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_write(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
-    """An open file that takes its name only once it is complete.
+    """An open file that appears under its name only when it is complete.
 
-    It grows under a hidden name in the same folder and is renamed at the end; an error or Ctrl-C in between
-    leaves neither a half-written file nor the hidden one.
+    It is written under a hidden name in the same folder and renamed at the end; an error or Ctrl-C leaves
+    neither an incomplete file nor the hidden one.
 
     Args:
-        path: its name.
-        durable: whether content, and then name, shall be on the disk before this goes on, whatever becomes of the
-            machine.
+        path: of the file.
+        durable: whether to flush content and name to the disk before returning, so that they survive a crash of
+            the machine.
 
     Raises:
-        OSError: it cannot be written; the message names it.
+        OSError: the file cannot be written; the message names it.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -32,7 +32,7 @@ def atomic_write(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
         if durable:
-            _settle(path.parent)
+            _sync_folder(path.parent)
     except OSError as error:
         raise OSError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
@@ -40,8 +40,8 @@ def atomic_write(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
-def _settle(folder: Path) -> None:
-    """Brings the names in a folder to the disk, where the system has a call for it."""
+def _sync_folder(folder: Path) -> None:
+    """Flushes the names in a folder to the disk, if the system has a call for that."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -51,10 +51,10 @@ def _settle(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder, and those it lies in, where there is none yet.
+    """Makes a folder and its parents unless they exist.
 
     Raises:
-        OSError: it cannot be made; the message names it.
+        OSError: the folder cannot be made; the message names it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Where the folders that travel with the kit lie: the sample pictures and the weights."""
+"""The folders shipped with the kit: sample pictures and weights."""
 
 from pathlib import Path
 
@@ -8,16 +8,14 @@ _NAMES = ("data_samples", "weights")
 
 
 def resource_folder(name: str) -> Path:
-    """The folder ``name`` that travels with the kit.
-
-    In a checkout it stands beside the package, in an installed wheel inside it.
+    """The shipped folder ``name``: beside the package in a checkout, inside it in an installed wheel.
 
     Args:
         name: "data_samples" or "weights".
 
     Raises:
         ValueError: the kit ships no folder of that name.
-        FileNotFoundError: this installation lacks the folder; the message says where it was looked for.
+        FileNotFoundError: this installation lacks the folder; the message names the places searched.
     """
     if name not in _NAMES:
         raise ValueError(f"unknown shipped folder {name!r}: choose one of {', '.join(_NAMES)}")

@@ -7,8 +7,15 @@ from training_cases import toy_pairs
 from mambadfuse.ablation import Experiment, read_table
 
 SETTINGS = (
-    "steps=4", "batch=2", "windows=8x16", "model.dim=4", "model.state=2", "warmup=1", "keep_seconds=0", "log_every=1",
-)  # fmt: skip
+    "steps=4",
+    "batch=2",
+    "crop_sizes=8x16",
+    "model.dim=4",
+    "model.state=2",
+    "warmup=1",
+    "checkpoint_seconds=0",
+    "log_every=1",
+)
 TABLE = read_table()
 
 

@@ -1,4 +1,4 @@
-"""Loaded once by a server of forked children: a first run, so that theirs find every kernel compiled."""
+"""Imported once by the fork server of a test: a first run, so that child processes find every kernel compiled."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -22,7 +22,7 @@ default: {question: "What is all else compared with?", changes: {}}
 gate-shared: {question: "Is one gate enough?", changes: {model.gate: shared}}
 exchange-off: {question: "What does the exchange bring?", changes: {model.exchange_period: 0}}
 """
-LONG = ("steps=100000", "batch=1", "windows=8x16", "model=lite", "model.dim=4", "model.state=2")
+LONG = ("steps=100000", "batch=1", "crop_sizes=8x16", "model=lite", "model.dim=4", "model.state=2")
 
 
 def ablation_lab(folder: Path) -> AblationLab:

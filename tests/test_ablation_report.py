@@ -1,4 +1,4 @@
-"""The table of an ablation on made-up results whose answer is known."""
+"""The table of an ablation on synthetic results with a known answer."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ PICTURES = [f"p{k}" for k in range(12)]
 
 
 def made(row, seed, gain=0.0, shift=0.0):
-    """Two scores of twelve pictures; in the first one a row gains on every picture, and each seed has its luck."""
+    """Two scores of twelve images: VIF, with a gain on every image and a shift per seed, and SSIM, without."""
     scores = {
         p: {"VIF": 0.5 + 0.01 * k + gain + shift, "SSIM": 0.9 - 0.01 * k} for k, p in enumerate(PICTURES)
     }
@@ -26,15 +26,16 @@ def made(row, seed, gain=0.0, shift=0.0):
     return replace(RESULT, row=row, seed=seed, scores=scores, means=means, seconds=10.0 + seed, memory=seed)
 
 
-LUCK = (-0.001, 0.0, 0.001)  # of three seeds
+SHIFTS = (-0.001, 0.0, 0.001)  # of three seeds
 RESULTS = [
-    made(row, seed, gain, luck * scale)
-    for (row, gain, scale), (seed, luck) in product(
-        [("default", 0.0, 1), ("better", 0.1, 1), ("lucky", 0.002, 30), ("same", 0.0, 1)], enumerate(LUCK)
+    made(row, seed, gain, shift * scale)
+    for (row, gain, scale), (seed, shift) in product(
+        [("default", 0.0, 1), ("better", 0.1, 1), ("lucky", 0.002, 30), ("same", 0.0, 1)], enumerate(SHIFTS)
     )
 ]
 
 
+@pytest.mark.slow
 def test_means_spreads_and_differences():
     table = compare(RESULTS)
     default, better, *_ = table.lines
@@ -45,14 +46,15 @@ def test_means_spreads_and_differences():
     assert better.effects["VIF"].difference == pytest.approx(0.1)
 
 
-def test_what_chance_of_pictures_and_of_seeds_would_undo_is_told_apart():
+@pytest.mark.slow
+def test_significance_over_images_and_over_seeds_is_distinguished():
     marks = {line.row: line.effects["VIF"].mark for line in compare(RESULTS).lines[1:]}
     assert marks == {"better": "**", "lucky": "*", "same": ""}
     assert all(line.effects["SSIM"].mark == "" for line in compare(RESULTS).lines[1:])
 
 
 def test_p_values_by_hand():
-    """All of twelve pictures gain: 2 of 2^12 signs are as extreme. Of three rows the smallest p counts threefold."""
+    """All twelve images gain: 2 of 2^12 sign patterns are as extreme. Of three rows the smallest p counts threefold."""
     effects = {line.row: line.effects["VIF"] for line in compare(RESULTS).lines[1:]}
     assert effects["better"].p_pictures == pytest.approx(3 * 2 / 2**12)
     assert effects["same"].p_pictures == 1
@@ -64,7 +66,7 @@ def test_p_values_by_hand():
     assert effects["same"].p_seeds == 1
 
 
-def test_one_seed_says_nothing_of_other_seeds():
+def test_a_single_seed_has_no_spread_and_no_p_value():
     table = compare([result for result in RESULTS if result.seed == 0])
     assert math.isnan(table.lines[0].spreads["VIF"])
     assert math.isnan(table.lines[1].effects["VIF"].p_seeds)
@@ -72,8 +74,9 @@ def test_one_seed_says_nothing_of_other_seeds():
     assert "±" not in str(table).split("\n\n")[1].split("\n", 1)[1]
 
 
+@pytest.mark.slow
 def test_the_last_of_two_results_of_one_run_counts():
-    again = [*RESULTS, made("better", 0, 0.2, LUCK[0])]
+    again = [*RESULTS, made("better", 0, 0.2, SHIFTS[0])]
     assert compare(again).lines[1].means["VIF"] == pytest.approx(0.555 + 0.1 + 0.1 / 3)
     assert compare(again).lines[1].seeds == (0, 1, 2)
 
@@ -91,19 +94,27 @@ def test_holm_by_hand():
     [
         ([made("better", 0)], "no result of the row 'default'"),
         ([], "no result of the row 'default'"),
-        ([made("default", 0), replace(made("better", 0), budget="gpu")], "2 ablations cannot stand in one table"),
-        ([made("default", 0), replace(made("better", 0), scores={})], "better, seed 0: was scored on other"),
+        (
+            [made("default", 0), replace(made("better", 0), budget="gpu")],
+            "2 different ablations cannot be compared",
+        ),
+        (
+            [made("default", 0), replace(made("better", 0), scores={})],
+            "better, seed 0: was scored on different images",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_compared_is_refused(results, message):
     with pytest.raises(ValueError, match=message):
         compare(results)
 
 
-def test_the_text_names_the_tests_and_what_they_were_corrected_for():
+def test_the_text_names_the_tests_and_the_correction():
     text = str(compare(RESULTS))
-    assert "12 pictures" in text
-    assert "corrected for 3 rows by Holm" in text
+    assert "12 validation images" in text
+    assert "Wilcoxon signed-rank test" in text
+    assert "Student's t-test" in text
+    assert "Holm-corrected for 3 rows" in text
     row = next(line for line in text.split("difference from default")[1].splitlines() if "better" in line)
     assert row.split() == ["better", "+0.100**", "+0.000"]
 
@@ -115,14 +126,18 @@ def test_json_and_csv_hold_all_numbers():
     assert content["lines"][1]["effects"]["VIF"]["difference"] == pytest.approx(0.1)
     rows = list(csv.DictReader(StringIO(table.to_csv())))
     assert [row["what"] for row in rows if row["row"] == "better"] == [
-        "mean", "spread", "difference", "p_pictures", "p_seeds"
-    ]  # fmt: skip
+        "mean",
+        "spread",
+        "difference",
+        "p_pictures",
+        "p_seeds",
+    ]
     [difference] = [row for row in rows if (row["row"], row["what"]) == ("better", "difference")]
     assert float(difference["VIF"]) == table.lines[1].effects["VIF"].difference
     assert difference["seeds"] == "1"
 
 
-def test_the_shipped_results_are_of_the_shipped_table():
+def test_the_shipped_results_belong_to_the_shipped_table():
     results = Store(SHIPPED_RESULTS).results()
     table, rows = compare(results), read_table()
     assert {line.row for line in table.lines} == rows.keys() - {"depth-half"}  # one block cannot be halved

@@ -1,4 +1,4 @@
-"""Results are kept whole: through kills, torn lines and several processes that write at once."""
+"""Results stay complete through kills, incomplete lines and several processes that write at once."""
 
 import json
 import multiprocessing
@@ -9,10 +9,21 @@ import pytest
 from mambadfuse.ablation import Result, Store
 
 RESULT = Result(
-    row="default", seed=0, task="ivf", budget="minutes", settings=["steps=2"], pairs="abc",
-    config={"steps": 2, "windows": [[8, 8]]}, versions={"torch": "2"}, parameters=10, seconds=1.5, memory=None,
-    means={"EN": 7.0}, scores={"première": {"EN": 7.0}}, curve=[[1, 3.0], [2, 2.5]],
-)  # fmt: skip
+    row="default",
+    seed=0,
+    task="ivf",
+    budget="minutes",
+    settings=["steps=2"],
+    pairs="abc",
+    config={"steps": 2, "crop_sizes": [[8, 8]]},
+    versions={"torch": "2"},
+    parameters=10,
+    seconds=1.5,
+    memory=None,
+    means={"EN": 7.0},
+    scores={"première": {"EN": 7.0}},
+    curve=[[1, 3.0], [2, 2.5]],
+)
 
 context = multiprocessing.get_context("spawn")
 
@@ -32,7 +43,7 @@ def test_a_torn_line_costs_itself_alone(tmp_path, caplog, torn):
     with store.path.open("ab") as file:
         file.write(torn)
     assert store.results() == [RESULT]
-    assert "line 2 is torn and passed over" in caplog.text
+    assert "line 2 is incomplete and skipped" in caplog.text
     store.append(replace(RESULT, seed=1))
     assert [result.seed for result in store.results()] == [0, 1]
 
@@ -40,7 +51,7 @@ def test_a_torn_line_costs_itself_alone(tmp_path, caplog, torn):
 def test_what_is_whole_but_no_result_is_named(tmp_path):
     store = Store(tmp_path / "results.jsonl")
     store.path.write_text(json.dumps({"row": "default"}) + "\n")
-    with pytest.raises(ValueError, match=r"results.jsonl: line 1 is no result of this version: .*seed"):
+    with pytest.raises(ValueError, match=r"results.jsonl: line 1 is not a result of this version: .*seed"):
         store.results()
 
 
@@ -49,6 +60,7 @@ def write_many(path, row):
         Store(path).append(replace(RESULT, row=row, seed=seed, versions={"long": "x" * 20_000}))
 
 
+@pytest.mark.slow
 def test_two_processes_write_at_once(tmp_path):
     path = tmp_path / "results.jsonl"
     writers = [context.Process(target=write_many, args=(path, row)) for row in ("one", "other")]

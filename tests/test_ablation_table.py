@@ -1,8 +1,8 @@
-"""The table of the ablation lab: every row a question of its own, nothing misspelt accepted."""
+"""The table of the ablation lab: every row asks its own question, misspelt settings are refused."""
 
 import pytest
 
-from mambadfuse.ablation import choose, configuration, read_table
+from mambadfuse.ablation import read_table, row_config, select_rows
 from mambadfuse.ablation.table import DEFAULT
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import TrainingConfig
@@ -18,49 +18,52 @@ def written(tmp_path, text):
 
 def test_the_default_comes_first_and_is_the_preset():
     assert next(iter(TABLE)) == DEFAULT
-    assert configuration(TABLE[DEFAULT], budget="laptop", task="ct-mri") == TrainingConfig.preset(
+    assert row_config(TABLE[DEFAULT], budget="laptop", task="ct-mri") == TrainingConfig.preset(
         "ct-mri", "laptop"
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", ["minutes", "laptop", "gpu"])
 @pytest.mark.parametrize("name", TABLE)
 def test_every_row_can_be_built(name, budget):
-    MambaDFuse(configuration(TABLE[name], budget=budget).model)
+    MambaDFuse(row_config(TABLE[name], budget=budget).model)
 
 
 def test_no_two_rows_are_the_same_training():
-    configs = [configuration(row, budget="laptop") for row in TABLE.values()]
+    configs = [row_config(row, budget="laptop") for row in TABLE.values()]
     assert all(config not in configs[:i] for i, config in enumerate(configs))
 
 
-def test_every_row_asks():
+def test_every_row_asks_a_question():
     assert all(row.question.endswith("?") for row in TABLE.values())
 
 
-def test_multiples_are_of_what_the_budget_and_the_settings_say():
+def test_multiples_refer_to_the_budget_and_the_settings():
     half, double = (
-        configuration(TABLE[name], budget="minutes", settings=["model.dim=24", "model.state=5"])
+        row_config(TABLE[name], budget="minutes", settings=["model.dim=24", "model.state=5"])
         for name in ("state-half", "width-double")
     )
     assert half.model.state == 3  # rounded up
     assert double.model.dim == 48
-    assert configuration(TABLE["width-half"], budget="gpu").model.dim == 32  # of 60, up to a multiple of 4
-    assert configuration(TABLE["depth-double"], budget="gpu").model.deep_depth == 10
+    assert row_config(TABLE["width-half"], budget="gpu").model.dim == 32  # of 60, up to a multiple of 4
+    assert row_config(TABLE["depth-double"], budget="gpu").model.deep_depth == 10
 
 
-def test_a_row_wins_over_the_settings_for_all():
-    config = configuration(TABLE["gate-shared"], settings=["model.gate=own", "steps=7"], seed=3)
+def test_a_row_overrides_the_settings_for_all_rows():
+    config = row_config(TABLE["gate-shared"], settings=["model.gate=own", "steps=7"], seed=3)
     assert (config.model.gate, config.steps, config.seed) == ("shared", 7, 3)
 
 
-def test_rows_are_chosen_with_the_default_in_the_order_of_the_table():
-    assert [row.name for row in choose(TABLE, ["norm-once", "gate-shared"])] == [
-        DEFAULT, "gate-shared", "norm-once"
-    ]  # fmt: skip
-    assert [row.name for row in choose(TABLE)] == list(TABLE)
+def test_rows_are_selected_with_the_default_in_the_order_of_the_table():
+    assert [row.name for row in select_rows(TABLE, ["norm-once", "gate-shared"])] == [
+        DEFAULT,
+        "gate-shared",
+        "norm-once",
+    ]
+    assert [row.name for row in select_rows(TABLE)] == list(TABLE)
     with pytest.raises(ValueError, match=r"unknown row 'gate'.*gate-shared"):
-        choose(TABLE, ["gate"])
+        select_rows(TABLE, ["gate"])
 
 
 @pytest.mark.parametrize(
@@ -72,8 +75,14 @@ def test_rows_are_chosen_with_the_default_in_the_order_of_the_table():
         ('default: {question: "Why?", changes: {steps: 1}}', "'default' must change nothing"),
         ('default: {question: "Why?"}', "must have a question and changes"),
         ('default: {question: "Why?", changes: 3}', "must be names and values"),
-        ('default: {question: "Q?", changes: {}}\nx/y: {question: "Q?", changes: {}}', "a name is made of letters"),
-        ('default: {question: "Q?", changes: {}}\nx: {question: "Q?", changes: {seed: 1}}', "'x': the seed is varied"),
+        (
+            'default: {question: "Q?", changes: {}}\nx/y: {question: "Q?", changes: {}}',
+            "a name may contain letters",
+        ),
+        (
+            'default: {question: "Q?", changes: {}}\nx: {question: "Q?", changes: {seed: 1}}',
+            "'x': the seed varies",
+        ),
         (
             'default: {question: "Q?", changes: {}}\nx: {question: "Q?", changes: {model.gates: own}}',
             "row 'x': unknown setting 'model.gates': did you mean 'model.gate'",
@@ -83,7 +92,7 @@ def test_rows_are_chosen_with_the_default_in_the_order_of_the_table():
             "row 'x': model.gate must be one of own, shared, found 'open'",
         ),
     ],
-)  # fmt: skip
-def test_what_is_no_table_is_refused(tmp_path, text, message):
+)
+def test_invalid_tables_are_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         read_table(written(tmp_path, text))

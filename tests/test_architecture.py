@@ -1,13 +1,17 @@
-"""The house has floors: imports only go down, files stay small, no file names the machine it was made on."""
+"""The house has floors: imports only go down, each file holds one concept, and docs/architecture.md maps them all."""
 
 import ast
 import re
 import subprocess
+import sys
 from fnmatch import fnmatch
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from mambadfuse.data.samples import samples
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mambadfuse"
@@ -109,12 +113,134 @@ def test_no_circle_of_imports():
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_one_concept_a_file(name):
-    lines = len(MODULES[name].read_text(encoding="utf-8").splitlines())
-    assert lines <= 320, f"mambadfuse.{name} has {lines} lines: it holds two concepts"
+def test_the_name_of_a_file_says_what_it_holds(name):
     assert not {"utils", "helpers", "misc", "common"} & set(name.split(".")), (
-        f"{name} does not say what it holds"
+        f"{name} does not say what it holds: one concept a file, named after it"
     )
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_private_name_is_imported(name):
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mambadfuse":
+            private = [alias.name for alias in node.names if is_private(alias.name)]
+            assert not private, (
+                f"mambadfuse.{name} line {node.lineno} imports {', '.join(private)} of {node.module}: "
+                "what another file uses is public, without an underscore"
+            )
+
+
+EXECUTION = re.compile(r"tile|stream|pipeline|kernel(?!_size)")  # kernel_size is an attribute of PyTorch's
+
+
+def docstrings_of(tree: ast.Module) -> list[str]:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    return [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, documented)]
+
+
+def code_of(tree: ast.Module) -> str:
+    """The source without comments and without texts that stand alone, docstrings among them."""
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [
+                part
+                for part in body
+                if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+            ] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if package_of(name) == "models"])
+def test_only_execution_knows_how_the_network_is_executed(name):
+    """The other files of the network are equations; a docstring may point to the execution once."""
+    if name == "models.execution":
+        return
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    spoken = EXECUTION.findall("\n".join(docstrings_of(tree)))
+    assert len(spoken) <= 1, f"the docstrings of mambadfuse.{name} speak of {', '.join(spoken)}"
+    found = [line.strip() for line in code_of(tree).splitlines() if EXECUTION.search(line)]
+    assert not found, f"mambadfuse.{name}: these lines belong in models/execution.py: {found}"
+
+
+MAP = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def folders_of_the_map() -> dict[str, list[str]]:
+    """The names in each table of the map: {"ops/cpu/": ["simd.py", ...], ...}; single files stand in ""."""
+    sections = re.split(r"^### `([\w/]+)`$", MAP, flags=re.M)[1:]
+    return {
+        "" if folder == "mambadfuse/" else folder: re.findall(r"^\| `(\w+\.py)` \|", text, flags=re.M)
+        for folder, text in zip(sections[::2], sections[1::2], strict=True)
+    }
+
+
+def test_the_map_names_every_file_of_the_package_once_and_no_other():
+    files = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("[!_]*.py")}
+    named = [folder + name for folder, names in folders_of_the_map().items() for name in names]
+
+    def table(file: str) -> str:
+        return f"### `{file.rpartition('/')[0] or 'mambadfuse'}/`"
+
+    wrong = [
+        *(f"add a row for `{Path(file).name}` below {table(file)}" for file in sorted(files - set(named))),
+        *(f"delete `{Path(file).name}` below {table(file)}" for file in sorted(set(named) - files)),
+        *(f"keep one of the rows of `{file}`" for file in sorted(files) if named.count(file) > 1),
+    ]
+    assert not wrong, "docs/architecture.md: " + "; ".join(wrong)
+
+
+def test_the_map_goes_down_the_floors():
+    highest = {
+        folder: max(floor_of(name_of(PACKAGE / folder / file)) for file in names)
+        for folder, names in folders_of_the_map().items()
+        if folder and all((PACKAGE / folder / file).exists() for file in names)
+    }
+    assert list(highest.values()) == sorted(highest.values(), reverse=True), highest
+
+
+WALKS = {
+    "One pair of images, from `mambadfuse fuse` to the file": "fuse --a a/0.png --b b/0.png --out fused.png",
+    "One training step": "train --pairs a b --out mine.safetensors --budget minutes --steps 2",
+}
+TRACER = """
+import sys, threading
+import mambadfuse.cli
+package, files = sys.argv[1], set()
+def note(frame, event, _):
+    if event == "call" and frame.f_code.co_flags & 1:  # a function, not the body of a module or a class
+        files.add(frame.f_code.co_filename.replace(chr(92), "/").removeprefix(package))
+threading.setprofile(note)
+sys.setprofile(note)
+code = mambadfuse.cli.main(sys.argv[2:])
+sys.setprofile(None)
+print(*files, sep="\\n")
+sys.exit(code)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", WALKS)
+def test_the_walks_through_the_map_are_walked(title, tmp_path):
+    """Every file that a walk names is entered by a real run, seen by Python's profiler."""
+    walk = re.search(rf"^## {re.escape(title)}\n(.*?)^## ", MAP, flags=re.M | re.S)[1]
+    named = set(re.findall(r"`([\w/]+\.py)`", walk))
+    assert 5 <= len(named) <= 15
+    pair = samples("ivf")[0]
+    for side, source in (("a", pair.a), ("b", pair.b)):
+        (tmp_path / side).mkdir()
+        with Image.open(source) as picture:
+            picture.crop((0, 0, 128, 64)).save(tmp_path / side / "0.png")
+    command = [sys.executable, "-c", TRACER, f"{PACKAGE.as_posix()}/", *WALKS[title].split()]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    idle = sorted(named - set(done.stdout.splitlines()))
+    assert not idle, f"docs/architecture.md, {title}: the run never enters {', '.join(idle)}"
 
 
 def test_no_file_names_the_machine_it_was_made_on():

@@ -13,9 +13,9 @@ from PIL import Image
 import mambadfuse as mdf
 from mambadfuse import cli
 from mambadfuse.data import catalogue
-from mambadfuse.data.download import FOLDERS
 from mambadfuse.data.images import read_image
-from mambadfuse.data.synthetic import toy_pair
+from mambadfuse.data.synthetic import synthetic_pair
+from mambadfuse.data.tasks import folders_of
 from mambadfuse.metrics import EIGHT
 from mambadfuse.training import configure
 
@@ -56,7 +56,7 @@ def test_what_a_training_starts_from_is_made_before_or_by_the_card_that_is_named
         text = card.read_text(encoding="utf-8")
         named = re.findall(r"\]\(([\w-]+\.md)\)", text)
         elsewhere = set().union(*(made_by((WEIGHTS / name).read_text(encoding="utf-8")) for name in named))
-        for line in re.finditer(r"^mambadfuse train .* start=(\S+)", text, re.MULTILINE):
+        for line in re.finditer(r"^mambadfuse train .* init_from=(\S+)", text, re.MULTILINE):
             assert line[1] in made_by(text[: line.start()]) | elsewhere, (card.name, line[1])
         assert card.with_suffix(".safetensors").name in made_by(text)
 
@@ -66,11 +66,9 @@ def test_commands_of_training_name_settings_that_exist(line):
     parser = ArgumentParser()
     cli.COMMANDS["train"].add_options(parser)
     options = parser.parse_args(shlex.split(line)[2:])
-    words = [word for word in options.settings if not word.startswith("start=")]
+    words = [word for word in options.settings if not word.startswith("init_from=")]
     config = configure(options.task, options.budget, options.config, words)
-    assert config.model.to_dict() == configure(words=["model=lite"]).model.to_dict() | {
-        "contrast": config.model.contrast
-    }
+    assert config.model == configure(overrides=["model=lite"]).model
 
 
 def tables(card):
@@ -145,11 +143,12 @@ def test_scores_are_of_the_weights_that_lie_there_and_of_the_pictures_of_the_dow
         assert pictures == [entry.name for entry in dataset.entries if entry.split in ("val", "test")]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PAIRS.is_dir(), reason="the real pairs do not lie beside this checkout")
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
 def test_shipped_weights_have_the_scores_of_the_file(card):
     dataset, folder = ("tno", "ivf/test_tno") if card.stem == "ivf" else (card.stem, f"{card.stem}/val")
-    sides = [PAIRS / folder / side for side in FOLDERS[catalogue.load(dataset).task]]
+    sides = [PAIRS / folder / side for side in folders_of(catalogue.load(dataset).task)]
     with (WEIGHTS / "scores" / f"{dataset}.csv").open(encoding="utf-8", newline="") as file:
         line = next(line for line in csv.DictReader(file) if line["what"] == "score")
     a, b = (next(side.glob(f"{line['picture']}.*")) for side in sides)
@@ -161,7 +160,7 @@ def test_shipped_weights_have_the_scores_of_the_file(card):
 
 def toy_folders(root, sides, count):
     """Where a download would be: one toy pair, as often as it has pairs."""
-    toy = toy_pair(0, (48, 48))
+    toy = synthetic_pair(0, (48, 48))
     for side, picture in zip(sides, (toy.a, toy.b), strict=True):
         (root / side).mkdir(parents=True)
         for number in range(count):
@@ -169,6 +168,7 @@ def toy_folders(root, sides, count):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
 def test_commands_of_the_tables_run(card, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -180,7 +180,7 @@ def test_commands_of_the_tables_run(card, tmp_path, monkeypatch, capsys):
             letter, name, split, last = found.groups()
             dataset = catalogue.load(name)
             assert split == last
-            root = toy_folders(tmp_path / letter, FOLDERS[dataset.task], len(dataset.split(split)))
+            root = toy_folders(tmp_path / letter, folders_of(dataset.task), len(dataset.split(split)))
             folders[letter] = str(root)
         else:
             words = [

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from mambadfuse.data.catalogue import describe, load, names
-from mambadfuse.data.discovery import TASKS
+from mambadfuse.data.tasks import TASKS
 
 COUNTS = {
     "roadscene": 164,
@@ -25,7 +25,7 @@ def test_origin_terms_and_lists(name):
     assert dataset.origin.startswith("https://")
     assert dataset.terms
     assert dataset.size
-    assert dataset.task in TASKS.values()
+    assert dataset.task in TASKS
     assert sum(dataset.pairs.values()) == COUNTS.get(name, sum(dataset.pairs.values()))
     assert len({entry.name for entry in dataset.entries}) == len(dataset.entries), "a pair is in two splits"
     listed = Counter(entry.split for entry in dataset.entries)

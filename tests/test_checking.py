@@ -10,8 +10,8 @@ from PIL import Image
 
 from mambadfuse.data import catalogue
 from mambadfuse.data.catalogue import Entry
-from mambadfuse.data.checking import check, picture_size
-from mambadfuse.data.images import ImageError
+from mambadfuse.data.checking import check
+from mambadfuse.data.images import ImageError, picture_size
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -24,7 +24,9 @@ def draw(path: Path, width: int = 6, height: int = 4, low: int = 0, high: int = 
 
 
 def problems(report) -> dict[str, str]:
-    return {problem.path.relative_to(report.root).as_posix(): problem.reason for problem in report.problems}
+    return {
+        problem.subject.relative_to(report.root).as_posix(): problem.reason for problem in report.problems
+    }
 
 
 def test_a_sound_folder(tmp_path):
@@ -57,7 +59,7 @@ def test_every_kind_of_problem_is_listed_with_its_file(tmp_path):
     found = problems(report)
     assert set(found) == {
         "ir/size.png", "ir/text.png", "vi/text.png", "ir/alone.png", "ir/twin.png", "ir/twin.bmp", "vi/notes.txt",
-        "x/mri", "y/ir",
+        "x/mri", "y/vi",
     }  # fmt: skip
     assert found["ir/size.png"].startswith("is 6x4, but its partner")
     assert found["ir/size.png"].endswith("is 7x4")
@@ -65,7 +67,7 @@ def test_every_kind_of_problem_is_listed_with_its_file(tmp_path):
     assert "no partner" in found["ir/alone.png"]
     assert "shares its name" in found["ir/twin.bmp"]
     assert "expected the same path with one of ct, pet" in found["x/mri"]
-    assert "vi: the folder holds no pictures" in found["y/ir"]
+    assert found["y/vi"] == "the folder holds no pictures"
     for name, reason in found.items():
         assert f"problem: {tmp_path / name}: {reason}" in str(report)
 
@@ -105,7 +107,7 @@ def test_folders_of_pictures_that_are_no_pairs_are_no_problem(tmp_path):
         draw(tmp_path / side / "1.png")
     report = check(tmp_path)
     assert report.ok
-    assert [remark.path.name for remark in report.remarks] == ["Segmentation_labels"]
+    assert [note.subject.name for note in report.notes] == ["Segmentation_labels"]
 
 
 def test_truncated_pictures_are_found_by_decoding(tmp_path):
@@ -121,7 +123,7 @@ def test_limited_range_luma_is_recognised_in_folders_named_so(tmp_path):
     for folder in ("VI_Y", "VI"):
         draw(tmp_path / folder / "1.png", low=16, high=235)
     draw(tmp_path / "IR" / "1.png")
-    limited = {checked.pairs.folder_b.name: checked.limited for checked in check(tmp_path).sets}
+    limited = {checked.pair_set.folder_b.name: checked.limited for checked in check(tmp_path).sets}
     assert limited == {"VI_Y": True, "VI": False}
     assert "limited-range" in str(check(tmp_path))
 
@@ -136,7 +138,7 @@ def test_a_luma_folder_that_cannot_be_decoded_is_a_problem_not_a_crash(tmp_path)
 def test_a_root_with_nothing_to_check(tmp_path):
     assert "there is no picture below it" in check(tmp_path).problems[0].reason
     draw(tmp_path / "ir" / "1.png")
-    assert "name the one that both sides lie in" in check(tmp_path / "ir").problems[0].reason
+    assert "give the one that both sides lie in" in check(tmp_path / "ir").problems[0].reason
     draw(tmp_path / "left" / "1.png")
     assert "known name" in check(tmp_path / "left").problems[0].reason
     assert "no such folder" in check(tmp_path / "nowhere").problems[0].reason
@@ -201,6 +203,6 @@ def test_an_unknown_data_set(tmp_path):
 def test_real_medical_pairs_are_those_of_the_catalogue():
     report = check(SHARED / "ct-mri", "ct-mri")
     assert report.ok, str(report)
-    assert {checked.pairs.split: len(checked.pairs.matching.pairs) for checked in report.sets} == (
+    assert {checked.pair_set.split: len(checked.pair_set.pairs) for checked in report.sets} == (
         catalogue.load("ct-mri").pairs
     )

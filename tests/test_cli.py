@@ -4,9 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -17,19 +15,13 @@ from torch import nn
 from mambadfuse import doctor, resources
 from mambadfuse.cli import fuse as fuse_command
 from mambadfuse.cli import main
-from mambadfuse.cli.record import FILE
 from mambadfuse.data.images import read_image, read_picture, write_image
+from mambadfuse.data.pairs import Pair
+from mambadfuse.fusion.manifest import MANIFEST
 from mambadfuse.models import checkpoints
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 8)).astype(np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
-
-
-class Sample(NamedTuple):
-    task: str
-    name: str
-    a: Path
-    b: Path
 
 
 class Mean(nn.Module):
@@ -107,9 +99,14 @@ def test_a_result_is_kept_unless_overwritten(place, capsys):
 
 def test_two_folders(place, capsys):
     assert fuse("--a a --b b --out out --sheet out/sheet.png") == 0
-    assert sorted(path.name for path in (place / "out").iterdir()) == [FILE, "1.png", "2.png", "sheet.png"]
+    assert sorted(path.name for path in (place / "out").iterdir()) == [
+        MANIFEST,
+        "1.png",
+        "2.png",
+        "sheet.png",
+    ]
     output = capsys.readouterr().out
-    assert "2 fused, 0 kept, 0 failed, 0 left out; results in out" in output
+    assert "2 fused, 0 kept, 0 failed, 0 skipped; results in out" in output
     assert output.endswith("contact sheet: out/sheet.png\n")
     assert fuse("--a a --b b --out out") == 0
     assert "0 fused, 2 kept" in capsys.readouterr().out
@@ -123,7 +120,7 @@ def test_weights_that_nobody_chose_are_mentioned_if_others_fit(place, capsys, b,
     shutil.copytree("a", "mri")
     shutil.copytree("b", b)
     assert fuse(f"--a mri --b {b} --out out {more}") == 0
-    assert ("these pictures have --model ct-mri" in capsys.readouterr().err) == said
+    assert ("these pictures suggest --model ct-mri" in capsys.readouterr().err) == said
 
 
 def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
@@ -137,7 +134,7 @@ def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
     assert "empty (0 bytes)" in lines[0]
     assert "3.png" in lines[1]
     assert "no partner" in lines[1]
-    assert "1 fused, 0 kept, 1 failed, 1 left out" in captured.out
+    assert "1 fused, 0 kept, 1 failed, 1 skipped" in captured.out
     assert (place / "out" / "2.png").exists()
 
 
@@ -188,8 +185,8 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, messa
             "--a a.png --b b.png --out f.png --device nonsense",
             "no device is called 'nonsense': choose auto, cpu",
         ),
-        ("--a a.png --b ./a.png --out f.png", "one and the same file"),
-        ("--a a --b b --out b.png", "is a file: two folders are fused into a folder"),
+        ("--a a.png --b ./a.png --out f.png", "the same file"),
+        ("--a a --b b --out b.png", "is a file: folders are fused into a folder"),
         (
             "--a a.png --b b.png --out f.png --tile 0",
             "--tile: expected a number of pixels, at least 32, found '0'",
@@ -219,8 +216,8 @@ def test_wrong_usage_is_exit_code_2(place, capsys, words, message):
 @pytest.fixture
 def samples(place, monkeypatch):
     """A pair of ct-mri and one of pet-mri, and weights for ct-mri and ivf."""
-    pairs = [Sample("ct-mri", "1", place / "a/1.png", place / "b/1.png")]
-    pairs.append(Sample("pet-mri", "2", place / "a/2.png", place / "b/2.png"))
+    pairs = [Pair("1", place / "a/1.png", place / "b/1.png", "ct-mri")]
+    pairs.append(Pair("2", place / "a/2.png", place / "b/2.png", "pet-mri"))
     weights = place / "weights"
     weights.mkdir()
     for task in ("ivf", "ct-mri"):
@@ -254,17 +251,17 @@ def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
     assert fuse("--a a --b b --out out") == 0
     before = (place / "out/1.png").read_bytes()
     for other, said in (
-        ("--model pet-mri", r"model ivf, weights \w{12}, now it is model pet-mri, weights \w{12}"),
+        ("--model pet-mri", r"model ivf, weights \w{16}, now it is model pet-mri, weights \w{16}"),
         ("--colour grey", "colour auto, now it is colour grey"),
         ("--bits 16", "bits 8, now it is bits 16"),
         ("--tile 32", "tile None, now it is tile 32"),
-        ("--contrast 1.2", "contrast None, now it is contrast 1.2"),
+        ("--contrast 1.2", "contrast 1.0, now it is contrast 1.2"),
     ):
         assert fuse(f"--a a --b b --out out {other}") == 1
         error = capsys.readouterr().err
-        assert "out: 2 of 2 results are there already, but not of these settings" in error
+        assert "out: 2 of 2 results exist already, but not with these settings" in error
         assert re.search(rf"\(1\.png was made with {said}\)", error)
-        assert "--overwrite makes them again" in error
+        assert "make them again (--overwrite)" in error
         assert (place / "out/1.png").read_bytes() == before
     assert fuse("--a a --b b --out out --model pet-mri --overwrite") == 0
     assert fuse("--a a --b b --out out --model pet-mri") == 0
@@ -272,12 +269,21 @@ def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
     assert fuse("--a a --b b --out out") == 1
 
 
+def test_results_of_weights_with_another_contrast_are_not_kept(place, monkeypatch, capsys):
+    assert fuse("--a a --b b --out out") == 0
+    assert fuse("--a a --b b --out out --contrast 1") == 0
+    assert "0 fused, 2 kept" in capsys.readouterr().out.splitlines()[-1]
+    monkeypatch.setattr(Mean, "contrast", 1.15, raising=False)
+    assert fuse("--a a --b b --out out") == 1
+    assert "contrast 1.0, now it is contrast 1.15" in capsys.readouterr().err
+
+
 def test_results_that_are_not_on_record_are_never_kept_in_silence(place, capsys):
     (place / "out").mkdir()
     write_image("out/2.png", GREY)
     assert fuse("--a a --b b --out out") == 1
     assert (
-        "1 of 2 results are there already, but not of these settings (2.png has no record of its settings)"
+        "1 of 2 results exist already, but not with these settings (2.png has no record of its settings)"
         in (capsys.readouterr().err)
     )
     assert [path.name for path in (place / "out").iterdir()] == ["2.png"]
@@ -286,9 +292,9 @@ def test_results_that_are_not_on_record_are_never_kept_in_silence(place, capsys)
 @pytest.mark.parametrize("record", ["", "[]", '{"1": 2, "2": null}', "\xff"])
 def test_a_damaged_record_counts_as_none(place, capsys, record):
     assert fuse("--a a --b b --out out") == 0
-    (place / "out" / FILE).write_text(record, encoding="latin-1")
+    (place / "out" / MANIFEST).write_text(record, encoding="latin-1")
     assert fuse("--a a --b b --out out") == 1
-    assert "2 of 2 results are there already" in capsys.readouterr().err
+    assert "2 of 2 results exist already" in capsys.readouterr().err
 
 
 def test_the_samples_are_on_record_task_by_task(samples, place, asked, capsys):
@@ -296,7 +302,7 @@ def test_the_samples_are_on_record_task_by_task(samples, place, asked, capsys):
     assert fuse("--samples --out out") == 0
     assert "0 fused, 2 kept" in capsys.readouterr().out
     assert fuse("--samples --out out --model other.safetensors") == 1
-    assert "ct-mri: 1 of 1 results are there already" in capsys.readouterr().err
+    assert "ct-mri: 1 of 1 results exist already" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -319,8 +325,7 @@ def test_ctrl_c_between_pictures_says_how_many_are_done_and_the_same_command_goe
 ):
     assert fuse("--a a --b b --out out") == 130
     assert capsys.readouterr().err == (
-        "mambadfuse: 1 of 2 results are in out; the same command goes on with the others\n"
-        "mambadfuse: interrupted\n"
+        "mambadfuse: 1 of 2 results are in out; the same command makes the others\nmambadfuse: interrupted\n"
     )
     assert fuse("--a a --b b --out out") == 0
     assert "1 fused, 1 kept" in capsys.readouterr().out
@@ -334,7 +339,7 @@ def test_ctrl_c_in_the_middle_of_overwriting_leaves_no_mixture_unnoticed(place, 
     assert "the same command starts from the first" in capsys.readouterr().err
     assert fuse("--a a --b b --out out") == 1
     assert (
-        "1 of 2 results are there already, but not of these settings (2.png has no record of its settings)"
+        "1 of 2 results exist already, but not with these settings (2.png has no record of its settings)"
         in (capsys.readouterr().err)
     )
     assert fuse("--a a --b b --out out --overwrite") == 0
@@ -354,11 +359,27 @@ def test_both_sides_below_one_folder(place, capsys):
         write_image(place / "tno" / name, GREY)
     assert fuse("--a tno --b tno --out out") == 1
     captured = capsys.readouterr()
-    assert "1 fused, 0 kept, 0 failed, 1 left out" in captured.out
-    assert "APC_2: passed over, as neither folder nor pictures are named" in captured.err
+    assert "1 fused, 0 kept, 0 failed, 1 skipped" in captured.out
+    assert "APC_2: skipped: neither the folder nor its pictures are named" in captured.err
     assert (place / "out/lake/IR_lake_g.png").exists()
     assert fuse("--a a --b a --out out") == 1
     assert "no names of pictures in one folder say two sides" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sides", ["--a one --b one", "--a one", "--a one --b ../{place}/one"])
+def test_one_folder_with_both_sides_is_fused_and_scored(place, capsys, sides):
+    (place / "one").mkdir()
+    for k in (1, 2, 3):
+        for side, pixels in (("IR", GREY), ("VIS", COLOUR)):
+            write_image(place / "one" / f"{side}{k}.png", np.kron(pixels.T, np.full((8, 8), k, np.uint8)).T)
+    sides = sides.format(place=place.name)
+    assert fuse(f"{sides} --out out") == 0
+    assert "3 fused, 0 kept, 0 failed, 0 skipped" in capsys.readouterr().out
+    assert sorted(path.name for path in (place / "out").glob("*.png")) == ["IR1.png", "IR2.png", "IR3.png"]
+    assert main(["evaluate", "--fused", "out", *sides.split(), "--metrics", "EN", "MI"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("3 pictures")
+    assert captured.err == ""
 
 
 @pytest.mark.parametrize(
@@ -376,7 +397,7 @@ def test_both_sides_below_one_folder(place, capsys):
 )
 def test_columns_of_the_sheet_say_what_they_show(place, monkeypatch, a, b, model, titles):
     drawn = []
-    monkeypatch.setattr(fuse_command, "_draw_sheet", lambda rows, path, sides: drawn.append(sides))
+    monkeypatch.setattr(fuse_command, "draw_sheet", lambda results, path, columns: drawn.append(columns))
     for side, pixels in ((a, GREY), (b, COLOUR)):
         path = place / side if side.endswith(".png") else place / side / "1.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -388,7 +409,7 @@ def test_columns_of_the_sheet_say_what_they_show(place, monkeypatch, a, b, model
 
 def test_columns_of_samples_of_several_tasks_say_all_they_show(samples, monkeypatch):
     drawn = []
-    monkeypatch.setattr(fuse_command, "_draw_sheet", lambda rows, path, sides: drawn.append(sides))
+    monkeypatch.setattr(fuse_command, "draw_sheet", lambda results, path, columns: drawn.append(columns))
     assert fuse("--samples --out out") == 0
     assert drawn == [("MRI", "CT / PET")]
 

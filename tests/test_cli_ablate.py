@@ -1,4 +1,4 @@
-"""``mambadfuse ablate``: what it lists, foretells, runs and refuses."""
+"""``mambadfuse ablate``: what it lists, estimates, runs and refuses."""
 
 import json
 
@@ -25,25 +25,26 @@ def words(tmp_path, *more):
 
 
 def failed(arguments, capsys):
-    """What it says before it does anything."""
+    """The usage error, raised before anything is done."""
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)
     assert stopped.value.code == 2
     return capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_folders_become_a_table_once(tmp_path, folders, capsys):
     files = [tmp_path / "tables" / "t.json", tmp_path / "tables" / "t.csv"]
-    mine = words(tmp_path, "--rows", "norm-once", "--seeds", "1", "--middle", "44x48", *folders)
+    mine = words(tmp_path, "--rows", "norm-once", "--seeds", "1", "--centre-crop", "44x48", *folders)
     assert cli.main([*mine, "--json", str(files[0]), "--csv", str(files[1])]) == 0
     printed = capsys.readouterr().out
-    assert "2 runs are missing" in printed
+    assert "2 runs to do" in printed
     assert "2/2 norm-once, seed 0: done" in printed
     assert "difference from default" in printed
     assert [line["row"] for line in json.loads(files[0].read_text())["lines"]] == ["default", "norm-once"]
     assert files[1].read_text().count("\n") == 1 + 2 + 5
     assert cli.main(mine) == 0
-    assert "0 runs are missing" in capsys.readouterr().out
+    assert "0 runs to do" in capsys.readouterr().out
     assert cli.main(words(tmp_path, "--report")) == 0
     assert "norm-once" in capsys.readouterr().out
 
@@ -51,17 +52,18 @@ def test_folders_become_a_table_once(tmp_path, folders, capsys):
 def test_what_would_run_and_how_long(tmp_path, folders, capsys):
     assert cli.main(words(tmp_path, "--rows", "depth-half", "norm-once", "--dry-run", *folders)) == 0
     printed = capsys.readouterr().out
-    assert "6 runs are missing" in printed
+    assert "6 runs to do" in printed
     assert "depth-half: left out, it changes nothing at this budget" in printed
     assert "norm-once, seed 2" in printed
-    assert "in all with --jobs 1" in printed
+    assert "in total with --jobs 1" in printed
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_is_named_and_the_others_are_shown(tmp_path, folders, capsys):
     table = tmp_path / "mine.yaml"
     table.write_text(
-        'default: {question: "?", changes: {}}\ntoo-large: {question: "?", changes: {windows: 64x64}}\n'
+        'default: {question: "?", changes: {}}\ntoo-large: {question: "?", changes: {crop_sizes: 64x64}}\n'
     )
     assert cli.main(words(tmp_path, "--table", str(table), "--seeds", "1", *folders)) == 1
     printed = capsys.readouterr()
@@ -72,10 +74,11 @@ def test_a_row_that_fails_is_named_and_the_others_are_shown(tmp_path, folders, c
 def test_every_row_is_listed_with_its_question(capsys):
     assert cli.main(["ablate", "--list"]) == 0
     printed = capsys.readouterr().out
-    assert "does each branch need a gate of its own" in printed
+    assert "does each branch need its own gate" in printed
     assert "model.gate=shared" in printed
 
 
+@pytest.mark.slow
 def test_results_of_different_settings_are_different_tables(tmp_path, capsys):
     torch.set_num_threads(1)
     for settings in (SETTINGS, (*SETTINGS, "steps=5")):
@@ -95,12 +98,12 @@ def test_results_of_different_settings_are_different_tables(tmp_path, capsys):
     [
         (["--seeds", "0"], "--seeds must be at least 1, found 0"),
         (["--jobs", "0"], "--jobs must be at least 1, found 0"),
-        (["--pairs", "a", "b"], "--pairs and --validate belong together"),
-        (["--task", "ct-mri"], "--task ct-mri: give --pairs and --validate"),
-        (["--middle", "big"], "--middle big: expected a size such as 160x224"),
+        (["--pairs", "a", "b"], "--pairs and --validate must be given together"),
+        (["--task", "ct-mri"], "--task ct-mri: needs --pairs and --validate"),
+        (["--centre-crop", "big"], "--centre-crop big: expected a size such as 160x224"),
     ],
 )
-def test_wrong_words_are_refused(arguments, message, capsys):
+def test_wrong_options_are_refused(arguments, message, capsys):
     assert message in failed(["ablate", *arguments], capsys)
 
 
@@ -109,9 +112,9 @@ def test_wrong_words_are_refused(arguments, message, capsys):
     [
         (["--rows", "gate"], "unknown row 'gate'"),
         (["--set", "model.gates=own"], "unknown setting 'model.gates'"),
-        (["--report", "nowhere.jsonl"], "nowhere.jsonl: there is no such file of results"),
+        (["--report", "nowhere.jsonl"], "nowhere.jsonl: no such file of results"),
     ],
 )
-def test_what_cannot_be_is_said(arguments, message, capsys):
+def test_errors_are_reported(arguments, message, capsys):
     assert cli.main(["ablate", *arguments]) == 1
     assert message in capsys.readouterr().err

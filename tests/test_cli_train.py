@@ -3,10 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
-from training_cases import TINY, curve, kept_steps, same_weights, toy_pairs, write_folders
+from training_cases import TINY, checkpoint_steps, curve, same_weights, toy_pairs, write_folders
 
 from mambadfuse import cli, load
 from mambadfuse.cli import train as command
@@ -17,7 +18,7 @@ SMALL = [
     for name, value in TINY.to_dict().items()
     if name in ("dim", "state") or name.endswith("_depth")
 ]
-WORDS = [*SMALL, "windows=16x16,8x32", "batch=4", "warmup=2", "average=0"]
+WORDS = [*SMALL, "crop_sizes=16x16,8x32", "batch=4", "warmup=2", "ema_decay=0"]
 
 
 @pytest.fixture
@@ -53,13 +54,28 @@ def test_the_settings_lie_beside_the_weights_and_make_the_same_run(tmp_path, fol
     assert same_weights(one, other)
 
 
-def test_several_sets_with_shares_and_a_validation(tmp_path, folders, capsys):
+def test_several_sets_with_sampling_weights_and_a_validation(tmp_path, folders, capsys):
     judged = write_folders(tmp_path / "judged", toy_pairs(1, (48, 48)))
     out = tmp_path / "mine.safetensors"
-    more = ["--pairs", *judged, "--shares", "0.9", "0.1", "--validate", *judged]
+    more = ["--pairs", *judged, "--sampling-weights", "0.9", "0.1", "--validate", *judged]
     assert cli.main(words(folders, out, *more)) == 0
     assert "4 pairs" in capsys.readouterr().out
     assert (run_folder(out) / "validation.jsonl").exists()
+
+
+def test_one_folder_that_holds_both_sides_is_paired_as_fuse_pairs_it(tmp_path, capsys):
+    for pair in toy_pairs():
+        for side, picture in (("IR", pair.a), ("VIS", pair.b)):
+            (tmp_path / "one").mkdir(exist_ok=True)
+            Image.fromarray(np.kron(picture, np.ones((3, 3), np.uint8))).save(
+                tmp_path / "one" / f"{side}_{pair.name}.png"
+            )
+    one = [str(tmp_path / "one")] * 2
+    out = tmp_path / "mine.safetensors"
+    assert cli.main(words(one, out, "--validate", *one)) == 0
+    assert "3 pairs, 2 steps of 4 crops" in capsys.readouterr().out
+    (record,) = curve(out, "validation")[-1:]
+    assert record
 
 
 def test_a_dry_run_shows_settings_steps_time_and_memory_and_writes_nothing(tmp_path, folders, capsys):
@@ -70,7 +86,7 @@ def test_a_dry_run_shows_settings_steps_time_and_memory_and_writes_nothing(tmp_p
         "learning_rate: 0.001",
         "steps        2",
         "time",
-        "s a step",
+        "s per step",
         "memory",
         "parameters   2,543",
     ):
@@ -78,12 +94,12 @@ def test_a_dry_run_shows_settings_steps_time_and_memory_and_writes_nothing(tmp_p
     assert not out.parent.exists()
 
 
-def test_damaged_states_are_named_and_left_alone(tmp_path, folders, capsys):
+def test_damaged_checkpoints_are_named_and_left_alone(tmp_path, folders, capsys):
     state = tmp_path / "mine.run" / "00000001-00000000.safetensors"
     state.parent.mkdir()
     state.write_bytes(b"torn")
     assert cli.main(words(folders, tmp_path / "mine.safetensors")) == 1
-    assert "mine.run: the kept run is damaged" in capsys.readouterr().err
+    assert "mine.run: the run is damaged" in capsys.readouterr().err
     assert state.read_bytes() == b"torn"
 
 
@@ -91,13 +107,16 @@ def test_damaged_states_are_named_and_left_alone(tmp_path, folders, capsys):
     ("more", "message"),
     [
         (["--set", "learning_rat=1"], "did you mean 'learning_rate'"),
-        (["--set", "windows=64x64"], "none of 3 pairs (toy_0 and 2 more) is as large as a window of 64 x 64"),
+        (
+            ["--set", "crop_sizes=64x64"],
+            "none of 3 pairs (toy_0 and 2 more) is as large as a crop of 64 x 64",
+        ),
         (["--set", "learning_rate=1e30", "--steps", "9"], "whose crops are from toy_"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--validate", "nowhere", "nowhere"], "nowhere: there is no such folder"),
     ],
-)  # fmt: skip
-def test_what_cannot_be_done_is_said_in_one_line(tmp_path, folders, capsys, more, message):
+)
+def test_errors_are_reported_in_one_line(tmp_path, folders, capsys, more, message):
     assert cli.main([*words(folders, tmp_path / "w.safetensors"), *more]) == 1
     *_, said = capsys.readouterr().err.splitlines()
     assert said.startswith("mambadfuse: ")
@@ -113,13 +132,14 @@ def test_a_dry_run_finds_what_validation_lacks(tmp_path, folders, capsys):
 @pytest.mark.parametrize("extra", [[], ["--dry-run"]])
 def test_a_run_too_short_for_its_settings_says_so(tmp_path, folders, extra, capsys):
     assert cli.main([*words(folders, tmp_path / "w.safetensors"), *extra]) == 0
-    assert "note: warmup is 2, the run ends after 2 steps" in capsys.readouterr().out
+    assert "warning: warmup is 2, the run ends after 2 steps" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "extra", [["--shares", "1", "2"], ["--out", "weights.pth"], ["--budget", "week"], ["--task", "xray"]]
-)  # fmt: skip
-def test_wrong_words_are_usage_errors(tmp_path, folders, extra):
+    "extra",
+    [["--sampling-weights", "1", "2"], ["--out", "weights.pth"], ["--budget", "week"], ["--task", "xray"]],
+)
+def test_wrong_options_are_usage_errors(tmp_path, folders, extra):
     with pytest.raises(SystemExit) as stop:
         cli.main([*words(folders, tmp_path / "w.safetensors"), *extra])
     assert stop.value.code == 2
@@ -131,9 +151,21 @@ def test_the_choices_are_those_of_the_presets():
 
 
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
-              "--main_process_port", "0",
-              "--mixed_precision", "no", "--dynamo_backend", "no", "-m"]  # fmt: skip  # with --cpu it starts but one
+ACCELERATE = [
+    "accelerate.commands.launch",
+    "--multi_gpu",
+    "--num_processes",
+    "2",
+    "--num_machines",
+    "1",
+    "--main_process_port",
+    "0",
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+    "-m",
+]  # with --cpu it starts but one
 NOTEBOOK = [
     "-c",
     "import sys; from accelerate import notebook_launcher; from mambadfuse import cli;"
@@ -162,6 +194,7 @@ FORKING = pytest.param(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate launch", FORKING])
 def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path, folders, launcher):
     """And so there are two."""
@@ -170,6 +203,7 @@ def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path, folders, l
     assert "a batch of 3 cannot be shared evenly: accumulate is 1, processes are 2" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [[], ["accumulate=2"]], ids=["", "accumulated"])
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate launch", FORKING])
 def test_two_processes_give_the_weights_of_one(tmp_path, folders, launcher, extra):
@@ -180,7 +214,7 @@ def test_two_processes_give_the_weights_of_one(tmp_path, folders, launcher, extr
     done = launched(launcher, words(folders, two, *more))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("wrote") == 1
-    assert kept_steps(two) == [2]
+    assert checkpoint_steps(two) == [2]
     alone, shared = load(one).state_dict(), load(two).state_dict()
     for name, value in alone.items():
         torch.testing.assert_close(shared[name], value, rtol=1e-5, atol=1e-6)

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 from training_cases import toy_pairs, write_folders
 
 from mambadfuse.data.crops import PairedCrops, StepSampler, orient
-from mambadfuse.data.training_pairs import GreyPair, PictureCache, find_grey_pairs
+from mambadfuse.data.picture_cache import PictureCache
+from mambadfuse.data.training_pairs import ArrayPair, find_training_pairs
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "pipeline.npz")
 SIZES = [(20, 24), (16, 16), (19, 31), (40, 17), (22, 22)]
@@ -23,11 +24,13 @@ def noise_pairs(sizes=SIZES, seed=0):
     """Noise; side b is the negative of side a, so that every crop shows whether both moved alike."""
     rng = np.random.default_rng(seed)
     pictures = [rng.integers(0, 256, size, dtype=np.uint8) for size in sizes]
-    return [GreyPair(str(i), p, 255 - p) for i, p in enumerate(pictures)]
+    return [ArrayPair(str(i), p, 255 - p) for i, p in enumerate(pictures)]
 
 
-def crops_of(*sets, shares=None, windows=((16, 16),), batch=4, **settings):
-    return PairedCrops(sets or [noise_pairs()], shares, windows=windows, batch=batch, **settings)
+def crops_of(*sets, sampling_weights=None, crop_sizes=((16, 16),), batch=4, **settings):
+    return PairedCrops(
+        sets or [noise_pairs()], sampling_weights, crop_sizes=crop_sizes, batch=batch, **settings
+    )
 
 
 def batch_of(crops, step, **settings):
@@ -48,7 +51,7 @@ def test_orientations_are_numbered_as_published(mode):
     assert np.array_equal(orient(GOLDEN["augment_input"], mode), GOLDEN[f"augment_mode{mode}"])
 
 
-def test_crops_are_windows_of_their_pair_turned_alike():
+def test_crops_are_cut_and_oriented_alike_on_both_sides():
     pairs = noise_pairs()
     crops = crops_of(pairs)
     for number in range(12):
@@ -72,7 +75,7 @@ def test_every_pair_every_window_and_every_turn_occurs():
 
 
 def test_all_crops_of_a_step_have_one_size_and_long_rows_stay_rows():
-    crops = crops_of(windows=((16, 16), (8, 20)))
+    crops = crops_of(crop_sizes=((16, 16), (8, 20)))
     sizes = {tuple(batch_of(crops, step).a.shape) for step in range(20)}
     assert sizes == {(4, 1, 16, 16), (4, 1, 8, 20)}
 
@@ -118,18 +121,21 @@ def test_a_batch_that_cannot_be_shared_is_refused():
         StepSampler(12, range(1), 2, 0, 5)
 
 
-def test_sets_are_drawn_by_their_shares():
-    few = [GreyPair("few", *pair.pictures()) for pair in noise_pairs([(16, 16)])]
-    names = [crop.name for crop in map(crops_of(noise_pairs(), few, shares=[9, 1]).__getitem__, range(2000))]
+def test_sets_are_drawn_by_their_sampling_weights():
+    few = [ArrayPair("few", *pair.pictures()) for pair in noise_pairs([(16, 16)])]
+    names = [
+        crop.name
+        for crop in map(crops_of(noise_pairs(), few, sampling_weights=[9, 1]).__getitem__, range(2000))
+    ]
     assert 120 < names.count("few") < 280
     alike = [crop.name for crop in map(crops_of(noise_pairs(), few).__getitem__, range(2000))]
     assert 850 < alike.count("few") < 1150
 
 
-@pytest.mark.parametrize("shares", [[0.0], [-1.0], [1.0, 1.0], [float("nan")]])
-def test_impossible_shares_are_refused(shares):
-    with pytest.raises(ValueError, match="positive share"):
-        crops_of(shares=shares)
+@pytest.mark.parametrize("weights", [[0.0], [-1.0], [1.0, 1.0], [float("nan")]])
+def test_impossible_sampling_weights_are_refused(weights):
+    with pytest.raises(ValueError, match="positive sampling weight"):
+        crops_of(sampling_weights=weights)
 
 
 def test_small_pictures_are_passed_over():
@@ -138,17 +144,17 @@ def test_small_pictures_are_passed_over():
     assert crops[0].a.shape == (1, 16, 16)
 
 
-def test_windows_larger_than_every_picture_of_a_set_are_named_at_once():
+def test_crops_larger_than_every_picture_of_a_set_are_named_at_once():
     with pytest.raises(
-        ValueError, match=r"none of 5 pairs \(0 and 4 more\) is as large as a window of 64 x 16"
+        ValueError, match=r"none of 5 pairs \(0 and 4 more\) is as large as a crop of 64 x 16"
     ):
-        crops_of(windows=((16, 16), (64, 16)))
+        crops_of(crop_sizes=((16, 16), (64, 16)))
 
 
 def test_the_fingerprint_tells_pairs_apart():
     pairs = noise_pairs()
-    swapped = [GreyPair(p.name, p.b, p.a) for p in pairs]
-    renamed = [GreyPair("x" + p.name, p.a, p.b) for p in pairs]
+    swapped = [ArrayPair(p.name, p.b, p.a) for p in pairs]
+    renamed = [ArrayPair("x" + p.name, p.a, p.b) for p in pairs]
     words = {crops_of(each).fingerprint() for each in (pairs, swapped, renamed, pairs[::-1], pairs[1:])}
     assert len(words) == 5
     assert crops_of(pairs).fingerprint() == crops_of(noise_pairs()).fingerprint()
@@ -179,41 +185,61 @@ def test_folders_are_read_as_grey(tmp_path):
     for folder, mode in (("a", "L"), ("b", "RGB")):
         (tmp_path / folder).mkdir()
         Image.new(mode, (5, 4), 50 if mode == "L" else (255, 0, 0)).save(tmp_path / folder / "x.png")
-    (pair,) = find_grey_pairs(tmp_path / "a", tmp_path / "b")
+    (pair,) = find_training_pairs(tmp_path / "a", tmp_path / "b")
     a, b = pair.pictures()
     assert a.shape == b.shape == pair.shape == (4, 5)
     assert (a[0, 0], b[0, 0]) == (50, 76)  # 0.299 * 255
 
 
+def test_one_folder_with_both_sides_is_never_paired_with_itself(tmp_path):
+    for k in (1, 2, 3):
+        Image.new("L", (5, 4), 10 * k).save(tmp_path / f"IR{k}.png")
+        Image.new("L", (5, 4), 100 + k).save(tmp_path / f"VIS{k}.png")
+    pairs = find_training_pairs(tmp_path, tmp_path)
+    assert [(pair.name, pair.a.name, pair.b.name) for pair in pairs] == [
+        (f"IR{k}", f"IR{k}.png", f"VIS{k}.png") for k in (1, 2, 3)
+    ]
+    assert pairs == find_training_pairs(tmp_path)
+
+
+def test_limited_range_is_recognised_below_one_folder(tmp_path):
+    for folder in ("IR", "VI_Y"):
+        (tmp_path / "root" / folder).mkdir(parents=True)
+        ramp = np.linspace(16, 235, 64).reshape(8, 8).round().astype(np.uint8)
+        Image.fromarray(ramp).save(tmp_path / "root" / folder / "1.png")
+    (pair,) = find_training_pairs(tmp_path / "root")
+    assert pair.limited
+
+
 def test_files_and_arrays_give_the_same_crops(tmp_path):
     pairs = toy_pairs()
-    files = find_grey_pairs(*write_folders(tmp_path, pairs))
+    files = find_training_pairs(*write_folders(tmp_path, pairs))
     for number in range(10):
         assert torch.equal(crops_of(pairs)[number].b, crops_of(files)[number].b)
 
 
 def test_a_file_that_changed_changes_the_fingerprint(tmp_path):
     folders = write_folders(tmp_path, toy_pairs())
-    before = crops_of(find_grey_pairs(*folders)).fingerprint()
-    assert crops_of(find_grey_pairs(*folders)).fingerprint() == before
+    before = crops_of(find_training_pairs(*folders)).fingerprint()
+    assert crops_of(find_training_pairs(*folders)).fingerprint() == before
     Image.new("L", (34, 20)).save(tmp_path / "b" / "toy_1.png")
-    assert crops_of(find_grey_pairs(*folders)).fingerprint() != before
+    assert crops_of(find_training_pairs(*folders)).fingerprint() != before
 
 
 def test_pictures_without_a_partner_are_named(tmp_path, caplog):
     folders = write_folders(tmp_path, toy_pairs())
     (tmp_path / "b" / "toy_1.png").unlink()
-    assert [pair.name for pair in find_grey_pairs(*folders)] == ["toy_0", "toy_2"]
-    assert f"left out {tmp_path / 'a' / 'toy_1.png'}: has no partner" in caplog.text
+    assert [pair.name for pair in find_training_pairs(*folders)] == ["toy_0", "toy_2"]
+    assert f"skipped {tmp_path / 'a' / 'toy_1.png'}: has no partner" in caplog.text
 
 
 def test_pairs_of_two_sizes_are_named_at_once(tmp_path):
     folders = write_folders(tmp_path, toy_pairs())
     Image.new("L", (31, 20)).save(tmp_path / "b" / "toy_2.png")
     with pytest.raises(ValueError, match=r"toy_2\.png: is 34x20, but its partner .*toy_2\.png is 31x20"):
-        find_grey_pairs(*folders)
+        find_training_pairs(*folders)
     with pytest.raises(ValueError, match="odd: side b must be uint8"):
-        GreyPair("odd", np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8))
+        ArrayPair("odd", np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8))
 
 
 @pytest.mark.parametrize(("limited", "expanded"), [(None, True), (True, True), (False, False)])
@@ -222,9 +248,9 @@ def test_limited_range_luma_is_expanded_where_recognised_or_declared(tmp_path, l
         (tmp_path / folder).mkdir()
         ramp = np.linspace(16, 235, 64).reshape(8, 8).round().astype(np.uint8)
         Image.fromarray(ramp).save(tmp_path / folder / "1.png")
-    (pair,) = find_grey_pairs(tmp_path / "IR", tmp_path / "VI_Y", limited)
+    (pair,) = find_training_pairs(tmp_path / "IR", tmp_path / "VI_Y", limited)
     a, b = pair.pictures()
     assert (a.min(), a.max()) == (16, 235)
     assert (b.min(), b.max()) == ((0, 255) if expanded else (16, 235))
-    (other,) = find_grey_pairs(tmp_path / "IR", tmp_path / "VI_Y", not expanded)
+    (other,) = find_training_pairs(tmp_path / "IR", tmp_path / "VI_Y", not expanded)
     assert pair.digest() != other.digest()  # other pixels are another run

@@ -1,10 +1,11 @@
-"""Layouts: the folders of each data set as downloaded are told apart by their names, side a always first."""
+"""Finding pairs: the folders of each data set as downloaded are told apart by their names, side a always first."""
 
 import unicodedata
 
 import pytest
 
-from mambadfuse.data.discovery import find_folders, find_sets, missing_partner
+from mambadfuse.data.discovery import find_pairs, find_sets, scan
+from mambadfuse.data.issues import notes, problems
 from mambadfuse.data.pairs import PairError
 
 LAYOUTS = {
@@ -42,7 +43,7 @@ def test_known_layouts(fill, layout):
     (found,) = find_sets(root)
     assert (found.folder_a, found.folder_b) == (root / a, root / b)
     assert (found.task, found.split) == (task, split)
-    assert [pair.name for pair in found.matching.pairs] == ["1"]
+    assert [pair.name for pair in found.pairs] == ["1"]
 
 
 def test_all_sets_below_one_root_in_the_order_of_their_paths(fill):
@@ -73,7 +74,7 @@ def test_two_spellings_of_one_unicode_folder_belong_together(fill):
         )
     )
     (found,) = find_sets(root)
-    assert found.matching.pairs[0].name == "é"
+    assert found.pairs[0].name == "é"
 
 
 def test_hidden_folders_are_passed_over_and_links_are_followed_but_not_in_circles(fill, tmp_path_factory):
@@ -110,17 +111,17 @@ TNO_ARCHIVE = {
 def test_the_archive_of_tno(fill):
     root = fill(*(f"{folder}/{name}" for folder, names in TNO_ARCHIVE.items() for name in names.split()))
     *sequences, scenes = find_sets(root)
-    assert [(len(found.matching.pairs), found.folder_b.name) for found in sequences] == [
+    assert [(len(found.pairs), found.folder_b.name) for found in sequences] == [
         (2, "dhv"),
         (1, "dhv"),
         (2, "visual"),
     ]
-    assert [(pair.a.name, pair.b.name) for pair in sequences[0].matching.pairs] == [
+    assert [(pair.a.name, pair.b.name) for pair in sequences[0].pairs] == [
         ("RAD10.bmp", "DHV10.bmp"),
         ("RAD2.bmp", "DHV2.bmp"),
     ]
     assert (scenes.task, scenes.split, scenes.folder_a, scenes.folder_b) == ("ivf", "all", root, root)
-    assert [(pair.a.name, pair.b.name) for pair in scenes.matching.pairs] == [
+    assert [(pair.a.name, pair.b.name) for pair in scenes.pairs] == [
         ("IR_meting003_g.bmp", "VIS_meting003_r.bmp"),
         ("ir.bmp", "vis.bmp"),
         ("IR_bunker_g.bmp", "bunker_r.bmp"),
@@ -129,32 +130,35 @@ def test_the_archive_of_tno(fill):
         ("Marne_11_IR.bmp", "Marne_11_Vis.bmp"),
         ("LWIR.tif", "Vis.tif"),
     ]
-    assert {file.path.name for file in scenes.matching.remarks} == {
+    assert {note.subject.name for note in notes(scenes.issues)} == {
         "VIS_bunker-rg.bmp", "NIR_163dhvG.BMP", "NIR.bmp", "Marne_11_II.bmp", "Marne_11_REF.bmp",
     }  # fmt: skip
-    assert scenes.matching.left_out == ()
-    assert find_folders(root).unknown == (root / "Athena_images" / "APC_2" / "view_1",)
+    assert problems(scenes.issues) == ()
+    _, issues = scan(root)
+    assert [issue.subject for issue in notes(issues)] == [root / "Athena_images" / "APC_2" / "view_1"]
 
 
 def test_scenes_of_two_splits_are_two_sets(fill):
     root = fill("train/010001_ir.jpg", "train/010001_vi.jpg", "test/190001_ir.jpg", "test/190001_vi.jpg")
-    assert [(found.split, found.matching.pairs[0].name) for found in find_sets(root)] == [
+    assert [(found.split, found.pairs[0].name) for found in find_sets(root)] == [
         ("test", "test/190001_ir"),
         ("train", "train/010001_ir"),
     ]
 
 
 def test_scenes_without_any_pair_are_an_error_that_names_one(fill):
-    with pytest.raises(PairError, match=r"IR1\.png: has no partner that could be told among IR1, IR2, VIS3"):
+    with pytest.raises(
+        PairError, match=r"IR1\.png: has no partner that could be identified among IR1, IR2, VIS3"
+    ):
         find_sets(fill("IR1.png", "IR2.png", "VIS3.png"))
 
 
 def test_a_folder_without_partner_is_named_with_what_was_expected(fill):
     root = fill("train/ir/1.png", "train/vi/1.png", "test/PET_Y/1.png")
-    found = find_folders(root)
-    assert [folders.split for folders in found.together] == ["train"]
-    assert found.alone == (root / "test" / "PET_Y",)
-    assert missing_partner(found.alone[0]).endswith("one of mri in place of PET_Y")
+    sets, (alone,) = scan(root)
+    assert [found.split for found in sets] == ["train"]
+    assert (alone.subject, alone.severity) == (root / "test" / "PET_Y", "problem")
+    assert alone.reason.endswith("one of mri in place of PET_Y")
     with pytest.raises(PairError, match="PET_Y: has no partner"):
         find_sets(root)
 
@@ -174,3 +178,52 @@ def test_no_known_folder_no_folder_no_root(fill):
         find_sets(root / "nowhere")
     with pytest.raises(PairError, match=r"1\.png: is not a folder"):
         find_sets(root / "left" / "1.png")
+
+
+def named(found):
+    return [(pair.name, pair.a.name, pair.b.name) for pair in found.pairs]
+
+
+def test_one_folder_alone_or_twice_is_searched_for_both_sides(fill):
+    root = fill(*(f"one/{side}{k}.png" for side in ("IR", "VIS") for k in (1, 2, 3))) / "one"
+    found = find_pairs(root)
+    assert named(found) == [(f"IR{k}", f"IR{k}.png", f"VIS{k}.png") for k in (1, 2, 3)]
+    assert (found.task, found.folder_a, found.folder_b, found.issues) == ("ivf", root, root, ())
+    assert found == find_pairs(str(root), root) == find_pairs(root, root / ".." / "one")
+
+
+def test_pairs_below_one_folder_are_named_by_the_path_of_side_a(fill):
+    root = fill("day/ir/1.png", "day/vi/1.png", "lake/IR_lake.png", "lake/VIS_lake.png", "left/1.png")
+    found = find_pairs(root)
+    assert [pair.name for pair in found.pairs] == ["day/ir/1", "lake/IR_lake"]
+    (skipped,) = problems(found.issues)
+    assert skipped.subject == root / "left"
+    assert skipped.reason.startswith("skipped: neither the folder nor its pictures")
+
+
+def test_two_folders_are_paired_by_name_whatever_they_are_called(fill):
+    root = fill("x/1.png", "y/1.png", "ir/1.png", "vi/1.png")
+    assert named(find_pairs(root / "x", root / "y")) == [("1", "1.png", "1.png")]
+    assert find_pairs(root / "x", root / "y").task is None
+    assert find_pairs(root / "ir", root / "vi").task == "ivf"
+
+
+def test_a_file_is_never_paired_with_itself(fill):
+    root = fill("a/1.png", "b/2.png")
+    (root / "b" / "1.png").symlink_to(root / "a" / "1.png")
+    with pytest.raises(PairError, match=r"1\.png: is the same file as its partner .*b.1\.png"):
+        find_pairs(root / "a", root / "b")
+    (root / "a" / "2.png").write_bytes(b"x")
+    found = find_pairs(root / "a", root / "b")
+    assert named(found) == [("2", "2.png", "2.png")]
+    assert [issue.subject for issue in problems(found.issues)] == [root / "a" / "1.png"]
+    with pytest.raises(PairError, match="a: no folder below it has a known name"):
+        find_pairs(root / "a", root / "a")
+
+
+def test_one_folder_of_several_tasks_is_refused(fill):
+    root = fill("MRI/1.png", "CT/1.png", "PET/1.png")
+    with pytest.raises(
+        PairError, match="holds pairs of ct-mri and pet-mri: give the two folders of one task"
+    ):
+        find_pairs(root)

@@ -1,4 +1,4 @@
-"""The report of the doctor: true for this machine, with a remedy for every problem, and unaffected by failing checks."""
+"""The report of the doctor: true for this machine, with a remedy for every problem, whatever a check raises."""
 
 import os
 import subprocess

@@ -23,7 +23,7 @@ from mambadfuse.data.catalogue import Dataset, Entry, Source, load
 from mambadfuse.data.checking import check
 from mambadfuse.data.discovery import find_sets
 from mambadfuse.data.download import DownloadError, get, where
-from mambadfuse.data.tasks import TASKS
+from mambadfuse.data.tasks import TASKS, folders_of
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 COMMIT = "0123456789" * 4
@@ -165,7 +165,7 @@ def test_a_bad_reply_is_one_clear_error_and_a_second_call_goes_on(kind, server, 
     assert str(cache / "toyset" / "train" / "ct" / "2.png") in message
     assert server.address + bad in message
     assert re.search(said.format(expected=toyset.entries[1].sha256_b), message), message
-    assert "3 of 8 files are complete and kept; call again to go on" in message
+    assert "3 of 8 files are complete and kept; call again to fetch the others" in message
     expect_only_whole_files(cache, server, 3)
     assert all(any(folder.iterdir()) for folder in cache.rglob("*") if folder.is_dir())
 
@@ -184,7 +184,7 @@ def test_no_server_is_said_plainly_and_leaves_nothing_behind(server, cache, toys
     assert "no connection to 127.0.0.1 (" in message
     assert "Is this machine online?" in message
     assert "HTTPConnectionPool" not in message
-    assert message.endswith("0 of 8 files are complete and kept; call again to go on")
+    assert message.endswith("0 of 8 files are complete and kept; call again to fetch the others")
     assert not cache.exists()
 
 
@@ -292,7 +292,12 @@ def test_a_set_without_checksums_says_how_to_come_by_it(cache):
 
 
 def test_every_task_has_its_folders():
-    assert set(download.FOLDERS) == set(TASKS.values())
+    assert {task: folders_of(task) for task in TASKS} == {
+        "ivf": ("ir", "vi"),
+        "ct-mri": ("mri", "ct"),
+        "pet-mri": ("mri", "pet"),
+        "spect-mri": ("mri", "spect"),
+    }
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real pairs are not at hand")
@@ -316,4 +321,4 @@ def test_real_pictures_arrive_by_the_real_catalogue(name, split, a, b, server, c
             server.files[path] = (SHARED / ours.format(entry.name)).read_bytes()
     (found,) = find_sets(get(name, split).parent / name)
     assert (found.task, found.split) == (dataset.task, split)
-    assert [pair.name for pair in found.matching.pairs] == sorted(entry.name for entry in few)
+    assert [pair.name for pair in found.pairs] == sorted(entry.name for entry in few)

@@ -92,6 +92,7 @@ def test_no_package_index_is_named(name):
     assert not re.search(r"https?://|index-url|find-links|file:", text)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     os.name == "nt" or not shutil.which("make"), reason="Windows installs with pip, without make"
 )

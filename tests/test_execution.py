@@ -12,6 +12,7 @@ from mambadfuse.models.mamba import Mamba, MambaStack, SelectiveSSM
 SMALL = {"dim": 8, "state": 4, "extraction_depth": 2, "deep_depth": 2, "reconstruction_depth": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile", [1, 3, 16])
 @pytest.mark.parametrize("preset", ["published", "figure"])
 @pytest.mark.parametrize("mixer", ["scan", "bidirectional", "convolution"])
@@ -27,6 +28,7 @@ def test_the_fused_picture_does_not_depend_on_the_tile_length(monkeypatch, tile,
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "threads"), [("reference", 1), ("torch", 1), ("numba", 1), ("numba", 2)])
 def test_backends_and_threads_agree_on_a_picture(backend, threads):
     torch.manual_seed(0)

@@ -27,6 +27,7 @@ def test_one_m3_block_by_hand():
     assert m3_flops(PUBLISHED) - m3_flops(shared) == 2 * 2 * 60 * 120 + 2 * 9 * 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["published", "figure", "lite"])
 @pytest.mark.parametrize(("mixer", "passes"), [("scan", 1), ("bidirectional", 2), ("convolution", 0)])
 def test_matrix_products_and_image_convolutions_agree_with_torch(preset, mixer, passes):

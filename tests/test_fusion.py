@@ -12,7 +12,8 @@ import mambadfuse as mdf
 from mambadfuse.data.colour import luma, rgb_to_ycbcr
 from mambadfuse.data.images import ImageError, read_image, write_image
 from mambadfuse.data.pairs import PairError
-from mambadfuse.fusion.pair import fuse, fuse_folders, load_model
+from mambadfuse.fusion.folders import fuse_folders
+from mambadfuse.fusion.pair import fuse, load_model
 from mambadfuse.models import checkpoints
 from mambadfuse.plotting import LARGEST_FILE, Row, contact_sheet
 
@@ -284,10 +285,10 @@ def test_one_bad_pair_is_reported_and_the_others_finish(folders):
     (b / "lonely.png").write_bytes(b"")
     report = fuse_folders(a, b, out, Mean(), progress=False)
     assert report.written == (out / "ü.png",)
-    assert [failure.name for failure in report.failed] == ["1", "2"]
+    assert [failure.subject for failure in report.failed] == ["1", "2"]
     assert "1.png: is not a PNG" in report.failed[0].reason
     assert "7x5 and 7x3" in report.failed[1].reason
-    assert [file.path for file in report.unmatched] == [b / "lonely.png"]
+    assert [issue.subject for issue in report.skipped] == [b / "lonely.png"]
     assert not report.complete
 
 

@@ -14,9 +14,11 @@ from training_cases import toy_pairs
 from mambadfuse.ablation import Experiment, Store, read_table
 from mambadfuse.widgets import AblationLab
 
+pytestmark = pytest.mark.slow
+
 TABLE = read_table()
 TINY = (
-    "steps=30", "batch=2", "windows=16x16", "model.dim=4", "model.state=2", "model.extraction_depth=1",
+    "steps=30", "batch=2", "crop_sizes=16x16", "model.dim=4", "model.state=2", "model.extraction_depth=1",
     "model.reconstruction_depth=1",
 )  # fmt: skip
 PATIENCE = 900  # seconds, on a busy machine
@@ -151,9 +153,9 @@ def test_pairs_too_small_to_be_judged_by_are_refused_at_once(tmp_path):
 
 KERNEL = """
 import sys
-from mambadfuse.ablation.background_runs import Job, LiveRun
+from mambadfuse.ablation.background_runs import Job, BackgroundRun
 from test_lab import TABLE, Path, experiment
-run = LiveRun(Job(experiment(Path(sys.argv[1]), "steps=100000"), TABLE["default"], 0))
+run = BackgroundRun(Job(experiment(Path(sys.argv[1]), "steps=100000"), TABLE["default"], 0))
 run.train()
 print(run.home, flush=True)
 sys.stdin.read()

@@ -1,7 +1,7 @@
-"""The loss equals the published one, keeps its invariants and names what is wrong with its input."""
+"""The loss equals the published one, keeps its invariants and names invalid inputs and settings."""
 
+import doctest
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from mambadfuse.losses.fusion_loss import (
+from mambadfuse.losses import (
     FusionLoss,
+    FusionLossConfig,
+    config,
+    fusion_loss,
     gradients,
+    local,
     local_share,
+    published,
     sobel,
     ssim,
     ssim_map,
     stronger_gradients,
+    terms,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -205,7 +211,8 @@ def test_white_is_aimed_at_from_above_and_nothing_else_is_asked_of_it():
 def test_a_share_of_the_detail_lies_between_the_maximum_and_all_of_it(seed, detail):
     fused, a, b = pictures(seed)
     brighter = torch.maximum(a, b)
-    whole, less = replace(FusionLoss.local(), detail=1.0), replace(FusionLoss.local(), detail=detail)
+    preset = FusionLossConfig.local()
+    whole, less = FusionLoss(preset, detail=1.0), FusionLoss(preset, detail=detail)
     moved_back = brighter + detail * (fused - brighter)
     for of_the_whole, of_less in zip(whole(fused, a, b), less(moved_back, a, b), strict=True):
         torch.testing.assert_close(of_less, of_the_whole)
@@ -290,3 +297,30 @@ def test_wrong_shapes_name_the_picture():
 def test_wrong_settings_are_named(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         FusionLoss(**bad)
+
+
+def test_the_loss_is_a_module_without_parameters_that_shows_its_settings():
+    loss = FusionLoss(FusionLossConfig.local(), detail=0.9)
+    assert not loss.state_dict()
+    assert "detail=0.9" in repr(loss)
+    assert (loss.config.detail, loss.config.edges) == (0.9, "direction")
+    with pytest.raises(TypeError, match="gradent"):
+        FusionLoss(gradent=1.0)
+
+
+def test_published_weights_and_terms_make_the_published_loss():
+    fused, a, b = pictures(9)
+    by_hand = [
+        20 * published.intensity_term(fused, torch.maximum(a, b)),
+        20 * published.gradient_term(fused, a, b),
+        10 * published.structure_term(fused, a, b, published.gradient_share(a, b)),
+    ]
+    loss = FusionLoss.vif()(fused, a, b)
+    assert [loss.intensity, loss.gradient, loss.structure] == by_hand
+
+
+@pytest.mark.parametrize("module", [terms, published, local, config, fusion_loss])
+def test_examples_run(module):
+    result = doctest.testmod(module, extraglobs={"torch": torch})
+    assert result.attempted > 0
+    assert result.failed == 0

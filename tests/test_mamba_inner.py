@@ -1,4 +1,4 @@
-"""The fused paths of streaming inference: equal to the modules that they replace, on any tiles and threads."""
+"""Fused Mamba units without gradients: equal to the modules they replace, on any tiles and threads."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ SIZES = [(16, 16, 4), (60, 16, 4), (33, 5, 2), (128, 20, 3)]  # model width, sta
 
 @pytest.mark.parametrize(("dim", "state", "width"), SIZES)
 @pytest.mark.parametrize("length", [1, 5, mamba_inner_forward.TILE, 2 * mamba_inner_forward.TILE + 7])
-def test_a_path_equals_its_modules_in_float64(dim: int, state: int, width: int, length: int):
+def test_a_unit_equals_its_modules_in_float64(dim: int, state: int, width: int, length: int):
     torch.manual_seed(0)
     unit, norm = Mamba(MambaConfig(dim, state, width)), random_norm(dim)
     x, residual, out = torch.randn(3, 2, length, dim)
@@ -44,16 +44,20 @@ def test_a_path_equals_its_modules_in_float64(dim: int, state: int, width: int, 
         total = (x + residual).double()
         expected = out + unit(norm(norm(total)))
         unit.float(), norm.float()
-        run(pipeline.path_stage(x, out, mamba_weights(unit), norm, 2, residual, added=True), length, 13)
+        run(
+            pipeline.mamba_inner_stage(x, out, mamba_weights(unit), norm, 2, residual, accumulate=True),
+            length,
+            13,
+        )
     torch.testing.assert_close(out, expected.float(), rtol=0, atol=2e-6 * expected.abs().max().item())
     torch.testing.assert_close(residual, total.float())
 
 
-def test_a_path_may_overwrite_what_it_reads():
+def test_a_unit_may_overwrite_what_it_reads():
     unit, x = Mamba(MambaConfig(60)), torch.randn(1, 130, 60)
     with torch.no_grad():
         expected = unit(x)
-        run(pipeline.path_stage(x, x, mamba_weights(unit)), 130, 50)
+        run(pipeline.mamba_inner_stage(x, x, mamba_weights(unit)), 130, 50)
     torch.testing.assert_close(x, expected)
 
 
@@ -70,6 +74,7 @@ def pictures() -> Tensor:
     return torch.rand(2, 2, 1, 11, 29)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["published", "figure", "lite"])
 @pytest.mark.parametrize("changes", [{}, {"exchange_residual": False}, {"exchange_period": 0}])
 def test_the_network_streams_to_the_same_picture_on_any_tiles_and_threads(
@@ -100,18 +105,17 @@ def test_a_stack_changes_nothing_that_it_is_given():
     assert torch.equal(x, kept)
 
 
-def test_fused_paths_are_for_float32_on_a_cpu_without_gradients():
+def test_fused_units_are_for_float32_on_a_cpu():
     x = torch.zeros(1, 1, 16)
-    assert not ops.streams(x)
     with torch.inference_mode():
-        assert ops.streams(x)
-        assert not ops.streams(x.double())
-        assert not ops.streams(x.bfloat16())
-        assert not ops.streams(x[..., :15])
+        assert ops.supports_mamba_inner(x)
+        assert not ops.supports_mamba_inner(x.double())
+        assert not ops.supports_mamba_inner(x.bfloat16())
+        assert not ops.supports_mamba_inner(x[..., :15])
         with ops.use_backend("torch"):
-            assert not ops.streams(x)
+            assert not ops.supports_mamba_inner(x)
         with torch.autocast("cpu", torch.bfloat16):
-            assert not ops.streams(x)
+            assert not ops.supports_mamba_inner(x)
 
 
 def test_a_hook_on_any_part_is_called():
@@ -133,7 +137,7 @@ def test_every_stage_of_a_pipeline_sees_every_token_once_and_in_order(threads, m
             seen[k].extend(range(first, stop))
 
         stages = [lambda first, stop, k=k: stage(k, first, stop) for k in range(3)]
-        pipeline.pipeline(stages, 100)
+        pipeline.run_pipeline(stages, 100)
         assert seen == [list(range(100))] * 3
 
 
@@ -147,4 +151,4 @@ def test_an_error_in_one_stage_ends_the_pipeline(threads, monkeypatch, count):
             raise ArithmeticError("here")
 
     with pytest.raises(ArithmeticError, match="here"):
-        pipeline.pipeline([lambda first, stop: None, fail, lambda first, stop: None], 100)
+        pipeline.run_pipeline([lambda first, stop: None, fail, lambda first, stop: None], 100)

@@ -1,4 +1,4 @@
-"""The fused path with gradients: equal to the modules in float64, on any number of threads."""
+"""Fused Mamba units with gradients: equal to the modules in float64, on any number of threads."""
 
 import pytest
 import torch

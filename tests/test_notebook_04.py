@@ -68,6 +68,7 @@ def test_the_low_level_sees_five_by_five(low_level):
     assert torch.equal(field > 0, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", STACKS)
 @given(row=st.integers(0, 3), column=st.integers(0, 4))
 @settings(quickly, max_examples=8)

@@ -13,7 +13,7 @@ from notebook_code import definitions
 from safetensors.torch import load_file
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig
-from mambadfuse.losses.fusion_loss import FusionLoss
+from mambadfuse.losses import FusionLoss, FusionLossConfig
 from mambadfuse.models.reconstruction import Reconstruction
 
 NOTEBOOK = definitions("07")
@@ -144,7 +144,8 @@ def test_ssim_of_equal_pictures_is_one_and_it_is_symmetric():
 def test_the_terms_are_the_packages(seed, medical, height, width):
     f, a, b = pictures(seed, 3, 2, height, width)
     package = FusionLoss.med() if medical else FusionLoss.vif()
-    weights = package.intensity, package.gradient, package.structure
+    c = package.config
+    weights = c.intensity, c.gradient, c.structure
     ours = [w * term for w, term in zip(weights, terms_by_hand(f, a, b, medical), strict=True)]
     theirs = package(f, a, b)
     torch.testing.assert_close(
@@ -157,7 +158,7 @@ def test_the_terms_are_the_published_ones(task):
     golden = json.loads((HERE / "golden" / "losses.json").read_text())["triple0"][task]["float32"]
     inputs = load_file(HERE / "golden" / "losses_inputs.safetensors")
     intensity, gradient, structure = terms_by_hand(*(inputs[f"0.{x}"] for x in "FAB"), task == "med")
-    weights = getattr(FusionLoss, task)()
+    weights = getattr(FusionLossConfig, task)()
     assert weights.intensity * intensity.item() == pytest.approx(golden["intensity_weighted"], rel=1e-5)
     assert weights.gradient * gradient.item() == pytest.approx(golden["gradient_weighted"], rel=1e-5)
     assert weights.structure * structure.item() == pytest.approx(golden["ssim_weighted"], rel=1e-5)
@@ -169,9 +170,10 @@ def test_a_negative_has_the_same_gradient_term_inside():
     torch.testing.assert_close(nabla(f)[inside], nabla(1 - f)[inside])
 
 
+@pytest.mark.slow
 def test_overfitting_pixels_finds_the_maximum():
     a, b = pictures(4, height=6, width=6).float()
-    found = NOTEBOOK["overfit"](FusionLoss(20, 0, 0), (a + b) / 2, a, b, 150)
+    found = NOTEBOOK["overfit"](FusionLoss(intensity=20, gradient=0, structure=0), (a + b) / 2, a, b, 150)
     torch.testing.assert_close(found, torch.maximum(a, b), rtol=0, atol=0.02)
 
 

@@ -51,9 +51,9 @@ def test_the_average_is_that_of_pytorch(d):
 
 
 def test_the_loop_is_that_of_the_package(tmp_path):
-    config = replace(CONFIG, steps=4, average=0.9)
+    config = replace(CONFIG, steps=4, ema_decay=0.9)
     _, E = BY_HAND["hand_train"](config, toy_pairs())
-    engine = load(quiet(tmp_path / "w.safetensors", steps=4, average=0.9))
+    engine = load(quiet(tmp_path / "w.safetensors", steps=4, ema_decay=0.9))
     for mine, package in zip(E, engine.parameters(), strict=True):
         torch.testing.assert_close(mine, package.detach(), rtol=1e-4, atol=1e-5)
 

@@ -33,6 +33,7 @@ def test_holm_is_that_of_the_package(p):
     assert BY_HAND["holm_by_hand"](p) == holm(p)
 
 
+@pytest.mark.slow
 def test_false_alarms_of_seeds_that_differ_on_every_picture():
     """Pictures agree on whatever a seed's luck is, so their test always alarms; the seeds' own test does not."""
     results = [

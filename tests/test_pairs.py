@@ -4,7 +4,8 @@ import unicodedata
 
 import pytest
 
-from mambadfuse.data.pairs import PairError, match_pairs
+from mambadfuse.data.issues import problems
+from mambadfuse.data.pairs import PairError, match_folders
 
 
 @pytest.fixture
@@ -24,13 +25,13 @@ def folders(tmp_path):
 
 def test_pairs_come_in_the_order_of_their_names_whatever_their_type(folders):
     a, b = folders(["2.png", "10.TIF", "x y.bmp"], ["10.jpg", "x y.png", "2.PNG"])
-    matching = match_pairs(a, str(b))
-    assert [(p.name, p.a.name, p.b.name) for p in matching.pairs] == [
+    found = match_folders(a, str(b))
+    assert [(p.name, p.a.name, p.b.name) for p in found.pairs] == [
         ("10", "10.TIF", "10.jpg"),
         ("2", "2.png", "2.PNG"),
         ("x y", "x y.bmp", "x y.png"),
     ]
-    assert matching.left_out == ()
+    assert found.issues == ()
 
 
 def test_two_spellings_of_one_unicode_name_match(folders):
@@ -38,7 +39,7 @@ def test_two_spellings_of_one_unicode_name_match(folders):
     a, b = folders(
         [unicodedata.normalize("NFC", name) + ".png"], [unicodedata.normalize("NFD", name) + ".png"]
     )
-    (pair,) = match_pairs(a, b).pairs
+    (pair,) = match_folders(a, b).pairs
     assert pair.name == unicodedata.normalize("NFC", name)
     assert pair.a.exists()
     assert pair.b.exists()
@@ -49,9 +50,9 @@ def test_what_is_hidden_is_passed_over(folders):
     (a / "3.png").mkdir()
     (a / ".cache").mkdir()
     (a / ".cache" / "4.png").write_bytes(b"x")
-    matching = match_pairs(a, b)
-    assert [pair.name for pair in matching.pairs] == ["1"]
-    assert matching.left_out == ()
+    found = match_folders(a, b)
+    assert [pair.name for pair in found.pairs] == ["1"]
+    assert found.issues == ()
 
 
 def test_pictures_in_sub_folders_go_by_their_path(folders):
@@ -59,26 +60,26 @@ def test_pictures_in_sub_folders_go_by_their_path(folders):
     for path in (a / "night" / "1.png", b / "night" / "1.jpg", a / "day" / "1.png"):
         path.parent.mkdir()
         path.write_bytes(b"x")
-    matching = match_pairs(a, b)
-    assert [(pair.name, pair.b) for pair in matching.pairs] == [
+    found = match_folders(a, b)
+    assert [(pair.name, pair.b) for pair in found.pairs] == [
         ("1", b / "1.png"),
         ("night/1", b / "night" / "1.jpg"),
     ]
-    assert [file.path for file in matching.left_out] == [a / "day" / "1.png"]
+    assert [issue.subject for issue in found.issues] == [a / "day" / "1.png"]
 
 
 def test_names_that_differ_in_the_word_for_the_side_alone_go_together_under_that_of_side_a(folders):
     a, b = folders(
         ["IR_1.png", "1800i.bmp", "3.png", "MRI_4.png"], ["VIS_1.png", "1800v.bmp", "3.png", "ct 4.png"]
     )
-    matching = match_pairs(a, b)
-    assert [(pair.name, pair.b.name) for pair in matching.pairs] == [
+    found = match_folders(a, b)
+    assert [(pair.name, pair.b.name) for pair in found.pairs] == [
         ("1800i", "1800v.bmp"),
         ("3", "3.png"),
         ("IR_1", "VIS_1.png"),
         ("MRI_4", "ct 4.png"),
     ]
-    assert matching.left_out == ()
+    assert found.issues == ()
 
 
 def test_a_partner_that_is_not_the_only_one_or_says_no_side_is_none(folders):
@@ -88,18 +89,18 @@ def test_a_partner_that_is_not_the_only_one_or_says_no_side_is_none(folders):
     (a / "day").mkdir()
     (a / "day" / "IR_3.png").write_bytes(b"x")
     (b / "VIS_3.png").write_bytes(b"x")
-    matching = match_pairs(a, b)
-    assert [pair.name for pair in matching.pairs] == ["0"]
-    assert len(matching.left_out) == 8
+    found = match_folders(a, b)
+    assert [pair.name for pair in found.pairs] == ["0"]
+    assert len(problems(found.issues)) == 8
 
 
-def test_every_file_without_a_pair_is_left_out_with_a_reason(folders):
+def test_every_file_without_a_pair_is_an_issue_with_a_reason(folders):
     a, b = folders(
         ["1.png", "only_a.png", "twin.png", "twin.jpg"], ["1.png", "only_b.png", "twin.png", "r.txt"]
     )
-    matching = match_pairs(a, b)
-    assert [pair.name for pair in matching.pairs] == ["1"]
-    reasons = {file.path: file.reason for file in matching.left_out}
+    found = match_folders(a, b)
+    assert [pair.name for pair in found.pairs] == ["1"]
+    reasons = {issue.subject: issue.reason for issue in problems(found.issues)}
     assert set(reasons) == {
         a / "only_a.png", a / "twin.png", a / "twin.jpg", b / "only_b.png", b / "twin.png", b / "r.txt",
     }  # fmt: skip
@@ -112,8 +113,8 @@ def test_every_file_without_a_pair_is_left_out_with_a_reason(folders):
 
 def test_no_pair_at_all(folders):
     a, b = folders(["1.png"], ["2.png"])
-    with pytest.raises(PairError, match="no picture in") as error:
-        match_pairs(a, b)
+    with pytest.raises(PairError, match="no picture in it has the name of one in") as error:
+        match_folders(a, b)
     assert str(a) in str(error.value)
     assert str(b) in str(error.value)
 
@@ -121,8 +122,8 @@ def test_no_pair_at_all(folders):
 def test_empty_missing_and_no_folder(folders, tmp_path):
     a, b = folders(["1.png"], [])
     with pytest.raises(PairError, match="b: the folder holds no pictures"):
-        match_pairs(a, b)
+        match_folders(a, b)
     with pytest.raises(PairError, match="c: there is no such folder"):
-        match_pairs(a, tmp_path / "c")
+        match_folders(a, tmp_path / "c")
     with pytest.raises(PairError, match=r"1\.png: is not a folder"):
-        match_pairs(a / "1.png", b)
+        match_folders(a / "1.png", b)

@@ -9,7 +9,7 @@ from torch import nn
 
 import mambadfuse as mdf
 from mambadfuse.data.images import write_image
-from mambadfuse.fusion.pair import fuse_folders
+from mambadfuse.fusion.folders import fuse_folders
 from mambadfuse.fusion.postprocess import postprocess
 from mambadfuse.fusion.tiling import TiledModel
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import mambadfuse as mdf
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.models import pretrained
-from mambadfuse.models.weights_file import TASKS, CheckpointError
+from mambadfuse.models.weights_file import CheckpointError
 
 TINY = mdf.MambaDFuseConfig(
     dim=8, state=4, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1, gate="shared"

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import ipywidgets as widgets
 import psutil
+import pytest
 from ipywidgets.widgets.widget import _instances
 from panel_cases import PANELS, png, workers
 
@@ -62,6 +63,7 @@ EXPECTED = (
 )
 
 
+@pytest.mark.slow
 def test_five_hundred_random_events(tmp_path, monkeypatch):
     """No error that is not about the input, no thread, no process, no growing memory, no widget left."""
     monkeypatch.chdir(tmp_path)

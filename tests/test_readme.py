@@ -1,4 +1,4 @@
-"""The README promises nothing that does not work: commands, links, and the map of the repository."""
+"""README and docs promise nothing that does not work: commands, Python examples, links."""
 
 import re
 import shlex
@@ -18,19 +18,28 @@ from mambadfuse.data.samples import samples
 from mambadfuse.ops import cuda
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
+TEXT = "\n".join([README, *((ROOT / page).read_text(encoding="utf-8") for page in PAGES)])
+LINKED = [
+    "README.md", "CONTRIBUTING.md", *PAGES, "benchmarks/NOTES.md", "data_samples/README.md", "notebooks/README.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "weights").glob("*.md")),
+]  # fmt: skip
+README_LINES = 150
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.M | re.S)
+    """The code blocks of README and docs, each text once."""
+    return list(dict.fromkeys(re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.M | re.S)))
 
 
 def commands() -> list[list[str]]:
-    """Every line of the shell blocks as words, without its comment."""
+    """Every line of the shell blocks as words, without its comment; each command once."""
     lines = [
         line for language in ("bash", "powershell") for text in blocks(language) for line in text.splitlines()
     ]
-    return [words for line in lines if (words := shlex.split(line.replace("\\", "/"), comments=True))]
+    found = (shlex.split(line.replace("\\", "/"), comments=True) for line in lines)
+    return [list(words) for words in dict.fromkeys(tuple(words) for words in found if words)]
 
 
 def program(words: list[str]) -> str:
@@ -44,7 +53,7 @@ PIP = [shlex.join(words) for words in commands() if program(words) == "pip"]
 
 @pytest.fixture
 def desk(tmp_path) -> Path:
-    """A folder with the pictures that the README talks about: a piece of a sample pair under the README's names."""
+    """A folder with the pictures that the pages talk about: a piece of a sample pair under the names used there."""
     pair = samples("ivf")[0]
     for side, source in (("infrared", pair.a), ("visible", pair.b)):
         (tmp_path / side).mkdir()
@@ -62,6 +71,7 @@ def run(words: list[str], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [words for words in OURS if words not in DOWNLOADS], ids=shlex.join)
 def test_commands_of_the_kit_run(words, desk):
     assert run([sys.executable, "-m", "mambadfuse", *words[1:]], desk)
@@ -78,14 +88,17 @@ def test_downloads_are_those_of_the_catalogue(words, monkeypatch):
     assert asked[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_examples_run(code, desk):
-    assert run([sys.executable, "-c", code], desk)
+    before = set(desk.rglob("*"))
+    assert run([sys.executable, "-c", code], desk) or set(desk.rglob("*")) > before
 
 
 def test_every_make_command_is_a_target():
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M)
-    spoken = re.findall(r"\bmake ([a-z-]+)\b`?", "\n".join(re.findall(r"`[^`]*`", TEXT)))
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    spoken = re.findall(r"\bmake ([a-z-]+)\b`?", "\n".join(re.findall(r"`[^`]*`", TEXT + contributing)))
     shown = [words[1] for words in commands() if program(words) == "make"]
     assert {"fuse", "test"} <= set(shown)
     assert {*shown, *spoken} <= set(targets)
@@ -100,11 +113,18 @@ def test_fusing_the_samples_is_what_make_fuse_does():
     assert all(f"\t$(BIN)/{command}\n" in made for command in shown)
 
 
-def test_the_check_runs_the_commands_of_the_readme():
+def test_the_workflow_runs_the_make_commands_that_are_shown():
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     run = re.findall(r"^make .*$", script, flags=re.M)
     assert run == ["make fuse", "make bench-quick", "make test"]
     assert {shlex.join(words) for words in commands() if program(words) == "make"} <= set(run)
+
+
+def test_make_check_is_a_part_of_make_test():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = dict(re.findall(r"^(\w+: \w+).*\n\t(.*)$", makefile, flags=re.M))
+    assert targets["test: lint"] == "$(PYTEST) tests"
+    assert targets["check: lint"] == '$(PYTEST) -m "not slow" tests'
 
 
 def test_pip_commands_are_those_of_the_workflow_or_of_the_doctor(monkeypatch):
@@ -135,40 +155,34 @@ def test_no_other_program_is_asked_for():
     assert others == [["py", "-3.11", "-m", "venv", ".venv"], [".venv/Scripts/activate"]]  # Windows, not run
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def headings(document: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)", document.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", LINKED)
 def test_every_relative_link_leads_somewhere(document):
-    text = (ROOT / document).read_text(encoding="utf-8")
-    headings = {
-        re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-")
-        for h in re.findall(r"^#+ (.+)", text, re.M)
-    }
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        if link.startswith("#"):
-            assert link[1:] in headings, f"{document} has no heading {link}"
-        elif "://" not in link:
-            assert (ROOT / link).exists(), f"{document} links to {link}, which is not there"
+    page = ROOT / document
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in link:
+            name, _, heading = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.exists(), f"{document} links to {link}, which is not there"
+            assert not heading or heading in headings(target), f"{document}: {target.name} has no #{heading}"
 
 
-def first_cells() -> list[str]:
-    """What stands in backticks in the first cell of the rows of the tables."""
-    return [
-        name
-        for row in re.findall(r"^\| ([^|]+) \|", TEXT, flags=re.M)
-        for name in re.findall(r"`([^`]+)`", row)
-    ]
+def test_the_readme_is_short_and_leads_to_every_page():
+    assert len(README.splitlines()) <= README_LINES
+    assert set(PAGES) <= set(re.findall(r"\]\(([^)#]+)[^)]*\)", README))
 
 
-def test_the_map_names_every_folder():
+def test_the_readme_names_every_folder():
     command = ["git", "-c", "safe.directory=*", "ls-files"]
     try:
         files = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("not a git checkout: there is no list of tracked files")
     folders = {f"{name.split('/')[0]}/" for name in files.splitlines() if "/" in name}
-    assert folders <= set(first_cells())
-
-
-def test_the_map_names_every_file_of_the_package_and_no_other():
-    package = ROOT / "mambadfuse"
-    files = {path.relative_to(package).as_posix() for path in package.rglob("[!_]*.py")}
-    assert files == {name for name in first_cells() if name.endswith(".py")}
+    first_cells = re.findall(r"^\| ([^|]+) \|", README, flags=re.M)
+    assert folders <= {name for cell in first_cells for name in re.findall(r"`([^`]+)`", cell)}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mambadfuse.data.samples import SamplePair, samples
+from mambadfuse.data.pairs import Pair
+from mambadfuse.data.samples import samples
 from mambadfuse.resources import resource_folder
 
 COLOUR_TASKS = {"ivf", "pet-mri", "spect-mri"}
@@ -42,7 +43,7 @@ def test_an_unknown_task_is_refused_with_the_names_of_the_known_ones():
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.task}-{pair.name}")
-def test_a_pair_has_one_name_one_size_and_the_modes_of_its_task(pair: SamplePair):
+def test_a_pair_has_one_name_one_size_and_the_modes_of_its_task(pair: Pair):
     assert pair.a.stem == pair.b.stem == pair.name
     assert pair.a.parent.name == ("ir" if pair.task == "ivf" else "mri")
     assert pair.b.parent.name == ("vi" if pair.task == "ivf" else pair.task.split("-")[0])
@@ -53,12 +54,12 @@ def test_a_pair_has_one_name_one_size_and_the_modes_of_its_task(pair: SamplePair
 
 
 @pytest.mark.parametrize("pair", [p for p in PAIRS if p.task in COLOUR_TASKS], ids=lambda pair: pair.name)
-def test_colour_pictures_are_really_coloured(pair: SamplePair):
+def test_colour_pictures_are_really_coloured(pair: Pair):
     assert np.ptp(pixels(pair.b), axis=-1).max() > 60
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.task}-{pair.name}")
-def test_a_picture_says_that_it_is_made_up_and_an_atlas_keeps_its_notice(pair: SamplePair):
+def test_a_picture_says_that_it_is_made_up_and_an_atlas_keeps_its_notice(pair: Pair):
     for path in (pair.a, pair.b):
         with Image.open(path) as image:
             text = image.text
@@ -95,8 +96,9 @@ def test_the_infrared_sees_the_persons_whom_smoke_hides():
     assert abs(visible[body].mean() - visible[smoke_beside].mean()) < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", samples("ivf"), ids=lambda pair: pair.name)
-def test_a_scene_can_be_rendered_again(pair: SamplePair, monkeypatch: pytest.MonkeyPatch):
+def test_a_scene_can_be_rendered_again(pair: Pair, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     render = importlib.import_module("make_ivf").PAIRS[pair.name]
     for path, again in zip((pair.a, pair.b), render(), strict=True):

@@ -2,7 +2,16 @@
 
 import pytest
 
-from mambadfuse.data.tasks import COMPOSITE, FOLDERS, NEAR_INFRARED, TASKS, WORDS, read_label
+from mambadfuse.data.tasks import (
+    COMPOSITE,
+    FOLDERS,
+    NEAR_INFRARED,
+    TASKS,
+    WORDS,
+    folders_of,
+    read_label,
+    task_of,
+)
 
 NAMES = {
     "infrared": [
@@ -55,6 +64,18 @@ def test_numbers_keep_scenes_apart():
 
 
 def test_every_side_of_a_task_can_be_said():
-    sides = {side for both in TASKS for side in both}
+    sides = {side for both in TASKS.values() for side in both}
     assert sides == set(FOLDERS.values())
     assert sides == set(WORDS.values()) - {NEAR_INFRARED, COMPOSITE}
+
+
+def test_a_word_means_one_modality_as_folder_and_in_a_file():
+    assert all(FOLDERS[word] == WORDS[word] for word in FOLDERS.keys() & WORDS.keys())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_is_known_by_its_sides_in_their_order_and_its_folders_name_them(task):
+    a, b = TASKS[task]
+    assert task_of(a, b) == task
+    assert task_of(b, a) is task_of(a, None) is task_of(None, None) is None
+    assert tuple(FOLDERS[name] for name in folders_of(task)) == (a, b)

@@ -1,4 +1,4 @@
-"""Training: it learns, says how it goes, stops where it must, and scales without changing its weights."""
+"""Training: it learns, logs, stops where it must, and scales without changing its weights."""
 
 import math
 import os
@@ -11,22 +11,23 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from training_cases import CONFIG, TINY, curve, kept, kept_steps, quiet, same_weights, toy_pairs
+from training_cases import CONFIG, TINY, checkpoint_steps, checkpoints, curve, quiet, same_weights, toy_pairs
 
 from mambadfuse import load, save
 from mambadfuse.data.crops import PairedCrops
-from mambadfuse.data.training_pairs import GreyPair
-from mambadfuse.losses.fusion_loss import FusionLoss, LossTerms
+from mambadfuse.data.training_pairs import ArrayPair
+from mambadfuse.losses import FusionLossConfig, LossTerms
 from mambadfuse.metrics import EIGHT
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import DivergedError, TrainingConfig, estimate, run_folder, train
+from mambadfuse.training.config import MAY_CHANGE
 from mambadfuse.training.step import accelerator_for
 from mambadfuse.training.validation import fused_beside
 
 
 @dataclass(frozen=True)
-class Interrupting(GreyPair):
-    """A pair that is read for the first time when somebody presses Ctrl-C, or ends the process."""
+class Interrupting(ArrayPair):
+    """A pair during whose reading Ctrl-C is pressed, or the process is terminated."""
 
     number: int = signal.SIGINT
 
@@ -39,14 +40,15 @@ def interrupting(number=signal.SIGINT):
     return [Interrupting(pair.name, pair.a, pair.b, number) for pair in toy_pairs(1)]
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_the_weights_fuse(tmp_path):
-    out = quiet(tmp_path / "w.safetensors", steps=50, windows=((16, 16),), learning_rate=0.01)
+    out = quiet(tmp_path / "w.safetensors", steps=50, crop_sizes=((16, 16),), learning_rate=0.01)
     losses = [record["total"] for record in curve(out)]
     assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:10])
     assert load(out)(torch.rand(1, 1, 9, 7), torch.rand(1, 1, 9, 7)).shape == (1, 1, 9, 7)
 
 
-def test_the_log_holds_every_term_of_the_loss_and_where_it_stands(tmp_path):
+def test_the_log_holds_every_term_of_the_loss_and_the_step(tmp_path):
     records = curve(quiet(tmp_path / "w.safetensors", log_every=4))
     assert [record["step"] for record in records] == [4, 6]  # and the last
     for record in records:
@@ -55,28 +57,30 @@ def test_the_log_holds_every_term_of_the_loss_and_where_it_stands(tmp_path):
         assert record["total"] == pytest.approx(sum(parts), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_saved_weights_are_the_moving_average(tmp_path):
-    last = quiet(tmp_path / "last.safetensors", average=0.0, keep_last=9, keep_seconds=0)
-    averaged = quiet(tmp_path / "averaged.safetensors", average=0.9)
+    last = quiet(tmp_path / "last.safetensors", ema_decay=0.0, keep_checkpoints=9, checkpoint_seconds=0)
+    averaged = quiet(tmp_path / "averaged.safetensors", ema_decay=0.9)
     states = [torch.tensor(0.0)]
-    for step, path in enumerate(kept(last)):
+    for step, path in enumerate(checkpoints(last)):
         weight = load_file(path)["model.low_level.conv1.weight"]
         states.append(weight if step == 0 else 0.9 * states[-1] + 0.1 * weight)
     torch.testing.assert_close(load(averaged).low_level.conv1.weight, states[-1])
 
 
+@pytest.mark.slow
 def test_a_run_from_given_weights_begins_where_they_are(tmp_path):
     torch.manual_seed(5)
     save(MambaDFuse(TINY), tmp_path / "given.safetensors")
     given = str(tmp_path / "given.safetensors")
-    out = quiet(tmp_path / "w.safetensors", steps=1, start=given, learning_rate=1e-12)
+    out = quiet(tmp_path / "w.safetensors", steps=1, init_from=given, learning_rate=1e-12)
     for name, value in load(given).state_dict().items():
         torch.testing.assert_close(load(out).state_dict()[name], value)
     with pytest.raises(
         ValueError, match=r"given\.safetensors holds another network: model\.dim is 4 there, 8 here"
     ):
-        quiet(tmp_path / "other.safetensors", start=given, model=replace(TINY, dim=8))
-    finished = quiet(tmp_path / "c.safetensors", steps=1, start=given, model=replace(TINY, contrast=1.2))
+        quiet(tmp_path / "other.safetensors", init_from=given, model=replace(TINY, dim=8))
+    finished = quiet(tmp_path / "c.safetensors", steps=1, init_from=given, contrast=1.2)
     assert load(finished).contrast == 1.2
 
 
@@ -93,6 +97,7 @@ def test_validation_scores_whole_pictures_and_draws_a_sheet(tmp_path):
             assert (fused.size, fused.mode) == ((56, 48), "L")
 
 
+@pytest.mark.slow
 def test_validation_changes_no_weights(tmp_path):
     plain = quiet(tmp_path / "plain.safetensors")
     judged = quiet(tmp_path / "judged.safetensors", validation=toy_pairs(1, (48, 48)), validate_every=1)
@@ -100,35 +105,36 @@ def test_validation_changes_no_weights(tmp_path):
 
 
 def test_pictures_too_small_to_be_scored_are_named_at_once(tmp_path):
-    with pytest.raises(ValueError, match="toy_0: is 34x20, the scores of validation need 41"):
+    with pytest.raises(ValueError, match="toy_0: is 34x20, validation scores need at least 41"):
         quiet(tmp_path / "w.safetensors", validation=toy_pairs())
     assert not list(tmp_path.iterdir())
 
 
-def test_a_loss_that_is_no_number_stops_the_run_with_the_names_of_its_pairs(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_pairs(tmp_path):
     out, pairs = tmp_path / "w.safetensors", toy_pairs(20)
     with pytest.raises(DivergedError, match=r"is (nan|inf) at step \d, whose crops are from toy_") as stop:
-        quiet(out, pairs, learning_rate=1e30, keep_seconds=0)
-    step = kept_steps(out)[-1]  # the last one before
-    crops = PairedCrops([pairs], windows=CONFIG.windows, batch=CONFIG.batch, seed=CONFIG.seed)
+        quiet(out, pairs, learning_rate=1e30, checkpoint_seconds=0)
+    step = checkpoint_steps(out)[-1]  # the last one before
+    crops = PairedCrops([pairs], crop_sizes=CONFIG.crop_sizes, batch=CONFIG.batch, seed=CONFIG.seed)
     assert set(re.findall(r"toy_\d+", str(stop.value))) == set(crops.names(step))
     assert f"at step {step}," in str(stop.value)
     assert not out.exists()
 
 
 def test_gradients_are_clipped(tmp_path):
-    """Adam forgets the scale of a gradient, but not that one step's is cut more than another's."""
-    free = quiet(tmp_path / "free.safetensors", clip=math.inf)
-    loose = quiet(tmp_path / "loose.safetensors", clip=1e9)
-    tight = quiet(tmp_path / "tight.safetensors", clip=1.0)
+    """Adam ignores the scale of all gradients, but not that some are clipped more than others."""
+    free = quiet(tmp_path / "free.safetensors", clip_grad_norm=math.inf)
+    loose = quiet(tmp_path / "loose.safetensors", clip_grad_norm=1e9)
+    tight = quiet(tmp_path / "tight.safetensors", clip_grad_norm=1.0)
     assert same_weights(free, loose)
     assert not same_weights(free, tight)
     assert max(record["gradient_norm"] for record in curve(tight)) > 1  # what is logged is the norm before
 
 
+@pytest.mark.slow
 def test_accumulated_parts_give_the_weights_of_the_whole_batch(tmp_path):
     """With a loss that is a mean over crops; α of the published infrared-visible loss is taken part by part."""
-    settings = {"loss": FusionLoss.med(), "batch": 4, "average": 0.0}
+    settings = {"loss": FusionLossConfig.med(), "batch": 4, "ema_decay": 0.0}
     whole = quiet(tmp_path / "whole.safetensors", **settings)
     parts = quiet(tmp_path / "parts.safetensors", accumulate=2, **settings)
     for name, value in load(whole).state_dict().items():
@@ -152,17 +158,19 @@ def test_half_precision_keeps_weights_and_loss_in_float32(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_keeps_the_run_and_says_how_to_go_on(tmp_path, capsys, number):
+def test_a_stop_saves_a_checkpoint_and_says_how_to_resume(tmp_path, capsys, number):
     out = tmp_path / "new" / "w.safetensors"
     handler = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
         train(CONFIG, [interrupting(number)], out)
-    assert "kept at step 1; the same call or command goes on" in capsys.readouterr().err
+    assert (
+        "stopped at step 1, checkpoint saved; repeat the call or command to resume" in capsys.readouterr().err
+    )
     assert signal.getsignal(number) is handler
-    assert kept_steps(out) == [1]
+    assert checkpoint_steps(out) == [1]
     assert not out.exists()
     train(CONFIG, [toy_pairs(1)], out)
-    assert "going on from step 1" in capsys.readouterr().err
+    assert "resuming from step 1" in capsys.readouterr().err
     whole = quiet(tmp_path / "whole.safetensors", toy_pairs(1))
     assert same_weights(out, whole)
     assert curve(out) == curve(whole)
@@ -177,18 +185,18 @@ def test_a_second_stop_stops_at_once(tmp_path):
     pairs = [Twice(pair.name, pair.a, pair.b) for pair in toy_pairs(1)]
     with pytest.raises(KeyboardInterrupt):
         quiet(tmp_path / "w.safetensors", pairs)
-    assert not kept(tmp_path / "w.safetensors")
+    assert not checkpoints(tmp_path / "w.safetensors")
 
 
 def test_a_finished_run_says_so_and_is_left_alone(tmp_path, capsys):
     out = quiet(tmp_path / "w.safetensors")
-    before = {path: path.stat().st_mtime_ns for path in [out, *kept(out)]}
+    before = {path: path.stat().st_mtime_ns for path in [out, *checkpoints(out)]}
     train(CONFIG, [toy_pairs()], out)
     assert "this run is finished: 6 steps" in capsys.readouterr().err
-    assert {path: path.stat().st_mtime_ns for path in [out, *kept(out)]} == before
+    assert {path: path.stat().st_mtime_ns for path in [out, *checkpoints(out)]} == before
 
 
-def test_weights_that_got_lost_are_written_again(tmp_path):
+def test_lost_weights_are_written_again(tmp_path):
     out = quiet(tmp_path / "w.safetensors")
     first = out.rename(tmp_path / "first.safetensors")
     assert same_weights(quiet(out), first)
@@ -225,14 +233,14 @@ def test_another_suffix_is_refused(tmp_path):
         quiet(tmp_path / "w.pth")
 
 
-def test_an_estimate_keeps_nothing(tmp_path, monkeypatch):
+def test_an_estimate_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outlook = estimate(replace(CONFIG, steps=5000), [toy_pairs()], measured=1)
     assert outlook.parameters == sum(p.numel() for p in MambaDFuse(TINY).parameters())
     assert (outlook.pairs, outlook.steps, outlook.processes) == (3, 5000, 1)
     assert 0 < outlook.seconds_per_step < 60
     assert outlook.memory is None or 1e7 < outlook.memory < 1e11
-    for word in ("5,000", "s a step", "cpu, float32", "memory"):
+    for word in ("5,000", "s per step", "cpu, float32", "memory"):
         assert word in str(outlook)
     assert not list(tmp_path.iterdir())
 
@@ -254,10 +262,19 @@ def test_the_published_rate_is_halved_five_times():
     ]
 
 
-def test_every_setting_counts_or_is_free():
-    """A kept run may go on with other settings of how it is kept and shown, and with no others."""
+def test_a_resumed_run_may_change_only_how_it_is_saved_and_shown():
     known = {name.split(".")[0] for name in CONFIG.identity()}
-    free = {field.name for field in fields(TrainingConfig)} - known
-    assert free == {
-        "device", "workers", "log_every", "validate_every", "keep_seconds", "keep_last", "tensorboard"
-    }  # fmt: skip
+    may_change = {field.name for field in fields(TrainingConfig)} - known
+    assert (
+        may_change
+        == set(MAY_CHANGE)
+        == {
+            "device",
+            "workers",
+            "log_every",
+            "validate_every",
+            "checkpoint_seconds",
+            "keep_checkpoints",
+            "tensorboard",
+        }
+    )

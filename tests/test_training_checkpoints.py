@@ -1,6 +1,6 @@
-"""Runs that are killed, torn, or out of disk: the weights at the end are those of a run that never was.
+"""Runs that are killed, damaged, or out of disk space end with the weights of a run that never was interrupted.
 
-Children are forked from a server that has PyTorch loaded already; each one kills itself, or is killed.
+Child processes are forked from a server that has PyTorch loaded; each kills itself, or is killed.
 """
 
 import multiprocessing
@@ -16,17 +16,18 @@ import pytest
 import torch
 from filelock import FileLock
 from torch.optim.swa_utils import AveragedModel
-from training_cases import CONFIG, TINY, curve, kept, kept_steps, quiet, same_weights, toy_pairs
+from training_cases import CONFIG, TINY, checkpoint_steps, checkpoints, curve, quiet, same_weights, toy_pairs
 
 from mambadfuse import MambaDFuse, save
-from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.data.training_pairs import ArrayPair
 from mambadfuse.files import atomic_write
 from mambadfuse.training import BusyError, checkpointing, loop, run_folder, train
 from mambadfuse.training.log import RunLog
 
 resource = pytest.importorskip("resource")  # not on Windows, where processes are not forked either
+pytestmark = pytest.mark.slow
 
-SETTINGS = {"steps": 10, "keep_seconds": 0, "keep_last": 2}
+SETTINGS = {"steps": 10, "checkpoint_seconds": 0, "keep_checkpoints": 2}
 JUDGED = SETTINGS | {"validation": toy_pairs(1, (48, 48)), "validate_every": 2}
 
 context = multiprocessing.get_context("forkserver")
@@ -61,7 +62,7 @@ MOMENTS = {
     "in the log": (RunLog, "write", die),
     "half-written": (checkpointing, "atomic_write", half_written),
     "written but without a name": (os, "fsync", die),
-    "before old states go": (Path, "unlink", die),
+    "before old checkpoints are deleted": (Path, "unlink", die),
     "at the weights": (loop, "save", die),
 }
 
@@ -114,7 +115,7 @@ def stopped(tmp_path, whole):
     """The name of the weights of a run that was killed in its sixth step."""
     out = tmp_path / "w.safetensors"
     assert ended(child(run_until, "in a step", 6, out)) == -signal.SIGKILL
-    assert kept_steps(out) == [4, 5]
+    assert checkpoint_steps(out) == [4, 5]
     return out
 
 
@@ -130,8 +131,11 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_weights(tmp_path, whole, 
     assert same_weights(out, whole)
     assert curve(out) == curve(whole)
     assert {path.name for path in run_folder(out).iterdir()} == {
-        ".lock", "config.yaml", "steps.jsonl", *(path.name for path in kept(out))
-    }  # fmt: skip
+        ".lock",
+        "config.yaml",
+        "steps.jsonl",
+        *(path.name for path in checkpoints(out)),
+    }
 
 
 def test_killed_from_outside_at_random_times_a_run_ends_with_the_same_weights(tmp_path, whole):
@@ -139,12 +143,12 @@ def test_killed_from_outside_at_random_times_a_run_ends_with_the_same_weights(tm
     times, steps = random.Random(0), [0]
     for _ in range(4):
         process = child(run_until, None, 0, out)
-        while process.exitcode is None and max(kept_steps(out), default=0) == steps[-1]:
+        while process.exitcode is None and max(checkpoint_steps(out), default=0) == steps[-1]:
             process.join(0.001)
         process.join(times.uniform(0, 0.1))
         process.kill()
         process.join()
-        steps.append(max(kept_steps(out)))
+        steps.append(max(checkpoint_steps(out)))
     assert any(0 < step < SETTINGS["steps"] for step in steps)
     quiet(out, **SETTINGS)
     assert same_weights(out, whole)
@@ -155,14 +159,14 @@ def test_killed_between_validations_a_run_ends_with_the_same_scores(tmp_path, wh
     out = tmp_path / "w.safetensors"
     assert ended(child(run_until, "in a step", 6, out, JUDGED)) == -signal.SIGKILL
     with (run_folder(out) / "validation.jsonl").open("a") as log:
-        log.write('{"step": 6}\n')  # of a step that was not kept
+        log.write('{"step": 6}\n')  # of a step without a checkpoint
     quiet(out, **JUDGED)
     assert same_weights(out, whole)
     assert curve(out, "validation") == curve(quiet(tmp_path / "judged.safetensors", **JUDGED), "validation")
 
 
-def test_killed_with_workers_a_run_goes_on_at_once(tmp_path, whole):
-    """They notice that they are alone within seconds, and then let go of the lock that they have inherited."""
+def test_killed_with_workers_a_run_resumes_at_once(tmp_path, whole):
+    """Orphaned workers exit within seconds, and with them goes the lock they inherited."""
     out, settings = tmp_path / "w.safetensors", SETTINGS | {"workers": 1}
     assert ended(child(run_until, "in a step", 6, out, settings)) == -signal.SIGKILL
     assert same_weights(quiet(out, **settings), whole)
@@ -179,12 +183,12 @@ def test_killed_while_the_weights_are_written_it_is_they_that_end_there(tmp_path
     assert same_weights(out, whole)
 
 
-def test_a_run_that_another_process_is_at_is_not_touched(stopped, whole, monkeypatch):
-    monkeypatch.setattr(checkpointing, "_PATIENCE", 0)
+def test_a_run_that_another_process_is_using_is_not_touched(stopped, whole, monkeypatch):
+    monkeypatch.setattr(checkpointing, "_LOCK_TIMEOUT", 0)
     before = {path: path.read_bytes() for path in run_folder(stopped).iterdir()}
     with (
         FileLock(run_folder(stopped) / ".lock"),
-        pytest.raises(BusyError, match=r"w\.run: is trained by another process"),
+        pytest.raises(BusyError, match=r"w\.run: is being trained by another process"),
     ):
         quiet(stopped, **SETTINGS)
     assert {path: path.read_bytes() for path in run_folder(stopped).iterdir()} == before
@@ -192,16 +196,16 @@ def test_a_run_that_another_process_is_at_is_not_touched(stopped, whole, monkeyp
     assert same_weights(stopped, whole)
 
 
-def test_what_a_run_began_with_is_known_by_its_content(tmp_path):
+def test_initial_weights_are_recognised_by_their_content(tmp_path):
     start, out = tmp_path / "start.safetensors", tmp_path / "w.safetensors"
     torch.manual_seed(0)
     save(MambaDFuse(TINY), start)
-    quiet(out, start=str(start), steps=2)
+    quiet(out, init_from=str(start), steps=2)
     moved = start.rename(tmp_path / "moved.safetensors")
-    quiet(out, start=str(moved), steps=2)
+    quiet(out, init_from=str(moved), steps=2)
     save(MambaDFuse(TINY), start)
-    with pytest.raises(ValueError, match="belongs to another run: start was"):
-        quiet(out, start=str(start), steps=2)
+    with pytest.raises(ValueError, match="belongs to another run: init_from was"):
+        quiet(out, init_from=str(start), steps=2)
 
 
 def test_a_torn_line_of_the_log_costs_no_other_line(stopped, whole):
@@ -220,33 +224,35 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     "tear", [lambda content: content[:-100], lambda content: b"", lambda content: b"\0" + content[1:]]
 )
-def test_a_torn_state_is_put_aside_and_the_run_goes_on_from_the_one_before(stopped, whole, caplog, tear):
-    newest = kept(stopped)[-1]
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_resumes_from_the_one_before(
+    stopped, whole, caplog, tear
+):
+    newest = checkpoints(stopped)[-1]
     newest.write_bytes(tear(newest.read_bytes()))
     quiet(stopped, **SETTINGS)
-    assert f"{newest} is damaged: the run goes on from the state before it" in caplog.text
+    assert f"{newest} is damaged: the run resumes from the checkpoint before it" in caplog.text
     assert newest.with_name(newest.name + ".damaged").exists()
     assert same_weights(stopped, whole)
     assert curve(stopped) == curve(whole)
 
 
-def test_if_all_states_are_torn_nothing_is_begun_anew(stopped):
-    for path in kept(stopped):
+def test_if_all_checkpoints_are_damaged_nothing_is_started_over(stopped):
+    for path in checkpoints(stopped):
         path.write_bytes(b"torn")
-    with pytest.raises(ValueError, match=r"the kept run is damaged, none of its 2 states can be read"):
+    with pytest.raises(ValueError, match=r"the run is damaged, none of its 2 checkpoints can be read"):
         quiet(stopped, **SETTINGS)
-    assert [path.read_bytes() for path in kept(stopped)] == [b"torn", b"torn"]
+    assert [path.read_bytes() for path in checkpoints(stopped)] == [b"torn", b"torn"]
 
 
-def test_a_full_disk_is_said_and_costs_no_earlier_state(stopped, whole):
-    before = {path: path.read_bytes() for path in kept(stopped)}
+def test_a_full_disk_is_reported_and_costs_no_earlier_checkpoint(stopped, whole):
+    before = {path: path.read_bytes() for path in checkpoints(stopped)}
     here, there = context.Pipe()
     assert ended(child(run_without_disk, stopped, there)) == 0
     message = here.recv()
-    assert "step 6 could not be kept" in message
+    assert "step 6 could not be saved" in message
     assert "File too large" in message
-    assert f"the run can go on from {kept(stopped)[-1].name}" in message
-    assert {path: path.read_bytes() for path in kept(stopped)} == before
+    assert f"the run can resume from {checkpoints(stopped)[-1].name}" in message
+    assert {path: path.read_bytes() for path in checkpoints(stopped)} == before
     assert not list(run_folder(stopped).glob(".*.part"))
     quiet(stopped, **SETTINGS)
     assert same_weights(stopped, whole)
@@ -257,10 +263,10 @@ def test_a_full_disk_is_said_and_costs_no_earlier_state(stopped, whole):
     [
         ({"seed": 1}, "seed was 0, is 1"),
         ({"steps": 20}, "steps was 10, is 20"),
-        ({"windows": ((8, 8),)}, r"windows was \[\[16, 16\], \[8, 32\]\], is \[\[8, 8\]\]"),
-        ({"pairs": [GreyPair(p.name, p.b, p.a) for p in toy_pairs()]}, "pairs was"),
+        ({"crop_sizes": ((8, 8),)}, r"crop_sizes was \[\[16, 16\], \[8, 32\]\], is \[\[8, 8\]\]"),
+        ({"pairs": [ArrayPair(p.name, p.b, p.a) for p in toy_pairs()]}, "pairs was"),
     ],
-)  # fmt: skip
+)
 def test_another_run_is_not_continued_and_not_touched(stopped, changes, message):
     before = {path: path.read_bytes() for path in run_folder(stopped).iterdir()}
     with pytest.raises(ValueError, match=f"belongs to another run: {message}"):
@@ -268,9 +274,9 @@ def test_another_run_is_not_continued_and_not_touched(stopped, changes, message)
     assert {path: path.read_bytes() for path in run_folder(stopped).iterdir()} == before
 
 
-def test_a_run_goes_on_with_other_settings_of_how_it_is_kept(stopped, whole):
-    quiet(stopped, **{**SETTINGS, "keep_last": 5, "keep_seconds": 1000, "log_every": 3})
-    assert kept_steps(stopped) == [4, 5, 10]
+def test_a_run_resumes_with_other_settings_of_how_it_is_saved(stopped, whole):
+    quiet(stopped, **{**SETTINGS, "keep_checkpoints": 5, "checkpoint_seconds": 1000, "log_every": 3})
+    assert checkpoint_steps(stopped) == [4, 5, 10]
     assert same_weights(stopped, whole)
 
 

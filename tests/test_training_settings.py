@@ -1,5 +1,6 @@
-"""Settings: presets, YAML files and words, typed; what is unknown is refused by name."""
+"""Settings: presets, YAML files and overrides, typed; unknown names are refused."""
 
+import doctest
 import math
 from dataclasses import asdict, fields, replace
 
@@ -8,19 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig, save
-from mambadfuse.losses.fusion_loss import FusionLoss
-from mambadfuse.training import BUDGETS, TASKS, TrainingConfig, as_yaml, configure
+from mambadfuse.losses import FusionLossConfig
+from mambadfuse.training import BUDGETS, TASKS, TrainingConfig, as_yaml, configure, loop, settings
+from mambadfuse.training import config as config_module
 
 
 def test_the_gpu_budget_is_the_published_recipe():
     ivf, mri = (TrainingConfig.preset(task, "gpu") for task in ("ivf", "spect-mri"))
     for config in (ivf, mri):
         assert config.model == MambaDFuseConfig.published()
-        assert (config.batch, config.steps, config.average) == (12, 10_000, 0.999)
-        assert config.clip == math.inf
+        assert (config.batch, config.steps, config.ema_decay) == (12, 10_000, 0.999)
+        assert config.clip_grad_norm == math.inf
         assert {config.rate(step) for step in (0, 5_000, 9_999)} == {1.0}
-    assert (ivf.windows, ivf.learning_rate, ivf.loss) == (((128, 128),), 2e-5, FusionLoss.vif())
-    assert (mri.windows, mri.learning_rate, mri.loss) == (((64, 64),), 2e-4, FusionLoss.med())
+    assert (ivf.crop_sizes, ivf.learning_rate, ivf.loss) == (((128, 128),), 2e-5, FusionLossConfig.vif())
+    assert (mri.crop_sizes, mri.learning_rate, mri.loss) == (((64, 64),), 2e-4, FusionLossConfig.med())
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -31,29 +33,29 @@ def test_every_preset_is_read_back_from_its_file(tmp_path, task, budget):
     assert configure(file=tmp_path / "run.yaml") == config
 
 
-def test_words_change_a_file_which_changes_a_preset(tmp_path):
+def test_overrides_change_a_file_which_changes_a_preset(tmp_path):
     (tmp_path / "mine.yaml").write_text(
-        "steps: 50\nbatch: 6\nmodel: {preset: lite, dim: 8}\nloss: med\nwindows: [32x32, 16x64]\n"
+        "steps: 50\nbatch: 6\nmodel: {preset: lite, dim: 8}\nloss: med\ncrop_sizes: [32x32, 16x64]\n"
     )
-    words = [
+    overrides = [
         "batch=8",
         "loss.gradient=40",
         "model.state=4",
         "learning_rate=5e-4",
-        "clip=inf",
+        "clip_grad_norm=inf",
         "precision=bf16",
     ]
-    config = configure("ivf", "minutes", tmp_path / "mine.yaml", words)
+    config = configure("ivf", "minutes", tmp_path / "mine.yaml", overrides)
     assert (config.steps, config.batch, config.learning_rate) == (50, 8, 5e-4)
     assert config.model == replace(MambaDFuseConfig.lite(), dim=8, state=4)
-    assert config.loss == replace(FusionLoss.med(), gradient=40.0)
-    assert config.windows == ((32, 32), (16, 64))
-    assert (config.clip, config.precision) == (math.inf, "bf16")
-    assert config.average == TrainingConfig.preset("ivf", "minutes").average  # the rest is the preset's
+    assert config.loss == replace(FusionLossConfig.med(), gradient=40.0)
+    assert config.crop_sizes == ((32, 32), (16, 64))
+    assert (config.clip_grad_norm, config.precision) == (math.inf, "bf16")
+    assert config.ema_decay == TrainingConfig.preset("ivf", "minutes").ema_decay  # the rest is the preset's
 
 
 @pytest.mark.parametrize(
-    ("words", "model"),
+    ("overrides", "model"),
     [
         (["model=published"], MambaDFuseConfig.published()),
         (["model=default"], MambaDFuseConfig()),
@@ -61,37 +63,37 @@ def test_words_change_a_file_which_changes_a_preset(tmp_path):
         (["model.dim=12"], replace(TrainingConfig.preset().model, dim=12)),
     ],
 )
-def test_a_network_goes_by_name_or_piece_by_piece(words, model):
-    assert configure(words=words).model == model
+def test_a_network_goes_by_name_or_piece_by_piece(overrides, model):
+    assert configure(overrides=overrides).model == model
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ["batch=6", "accumulate=3"],
         ["model=published", "model.dim=40"],
         ["loss=med", "loss.gradient=40", "loss.detail=0.5"],
     ],
 )
-def test_the_order_of_words_is_free(words):
-    assert configure(words=words) == configure(words=words[::-1])
+def test_the_order_of_overrides_is_free(overrides):
+    assert configure(overrides=overrides) == configure(overrides=overrides[::-1])
 
 
-def test_a_loss_named_by_a_word_replaces_the_one_of_a_file_and_a_piece_changes_it(tmp_path):
+def test_a_loss_named_by_an_override_replaces_the_one_of_a_file_and_a_piece_changes_it(tmp_path):
     (tmp_path / "run.yaml").write_text(as_yaml(TrainingConfig()))
-    named = configure(file=tmp_path / "run.yaml", words=["loss.gradient=40", "loss=med"])
-    assert named.loss == replace(FusionLoss.med(), gradient=40.0)
-    changed = configure(file=tmp_path / "run.yaml", words=["loss.gradient=40"])
-    assert changed.loss == replace(FusionLoss.vif(), gradient=40.0)
+    named = configure(file=tmp_path / "run.yaml", overrides=["loss.gradient=40", "loss=med"])
+    assert named.loss == replace(FusionLossConfig.med(), gradient=40.0)
+    changed = configure(file=tmp_path / "run.yaml", overrides=["loss.gradient=40"])
+    assert changed.loss == replace(FusionLossConfig.vif(), gradient=40.0)
 
 
 @pytest.mark.parametrize("text", ["32x32,16x64", "[32x32, 16x64]", "[[32, 32], [16, 64]]"])
 def test_sizes_of_crops_may_be_written_in_three_ways(text):
-    assert configure(words=[f"windows={text}"]).windows == ((32, 32), (16, 64))
+    assert configure(overrides=[f"crop_sizes={text}"]).crop_sizes == ((32, 32), (16, 64))
 
 
 @pytest.mark.parametrize(
-    ("word", "nearest"),
+    ("override", "closest"),
     [
         ("learning_rat=1", "learning_rate"),
         ("model.dims=8", "model.dim"),
@@ -99,14 +101,14 @@ def test_sizes_of_crops_may_be_written_in_three_ways(text):
         ("optimiser.lr=1", ""),
     ],
 )
-def test_unknown_names_are_refused_with_the_nearest_known_one(word, nearest):
-    name = word.split("=")[0]
-    with pytest.raises(ValueError, match=rf"unknown setting '{name.split('.')[0]}.*did you mean '{nearest}"):
-        configure(words=[word])
+def test_unknown_names_are_refused_with_the_closest_known_one(override, closest):
+    name = override.split("=")[0]
+    with pytest.raises(ValueError, match=rf"unknown setting '{name.split('.')[0]}.*did you mean '{closest}"):
+        configure(overrides=[override])
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("override", "message"),
     [
         ("steps=many", "steps: expected a whole number, found 'many'"),
         ("steps=1.5", "steps: expected a whole number, found 1.5"),
@@ -114,21 +116,24 @@ def test_unknown_names_are_refused_with_the_nearest_known_one(word, nearest):
         ("learning_rate=fast", "learning_rate: expected a number, found 'fast'"),
         ("tensorboard=1", "tensorboard: expected true or false, found 1"),
         ("schedule=linear", "schedule must be one of cosine, published, found 'linear'"),
-        ("windows=64", "windows: expected sizes such as 64x64,32x128"),
-        ("model=huge", "model must be one of default, published, figure, lite, or settings of it, found 'huge'"),
+        ("crop_sizes=64", "crop_sizes: expected sizes such as 64x64,32x128"),
+        (
+            "model=huge",
+            "model must be one of default, published, figure, lite, or settings of it, found 'huge'",
+        ),
         ("model.dim=x", "model.dim: expected a whole number"),
         ("steps=.inf", "steps: expected a whole number, found inf"),
-        ("windows=[1", r"windows=\[1: the value is not readable as YAML"),
-        ("windows=[[8, 8, 8]]", "windows: expected sizes such as 64x64,32x128"),
+        ("crop_sizes=[1", r"crop_sizes=\[1: the value is not readable as YAML"),
+        ("crop_sizes=[[8, 8, 8]]", "crop_sizes: expected sizes such as 64x64,32x128"),
         ("model=[1]", r"model must be one of .*, or settings of it, found \[1\]"),
         ("model={1: 2}", r"unknown setting 'model.1'"),
         ("steps", "expected name=value, found 'steps'"),
-        ("start=nothing.safetensors", "nothing.safetensors: no such file"),
+        ("init_from=nothing.safetensors", "nothing.safetensors: no such file"),
     ],
-)  # fmt: skip
-def test_values_of_another_kind_are_named(word, message):
+)
+def test_values_of_the_wrong_type_are_named(override, message):
     with pytest.raises(ValueError, match=f"^{message}"):
-        configure(words=[word])
+        configure(overrides=[override])
 
 
 @pytest.mark.parametrize("content", ["- a\n- b\n", "steps", "steps: [1\n", ""])
@@ -138,11 +143,12 @@ def test_a_file_that_holds_no_settings_is_named(tmp_path, content):
         configure(file=tmp_path / "odd.yaml")
 
 
-def test_given_weights_bring_their_network_along(tmp_path):
+def test_given_weights_bring_their_network_and_contrast_along(tmp_path):
     model = MambaDFuse(replace(MambaDFuseConfig.lite(), dim=8))
+    model.contrast = 1.15
     save(model, tmp_path / "given.safetensors")
-    config = configure(budget="gpu", words=[f"start={tmp_path / 'given.safetensors'}"])
-    assert config.model == model.config
+    config = configure(budget="gpu", overrides=[f"init_from={tmp_path / 'given.safetensors'}"])
+    assert (config.model, config.contrast) == (model.config, 1.15)
     assert config.batch == 12
 
 
@@ -150,8 +156,8 @@ def test_given_weights_bring_their_network_along(tmp_path):
     st.integers(1, 10**6), st.floats(1e-8, 1e3), st.integers(0, 2**31), st.sampled_from(["bf16", "float32"])
 )
 def test_what_is_written_is_read_back(steps, rate, seed, precision):
-    words = [f"steps={steps}", f"learning_rate={rate}", f"seed={seed}", f"precision={precision}"]
-    config = configure(words=words)
+    overrides = [f"steps={steps}", f"learning_rate={rate}", f"seed={seed}", f"precision={precision}"]
+    config = configure(overrides=overrides)
     assert (config.steps, config.learning_rate, config.seed, config.precision) == (
         steps,
         rate,
@@ -163,12 +169,28 @@ def test_what_is_written_is_read_back(steps, rate, seed, precision):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("steps", 0), ("batch", 0), ("accumulate", 3), ("learning_rate", 0.0), ("clip", -1.0), ("average", 1.0),
-        ("warmup", -1), ("seed", -1), ("windows", ()), ("windows", ((0, 8),)), ("keep_last", 0), ("log_every", 0),
-        ("learning_rate", math.nan), ("average", math.nan), ("learning_rate", math.inf),
-        ("device", "cuda"), ("precision", "fp16"), ("schedule", "linear"),
+        ("steps", 0),
+        ("batch", 0),
+        ("accumulate", 3),
+        ("learning_rate", 0.0),
+        ("clip_grad_norm", -1.0),
+        ("ema_decay", 1.0),
+        ("warmup", -1),
+        ("seed", -1),
+        ("crop_sizes", ()),
+        ("crop_sizes", ((0, 8),)),
+        ("keep_checkpoints", 0),
+        ("log_every", 0),
+        ("learning_rate", math.nan),
+        ("ema_decay", math.nan),
+        ("learning_rate", math.inf),
+        ("contrast", 0.0),
+        ("contrast", math.inf),
+        ("device", "cuda"),
+        ("precision", "fp16"),
+        ("schedule", "linear"),
     ],
-)  # fmt: skip
+)
 def test_impossible_settings_are_named(name, value):
     with pytest.raises(ValueError, match=name):
         TrainingConfig(**{name: value})
@@ -181,14 +203,21 @@ def test_unknown_presets_are_named(arguments):
 
 
 def test_every_weight_of_the_loss_is_a_setting():
-    for field in fields(FusionLoss):
-        value = getattr(FusionLoss.med(), field.name)
-        assert asdict(configure(words=[f"loss.{field.name}={value}"]).loss)[field.name] == value
+    for field in fields(FusionLossConfig):
+        value = getattr(FusionLossConfig.med(), field.name)
+        assert asdict(configure(overrides=[f"loss.{field.name}={value}"]).loss)[field.name] == value
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
-def test_a_run_too_short_for_its_warm_up_or_its_average_is_doubted(budget):
+def test_a_run_too_short_for_its_warm_up_or_its_ema_is_warned_about(budget):
     config = TrainingConfig.preset("ivf", budget)
-    assert not config.doubts()
-    assert [doubt.split()[0] for doubt in replace(config, warmup=0, steps=20).doubts()] == ["average"]
-    assert [doubt.split()[0] for doubt in replace(config, warmup=config.steps).doubts()] == ["warmup"]
+    assert not config.warnings()
+    assert [warning.split()[0] for warning in replace(config, warmup=0, steps=20).warnings()] == ["ema_decay"]
+    assert [warning.split()[0] for warning in replace(config, warmup=config.steps).warnings()] == ["warmup"]
+
+
+@pytest.mark.parametrize("module", [config_module, loop, settings])
+def test_examples_run(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -1,4 +1,4 @@
-"""A run that two processes share, stopped or killed in the middle: its weights are those of one that never was."""
+"""A run shared by two processes, stopped or killed midway, ends with the weights of one that never was."""
 
 import signal
 import subprocess
@@ -6,15 +6,25 @@ import sys
 from pathlib import Path
 
 import pytest
-from training_cases import kept_steps, same_weights
+from training_cases import checkpoint_steps, same_weights
 
 pytest.importorskip("resource")  # not on Windows, which has no SIGKILL
+pytestmark = pytest.mark.slow
 
 
 def launch(out, *number):
     """A run by ``torchrun``."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-               "training_two.py", str(out), *map(str, map(int, number))]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "training_two.py",
+        str(out),
+        *map(str, map(int, number)),
+    ]
     folder = Path(__file__).parent
     return subprocess.run(
         command, cwd=folder, capture_output=True, encoding="utf-8", timeout=600, check=False
@@ -33,9 +43,9 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
-def test_two_processes_go_on_where_they_were_ended(tmp_path, whole, name):
+def test_two_processes_resume_where_they_were_stopped(tmp_path, whole, name):
     out = tmp_path / "w.safetensors"
     assert launch(out, signal.Signals[name]).returncode != 0
-    assert 0 < kept_steps(out)[-1] < 30
+    assert 0 < checkpoint_steps(out)[-1] < 30
     assert not out.exists()
     assert same_weights(finish(out), whole)

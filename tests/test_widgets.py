@@ -183,6 +183,7 @@ class TestSaving:
         assert "exists already" in fusion.text
         assert path.read_bytes() == b"precious"
 
+    @pytest.mark.slow
     def test_a_place_that_cannot_be_written_is_reported(self, fusion, tmp_path):
         fusion.name.value = str(tmp_path / "no" / "such" / "folder.png")
         fusion.saver.click()

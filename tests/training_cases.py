@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from mambadfuse.data.synthetic import toy_pair
-from mambadfuse.data.training_pairs import GreyPair
+from mambadfuse.data.synthetic import synthetic_pair
+from mambadfuse.data.training_pairs import ArrayPair
 from mambadfuse.models.mambadfuse import MambaDFuseConfig
 from mambadfuse.training import TrainingConfig, read_log, run_folder, train
 
@@ -17,13 +17,13 @@ TINY = MambaDFuseConfig(
     dim=4, state=2, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
 )
 CONFIG = TrainingConfig(
-    model=TINY, steps=6, batch=2, windows=((16, 16), (8, 32)), warmup=2, average=0.5, log_every=1
-)  # fmt: skip
+    model=TINY, steps=6, batch=2, crop_sizes=((16, 16), (8, 32)), warmup=2, ema_decay=0.5, log_every=1
+)
 
 
 def toy_pairs(count=3, size=(20, 34)):
-    toys = {f"toy_{i}": toy_pair(i, size) for i in range(count)}
-    return [GreyPair(name, *(np.uint8(255 * side) for side in (toy.a, toy.b))) for name, toy in toys.items()]
+    toys = {f"toy_{i}": synthetic_pair(i, size) for i in range(count)}
+    return [ArrayPair(name, *(np.uint8(255 * side) for side in (toy.a, toy.b))) for name, toy in toys.items()]
 
 
 def write_folders(root: Path, pairs) -> list[str]:
@@ -36,20 +36,20 @@ def write_folders(root: Path, pairs) -> list[str]:
 
 
 def quiet(out, pairs=None, validation=(), **changes):
-    """A run of ``CONFIG`` with changes, on one thread and without a word."""
+    """A run of ``CONFIG`` with changes, on one thread without output."""
     torch.set_num_threads(1)
     return train(
         replace(CONFIG, **changes), [pairs or toy_pairs()], out, validation=validation, progress=False
     )
 
 
-def kept(out):
-    """The kept states, oldest first."""
+def checkpoints(out):
+    """The checkpoints, oldest first."""
     return sorted(run_folder(out).glob("*.safetensors"))
 
 
-def kept_steps(out):
-    return [int(path.name.split("-")[0]) for path in kept(out)]
+def checkpoint_steps(out):
+    return [int(path.name.split("-")[0]) for path in checkpoints(out)]
 
 
 def curve(out, name="steps"):

@@ -1,30 +1,32 @@
-"""The ablation lab: one row, one question, one change, trained with several seeds and compared with ``default``::
+"""The ablation lab: each row of a table asks one question by one change, trained with several seeds.
 
-    from mambadfuse.ablation import Experiment, choose, compare, planned, read_table, run_all
-    rows = choose(read_table(), ["gate-shared"])
-    experiment = Experiment([pairs], validation, Path("outputs/gate"))
-    runs, left_out = planned(experiment, rows, seeds=range(3))
-    run_all(experiment, runs)
-    print(compare(experiment.store.results()))
+>>> from mambadfuse.ablation import Experiment, compare, pending_runs, read_table, run_all, select_rows
+>>> rows = select_rows(read_table(), ["gate-shared"])
+>>> experiment = Experiment([pairs], validation, Path("outputs/gate"))  # doctest: +SKIP
+>>> runs, left_out = pending_runs(experiment, rows, seeds=range(3))  # doctest: +SKIP
+>>> run_all(experiment, runs)  # doctest: +SKIP
+>>> print(compare(experiment.store.results()))  # doctest: +SKIP
 
-==============  ====================================================
-``table``       the questions, and the change each of them is asked by
-``experiment``  one run: a row trained with a seed and scored
-``running``     all runs that are missing, side by side
-``submitting``  the same as jobs on a cluster
-``pairs``       the kit's own pairs, where none are given
-``live``        the same while one watches, for the panel of the lab
-``store``       what was found, kept as JSON lines
-``report``      the table: means, spreads, and which differences mean something
-==============  ====================================================
+===================  ====================================================================
+``table``            the questions, and the change that asks each of them
+``experiment``       one run: a row trained with a seed and scored
+``runner``           all missing runs, several in parallel
+``cluster``          the same as jobs on a cluster
+``preload``          what the processes of ``runner`` find loaded
+``background_runs``  the same in the background, for the panel of the lab
+``worker``           the process of one background run
+``default_pairs``    the pairs used where none are given
+``store``            the results, kept as JSON lines
+``report``           **the table: means, spreads, and which differences are significant**
+===================  ====================================================================
 """
 
-from mambadfuse.ablation.default_pairs import middle, own_pairs
+from mambadfuse.ablation.default_pairs import bundled_pairs, centre_crop
 from mambadfuse.ablation.experiment import Experiment
 from mambadfuse.ablation.report import Effect, Line, Report, compare
-from mambadfuse.ablation.runner import Run, planned, run_all
+from mambadfuse.ablation.runner import Run, pending_runs, run_all
 from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store
-from mambadfuse.ablation.table import Row, choose, configuration, read_table
+from mambadfuse.ablation.table import Row, read_table, row_config, select_rows
 from mambadfuse.training import BusyError
 
 __all__ = [
@@ -38,12 +40,12 @@ __all__ = [
     "Row",
     "Run",
     "Store",
-    "choose",
+    "bundled_pairs",
+    "centre_crop",
     "compare",
-    "configuration",
-    "middle",
-    "own_pairs",
-    "planned",
+    "pending_runs",
     "read_table",
+    "row_config",
     "run_all",
+    "select_rows",
 ]

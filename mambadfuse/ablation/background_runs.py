@@ -1,4 +1,4 @@
-"""Rows in training while one watches: each in a process of its own, started, paused and stopped from here."""
+"""Runs trained in the background, each in its own process, started, paused and stopped from here."""
 
 import os
 import pickle
@@ -17,15 +17,15 @@ from mambadfuse.training import TrainingConfig, run_folder, train
 
 JOB, WEIGHTS, ERRORS = "job.pickle", "variant.safetensors", "errors.txt"  # in the folder of a run
 PAUSED = 3  # exit status of a worker that was asked to pause
-LOGGED, SEEN = 200, 40  # most lines of the log and most validations of a whole run
-SHOWN = 2  # pairs that are validated on the way
+MAX_RECORDS, MAX_VALIDATIONS = 200, 40  # of a whole run
+VALIDATED = 2  # pairs validated during training
 
 State = Literal["training", "pausing", "paused", "finished", "failed"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker does: one row with one seed, scored on its way and stored at its end."""
+    """The task of one worker: train a row with a seed, validate during training, store the result."""
 
     experiment: Experiment
     row: Row
@@ -33,80 +33,78 @@ class Job:
 
     @cached_property
     def config(self) -> TrainingConfig:
-        """As the experiment's, so that the weights are the same, with more to be seen on the way."""
+        """That of the experiment, so the weights are the same, but logged and validated more often."""
         config = self.experiment.config(self.row, self.seed)
         return replace(
             config,
-            log_every=max(1, config.steps // LOGGED),
-            validate_every=max(10, config.steps // SEEN),
-            keep_seconds=20.0,
-            keep_last=1,
+            log_every=max(1, config.steps // MAX_RECORDS),
+            validate_every=max(10, config.steps // MAX_VALIDATIONS),
+            checkpoint_seconds=20.0,
+            keep_checkpoints=1,
         )
 
     def run(self, folder: Path) -> None:
-        """Trains to the end and stores the result, unless it is there already; called again after a pause, goes on."""
+        """Train to the last step and store the result, if it is not stored yet; called again after a pause, resume."""
         experiment = self.experiment
         train(
             self.config,
             experiment.sets,
             folder / WEIGHTS,
-            validation=experiment.validation[:SHOWN],
+            validation=experiment.validation[:VALIDATED],
             progress=False,
         )
-        if experiment.kept(self.row, self.seed) is None:
-            experiment.store.append(experiment.finish(self.row, self.seed, folder / WEIGHTS))
+        if experiment.stored_result(self.row, self.seed) is None:
+            experiment.store.append(experiment.train_and_score(self.row, self.seed, folder / WEIGHTS))
 
 
-class LiveRun:
-    """One job in a process of its own, with its files in a temporary folder. Its logs can be read at any time.
+class BackgroundRun:
+    """One job in its own process, with its files in a temporary folder. Its logs can be read at any time.
 
     Args:
-        job: to be done by :mod:`mambadfuse.ablation.worker`.
+        job: what :mod:`mambadfuse.ablation.worker` will do.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self._home = TemporaryDirectory(
-            prefix="mambadfuse-lab-", ignore_cleanup_errors=True
-        )  # a run may be writing
+        # a worker may still be writing when its folder is removed
+        self._home = TemporaryDirectory(prefix="mambadfuse-lab-", ignore_cleanup_errors=True)
         self._process: subprocess.Popen[bytes] | None = None
-        self._asked = False
+        self._pausing = False
         (self.home / JOB).write_bytes(pickle.dumps(job))
 
     @property
     def home(self) -> Path:
-        """The folder of all its files."""
+        """The folder with all files of the job."""
         return Path(self._home.name)
 
     @property
     def folder(self) -> Path:
-        """Where its logs and pictures lie, as :func:`mambadfuse.training.train` says."""
+        """The folder with its logs and images, see :func:`mambadfuse.training.train`."""
         return run_folder(self.home / WEIGHTS)
 
     @property
     def state(self) -> State:
-        """What it does now; "paused" before its start, too."""
+        """What it is doing; "paused" also before its start."""
         status = self._process.poll() if self._process else PAUSED
         if status is None:
-            return "pausing" if self._asked else "training"
+            return "pausing" if self._pausing else "training"
         if status == 0:
             return "finished"
-        return (
-            "paused" if status == PAUSED or self._asked else "failed"
-        )  # an interruption may look like an error
+        # an interruption may surface as an error
+        return "paused" if status == PAUSED or self._pausing else "failed"
 
     @property
     def error(self) -> str:
-        """Why it failed."""
+        """Why it failed: the last line of its error output."""
         said = (self.home / ERRORS).read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line for line in reversed(said) if line.strip()), "")
         return last or f"its process ended with status {self._process and self._process.returncode}"
 
     def train(self) -> None:
-        """Starts the process, or a new one that goes on where the last one stopped; nothing if it is at work."""
+        """Start the process, or a new one that resumes where the last one stopped; nothing if it is running."""
         if self.state not in ("paused", "failed"):
             return
-        self._asked = False
+        self._pausing = False
         with (self.home / ERRORS).open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mambadfuse.ablation.worker", str(self.home)],
@@ -114,19 +112,19 @@ class LiveRun:
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
-                start_new_session=True,  # an interrupted cell interrupts no training
+                start_new_session=True,  # interrupting a notebook cell must not interrupt training
             )
 
     def pause(self) -> None:
-        """Asks it to keep its state between two steps and to end; returns at once."""
+        """Ask it to save a checkpoint after the current step and exit; returns immediately."""
         if self.state == "training" and self._process and self._process.stdin:
-            self._asked = True
-            with suppress(OSError):  # it has ended in this moment
+            self._pausing = True
+            with suppress(OSError):  # it has just exited
                 self._process.stdin.write(b"p")
                 self._process.stdin.flush()
 
     def close(self) -> None:
-        """Ends it in whatever it does, and removes its files."""
+        """Kill the process and remove its files."""
         if self._process and self._process.stdin:
             self._process.kill()
             self._process.wait()

@@ -1,9 +1,9 @@
-"""Runs of an ablation as jobs of their own, sent by submitit: to a Slurm cluster, or to processes on this machine."""
+"""Runs of an ablation as jobs, submitted by submitit to a Slurm cluster or to processes on this machine."""
 
 from collections.abc import Callable, Iterable
 
 from mambadfuse.ablation.experiment import Experiment
-from mambadfuse.ablation.runner import Run, attempt
+from mambadfuse.ablation.runner import Run, try_run
 
 
 def submit_all(
@@ -13,20 +13,20 @@ def submit_all(
     say: Callable[[str], None] = print,
     **parameters: object,
 ) -> list[str]:
-    """Send every run as a job, wait for all of them; the error of one does not stop the others.
+    """Submit every run as a job and wait for all of them; the failure of one does not stop the others.
 
-    Jobs and this process share the folder ``experiment.out``, where a run that was cut off (a time limit, a node that
-    went down) is kept: the same call goes on with it. A row on several GPUs is another matter: ``accelerate launch``.
+    Jobs and this process share the folder ``experiment.out``, which holds the checkpoints: the same call resumes runs
+    that hit a time limit or lost their node. To train one row on several GPUs, use ``accelerate launch`` instead.
 
     Args:
         experiment: what the runs have in common; its pairs must be readable from every node.
         runs: rows and seeds.
         cluster: "slurm", or "local" for processes on this machine.
-        say: is told of every job.
-        parameters: of the jobs, such as ``timeout_min=120, slurm_partition="gpu", gpus_per_node=1``, see submitit.
+        say: called with one line for every job.
+        **parameters: of submitit, such as ``timeout_min=120, slurm_partition="gpu", gpus_per_node=1``.
 
     Returns:
-        What went wrong, a line for each run that has no result.
+        One line for each run without a result, saying what went wrong.
 
     Raises:
         ImportError: submitit is not installed.
@@ -42,7 +42,7 @@ def submit_all(
     executor.update_parameters(name="ablation", **{"timeout_min": 24 * 60, **parameters})
     runs = list(runs)
     with executor.batch():  # one job array
-        jobs = [executor.submit(attempt, experiment, run) for run in runs]
+        jobs = [executor.submit(try_run, experiment, run) for run in runs]
     problems = []
     for run, job in zip(runs, jobs, strict=True):
         failure = job.exception()

@@ -1,46 +1,51 @@
-"""Pairs for an ablation where none are given, and smaller pictures where time is short."""
+"""Pairs for an ablation where none are given, and smaller images to save time."""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from mambadfuse.data.samples import samples
-from mambadfuse.data.synthetic import Plane, toy_pair
-from mambadfuse.data.training_pairs import FilePair, GreyPair, Picture, TrainingPair, find_grey_pairs
+from mambadfuse.data.synthetic import Plane, synthetic_pair
+from mambadfuse.data.training_pairs import ArrayPair, FilePair, Picture, TrainingPair, find_training_pairs
 
-TRAINED, JUDGED = range(24), range(100, 112)  # seeds of toys
+_TRAINING, _VALIDATION = range(24), range(100, 112)  # seeds of toy pairs
 
 
-def own_pairs(size: tuple[int, int] = (96, 128)) -> tuple[list[Sequence[TrainingPair]], list[TrainingPair]]:
-    """What the kit has itself to train on, the infrared-visible samples and 24 toys, and 12 other toys to be judged by.
+def bundled_pairs(
+    size: tuple[int, int] = (96, 128),
+) -> tuple[list[Sequence[TrainingPair]], list[TrainingPair]]:
+    """Pairs that come with the kit: the infrared-visible samples and 24 toy pairs to train on, 12 more to validate on.
 
-    It shows how an ablation works, and that a change breaks a network; finer differences on toys say nothing of
-    real pictures.
+    They show how an ablation works and that a change breaks a network; smaller differences on toy pairs say nothing
+    about real images.
 
     Args:
-        size: of the toys, (H, W).
+        size: of the toy pairs, (H, W).
+
+    Returns:
+        Training sets, validation pairs.
     """
     found: list[FilePair] = []
     for sample in samples("ivf")[:1]:
-        found = find_grey_pairs(sample.a.parent, sample.b.parent)
-    return [found, toys(TRAINED, size)], toys(JUDGED, size)
+        found = find_training_pairs(sample.a.parent, sample.b.parent)
+    return [found, toy_pairs(_TRAINING, size)], toy_pairs(_VALIDATION, size)
 
 
-def middle(pairs: Iterable[TrainingPair], size: tuple[int, int]) -> list[TrainingPair]:
-    """The pairs in memory, cut to the middle (H, W) of each; what is smaller stays as it is."""
-    cut: list[TrainingPair] = []
+def centre_crop(pairs: Iterable[TrainingPair], size: tuple[int, int]) -> list[TrainingPair]:
+    """The pairs in memory, cropped to the central (H, W) of each image; a side that is smaller is not cropped."""
+    cropped: list[TrainingPair] = []
     for pair in pairs:
         starts = [max(0, (have - want) // 2) for have, want in zip(pair.shape, size, strict=True)]
         window = tuple(slice(start, start + want) for start, want in zip(starts, size, strict=True))
         a, b = (np.ascontiguousarray(picture[window]) for picture in pair.pictures())
-        cut.append(GreyPair(pair.name, a, b))
-    return cut
+        cropped.append(ArrayPair(pair.name, a, b))
+    return cropped
 
 
-def toys(seeds: Iterable[int], size: tuple[int, int]) -> list[TrainingPair]:
-    """Toy pairs with these seeds."""
-    made = {seed: toy_pair(seed, size) for seed in seeds}
-    return [GreyPair(f"toy {seed}", _bytes(toy.a), _bytes(toy.b)) for seed, toy in made.items()]
+def toy_pairs(seeds: Iterable[int], size: tuple[int, int]) -> list[TrainingPair]:
+    """Toy pairs with these seeds, as uint8."""
+    made = {seed: synthetic_pair(seed, size) for seed in seeds}
+    return [ArrayPair(f"toy {seed}", _bytes(toy.a), _bytes(toy.b)) for seed, toy in made.items()]
 
 
 def _bytes(plane: Plane) -> Picture:

@@ -1,4 +1,4 @@
-"""An ablation and one run of it: a row trained with a seed, scored picture by picture, and stored."""
+"""An ablation and one run of it: a row trained with a seed, scored image by image, and stored."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mambadfuse.ablation.store import Result, Store
-from mambadfuse.ablation.table import Row, configuration
+from mambadfuse.ablation.table import Row, row_config
 from mambadfuse.data.crops import fingerprint
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.files import make_folder
@@ -19,13 +19,13 @@ from mambadfuse.fusion.pair import fuse, load_model
 from mambadfuse.metrics import EIGHT, evaluate
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import TrainingConfig, read_log, run_folder, train
-from mambadfuse.training.checkpointing import alone
+from mambadfuse.training.checkpointing import exclusive
 from mambadfuse.training.estimate import peak_memory
 from mambadfuse.training.state import versions
 from mambadfuse.training.validation import require_large_enough
 
-POINTS = 50  # of a stored curve
-DIGITS = 6  # of a stored score
+_POINTS = 50  # of a stored curve
+_DIGITS = 6  # significant digits of a stored score
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Experiment:
 
     Attributes:
         sets: groups of pairs to train on, as for :func:`mambadfuse.training.train`.
-        validation: pairs to be judged by, each fused whole.
+        validation: pairs to score, each fused whole.
         out: a folder; results go to ``results.jsonl`` in it, unfinished runs to ``runs/``.
         task: one of :data:`mambadfuse.training.TASKS`.
         budget: one of :data:`mambadfuse.training.BUDGETS`.
-        settings: words such as ``steps=300`` that hold for every row.
+        settings: overrides such as ``steps=300``, for every row.
 
     Raises:
-        ValueError: there is no pair to be judged by, or one is too small for the scores.
+        ValueError: there is no validation pair, or one is too small for the scores.
     """
 
     sets: Sequence[Sequence[TrainingPair]]
@@ -52,14 +52,14 @@ class Experiment:
     settings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse pairs that no row can be judged by."""
+        """Reject pairs that cannot be scored."""
         if not self.validation:
-            raise ValueError("an ablation needs pairs to judge its rows by")
+            raise ValueError("an ablation needs validation pairs, found none")
         require_large_enough(self.validation)
 
     @property
     def store(self) -> Store:
-        """Where results are kept."""
+        """The file of results."""
         return Store(self.out / "results.jsonl")
 
     @cached_property
@@ -68,29 +68,29 @@ class Experiment:
         return fingerprint([*self.sets, self.validation])
 
     def config(self, row: Row, seed: int) -> TrainingConfig:
-        """What is trained.
+        """The training configuration of a row.
 
         Raises:
-            ValueError: as :func:`mambadfuse.ablation.configuration`.
+            ValueError: as :func:`mambadfuse.ablation.row_config`.
         """
-        return configuration(row, budget=self.budget, task=self.task, seed=seed, settings=self.settings)
+        return row_config(row, budget=self.budget, task=self.task, seed=seed, settings=self.settings)
 
-    def weights(self, row: Row, seed: int) -> Path:
-        """The file that an unfinished run will write; its log is ``steps.jsonl`` in ``run_folder`` of it."""
+    def weights_path(self, row: Row, seed: int) -> Path:
+        """The weights file of an unfinished run; its log is ``steps.jsonl`` in the ``run_folder`` of that file."""
         identity = json.dumps([self.config(row, seed).identity(), self.pairs])
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         return self.out / "runs" / f"{row.name}-{seed}-{digest}" / "weights.safetensors"
 
-    def kept(self, row: Row, seed: int) -> Result | None:
-        """The stored result of exactly this training, if there is one."""
+    def stored_result(self, row: Row, seed: int) -> Result | None:
+        """The stored result of exactly this training, None if there is none."""
         config, setting = _plain(self.config(row, seed).identity()), self.setting
-        fitting = [
+        matching = [
             result
             for result in self.store.results()
             if (result.row, result.seed, result.setting) == (row.name, seed, setting)
             and result.config == config
         ]
-        return fitting[-1] if fitting else None
+        return matching[-1] if matching else None
 
     @property
     def setting(self) -> tuple[object, ...]:
@@ -98,29 +98,29 @@ class Experiment:
         return self.task, self.budget, tuple(self.settings), self.pairs
 
     def run(self, row: Row, seed: int, progress: bool = False) -> Result:
-        """Train, score and store; a run that was stopped goes on where it stood, a stored one is not run again.
+        """Train, score and store; a stopped run resumes, a stored one is not run again.
 
         Returns:
-            The result, which is in the store by then; the folder of the run is gone.
+            The result, which is then in the store; the folder of the run is deleted.
 
         Raises:
-            BusyError: another process is at it.
-            KeyboardInterrupt: after Ctrl-C or SIGTERM, once the run is kept.
+            BusyError: another process is training this run.
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, once a checkpoint is saved.
             Exception: whatever :func:`mambadfuse.training.train` raises.
         """
-        weights = self.weights(row, seed)
+        weights = self.weights_path(row, seed)
         make_folder(weights.parent.parent)
         lock = weights.parent.with_name(f".{weights.parent.name}.lock")
-        with alone(lock, f"{row.name}, seed {seed}"):
-            kept = self.kept(row, seed)
-            if kept is None:
-                kept = self.finish(row, seed, weights, progress)
-                self.store.append(kept)
-            shutil.rmtree(weights.parent, ignore_errors=True)  # the result is stored: leftovers do no harm
-        return kept
+        with exclusive(lock, f"{row.name}, seed {seed}"):
+            result = self.stored_result(row, seed)
+            if result is None:
+                result = self.train_and_score(row, seed, weights, progress)
+                self.store.append(result)
+            shutil.rmtree(weights.parent, ignore_errors=True)  # leftovers do no harm
+        return result
 
-    def finish(self, row: Row, seed: int, weights: Path, progress: bool = False) -> Result:
-        """Train to the end, score, and say what came out; nothing is stored.
+    def train_and_score(self, row: Row, seed: int, weights: Path, progress: bool = False) -> Result:
+        """Train to the last step and score; nothing is stored.
 
         Raises:
             Exception: as :meth:`run`.
@@ -144,14 +144,16 @@ class Experiment:
             parameters=network.parameter_count(),
             seconds=log[-1]["seconds"],
             memory=peak_memory(next(network.parameters()).device),
-            means={name: _short(float(np.mean([one[name] for one in scores.values()]))) for name in EIGHT},
-            scores={picture: {name: _short(x) for name, x in one.items()} for picture, one in scores.items()},
-            curve=thinned((record["step"], record["total"]) for record in log),
+            means={name: _rounded(float(np.mean([one[name] for one in scores.values()]))) for name in EIGHT},
+            scores={
+                picture: {name: _rounded(x) for name, x in one.items()} for picture, one in scores.items()
+            },
+            curve=downsample((record["step"], record["total"]) for record in log),
         )
 
 
 def score(network: MambaDFuse, pairs: Iterable[TrainingPair]) -> dict[str, dict[str, float]]:
-    """The eight scores ("literature") of every pair fused whole, by its name."""
+    """The eight scores ("literature" convention) of every pair fused whole, by its name."""
     scores = {}
     for pair in pairs:
         a, b = pair.pictures()
@@ -160,18 +162,18 @@ def score(network: MambaDFuse, pairs: Iterable[TrainingPair]) -> dict[str, dict[
     return scores
 
 
-def thinned(curve: Iterable[tuple[int, float]], points: int = POINTS) -> list[list[float]]:
-    """A curve of at most so many points: [last step, mean loss] of as many even parts."""
+def downsample(curve: Iterable[tuple[int, float]], points: int = _POINTS) -> list[list[float]]:
+    """A curve of at most ``points`` points: [last step, mean loss] of as many parts of equal length."""
     records = np.array(list(curve), dtype=float)  # (records, 2)
     parts = np.array_split(records, min(points, len(records)))
-    return [[int(part[-1, 0]), _short(part[:, 1].mean())] for part in parts]
+    return [[int(part[-1, 0]), _rounded(part[:, 1].mean())] for part in parts]
 
 
-def _short(x: float) -> float:
-    return float(f"{x:.{DIGITS}g}")
+def _rounded(x: float) -> float:
+    return float(f"{x:.{_DIGITS}g}")
 
 
 def _plain(settings: Mapping[str, object]) -> dict[str, object]:
-    """As it comes back from JSON, where a tuple is a list."""
+    """The settings as JSON returns them, tuples as lists."""
     plain: dict[str, object] = json.loads(json.dumps(settings))
     return plain

@@ -1,18 +1,19 @@
-"""What an ablation says: every row beside ``default``, with its spread over seeds and what chance would do.
+"""The table of an ablation: every row compared with ``default``, with spreads over seeds and significance tests.
 
-Two things can make a difference between a row and ``default`` that means nothing, and each has a test:
+A difference between a row and ``default`` can be due to chance in two ways, and each has a two-sided test:
 
-==========  ========================================================================  =======================
-chance of   question                                                                  test
-==========  ========================================================================  =======================
-pictures    would it be so on other pictures, with these very weights?                Wilcoxon's signed ranks,
-            pairs of scores of one picture, each the mean over seeds                  two-sided
-seeds       would it be so with other first weights and crops, on these pictures?     Student's t, two-sided
-            means over pictures, one of each seed
-==========  ========================================================================  =======================
+=========  ============================================================  ==========================
+chance in  question and sample                                           test
+=========  ============================================================  ==========================
+images     would other images show it, with the same weights?            Wilcoxon signed-rank test
+           one pair of scores per image, each the mean over seeds
+seeds      would other initial weights and crops show it, on the same    Student's t-test,
+           images? one mean over images per seed                         independent samples
+=========  ============================================================  ==========================
 
-A table of many rows finds something by luck alone. So each p is corrected for the number of rows by Holm's method,
-every metric for itself: with sorted p_1 <= ... <= p_m it is max over j <= k of (m - j + 1) p_j, at most 1.
+With many rows, some differences are significant by chance alone. So all p values are corrected for the number of rows
+by Holm's method, separately for each metric: of the sorted p_1 <= ... <= p_m, the k-th becomes
+max over j <= k of (m - j + 1) p_j, at most 1.
 """
 
 import csv
@@ -29,17 +30,17 @@ from mambadfuse.ablation.store import Result, Scores
 from mambadfuse.ablation.table import DEFAULT
 from mambadfuse.evaluation.table import cell, columns, plain
 
-LEVEL = 0.05  # below it a corrected p counts
+LEVEL = 0.05  # a corrected p below it is significant
 
 
 @dataclass(frozen=True)
 class Effect:
-    """The difference of a row from ``default`` in one metric, and how often chance makes one as large.
+    """The difference of a row from ``default`` in one metric, and its p values.
 
     Attributes:
         difference: mean of the row minus mean of ``default``.
-        p_pictures: corrected, over pictures.
-        p_seeds: corrected, over seeds; NaN where the row or ``default`` has one seed alone.
+        p_pictures: corrected p value of the test over images.
+        p_seeds: corrected p value of the test over seeds; NaN where the row or ``default`` has a single seed.
     """
 
     difference: float
@@ -48,7 +49,7 @@ class Effect:
 
     @property
     def mark(self) -> str:
-        """ "**" if neither other pictures nor other seeds would undo it, "*" if other seeds might, else empty."""
+        """ "**" if significant over images and over seeds, "*" if over images alone, else empty."""
         if not self.p_pictures < LEVEL:
             return ""
         return "**" if self.p_seeds < LEVEL else "*"
@@ -62,11 +63,11 @@ class Line:
         row: its name.
         seeds: those it was trained with.
         parameters: of its network.
-        seconds: of one training, the mean.
-        memory: most bytes that any of its trainings took; None where the system did not say.
-        means: of each metric over pictures and seeds.
-        spreads: standard deviation over seeds of the means over pictures, sqrt(sum (x - mean)^2 / (n - 1)); NaN
-            for one seed.
+        seconds: training time, mean over seeds.
+        memory: peak memory over all seeds, in bytes; None where the system did not report it.
+        means: of each metric over images and seeds.
+        spreads: standard deviation over seeds of the means over images, sqrt(sum (x - mean)^2 / (n - 1)); NaN
+            for a single seed.
         effects: by metric; empty for ``default``.
     """
 
@@ -82,12 +83,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """The rows of one ablation; ``str(report)`` is the text for people.
+    """The rows of one ablation; ``str(report)`` is a table to read.
 
     Attributes:
         task, budget, settings, pairs: what its results have in common.
         metrics: their names.
-        pictures: the names of those that were scored.
+        pictures: the names of the scored images.
         lines: ``default`` first, the others in the order of their first results.
     """
 
@@ -101,7 +102,8 @@ class Report:
 
     def __str__(self) -> str:
         settings = f" with {' '.join(self.settings)}" if self.settings else ""
-        head = f"task {self.task}, budget {self.budget}{settings}; {len(self.pictures)} pictures, pairs {self.pairs}"
+        images = f"{len(self.pictures)} validation images"
+        head = f"task {self.task}, budget {self.budget}{settings}; {images}; fingerprint of all pairs {self.pairs}"
         return "\n\n".join([head, self._means(), *([self._differences()] if len(self.lines) > 1 else [])])
 
     def to_json(self) -> str:
@@ -109,7 +111,7 @@ class Report:
         return json.dumps(plain(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
-        """A line for the means, spreads, differences and corrected p of every row; the column ``what`` says which."""
+        """Means, spreads, differences and corrected p values of every row, one per line, named in column ``what``."""
         text = StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["row", "seeds", "parameters", "seconds", "memory", "what", *self.metrics])
@@ -124,7 +126,7 @@ class Report:
         return text.getvalue()
 
     def _means(self) -> str:
-        head = ["mean ± spread over seeds", "seeds", "parameters", "seconds", *self.metrics]
+        head = ["mean ± standard deviation over seeds", "seeds", "parameters", "seconds", *self.metrics]
         lines = [
             [
                 line.row, str(len(line.seeds)), f"{line.parameters:,}", f"{line.seconds:.0f}",
@@ -142,15 +144,15 @@ class Report:
         ]
         rows = f"{len(compared)} row{'' if len(compared) == 1 else 's'}"
         legend = (
-            f"** neither other pictures nor other seeds would undo it, * other seeds might: p < {LEVEL} by signed "
-            f"ranks\nover {len(self.pictures)} pictures, and for ** by Student's t over seeds; "
-            f"corrected for {rows} by Holm, each metric for itself"
+            f"*  p < {LEVEL} over {len(self.pictures)} images (Wilcoxon signed-rank test, scores averaged over seeds)\n"
+            f"** also p < {LEVEL} over seeds (Student's t-test, scores averaged over images)\n"
+            f"both two-sided, Holm-corrected for {rows}, separately for each metric"
         )
         return columns([["difference from default", *self.metrics], *lines]) + "\n\n" + legend
 
 
 def compare(results: Sequence[Result]) -> Report:
-    """The table of these results; of several with the same row and seed the last one counts.
+    """The table of these results; of several with the same row and seed, the last one counts.
 
     Raises:
         ValueError: there is no result of ``default``, or results cannot be compared: their tasks, budgets, settings,
@@ -159,17 +161,17 @@ def compare(results: Sequence[Result]) -> Report:
     settings = {result.setting for result in results}
     if len(settings) > 1:
         listed = "; ".join(" ".join(map(str, setting)) for setting in sorted(settings, key=str))
-        raise ValueError(f"results of {len(settings)} ablations cannot stand in one table: {listed}")
+        raise ValueError(f"results of {len(settings)} different ablations cannot be compared: {listed}")
     by_row: dict[str, dict[int, Result]] = {DEFAULT: {}}
     for result in results:
         by_row.setdefault(result.row, {})[result.seed] = result
     if not by_row[DEFAULT]:
-        raise ValueError(f"there is no result of the row {DEFAULT!r}, which the others are compared with")
+        raise ValueError(f"there is no result of the row {DEFAULT!r}, with which the others are compared")
     first = next(iter(by_row[DEFAULT].values()))
     for result in results:
         if result.scores.keys() != first.scores.keys():
             raise ValueError(
-                f"{result.row}, seed {result.seed}: was scored on other pictures than {DEFAULT!r}"
+                f"{result.row}, seed {result.seed}: was scored on different images than {DEFAULT!r}"
             )
     metrics, pictures = tuple(first.means), tuple(first.scores)
     tables = {
@@ -187,7 +189,7 @@ def compare(results: Sequence[Result]) -> Report:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Corrected p values, in the order of the given ones; NaN stays NaN and does not count.
+    """Holm-corrected p values, in the given order; NaN stays NaN and does not count.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -201,7 +203,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def _effects(tables: dict[str, np.ndarray], metrics: Sequence[str]) -> dict[str, dict[str, Effect]]:
-    """By row and metric, corrected over the rows; none for ``default``."""
+    """Effects by row and metric, corrected over the rows; none for ``default``."""
     base, rows = tables[DEFAULT], [row for row in tables if row != DEFAULT]
     found: dict[str, dict[str, Effect]] = {row: {} for row in tables}
     for k, metric in enumerate(metrics):

@@ -1,4 +1,4 @@
-"""All runs of an ablation that are missing, each in a process of its own, several side by side."""
+"""All missing runs of an ablation, each in its own process, several in parallel."""
 
 import multiprocessing
 import os
@@ -29,10 +29,12 @@ class Run:
         return f"{self.row.name}, seed {self.seed}"
 
 
-def planned(experiment: Experiment, rows: Sequence[Row], seeds: Iterable[int]) -> tuple[list[Run], list[str]]:
-    """The runs that have no result yet, seed by seed, and what is left out, with its reason.
+def pending_runs(
+    experiment: Experiment, rows: Sequence[Row], seeds: Iterable[int]
+) -> tuple[list[Run], list[str]]:
+    """The runs without a stored result, seed by seed, and the rows that are left out, with the reason.
 
-    Left out are rows that change nothing at this budget, such as half the depth of a single block.
+    Rows that change nothing at this budget are left out, such as half the depth of a single block.
 
     Raises:
         ValueError: a row cannot be trained with these settings.
@@ -41,7 +43,7 @@ def planned(experiment: Experiment, rows: Sequence[Row], seeds: Iterable[int]) -
     base = experiment.config(default, 0)
     same = [row for row in rows if row is not default and experiment.config(row, 0) == base]
     runs = [Run(row, seed) for seed in seeds for row in rows if row not in same]
-    missing = [run for run in runs if experiment.kept(run.row, run.seed) is None]
+    missing = [run for run in runs if experiment.stored_result(run.row, run.seed) is None]
     return missing, [f"{row.name}: left out, it changes nothing at this budget" for row in same]
 
 
@@ -51,55 +53,55 @@ def run_all(
     jobs: int = 1,
     say: Callable[[str], None] = print,
 ) -> list[str]:
-    """Run them all; the error of one does not stop the others.
+    """Run all of them; the failure of one does not stop the others.
 
-    Each run has a process of its own, so that its memory is its own, too. When this one is stopped (Ctrl-C, SIGTERM,
-    or killed), the others keep where they are, and the same call goes on from there.
+    Each run has its own process, so that its peak memory can be measured. When this process is stopped (Ctrl-C,
+    SIGTERM) or killed, the others save a checkpoint and exit, and the same call resumes them.
 
     Args:
         experiment: what the runs have in common.
         runs: rows and seeds.
-        jobs: how many run side by side; they share the threads of this process.
-        say: is told of every run that ends.
+        jobs: how many run in parallel; they share the threads of this process.
+        say: called with one line for every run that ends.
 
     Returns:
-        What went wrong, a line for each run that has no result.
+        One line for each run without a result, saying what went wrong.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C or SIGTERM, once all runs are kept.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once all runs have saved a checkpoint.
     """
-    waiting, busy, problems = deque(runs), list[_Child](), list[str]()
+    waiting, running, problems = deque(runs), list[_Child](), list[str]()
     total, threads = len(waiting), max(1, torch.get_num_threads() // jobs)
-    with _terminated_as_interrupted():
+    with _sigterm_as_interrupt():
         try:
-            while waiting or busy:
-                while waiting and len(busy) < jobs:
-                    busy.append(_Child(experiment, waiting.popleft(), threads))
-                ended = wait([child.process.sentinel for child in busy])
-                for child in [child for child in busy if child.process.sentinel in ended]:
-                    busy.remove(child)
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    running.append(_Child(experiment, waiting.popleft(), threads))
+                ended = wait([child.process.sentinel for child in running])
+                for child in [child for child in running if child.process.sentinel in ended]:
+                    running.remove(child)
                     outcome = child.outcome()
                     problems += [f"{child.run}: {outcome}"] if outcome else []
-                    say(f"{total - len(waiting) - len(busy)}/{total} {child.run}: {outcome or 'done'}")
+                    say(f"{total - len(waiting) - len(running)}/{total} {child.run}: {outcome or 'done'}")
         finally:
-            for child in busy:
-                child.process.terminate()  # it keeps where it is first
-            for child in busy:
+            for child in running:
+                child.process.terminate()  # it saves a checkpoint first
+            for child in running:
                 child.process.join()
     return problems
 
 
-def attempt(experiment: Experiment, run: Run) -> str:
-    """Run it; what went wrong, or an empty word."""
+def try_run(experiment: Experiment, run: Run) -> str:
+    """Run it and return what went wrong, empty if nothing did."""
     try:
         experiment.run(run.row, run.seed)
-    except Exception as error:  # whatever it is, other runs go on
+    except Exception as error:  # whatever it is, the other runs continue
         return str(error) or type(error).__name__
     return ""
 
 
 class _Child:
-    """A process for one run."""
+    """The process of one run."""
 
     def __init__(self, experiment: Experiment, run: Run, threads: int) -> None:
         self.run = run
@@ -109,22 +111,22 @@ class _Child:
         answers.close()
 
     def outcome(self) -> str:
-        """What went wrong; empty if nothing did."""
+        """Wait for it to end; what went wrong, empty if nothing did."""
         self.process.join()
         try:
             problem: str = self.answer.recv()
         except EOFError:
-            problem = f"its process ended with code {self.process.exitcode} and said nothing"
+            problem = f"its process ended with code {self.process.exitcode} without a message"
         self.answer.close()
         return problem
 
 
 def _run_in_child(experiment: Experiment, run: Run, threads: int, answers: Connection) -> None:
     if hasattr(os, "setpgrp"):
-        os.setpgrp()  # Ctrl-C is for the parent, which passes it on once
+        os.setpgrp()  # Ctrl-C reaches the parent alone, which terminates its children
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    answers.send(attempt(experiment, run))
+    answers.send(try_run(experiment, run))
 
 
 def _stop_with_parent() -> None:
@@ -135,7 +137,7 @@ def _stop_with_parent() -> None:
 
 
 def _context() -> Any:
-    """Processes forked from one that has everything imported, where there are such."""
+    """Processes forked from a server that has everything imported, where the system can fork."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -144,13 +146,13 @@ def _context() -> Any:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Inside, SIGTERM is what Ctrl-C is."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Inside, SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # only there can signals be caught
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         yield
         return
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -1,4 +1,4 @@
-"""What an ablation found, kept as JSON lines: results are only ever added, whole, also by several processes at once."""
+"""Results of an ablation as JSON lines, only ever appended, whole, even by several processes at once."""
 
 import json
 import logging
@@ -21,34 +21,34 @@ Scores = Mapping[str, float]  # by metric
 
 @dataclass(frozen=True)
 class Result:
-    """One row, trained with one seed and scored. Everything in it is fit for JSON."""
+    """One row, trained with one seed and scored. All fields are JSON types."""
 
     row: str
     seed: int
     task: str
     budget: str
     settings: Sequence[str]
-    """Words that held for every row, such as ``steps=300``."""
+    """Overrides that applied to every row, such as ``steps=300``."""
     pairs: str
-    """Fingerprint of the pairs, to train on and to be judged by: the same on every machine, another for others."""
+    """Fingerprint of all training and validation pairs, the same on every machine."""
     config: Mapping[str, Any]
-    """What decided the weights, by dotted name."""
+    """The settings that determined the weights, by dotted name."""
     versions: Mapping[str, str]
     parameters: int
     seconds: float
-    """Time that the training took, without scoring."""
+    """Training time, without scoring."""
     memory: int | None
-    """Most bytes taken at a time, on the GPU if it was trained there; None where the system does not say."""
+    """Peak memory in bytes, on the GPU if it was trained there; None where the system does not report it."""
     means: Scores
-    """Of each metric over the pictures."""
+    """Of each metric over the images."""
     scores: Mapping[str, Scores]
-    """Those of every picture, by its name."""
+    """Of every image, by its name."""
     curve: Sequence[Sequence[float]]
-    """At most fifty points [step, loss]; a loss is the mean since the point before."""
+    """At most fifty points [step, loss]; each loss is the mean since the previous point."""
 
     @property
     def setting(self) -> tuple[Any, ...]:
-        """What results must have in common to be compared: task, budget, settings and pairs."""
+        """What results must share to be compared: task, budget, settings and pairs."""
         return self.task, self.budget, tuple(self.settings), self.pairs
 
 
@@ -56,16 +56,16 @@ class Store:
     """A file of results, ``*.jsonl``.
 
     Args:
-        path: of the file; it and its folder are made with the first result.
+        path: the file; it and its folder are created with the first result.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def append(self, result: Result) -> None:
-        """Add one result; when this returns it is on the disk.
+        """Append one result; when this returns, it is on disk.
 
-        A kill in between leaves a torn line, which the next result does not touch and :meth:`results` passes over.
+        A kill in between leaves an incomplete line, which later appends do not touch and :meth:`results` skips.
 
         Raises:
             OSError: it cannot be written.
@@ -73,15 +73,15 @@ class Store:
         make_folder(self.path.parent)
         line = json.dumps(asdict(result), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         with FileLock(self.path.with_name(f".{self.path.name}.lock")), self.path.open("ab") as file:
-            file.write(line if self._ends_whole() else b"\n" + line)
+            file.write(line if self._ends_with_newline() else b"\n" + line)
             file.flush()
             os.fsync(file.fileno())
 
     def results(self) -> list[Result]:
-        """All results in the order in which they came; none if there is no file yet.
+        """All results in the order they were appended; none if there is no file yet.
 
         Raises:
-            ValueError: a line is whole but no result; the message names it.
+            ValueError: a complete line is not a result; the message names it.
             OSError: the file cannot be read.
         """
         if not self.path.exists():
@@ -90,19 +90,19 @@ class Store:
         for number, line in enumerate(self.path.read_bytes().splitlines(), 1):
             try:
                 entry = json.loads(line)
-            except ValueError:  # also bytes that are no text
+            except ValueError:  # also bytes that are not text
                 if line:
-                    _log.warning("%s: line %d is torn and passed over", self.path, number)
+                    _log.warning("%s: line %d is incomplete and skipped", self.path, number)
                 continue
             try:
                 found.append(Result(**entry))
             except TypeError as error:
                 raise ValueError(
-                    f"{self.path}: line {number} is no result of this version: {error}"
+                    f"{self.path}: line {number} is not a result of this version: {error}"
                 ) from error
         return found
 
-    def _ends_whole(self) -> bool:
+    def _ends_with_newline(self) -> bool:
         if not self.path.stat().st_size:
             return True
         with self.path.open("rb") as file:

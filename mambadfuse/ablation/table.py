@@ -1,4 +1,4 @@
-"""The table of an ablation: one row is one question, asked by one change to a training configuration."""
+"""The table of an ablation: each row asks one question by one change to a training configuration."""
 
 import math
 import re
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from mambadfuse.training import TrainingConfig, configure
-from mambadfuse.training.config import flat
+from mambadfuse.training.config import flatten
 
 SHIPPED = Path(__file__).with_name("table.yaml")
 DEFAULT = "default"
@@ -23,17 +23,17 @@ class Row:
     name: str
     question: str
     changes: Mapping[str, Any]
-    """Settings by dotted name, ``{"model.gate": "shared"}``; "x2" and "x0.5" are multiples of the budget's value."""
+    """Settings by dotted name, ``{"model.gate": "shared"}``; "x2" and "x0.5" multiply the budget's value."""
 
 
 def read_table(path: str | Path | None = None) -> dict[str, Row]:
-    """The rows of a YAML file by name, in its order; the first one is called ``default`` and changes nothing.
+    """The rows of a YAML file by name, in its order; the first is called ``default`` and changes nothing.
 
     Args:
-        path: of the file; None is the table that comes with the kit.
+        path: the file; None for the table that comes with the kit.
 
     Raises:
-        ValueError: the file is no such table; the message names the row and what is wrong with it.
+        ValueError: the file is not such a table; the message names the row and what is wrong with it.
         OSError: it cannot be read.
     """
     path = Path(path) if path else SHIPPED
@@ -49,8 +49,8 @@ def read_table(path: str | Path | None = None) -> dict[str, Row]:
     return rows
 
 
-def choose(table: Mapping[str, Row], names: Iterable[str] = ()) -> list[Row]:
-    """The rows of these names with ``default`` before them, which they are compared with; all if none is named.
+def select_rows(table: Mapping[str, Row], names: Iterable[str] = ()) -> list[Row]:
+    """The named rows, preceded by ``default``, with which they are compared; all rows if none is named.
 
     Raises:
         ValueError: the table has no such row.
@@ -61,26 +61,26 @@ def choose(table: Mapping[str, Row], names: Iterable[str] = ()) -> list[Row]:
     return [row for row in table.values() if not wanted or row.name in wanted | {DEFAULT}]
 
 
-def configuration(
+def row_config(
     row: Row, *, budget: str = "minutes", task: str = "ivf", seed: int = 0, settings: Iterable[str] = ()
 ) -> TrainingConfig:
-    """What a row trains: the preset of a budget and a task, changed by ``settings``, then by the row.
+    """The training configuration of a row: the preset of a budget and a task, changed by ``settings``, then by the row.
 
     Args:
         row: of the table.
         budget: one of :data:`mambadfuse.training.BUDGETS`.
         task: one of :data:`mambadfuse.training.TASKS`.
-        seed: of the first weights and of the crops.
-        settings: words such as ``steps=300`` that hold for every row.
+        seed: of the initial weights and of the crops.
+        settings: overrides such as ``steps=300``, for every row.
 
     Raises:
-        ValueError: an unknown name, or a value that the setting does not take; the message names the row.
+        ValueError: an unknown name or an invalid value; the message names the row.
     """
     settings = list(settings)
-    base = flat(asdict(configure(task, budget, words=settings)))
+    base = flatten(asdict(configure(task, budget, overrides=settings)))
     try:
-        words = [f"{name}={_value(name, value, base)}" for name, value in row.changes.items()]
-        return configure(task, budget, words=[*settings, *words, f"seed={seed}"])
+        changes = [f"{name}={_value(name, value, base)}" for name, value in row.changes.items()]
+        return configure(task, budget, overrides=[*settings, *changes, f"seed={seed}"])
     except ValueError as error:
         raise ValueError(f"row {row.name!r}: {error}") from error
 
@@ -89,20 +89,20 @@ def _row(name: str, entry: Any, path: Path) -> Row:
     if not isinstance(entry, dict) or set(entry) != {"question", "changes"}:
         raise ValueError(f"{path}: row {name!r} must have a question and changes, found {entry!r}")
     if not re.fullmatch(r"[\w.-]+", name):
-        raise ValueError(f"{path}: row {name!r}: a name is made of letters, digits, '.', '_' and '-'")
+        raise ValueError(f"{path}: row {name!r}: a name may contain letters, digits, '.', '_' and '-'")
     if not isinstance(entry["changes"], dict):
         raise ValueError(
             f"{path}: row {name!r}: changes must be names and values, found {entry['changes']!r}"
         )
     row = Row(name, str(entry["question"]), entry["changes"])
     if "seed" in row.changes:
-        raise ValueError(f"{path}: row {name!r}: the seed is varied for every row, none may set it")
-    configuration(row)  # refuses unknown names now, not in the middle of a long run
+        raise ValueError(f"{path}: row {name!r}: the seed varies in every row, a row may not set it")
+    row_config(row)  # rejects unknown names now rather than in the middle of a long run
     return row
 
 
 def _value(name: str, value: Any, base: Mapping[str, Any]) -> Any:
-    """The value itself, or of "x2" that multiple, rounded up to what the setting takes."""
+    """The value itself, or for "x2" that multiple of the base value, rounded up to a valid one."""
     factor = re.fullmatch(r"x(\d+(?:\.\d+)?)", value) if isinstance(value, str) else None
     if not factor or not isinstance(base.get(name), int | float):
         return value

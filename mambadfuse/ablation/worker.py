@@ -1,7 +1,7 @@
-"""The process of one row in the lab: trains, pauses or ends as the pipe on its standard input says.
+"""The process of one background run, controlled through a pipe on its standard input.
 
-A byte on the pipe asks for a pause: the run is kept between two steps and the process ends. The end of the pipe
-means that the lab is gone, in whatever way: the process removes its folder and ends at once.
+A byte asks for a pause: the run saves a checkpoint after the current step and the process exits. The end of the pipe
+means that the parent process is gone, for whatever reason: the worker removes its folder and exits at once.
 """
 
 import os
@@ -16,26 +16,26 @@ from mambadfuse.ablation.background_runs import JOB, PAUSED
 
 
 def main(folder: Path) -> int:
-    """Does the job in the folder to its end; returns the exit status."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a kernel ignores it, and that is inherited
+    """Do the job in the folder; returns the exit status."""
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a notebook kernel ignores SIGINT, and children inherit that
     try:
-        threading.Thread(target=_obey, args=(folder,), daemon=True).start()
+        threading.Thread(target=_listen, args=(folder,), daemon=True).start()
         pickle.loads((folder / JOB).read_bytes()).run(folder)
     except KeyboardInterrupt:
         return PAUSED
-    except (
-        Exception
-    ) as error:  # at this border every error becomes the last line that the lab reads and shows
+    except Exception as error:  # every error becomes the last line of output, which the parent shows
         print(str(error) or type(error).__name__, file=sys.stderr)
         return 1
     return 0
 
 
-def _obey(folder: Path) -> None:
+def _listen(folder: Path) -> None:
     while os.read(sys.stdin.fileno(), 1):
         signal.raise_signal(signal.SIGINT)
-    for _ in range(3):  # the run may be writing still
-        shutil.rmtree(folder, ignore_errors=True)  # what cannot go now goes next time
+    for _ in range(3):  # the run may still be writing
+        shutil.rmtree(folder, ignore_errors=True)  # what fails now may succeed next time
     os._exit(1)
 
 

@@ -1,6 +1,6 @@
-"""The command ``mambadfuse``: one file for each of its commands.
+"""The command line ``mambadfuse``, with one file for each command.
 
-Whatever is slow to import is imported by the function that needs it, so that ``mambadfuse --help`` is instant.
+Slow imports stand inside the functions that need them, so that ``mambadfuse --help`` is instant.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -13,7 +13,7 @@ from mambadfuse.cli.messages import complain
 
 
 class Command(Protocol):
-    """What the file of a command holds."""
+    """What the module of a command provides."""
 
     SUMMARY: str
 
@@ -21,7 +21,7 @@ class Command(Protocol):
         """Declares the options of the command."""
 
     def run(self, options: Namespace) -> int:
-        """Does the work; returns the exit code."""
+        """Runs the command and returns its exit code."""
 
 
 COMMANDS: dict[str, Command] = {
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after ``mambadfuse``; those of the process if None.
 
     Returns:
-        0 if all went well, 1 if something failed (said on stderr), 130 after Ctrl-C.
+        0 for success, 1 if something failed (stderr says what), 130 after Ctrl-C.
 
     Raises:
         SystemExit: with 2 if the arguments are wrong, with 0 after --help and --version.
@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"mambadfuse {mambadfuse.__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command in COMMANDS.items():
-        words = commands.add_parser(name, help=command.SUMMARY, description=f"{command.SUMMARY}.")
-        command.add_options(words)
-        words.set_defaults(run=command.run, usage_error=words.error)
+        subparser = commands.add_parser(name, help=command.SUMMARY, description=f"{command.SUMMARY}.")
+        command.add_options(subparser)
+        subparser.set_defaults(run=command.run, usage_error=subparser.error)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)

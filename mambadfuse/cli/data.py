@@ -1,4 +1,4 @@
-"""``mambadfuse data``: the data sets the kit knows by name, and what is wrong with a folder of pairs."""
+"""``mambadfuse data``: the data sets of the catalogue, and what is wrong with a folder of pairs."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -10,26 +10,31 @@ def add_options(parser: ArgumentParser) -> None:
     """Declares the four actions and their options."""
     actions = parser.add_subparsers(required=True, metavar="action")
 
-    action = actions.add_parser("list", help="all data sets, or all that is known of one")
-    action.add_argument("name", nargs="?", metavar="NAME", help="one data set; all if left out")
+    action = actions.add_parser("list", help="all data sets, or everything known of one")
+    action.add_argument("name", nargs="?", metavar="NAME", help="of one data set; default all")
     action.set_defaults(act=_list)
 
     action = actions.add_parser(
-        "get", help="download a data set, every file verified; goes on with the files still missing"
+        "get", help="download a data set, every file verified; call again to fetch missing files"
     )
-    action.add_argument("name", metavar="NAME", help="one that can be downloaded, see data list")
-    action.add_argument("--split", metavar="NAME", help="one split alone, for example train")
+    action.add_argument("name", metavar="NAME", help="of a data set, see data list")
+    action.add_argument("--split", metavar="NAME", help="only this split, such as train")
     action.set_defaults(act=_get)
 
     action = actions.add_parser("check", help="list everything that is wrong with a folder of pairs")
     action.add_argument(
-        "path", type=Path, metavar="PATH", help="folder that both sides lie in, in any layout of the field"
+        "path",
+        type=Path,
+        metavar="PATH",
+        help="folder that holds both sides, in any layout of the usual data sets",
     )
-    action.add_argument("--as", dest="name", metavar="NAME", help="the data set that it must be")
+    action.add_argument(
+        "--as", dest="name", metavar="NAME", help="compare with this data set of the catalogue"
+    )
     action.add_argument("--decode", action="store_true", help="decode every picture, not only its header")
     action.set_defaults(act=_check)
 
-    action = actions.add_parser("where", help="the folder that downloads go to")
+    action = actions.add_parser("where", help="print the folder of downloads")
     action.set_defaults(act=_where)
 
 

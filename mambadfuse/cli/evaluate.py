@@ -1,4 +1,4 @@
-"""``mambadfuse evaluate``: folders of fused pictures scored, compared and ranked."""
+"""``mambadfuse evaluate``: scores, compares and ranks folders of fused pictures."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mambadfuse.cli.messages import complain, write
 
-SUMMARY = "score folders of fused pictures, and rank them beside fusions without a network"
+SUMMARY = "score folders of fused pictures, and rank them beside classical baselines"
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -17,17 +17,23 @@ def add_options(parser: ArgumentParser) -> None:
         nargs="+",
         metavar="DIR",
         required=True,
-        help="a folder of results for each method",
+        help="one folder of results for each method",
     )
     parser.add_argument(
-        "--a", type=Path, metavar="DIR", required=True, help="folder of the infrared or MRI side"
+        "--a",
+        type=Path,
+        metavar="DIR",
+        required=True,
+        help="folder of the infrared or MRI side, or of both sides",
     )
-    parser.add_argument("--b", type=Path, metavar="DIR", required=True, help="folder of the other side")
+    parser.add_argument(
+        "--b", type=Path, metavar="DIR", help="folder of the other side; not needed if --a holds both sides"
+    )
     parser.add_argument(
         "--convention",
         choices=("literature", "strict"),
         default="literature",
-        help="what published tables hold, or what the definitions say",
+        help="the conventions of published tables, or the strict definitions",
     )
     parser.add_argument(
         "--metrics",
@@ -35,14 +41,16 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="EN SD SF MI SCD VIF Qabf SSIM, the default; AG CC PSNR MSE; BLUR (lower is better, needs scikit-image)",
     )
-    parser.add_argument("--no-baselines", action="store_true", help="leave out mean, maximum and pyramid")
+    parser.add_argument("--no-baselines", action="store_true", help="omit mean, maximum and pyramid")
     parser.add_argument(
         "--rows",
         metavar="SET",
         help="add the published rows of a test set: TNO-25, RoadScene-50, MSRS-361, ...",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, also of each picture")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the same for a spreadsheet")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write everything, including the scores of each picture"
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the same as a table for spreadsheets")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the means, a .png file")
     parser.add_argument(
         "--boxes", type=Path, metavar="FILE", help="draw the spread over pictures, a .png file"
@@ -50,13 +58,11 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Prints the table and writes the files asked for; 1 if anything could not be scored."""
+    """Prints the table and writes the requested files; 1 if anything could not be scored."""
     for name in ("plot", "boxes"):
         path = getattr(options, name)
         if path and path.suffix.lower() != ".png":
             options.usage_error(f"--{name} {path}: expected the name of a .png file")
-    if options.a.exists() and options.b.exists() and options.a.samefile(options.b):
-        options.usage_error(f"--a and --b are one and the same folder, {options.a}")
 
     from mambadfuse.evaluation.folders import evaluate_folders
     from mambadfuse.metrics import EIGHT

@@ -1,16 +1,16 @@
-"""What every command says in the same way."""
+"""Messages and files, in the form that all commands share."""
 
 import sys
 from pathlib import Path
 
 
 def complain(message: str) -> None:
-    """One line on stderr."""
+    """Prints one line on stderr."""
     print("mambadfuse:", " ".join(message.split()), file=sys.stderr)
 
 
 def write(path: Path, content: bytes) -> None:
-    """A file, whole or not at all, its folder made where there is none; says so on stdout."""
+    """Writes a file atomically, makes its folder if needed, and prints its name."""
     from mambadfuse.files import atomic_write, make_folder
 
     make_folder(path.parent)

@@ -1,4 +1,4 @@
-"""Catalogue: the data sets the kit knows by name, where they come from, and on what terms."""
+"""The catalogue: the data sets the kit knows by name, where they come from, and on what terms."""
 
 import csv
 import tomllib
@@ -13,7 +13,7 @@ _REGISTRY = Path(__file__).with_name("registry")
 
 @dataclass(frozen=True)
 class Source:
-    """Where the files lie: a public repository at one commit, and the paths of both sides of a pair."""
+    """Where the files are: a public repository at one commit, and the paths of both sides of a pair."""
 
     repository: str
     commit: str
@@ -23,7 +23,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Entry:
-    """One pair: its name, and the SHA-256 of both files where they are known."""
+    """One pair: its name, and the SHA-256 of both files if they are known."""
 
     split: str
     name: str
@@ -36,10 +36,10 @@ class Dataset:
     """A set of pairs as its source describes it; the attributes are those of ``registry/datasets.toml``.
 
     Attributes:
-        source: None if no checksums are known; the set is then fetched by hand.
-        entries: the pairs listed by name.
-        pairs: how many pairs each split has.
-        picture: width and height, if they are the same for all.
+        source: None if no checksums are known; the set must then be fetched by hand.
+        entries: the pairs that are listed by name.
+        pairs: the number of pairs by split.
+        picture: width and height, if all pictures share them.
     """
 
     name: str
@@ -73,10 +73,10 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Dataset:
-    """What is known of one data set.
+    """One data set of the catalogue.
 
     Raises:
-        ValueError: the kit knows none of that name.
+        ValueError: there is none of that name.
     """
     if name not in _facts():
         raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(names())}")
@@ -94,10 +94,10 @@ def load(name: str) -> Dataset:
 
 
 def describe(name: str | None = None) -> str:
-    """All data sets as a table, or all that is known of one.
+    """All data sets as a table, or everything known of one.
 
     Raises:
-        ValueError: the kit knows none of that name.
+        ValueError: there is none of that name.
     """
     if name is not None:
         return _describe_one(load(name))

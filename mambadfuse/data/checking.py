@@ -2,91 +2,93 @@
 
 import hashlib
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from mambadfuse.data import catalogue
-from mambadfuse.data.discovery import (
-    NOT_NAMED,
-    Folders,
-    PairSet,
-    find_folders,
-    missing_partner,
-    sets_of_scenes,
-)
-from mambadfuse.data.images import FORMATS, ImageError, read_image
+from mambadfuse.data.discovery import scan
+from mambadfuse.data.images import ImageError, picture_size
+from mambadfuse.data.issues import Issue, notes, problems
 from mambadfuse.data.limited_range import looks_limited
-from mambadfuse.data.pairs import Pair, PairError, Remark, match_pairs
-
-_EXIF_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A file or folder, and what is wrong with it."""
-
-    path: Path
-    reason: str
+from mambadfuse.data.pairs import Pair, PairError, PairSet
 
 
 @dataclass(frozen=True)
 class CheckedSet:
-    """A set of pairs that was looked through.
+    """A set of pairs whose pictures were looked at.
 
     Attributes:
-        pairs: the set.
+        pair_set: the set.
         sizes: each (width, height) that occurs, and how often.
         limited: whether side b is a ``*_Y`` folder whose values look like limited range.
     """
 
-    pairs: PairSet
+    pair_set: PairSet
     sizes: dict[tuple[int, int], int]
     limited: bool
 
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`check` found; ``str(report)`` is the text for people."""
+    """What :func:`check` found; ``str(report)`` is the text for people.
+
+    Attributes:
+        root: the folder that was checked.
+        sets: the sets of pairs in it.
+        issues: problems, and notes on what is not wrong: folders of unknown content, pictures that another one was
+            preferred to.
+    """
 
     root: Path
     sets: tuple[CheckedSet, ...]
-    problems: tuple[Problem, ...]
-    remarks: tuple[Remark, ...] = ()
-    """Nothing wrong: pictures that another was preferred to, folders that are not known."""
+    issues: tuple[Issue, ...]
+
+    @property
+    def problems(self) -> tuple[Issue, ...]:
+        """What is wrong."""
+        return problems(self.issues)
+
+    @property
+    def notes(self) -> tuple[Issue, ...]:
+        """What is worth knowing although nothing is wrong."""
+        return notes(self.issues)
 
     @property
     def ok(self) -> bool:
-        """Whether there is no problem at all."""
+        """Whether there is no problem."""
         return not self.problems
 
     def __str__(self) -> str:
-        pairs = sum(len(checked.pairs.matching.pairs) for checked in self.sets)
-        lines = [_describe(checked) for checked in self.sets]
-        lines += [f"  problem: {problem.path}: {problem.reason}" for problem in self.problems]
-        for text in dict.fromkeys(remark.text for remark in self.remarks):
-            paths = [remark.path for remark in self.remarks if remark.text == text]
-            lines += [f"  note: {text}:", *(f"    {path.relative_to(self.root)}" for path in paths)]
+        pairs = sum(len(checked.pair_set.pairs) for checked in self.sets)
         counts = ", ".join(
             f"{count} {name}{'' if count == 1 else 's'}"
             for count, name in ((len(self.sets), "set"), (pairs, "pair"), (len(self.problems), "problem"))
         )
-        return "\n".join([f"{self.root}: {counts}", *lines])
+        lines = [f"{self.root}: {counts}", *map(_describe, self.sets)]
+        lines += [f"  problem: {problem}" for problem in self.problems]
+        for reason in dict.fromkeys(note.reason for note in self.notes):
+            paths = [Path(note.subject) for note in self.notes if note.reason == reason]
+            lines += [f"  note: {reason}:", *(f"    {path.relative_to(self.root)}" for path in paths)]
+        return "\n".join(lines)
 
 
 def check(root: str | Path, dataset: str | None = None, decode: bool = False) -> Report:
-    """Looks through every pair below a folder and lists all problems.
+    """Looks at every pair below a folder and lists all problems.
 
-    They are: a folder or picture without a partner, an empty folder, several files of one name, files that are no
-    pictures, pictures that cannot be read, pairs that differ in size.
+    These are folders or pictures without a partner, empty folders, several files of one name, files that are no
+    pictures, pictures that cannot be read, and pairs that differ in size.
+
+    >>> from mambadfuse.data.checking import check
+    >>> from mambadfuse.resources import resource_folder
+    >>> check(resource_folder("data_samples") / "ivf").ok
+    True
 
     Args:
-        root: any layout of :mod:`mambadfuse.data.discovery`.
+        root: a folder in any layout of :mod:`mambadfuse.data.discovery`.
         dataset: a name of the catalogue; the pairs must then be those of that data set: names and SHA-256 where
             they are known, number of pairs and picture size where they are not.
-        decode: decode every picture, not only its header. Slower, but finds truncated files.
+        decode: whether to decode every picture, not only its header: slower, but it finds truncated files.
 
     Raises:
         ValueError: the catalogue has no such data set.
@@ -94,101 +96,72 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
     root = Path(root)
     expected = None if dataset is None else catalogue.load(dataset)
     try:
-        found = find_folders(root)
+        sets, issues = scan(root)
     except PairError as error:
-        return Report(root, (), (_problem(root, error),))
-    problems = [Problem(folder, missing_partner(folder)) for folder in found.alone]
-    remarks = [Remark(folder, NOT_NAMED) for folder in found.unknown]
-    sets = []
-    for folders in found.together:
-        try:
-            sets.append(_match(folders))
-        except PairError as error:
-            problems.append(_problem(folders.a, error))
-    sets += sets_of_scenes(root, found.scenes)
+        return Report(root, (), (error.issue,))
     checked_sets = []
-    for pairs in sets:
-        checked, more = _check_set(pairs, decode)
+    for pair_set in sets:
+        checked, more = _check_set(pair_set, decode)
         checked_sets.append(checked)
-        problems += more
-        remarks += pairs.matching.remarks
+        issues += more
     if expected is not None:
-        problems += _differences(root, checked_sets, expected)
-    return Report(root, tuple(checked_sets), tuple(problems), tuple(remarks))
+        issues += _differences(root, checked_sets, expected)
+    return Report(root, tuple(checked_sets), tuple(issues))
 
 
-def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
-    """Width and height of a picture as it is read, upright; without ``decode`` from its header alone.
-
-    Raises:
-        ImageError: the picture cannot be read.
-    """
-    if not decode:
-        with (
-            suppress(Exception),
-            path.open("rb") as file,
-        ):  # what is wrong with a header, read_image says plainly
-            image = Image.open(file, formats=sorted(set(FORMATS.values())))
-            exif = Image.Image.getexif(image)  # image.getexif() would decode all of a PNG
-            if exif.get(_EXIF_ORIENTATION) not in _ON_ITS_SIDE:
-                return image.size
-    height, width = read_image(path).shape[:2]
-    return width, height
-
-
-def _match(folders: Folders) -> PairSet:
-    return PairSet(folders.task, folders.split, folders.a, folders.b, match_pairs(folders.a, folders.b))
-
-
-def _check_set(pairs: PairSet, decode: bool) -> tuple[CheckedSet, list[Problem]]:
-    """A set, and all that is wrong with it."""
-    problems = [Problem(file.path, file.reason) for file in pairs.matching.left_out]
+def _check_set(pair_set: PairSet, decode: bool) -> tuple[CheckedSet, list[Issue]]:
+    """A set, and all that is to be said of it."""
+    issues = list(pair_set.issues)
     sizes: Counter[tuple[int, int]] = Counter()
     readable = []
-    for pair in pairs.matching.pairs:
-        found, more = _check_pair(pair, decode)
-        sizes.update(found)
-        problems += more
-        readable += [] if more else [pair.b]
-    is_luma = pairs.folder_b.name.lower().endswith("_y")
+    for pair in pair_set.pairs:
+        size, wrong = _check_pair(pair, decode)
+        sizes.update(size)
+        issues += wrong
+        readable += [] if wrong else [pair.b]
+    is_luma = pair_set.folder_b.name.lower().endswith("_y")
     try:
         limited = bool(is_luma and readable and looks_limited(readable))
     except ImageError as error:  # a header was fine, the picture below it is not
-        limited, problems = False, [*problems, Problem(pairs.folder_b, str(error))]
-    return CheckedSet(pairs, dict(sizes), limited), problems
+        limited, issues = False, [*issues, Issue(pair_set.folder_b, str(error))]
+    return CheckedSet(pair_set, dict(sizes), limited), issues
 
 
-def _check_pair(pair: Pair, decode: bool) -> tuple[list[tuple[int, int]], list[Problem]]:
-    """The size of a pair, none if it has no common one, and what is wrong with it."""
-    sizes, problems = [], []
+def _check_pair(pair: Pair, decode: bool) -> tuple[list[tuple[int, int]], list[Issue]]:
+    """The size of a pair, none if its pictures share none, and what is wrong with it."""
+    sizes, wrong = [], []
     for path in (pair.a, pair.b):
         try:
             sizes.append(picture_size(path, decode))
         except ImageError as error:
-            problems.append(_problem(path, error))
-    if problems:
-        return [], problems
+            wrong.append(Issue(path, str(error).removeprefix(f"{path}: ")))
+    if wrong:
+        return [], wrong
     if sizes[0] != sizes[1]:
-        (wide, high), (other_wide, other_high) = sizes
-        reason = f"is {wide}x{high}, but its partner {pair.b} is {other_wide}x{other_high}"
-        return [], [Problem(pair.a, reason)]
+        return [], [size_mismatch(pair, sizes[0], sizes[1])]
     return sizes[:1], []
 
 
-def _differences(root: Path, sets: list[CheckedSet], dataset: catalogue.Dataset) -> list[Problem]:
+def size_mismatch(pair: Pair, size_a: tuple[int, int], size_b: tuple[int, int]) -> Issue:
+    """The problem of a pair whose pictures differ in size, (width, height) each."""
+    found, other = ("{}x{}".format(*size) for size in (size_a, size_b))
+    return Issue(pair.a, f"is {found}, but its partner {pair.b} is {other}")
+
+
+def _differences(root: Path, sets: Iterable[CheckedSet], dataset: catalogue.Dataset) -> list[Issue]:
     """Where the pairs found are not those of the data set."""
-    sets = [checked for checked in sets if checked.pairs.task == dataset.task]
-    pairs = {pair.name: pair for checked in sets for pair in checked.pairs.matching.pairs}
-    problems = []
+    sets = [checked for checked in sets if checked.pair_set.task == dataset.task]
+    pairs = {pair.name: pair for checked in sets for pair in checked.pair_set.pairs}
+    wrong = []
     for entry in dataset.entries:
         pair = pairs.get(entry.name)
         if pair is None:
-            problems.append(Problem(root, f"lacks the pair {entry.name} of {dataset.name} {entry.split}"))
+            wrong.append(Issue(root, f"lacks the pair {entry.name} of {dataset.name} {entry.split}"))
             continue
         for path, known in ((pair.a, entry.sha256_a), (pair.b, entry.sha256_b)):
             if known and (found := _sha256(path)) != known:
-                problems.append(Problem(path, f"is another file: expected SHA-256 {known}, found {found}"))
-    return problems if dataset.source else problems + _differences_of_structure(root, sets, dataset)
+                wrong.append(Issue(path, f"is a different file: expected SHA-256 {known}, found {found}"))
+    return wrong if dataset.source else wrong + _differences_of_structure(root, sets, dataset)
 
 
 def _sha256(path: Path) -> str:
@@ -197,13 +170,13 @@ def _sha256(path: Path) -> str:
 
 
 def _differences_of_structure(
-    root: Path, sets: list[CheckedSet], dataset: catalogue.Dataset
-) -> list[Problem]:
+    root: Path, sets: Iterable[CheckedSet], dataset: catalogue.Dataset
+) -> list[Issue]:
     counts: Counter[str] = Counter()
     for checked in sets:
-        counts[checked.pairs.split] += len(checked.pairs.matching.pairs)
-    problems = [
-        Problem(root, f"holds {counts[split]} pairs of {split}, expected {expected} of {dataset.name}")
+        counts[checked.pair_set.split] += len(checked.pair_set.pairs)
+    wrong = [
+        Issue(root, f"holds {counts[split]} pairs of {split}, expected {expected} of {dataset.name}")
         for split, expected in dataset.pairs.items()
         if counts[split] != expected
     ]
@@ -212,22 +185,18 @@ def _differences_of_structure(
             if dataset.picture not in (None, size):
                 found, expected = "{}x{}".format(*size), "{}x{}".format(*dataset.picture)
                 reason = f"holds pictures of {found}, expected {expected} of {dataset.name}"
-                problems.append(Problem(checked.pairs.folder_a, reason))
-    return problems
+                wrong.append(Issue(checked.pair_set.folder_a, reason))
+    return wrong
 
 
 def _describe(checked: CheckedSet) -> str:
-    pairs, sizes = checked.pairs, [f"{width}x{height}" for width, height in checked.sizes]
-    what = sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes"
-    line = f"  {pairs.task} {pairs.split}: {len(pairs.matching.pairs)} pairs, {what}, "
-    if pairs.folder_a == pairs.folder_b:
-        root = pairs.folder_a
-        found = [f"    {pair.a.relative_to(root)} with {pair.b.name}" for pair in pairs.matching.pairs]
+    pair_set = checked.pair_set
+    sizes = [f"{width}x{height}" for width, height in checked.sizes]
+    size = sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes"
+    line = f"  {pair_set.task} {pair_set.split}: {len(pair_set.pairs)} pairs, {size}, "
+    root = pair_set.folder_a
+    if root == pair_set.folder_b:
+        found = [f"    {pair.a.relative_to(root)} with {pair.b.name}" for pair in pair_set.pairs]
         return "\n".join([f"{line}both sides in one folder:", *found])
-    line += f"{pairs.folder_a} and {pairs.folder_b}"
+    line += f"{root} and {pair_set.folder_b}"
     return f"{line}\n    side b looks like limited-range luma (16..235)" if checked.limited else line
-
-
-def _problem(path: Path, error: ValueError) -> Problem:
-    """An error of reading or pairing, whose message may start with the path."""
-    return Problem(path, str(error).removeprefix(f"{path}: "))

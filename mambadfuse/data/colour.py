@@ -1,7 +1,7 @@
-"""Colour: full-range BT.601 YCbCr as in JPEG files, and how chroma is put back on a fused grey picture.
+"""Colour: full-range BT.601 YCbCr as in JPEG files, and how a fused grey picture gets its chroma back.
 
-The network fuses brightness (luma, Y) alone; chroma is kept aside and joined again afterwards.
-All functions take floating-point arrays whose last axis is the colour: (..., H, W, 3).
+The network fuses brightness (luma, Y) alone; chroma is set aside and added again afterwards.
+All functions take floating-point arrays whose last axis is colour: (..., H, W, 3).
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def _expect_colour(name: str, x: Floats) -> None:
 def luma(rgb: Floats) -> Floats:
     """Brightness, Y = 0.299 R + 0.587 G + 0.114 B, (..., H, W, 3) -> (..., H, W).
 
-    Computed as G + 0.299 (R - G) + 0.114 (B - G), the same sum in an order that gives back a grey exactly.
+    Computed as G + 0.299 (R - G) + 0.114 (B - G), the same sum in an order that returns a grey exactly.
 
     Raises:
         TypeError: the array does not hold floating-point numbers.
@@ -53,7 +53,7 @@ def rgb_to_ycbcr(rgb: Floats) -> Floats:
 
 
 def ycbcr_to_rgb(ycbcr: Floats) -> Floats:
-    """The inverse of :func:`rgb_to_ycbcr`; nothing is clipped, so RGB may leave [0, 1] for a made-up YCbCr.
+    """The inverse of :func:`rgb_to_ycbcr`; nothing is clipped, so YCbCr outside the RGB gamut leaves [0, 1].
 
     Raises:
         TypeError, ValueError: as in :func:`luma`.
@@ -78,14 +78,14 @@ def is_grey(rgb: Floats) -> bool:
 
 
 def recolour(fused_luma: Floats, rgb_source: Floats) -> Floats:
-    """Gives a fused grey picture the chroma of a source picture and keeps its brightness.
+    """Gives a fused grey picture the chroma of a source picture without changing its brightness.
 
     The colour of a pixel is its offset d = RGB - Y from the grey of its own brightness; luma(d) = 0. So
 
         out = Y' + s d,   with the largest s in [0, 1] that keeps all three channels in [0, 1]
 
-    has the brightness Y' whatever s is: where the gamut is too narrow, a colour pales. Clipping each channel
-    instead would change brightness and hue.
+    has the brightness Y' for every s: a colour is desaturated where it would leave the RGB gamut. Clipping each
+    channel instead would change brightness and hue.
 
     Args:
         fused_luma: Y' in [0, 1], (..., H, W); values beyond are clipped.
@@ -103,7 +103,7 @@ def recolour(fused_luma: Floats, rgb_source: Floats) -> Floats:
         raise ValueError(f"fused_luma must have shape {rgb_source.shape[:-1]}, found {fused_luma.shape}")
     y = np.clip(fused_luma, 0, 1)[..., None]
     offset = rgb_source - luma(rgb_source)[..., None]
-    room = np.where(offset > 0, 1 - y, y)
-    smallest = np.finfo(room.dtype).tiny  # 0/0 becomes 0: there is neither colour nor room for it
-    scale = room / np.maximum(np.maximum(np.abs(offset), room), smallest)
+    headroom = np.where(offset > 0, 1 - y, y)
+    smallest = np.finfo(headroom.dtype).tiny  # 0/0 becomes 0: neither colour nor headroom
+    scale = headroom / np.maximum(np.maximum(np.abs(offset), headroom), smallest)
     return np.clip(y + scale.min(axis=-1, keepdims=True) * offset, 0, 1)

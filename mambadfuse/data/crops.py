@@ -1,7 +1,7 @@
-"""Training crops as a PyTorch data set: the same random window of both pictures of a pair, in one of eight turns.
+"""Training crops as a PyTorch data set: the same random crop of both pictures of a pair, in one of eight orientations.
 
-What a crop shows depends on (seed, step, slot) alone, the slot being its place in the batch. There is no sampler
-state: neither the number of workers or processes, nor a stop in between, changes a single crop.
+A crop depends on (seed, step, slot) alone, where slot is its place in the batch. There is no sampler state: neither
+the number of workers or processes nor an interruption changes a single crop.
 """
 
 import hashlib
@@ -15,16 +15,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, get_worker_info
 
-from mambadfuse.data.training_pairs import Picture, PictureCache, TrainingPair
+from mambadfuse.data.picture_cache import PictureCache
+from mambadfuse.data.training_pairs import Picture, TrainingPair
 
-Window = tuple[int, int]  # height and width
+Size = tuple[int, int]  # height and width
 
 
 def orient(x: Picture, mode: int) -> Picture:
-    """One of the eight orientations of a square grid: 0 is the identity; modes as published.
+    """One of the eight orientations of a square grid, numbered as in the published code.
 
-    ``mode``: 0 as is, 1 transposed, 2 upside down, 3 turned by 270 degrees, 4 mirrored, 5 turned by 90 degrees,
-    6 by 180 degrees, 7 mirrored at the other diagonal. Turns are counter-clockwise; x (H, W).
+    Args:
+        x: a picture, (H, W).
+        mode: 0 unchanged, 1 transposed, 2 upside down, 3 turned by 270 degrees, 4 mirrored, 5 turned by 90
+            degrees, 6 turned by 180 degrees, 7 mirrored at the other diagonal. Turns are counter-clockwise.
     """
     turned = np.rot90(x, {0: 0, 1: 1, 2: 0, 3: 3, 4: 2, 5: 1, 6: 2, 7: 3}[mode])
     return np.flipud(turned) if mode in (1, 2, 4, 7) else turned
@@ -40,7 +43,7 @@ class Crop(NamedTuple):
 
 @dataclass(frozen=True)
 class _Cut:
-    """Where a crop comes from."""
+    """Where a crop comes from: set, pair, corner, size and orientation."""
 
     group: int
     index: int
@@ -52,75 +55,78 @@ class _Cut:
 
 
 class PairedCrops(Dataset[Crop]):
-    """An endless data set: crop ``step * batch + slot`` is the one that training sees at that step in that slot.
+    """An endless data set: crop ``step * batch + slot`` is what training sees at that step in that slot.
 
-    As published, both pictures are read as 8-bit grey, cut by one window whose corner is uniform over all that fit,
-    and turned by one of eight orientations (of four, if the window is not square). Published windows are 128 x 128
-    for infrared-visible and 64 x 64 for medical pairs. Other than published, the pair is drawn anew for each crop
-    rather than in shuffled rounds, pairs may come from several sets, and pictures too small for a window are passed
-    over instead of yielding smaller crops.
+    As published, both pictures are read as 8-bit grey, cropped at one position that is uniform over all that fit,
+    and given one of eight orientations (of four, if the crop is not square). Published crops are 128 x 128 for
+    infrared-visible and 64 x 64 for medical pairs. Unlike the published code, this draws the pair anew for each crop
+    rather than in shuffled epochs, takes pairs from several sets, and skips pictures smaller than the crop instead of
+    yielding smaller crops.
 
     Args:
-        sets: groups of pairs.
-        shares: how often each group is drawn, relative to the others; alike if None.
-        windows: sizes (h, w), of which one is drawn for all crops of a step.
-        batch: crops in a step.
+        sets: sets of pairs.
+        sampling_weights: how often each set is drawn, relative to the others; equally often if None.
+        crop_sizes: (h, w), of which one is drawn for all crops of a step.
+        batch: crops per step.
         seed: of the run.
-        cache_bytes: how much memory decoded pictures may take, in all workers together.
+        cache_bytes: memory for decoded pictures, in all workers together.
 
     Raises:
-        ValueError: a share is not positive, or no pair of a set is as large as a window.
+        ValueError: a sampling weight is not positive, or no pair of a set is as large as a crop.
     """
 
     def __init__(
         self,
         sets: Sequence[Sequence[TrainingPair]],
-        shares: Sequence[float] | None = None,
+        sampling_weights: Sequence[float] | None = None,
         *,
-        windows: Sequence[Window] = ((128, 128),),
+        crop_sizes: Sequence[Size] = ((128, 128),),
         batch: int = 12,
         seed: int = 0,
         cache_bytes: int = 2**30,
     ) -> None:
-        self.sets, self.windows, self.batch, self.seed = sets, windows, batch, seed
-        self.shares = [1.0] * len(sets) if shares is None else list(shares)
-        if not sets or len(self.shares) != len(sets) or not all(share > 0 for share in self.shares):
-            raise ValueError(f"expected a positive share for each of {len(sets)} sets, found {self.shares}")
-        self._chances = np.asarray(self.shares) / np.sum(self.shares)
-        self._fitting = [[_fitting(pairs, window) for pairs in sets] for window in windows]
+        self.sets, self.crop_sizes, self.batch, self.seed = sets, crop_sizes, batch, seed
+        weights = [1.0] * len(sets) if sampling_weights is None else list(sampling_weights)
+        if not sets or len(weights) != len(sets) or not all(weight > 0 for weight in weights):
+            raise ValueError(
+                f"expected a positive sampling weight for each of {len(sets)} sets, found {weights}"
+            )
+        self.sampling_weights = weights
+        self._probabilities = np.asarray(weights) / np.sum(weights)
+        self._fitting = [[_fitting(pairs, size) for pairs in sets] for size in crop_sizes]
         self._cache_bytes = cache_bytes
-        self._cache: PictureCache | None = None  # made by the process that uses it
+        self._cache: PictureCache | None = None  # each worker process makes its own
 
     def __getitem__(self, number: int) -> Crop:
         cut = self._draw(*divmod(number, self.batch))
         pair = self.sets[cut.group][cut.index]
         window = np.s_[cut.top : cut.top + cut.height, cut.left : cut.left + cut.width]
-        pictures = self._memory().get((cut.group, cut.index), pair.pictures)
+        pictures = self._pictures().get((cut.group, cut.index), pair.pictures)
         a, b = (orient(picture[window], cut.mode) for picture in pictures)
         return Crop(_as_tensor(a), _as_tensor(b), pair.name)
 
     def names(self, step: int) -> list[str]:
-        """The names of the pairs that the crops of a step come from, slot by slot."""
+        """The names of the pairs from which the crops of a step are taken, by slot."""
         cuts = [self._draw(step, slot) for slot in range(self.batch)]
         return [self.sets[cut.group][cut.index].name for cut in cuts]
 
     def fingerprint(self) -> str:
-        """A word that is another one if a pair, its content or its place among the others is."""
+        """The :func:`fingerprint` of the pairs."""
         return fingerprint(self.sets)
 
     def _draw(self, step: int, slot: int) -> _Cut:
-        size = int(np.random.default_rng((self.seed, step, 0)).integers(len(self.windows)))
-        height, width = self.windows[size]
+        size = int(np.random.default_rng((self.seed, step, 0)).integers(len(self.crop_sizes)))
+        height, width = self.crop_sizes[size]
         rng = np.random.default_rng((self.seed, step, slot + 1))
-        group = int(rng.choice(len(self.sets), p=self._chances))
+        group = int(rng.choice(len(self.sets), p=self._probabilities))
         fitting = self._fitting[size][group]
         index = fitting[rng.integers(len(fitting))]
         high, wide = self.sets[group][index].shape
         top, left = int(rng.integers(high - height + 1)), int(rng.integers(wide - width + 1))
-        modes = range(8) if height == width else (0, 2, 4, 6)  # a turn by 90 degrees would change the window
+        modes = range(8) if height == width else (0, 2, 4, 6)  # a turn by 90 degrees would change the size
         return _Cut(group, index, top, left, height, width, modes[rng.integers(len(modes))])
 
-    def _memory(self) -> PictureCache:
+    def _pictures(self) -> PictureCache:
         if self._cache is None:
             worker = get_worker_info()
             self._cache = PictureCache(self._cache_bytes // (worker.num_workers if worker else 1))
@@ -128,17 +134,17 @@ class PairedCrops(Dataset[Crop]):
 
 
 class StepSampler(Sampler[list[int]]):
-    """Which crops one process takes: for each step ``parts`` lists of numbers for :class:`PairedCrops`.
+    """Which crops one process takes: for each step, ``parts`` lists of indices into :class:`PairedCrops`.
 
-    A batch is divided into parts (accumulated one after the other), each part among the processes. Together they
-    take every crop of the batch once, and the same part holds the same crops whatever the number of processes.
+    A batch is divided into parts (accumulated one after the other), and each part among the processes. Together the
+    processes take every crop of the batch once, and a part holds the same crops whatever the number of processes.
 
     Args:
-        batch: crops in a step.
-        steps: those from ``start`` up to, not including, ``stop``.
-        parts: of a step.
-        process: this process, counted from 0.
-        processes: all of them.
+        batch: crops per step.
+        steps: the steps to take.
+        parts: parts of a step.
+        process: the index of this process, from 0.
+        processes: the number of processes.
 
     Raises:
         ValueError: the batch cannot be divided evenly.
@@ -162,18 +168,18 @@ class StepSampler(Sampler[list[int]]):
 
 
 def fingerprint(sets: Sequence[Sequence[TrainingPair]]) -> str:
-    """A word for pairs in their order, the same on every machine; another one if a pair or its content is another."""
+    """The first 16 hex digits of the SHA-256 of the names and contents of all pairs, in their order."""
     content = [[(pair.name, pair.digest()) for pair in pairs] for pairs in sets]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _fitting(pairs: Sequence[TrainingPair], window: Window) -> list[int]:
-    """The numbers of the pairs that are as large as the window."""
-    height, width = window
+def _fitting(pairs: Sequence[TrainingPair], size: Size) -> list[int]:
+    """The indices of the pairs that are at least this large."""
+    height, width = size
     found = [i for i, pair in enumerate(pairs) if pair.shape[0] >= height and pair.shape[1] >= width]
     if not found:
         first = f" ({pairs[0].name} and {len(pairs) - 1} more)" if pairs else ""
-        raise ValueError(f"none of {len(pairs)} pairs{first} is as large as a window of {height} x {width}")
+        raise ValueError(f"none of {len(pairs)} pairs{first} is as large as a crop of {height} x {width}")
     return found
 
 

@@ -1,27 +1,25 @@
-"""Layouts: which folders below a root hold pairs, told by their names alone.
+"""Finding pairs: :func:`find_pairs` is how every command, and Python, gets from folders to pairs.
 
-The names known cover the authors' folders (trainsets/VIR/{IR,VI_Y}, valsets/PET-MRI/{PET_Y,MRI}, ...), MSRS
-({train,test}/{ir,vi}), RoadScene (cropinfrared, crop_LR_visible), M3FD (Ir, Vis), LLVIP ({infrared,visible}/{train,
-test}), TNO ({IR,VIS}) and the kit's own (ct-mri/train/{ct,mri}). Two folders belong together when their paths
-differ in that one name only. In the whole archive of TNO both sides of a scene lie in one folder, with names that
-say which is which: :mod:`mambadfuse.data.single_folder`.
+Given one folder, the names of the folders and pictures below it tell what belongs together. The known layouts
+are the authors' (trainsets/VIR/{IR,VI_Y}, valsets/PET-MRI/{PET_Y,MRI}, ...), MSRS ({train,test}/{ir,vi}), RoadScene
+(cropinfrared, crop_LR_visible), M3FD (Ir, Vis), LLVIP ({infrared,visible}/{train,test}), TNO ({IR,VIS}) and the
+kit's own (ct-mri/train/{ct,mri}). Two folders belong together when their paths differ in the name of the modality only.
+Where both sides of a scene lie in one folder, as in the full TNO archive, the names of the pictures say which is
+which: :mod:`mambadfuse.data.single_folder`.
 """
 
 import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
-from mambadfuse.data.pairs import LeftOut, Matching, Pair, PairError, match_pairs
+from mambadfuse.data.issues import Issue, problems
+from mambadfuse.data.pairs import PairError, PairSet, match_folders, require_folder
 from mambadfuse.data.single_folder import match_within, tasks_in
-from mambadfuse.data.tasks import FOLDERS, TASKS
-
-NOT_NAMED = (
-    "passed over, as neither folder nor pictures are named after both sides of a pair, such as IR_1 and VIS_1"
-)
+from mambadfuse.data.tasks import FOLDERS, TASKS, modality_of, task_of
 
 SPLITS = {
     "train": "train", "trainsets": "train",
@@ -29,156 +27,168 @@ SPLITS = {
     "test": "test", "testsets": "test",
 }  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Folders:
-    """Two folders whose names say that they belong together."""
-
-    task: str
-    split: str
-    """"train", "val" or "test"; "all" where no folder name says which."""
-    a: Path
-    """The infrared or MRI side."""
-    b: Path
-    """The visible, CT, PET or SPECT side."""
+_NO_SIDES = (
+    "skipped: neither the folder nor its pictures are named after both sides of a pair, as IR_1 and VIS_1 are"
+)
 
 
-@dataclass(frozen=True)
-class PairSet:
-    """The pairs of two folders; one and the same where both sides of each scene lie in one folder below it."""
+def find_pairs(a: str | Path, b: str | Path | None = None) -> PairSet:
+    """The pairs of two folders, or of one folder that holds both sides.
 
-    task: str
-    split: str
-    folder_a: Path
-    folder_b: Path
-    matching: Matching
+    Two folders are matched by the names of their files, see :func:`~mambadfuse.data.pairs.match_folders`. One folder,
+    given alone or twice, is searched for both sides: folders such as ``ir`` and ``vi`` at any depth, and pictures
+    such as ``IR_1.png`` and ``VIS_1.png`` in one folder. Its pairs are named by the path of side a below it.
+    A file is never paired with itself.
 
+    >>> from mambadfuse.data.discovery import find_pairs
+    >>> from mambadfuse.resources import resource_folder
+    >>> samples = resource_folder("data_samples") / "ivf"
+    >>> [pair.name for pair in find_pairs(samples / "ir", samples / "vi").pairs]
+    ['synthetic_night_street', 'synthetic_smoke_yard']
+    >>> [pair.name for pair in find_pairs(samples).pairs]
+    ['ir/synthetic_night_street', 'ir/synthetic_smoke_yard']
 
-@dataclass(frozen=True)
-class Found:
-    """What the folders below a root are, by their names and those of the pictures in them.
+    Args:
+        a: the folder of the infrared or MRI side, or of both sides.
+        b: the folder of the visible, CT, PET or SPECT side; None or ``a`` if both sides lie below ``a``.
 
-    Attributes:
-        together: two folders each.
-        alone: their name is known, but the partner missing.
-        scenes: both sides of a pair lie in the folder itself.
-        unknown: they hold pictures, but nothing says of what.
+    Raises:
+        PairError: there is no pair, a folder is missing, or one folder holds pairs of several tasks.
     """
+    a = Path(a)
+    b = a if b is None else Path(b)
+    require_folder(a)
+    require_folder(b)
+    if a.samefile(b):
+        return _all_below(a)
+    return match_folders(a, b, task_of(modality_of(a), modality_of(b)))
 
-    together: tuple[Folders, ...]
-    alone: tuple[Path, ...]
-    scenes: tuple[Path, ...]
-    unknown: tuple[Path, ...]
+
+def _all_below(root: Path) -> PairSet:
+    """Every pair below a folder as one set."""
+    sets, issues = scan(root)
+    _require_pairs(sets, issues)
+    tasks = list(dict.fromkeys(found.task for found in sets if found.task))
+    if len(tasks) > 1:
+        several = f"holds pairs of {' and '.join(tasks)}: give the two folders of one task"
+        raise PairError(Issue(root, several))
+    pairs = [
+        replace(pair, name=pair.a.relative_to(root).with_suffix("").as_posix())
+        for found in sets
+        for pair in found.pairs
+    ]
+    unknown = [replace(issue, severity="problem") for issue in issues]  # skipping a whole folder must be said
+    issues = [issue for found in sets for issue in found.issues] + unknown
+    return PairSet(root, root, tuple(pairs), tuple(issues), tasks[0])
 
 
 def find_sets(root: str | Path) -> list[PairSet]:
     """Every set of pairs below a folder, in the order of their paths; side a is always infrared or MRI.
 
     ``visible/train`` goes with ``infrared/train``, ``Zürich/VIS`` with ``Zürich/IR``. A folder with partners of
-    two kinds, MRI beside CT and PET, is in two sets. The scenes that are folders of their own come last, as one set
-    for each task and split. Hidden folders are passed over, links are followed.
+    two modalities, MRI beside CT and PET, is in two sets. Pairs within single folders come last, as one set for each
+    task and split. Hidden folders are ignored, links are followed.
 
     Raises:
-        PairError: there is no pair of folders whose names are known, a folder has no partner, or a set
-            would have no pair of pictures. :func:`mambadfuse.data.checking.check` lists all such problems instead.
+        PairError: no folder or picture has a name that is known, a folder has no partner, or a set has no
+            pair. :func:`mambadfuse.data.checking.check` lists all such problems instead.
     """
-    found = find_folders(root)
-    for folder in found.alone:
-        raise PairError(f"{folder}: {missing_partner(folder)}")
-    scenes = sets_of_scenes(Path(root), found.scenes)
-    for empty in (found.matching.left_out[0] for found in scenes if not found.matching.pairs):
-        raise PairError(f"{empty.path}: {empty.reason}")
-    return [PairSet(f.task, f.split, f.a, f.b, match_pairs(f.a, f.b)) for f in found.together] + scenes
+    sets, issues = scan(Path(root))
+    _require_pairs(sets, issues)
+    return sets
 
 
-def all_pairs(root: str | Path) -> PairSet:
-    """Every pair below a folder as one set; pairs are named by the path of their side a.
-
-    Raises:
-        PairError: as :func:`find_sets`, or there are pairs of several tasks.
-    """
-    root = Path(root)
-    sets = find_sets(root)
-    tasks = list(dict.fromkeys(found.task for found in sets))
-    if len(tasks) > 1:
-        raise PairError(f"{root}: holds pairs of {' and '.join(tasks)}: name the two folders of one task")
-    pairs = [pair for found in sets for pair in found.matching.pairs]
-    named = [Pair(pair.a.relative_to(root).with_suffix("").as_posix(), pair.a, pair.b) for pair in pairs]
-    left_out = [file for found in sets for file in found.matching.left_out]
-    left_out += [LeftOut(folder, NOT_NAMED) for folder in find_folders(root).unknown]
-    return PairSet(tasks[0], "all", root, root, Matching(tuple(named), tuple(left_out)))
+def _require_pairs(sets: Iterable[PairSet], issues: Iterable[Issue]) -> None:
+    for issue in problems(issues):
+        raise PairError(issue)
+    for found in sets:
+        if not found.pairs:
+            raise PairError(problems(found.issues)[0])
 
 
-def find_folders(root: str | Path) -> Found:
-    """What each folder below ``root`` holds; those without pictures are passed over.
+def scan(root: Path) -> tuple[list[PairSet], list[Issue]]:
+    """Every set of pairs below a folder, and what is wrong with, or worth knowing of, the folders outside them.
+
+    A folder without its partner is a problem, a folder of pictures whose names say nothing is a note. The issues of
+    single files are in their sets.
 
     Raises:
         PairError: the root is missing or no folder, or no name below it is known.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise PairError(f"{root}: {'is not a folder' if root.exists() else 'there is no such folder'}")
-    groups: dict[tuple[str, ...], list[tuple[str, Path]]] = defaultdict(list)
-    scenes, unknown = [], []
+    require_folder(root)
+    sides: dict[tuple[str, ...], list[tuple[str, Path]]] = defaultdict(list)
+    single, unknown = [], []
     for folder in _picture_folders(root):
         parts = _parts(folder, root)
-        telling = [i for i, part in enumerate(parts) if part.lower() in FOLDERS]
-        if telling:
-            modality = FOLDERS[parts[telling[-1]].lower()]
-            parts[telling[-1]] = "*"
-            groups[tuple(parts)].append((modality, folder))
+        named = [i for i, part in enumerate(parts) if part.lower() in FOLDERS]
+        if named:
+            modality = FOLDERS[parts[named[-1]].lower()]
+            parts[named[-1]] = "*"
+            sides[tuple(parts)].append((modality, folder))
         elif tasks_in(folder):
-            scenes.append(folder)
+            single.append(folder)
         elif _holds_pictures(folder):
             unknown.append(folder)
-    if not groups and not scenes and root.resolve().name.lower() in FOLDERS:
-        raise PairError(f"{root}: is the folder of one side by its name; name the one that both sides lie in")
-    if not groups and not scenes and not unknown:
-        raise PairError(f"{root}: there is no picture below it")
-    if not groups and not scenes:
-        raise PairError(
-            f"{root}: no folder below it has a known name ({', '.join(FOLDERS)}), and no names of pictures in one "
-            "folder say two sides, as IR_1 and VIS_1 do"
-        )
-    together, alone = [], []
-    for path, group in groups.items():
+    if not sides and not single:
+        raise PairError(Issue(root, _why_nothing(root, bool(unknown))))
+    sets, issues = _match_sides(root, sides)
+    sets += _match_single(root, single)
+    return sets, issues + [Issue(folder, _NO_SIDES, "note") for folder in unknown]
+
+
+def _match_sides(
+    root: Path, sides: dict[tuple[str, ...], list[tuple[str, Path]]]
+) -> tuple[list[PairSet], list[Issue]]:
+    """The pairs of folders whose paths differ in the modality only, and the folders without a partner."""
+    sets, issues, failures = [], [], []
+    for path, folders in sides.items():
         split = _split((root.resolve().name, *path))
-        pairs = [
-            Folders(TASKS[kind_a, kind_b], split, a, b)
-            for kind_a, a in group
-            for kind_b, b in group
-            if (kind_a, kind_b) in TASKS
-        ]
-        paired = {folder for pair in pairs for folder in (pair.a, pair.b)}
-        together += pairs
-        alone += [folder for _, folder in group if folder not in paired]
-    return Found(tuple(together), tuple(alone), tuple(scenes), tuple(unknown))
+        paired = set()
+        for modality_a, a in folders:
+            for modality_b, b in folders:
+                task = task_of(modality_a, modality_b)
+                if task is None:
+                    continue
+                paired |= {a, b}
+                try:
+                    sets.append(match_folders(a, b, task, split))
+                except PairError as error:
+                    failures.append(error.issue)
+        issues += [Issue(folder, _missing_partner(folder)) for _, folder in folders if folder not in paired]
+    return sets, issues + failures
 
 
-def sets_of_scenes(root: Path, folders: Iterable[Path]) -> list[PairSet]:
-    """The pairs within these folders below ``root``: one set for each task and split."""
+def _match_single(root: Path, folders: Iterable[Path]) -> list[PairSet]:
+    """The pairs within single folders: one set for each task and split."""
     groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for folder in folders:
         split = _split((root.resolve().name, *_parts(folder, root)))
         for task in tasks_in(folder):
             groups[task, split].append(folder)
-    return [
-        PairSet(task, split, root, root, match_within(root, own, task))
-        for (task, split), own in groups.items()
-    ]
+    return [match_within(root, own, task, split) for (task, split), own in groups.items()]
 
 
-def missing_partner(folder: Path) -> str:
-    """The complaint about a folder which :func:`find_folders` found alone."""
+def _why_nothing(root: Path, has_pictures: bool) -> str:
+    if root.resolve().name.lower() in FOLDERS:
+        return "is the folder of one side by its name; give the one that both sides lie in"
+    if not has_pictures:
+        return "there is no picture below it"
+    return (
+        f"no folder below it has a known name ({', '.join(FOLDERS)}), and no names of pictures in one folder say two "
+        "sides, as IR_1 and VIS_1 do"
+    )
+
+
+def _missing_partner(folder: Path) -> str:
     part = next(part for part in reversed(folder.parts) if part.lower() in FOLDERS)
     modality = FOLDERS[part.lower()]
-    partners = {b if a == modality else a for a, b in TASKS if modality in (a, b)}
-    names = ", ".join(name for name, kind in FOLDERS.items() if kind in partners)
+    partners = {b if a == modality else a for a, b in TASKS.values() if modality in (a, b)}
+    names = ", ".join(name for name, partner in FOLDERS.items() if partner in partners)
     return f"has no partner: expected the same path with one of {names} in place of {part}"
 
 
 def _picture_folders(root: Path) -> Iterator[Path]:
-    """Every folder that holds picture files, and every one with no folder below it, be it empty."""
+    """Every folder that holds picture files, and every one without sub-folders, even if it is empty."""
     for path, folders, _ in os.walk(root, followlinks=True):
         here = Path(path)
         folders[:] = sorted(name for name in folders if name[0] != "." and not _leads_back(here / name))
@@ -201,5 +211,5 @@ def _leads_back(folder: Path) -> bool:
 
 
 def _split(parts: tuple[str, ...]) -> str:
-    """What the innermost folder name with a meaning says."""
+    """The split that the innermost folder name with a meaning says."""
     return next((SPLITS[part.lower()] for part in reversed(parts) if part.lower() in SPLITS), "all")

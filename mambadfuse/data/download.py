@@ -1,4 +1,4 @@
-"""Downloads: data sets of the catalogue into a cache, every file verified, nothing ever half-written."""
+"""Downloads: data sets of the catalogue in a cache, every file verified and written atomically."""
 
 import os
 from collections.abc import Sequence
@@ -12,38 +12,34 @@ from requests.exceptions import RequestException, Timeout
 from tqdm import tqdm
 
 from mambadfuse.data.catalogue import Dataset, Entry, Source, load
+from mambadfuse.data.tasks import folders_of
 
 VARIABLE = "MAMBADFUSE_DATA"
 ADDRESS = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
-FOLDERS = {
-    "ivf": ("ir", "vi"),
-    "ct-mri": ("mri", "ct"),
-    "pet-mri": ("mri", "pet"),
-    "spect-mri": ("mri", "spect"),
-}
 
 
 class DownloadError(RuntimeError):
-    """A data set cannot be had; the message names file, address, what was expected and what was found."""
+    """A data set cannot be downloaded; the message names file, address, what was expected and what was found."""
 
 
 def where() -> Path:
-    """The cache: the folder named by the variable MAMBADFUSE_DATA, else the platform's place for caches."""
+    """The cache: the folder in the environment variable MAMBADFUSE_DATA, else the platform's place for caches."""
     named = os.environ.get(VARIABLE)
     return Path(named).expanduser() if named else pooch.os_cache("mambadfuse")
 
 
 def get(name: str, split: str | None = None) -> Path:
-    """The folder of a data set, downloaded where it is not in the cache yet.
+    """The folder of a data set, which is downloaded unless it is in the cache.
 
-    Below it lie ``<split>/{ir,vi}`` or ``<split>/{mri,ct}`` and so on, as :func:`find_sets` reads them. Each file
-    grows under a temporary name, takes its own name once its SHA-256 is right, and is never fetched again: after an
-    error or Ctrl-C a second call goes on with the files that are missing. It goes on file by file, not within one:
-    they are single pictures, none above half a megabyte. A file in the cache that has been changed is replaced.
+    Below it lie ``<split>/{ir,vi}``, ``<split>/{mri,ct}`` and so on, as
+    :func:`mambadfuse.data.discovery.find_sets` reads them. Each file is written under a temporary name, renamed once
+    its SHA-256 is right, and never fetched again: after an error or Ctrl-C a second call fetches the missing files.
+    A single file is not resumed: they are pictures of at most half a megabyte. A file in the cache that was changed
+    is replaced.
 
     Args:
-        name: of the catalogue.
-        split: one split alone; all by default.
+        name: of a data set in the catalogue.
+        split: the only split to fetch; all by default.
 
     Raises:
         ValueError: there is no such data set or split.
@@ -52,8 +48,8 @@ def get(name: str, split: str | None = None) -> Path:
     dataset = load(name)
     if dataset.source is None:
         raise DownloadError(
-            f"no checksums of {name} are known, so it is fetched by hand: from {dataset.origin} (terms: "
-            f"{dataset.terms}). Then check its structure: mambadfuse data check FOLDER --as {name}"
+            f"no checksums of {name} are known, so fetch it by hand from {dataset.origin} (terms: {dataset.terms}). "
+            f"Then check its structure: mambadfuse data check FOLDER --as {name}"
         )
     entries = dataset.entries if split is None else dataset.split(split)
     fetcher = _fetcher(dataset, dataset.source, entries)
@@ -66,7 +62,7 @@ def get(name: str, split: str | None = None) -> Path:
                 _fetch(fetcher, file)
             except DownloadError as error:
                 kept = f"{done} of {len(files)} files are complete and kept"
-                raise DownloadError(f"{error}. {kept}; call again to go on") from error.__cause__
+                raise DownloadError(f"{error}. {kept}; call again to fetch the others") from error.__cause__
     finally:
         for file in files:
             _remove_empty((where() / file).parent, there_before)
@@ -74,7 +70,7 @@ def get(name: str, split: str | None = None) -> Path:
 
 
 def _remove_empty(folder: Path, keep: Path) -> None:
-    """Removes a folder and those above it, below ``keep``, as far as they are empty."""
+    """Removes a folder and its parents below ``keep``, as far as they are empty."""
     with suppress(OSError):
         while folder != keep:
             folder.rmdir()
@@ -82,11 +78,11 @@ def _remove_empty(folder: Path, keep: Path) -> None:
 
 
 def _fetcher(dataset: Dataset, source: Source, entries: Sequence[Entry]) -> pooch.Pooch:
-    """What knows the SHA-256 and the address of each file by its name in the cache."""
+    """Fetches files by their name in the cache; it knows the SHA-256 and the address of each."""
     checksums, addresses = {}, {}
     for entry in entries:
         sides = zip(
-            FOLDERS[dataset.task], (source.a, source.b), (entry.sha256_a, entry.sha256_b), strict=True
+            folders_of(dataset.task), (source.a, source.b), (entry.sha256_a, entry.sha256_b), strict=True
         )
         for folder, template, sha256 in sides:
             path = template.format(name=entry.name)
@@ -99,7 +95,7 @@ def _fetcher(dataset: Dataset, source: Source, entries: Sequence[Entry]) -> pooc
 
 
 def _fetch(fetcher: pooch.Pooch, file: str) -> None:
-    """Makes sure that a file is in the cache, or says in one sentence why it cannot be."""
+    """Puts a file into the cache unless it is there, or says in one sentence why that fails."""
     path, address = fetcher.abspath / file, fetcher.get_url(file)
     try:
         fetcher.fetch(file)
@@ -107,11 +103,11 @@ def _fetch(fetcher: pooch.Pooch, file: str) -> None:
         host = urlsplit(address).hostname
         raise DownloadError(
             f"{path}: no connection to {host} ({_first_cause(error)}). Is this machine online? A proxy is taken from "
-            "the variable HTTPS_PROXY"
+            "the environment variable HTTPS_PROXY"
         ) from error
     except RequestException as error:
         raise DownloadError(f"{path}: from {address} expected a whole file, found: {error}") from error
-    except ValueError as error:  # of pooch: the message names both checksums
+    except ValueError as error:  # raised by pooch: the message names both checksums
         raise DownloadError(f"{path}: from {address}: {error}".rstrip(".")) from error
     except OSError as error:
         reason = error.strerror or error
@@ -121,7 +117,7 @@ def _fetch(fetcher: pooch.Pooch, file: str) -> None:
 
 
 def _first_cause(error: BaseException) -> str:
-    """What the system said, below the layers of the libraries."""
+    """The message of the operating system, below the layers of the libraries."""
     while error.__context__ is not None:
         error = error.__context__
     return getattr(error, "strerror", None) or str(error)

@@ -21,6 +21,7 @@ from mambadfuse.files import atomic_write
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 _log = logging.getLogger("mambadfuse")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # two TIFF tags and a value of the second
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # an EXIF tag and its values that exchange width and height
 
 
 class ImageError(ValueError):
@@ -43,10 +44,16 @@ class Picture:
 def read_image(path: str | Path) -> Floats:
     """The pixels of a picture file, float32 in [0, 1]: (H, W) if it is grey, (H, W, 3) if it has colour.
 
-    Reads PNG, JPEG, TIFF (its first page) and BMP, told by content and not by name. Palettes are resolved,
+    Reads PNG, JPEG, TIFF (its first page) and BMP, recognised by content and not by name. Palettes are resolved,
     transparency is laid on black (the background of medical pictures), the EXIF orientation is applied.
-    A colour file whose R, G and B nowhere differ by more than 2/255 counts as grey. 16 bits are divided by 65535; a
-    warning is logged where they stay below a quarter of that, as those of cameras with 14 bits or fewer do.
+    A colour file whose R, G and B nowhere differ by more than 2/255 counts as grey. 16-bit values are divided by
+    65535; a warning is logged if they stay below a quarter of that, as those of cameras with 14 bits or fewer do.
+
+    >>> from mambadfuse.data.images import read_image
+    >>> from mambadfuse.data.samples import samples
+    >>> pair = samples("ivf")[0]
+    >>> read_image(pair.a).shape, read_image(pair.b).shape
+    ((360, 480), (360, 480, 3))
 
     Raises:
         ImageError: the file is missing, a folder, empty, damaged, of another format, or holds what this kit
@@ -57,7 +64,7 @@ def read_image(path: str | Path) -> Floats:
 
 
 def read_picture(path: str | Path) -> Picture:
-    """As :func:`read_image`, with the bit depth of the file."""
+    """Like :func:`read_image`, but with the bit depth of the file."""
     path = Path(path)
     try:
         if path.is_dir():
@@ -74,7 +81,7 @@ def read_picture(path: str | Path) -> Picture:
     except PermissionError:
         raise ImageError(f"{path}: may not be read (permission denied)") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: is not a PNG, JPEG, TIFF or BMP picture, {_but(path)}") from None
+        raise ImageError(f"{path}: is not a PNG, JPEG, TIFF or BMP picture, {_actual_format(path)}") from None
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
     except Exception as error:  # decoders meet broken data with almost any exception
@@ -82,14 +89,34 @@ def read_picture(path: str | Path) -> Picture:
     brightest = picture.pixels.max()
     if picture.bits == 16 and 0 < brightest < 0.25:
         _log.warning(
-            "%s: its 16-bit values end at %.0f of 65535, so it is nearly black; if they are raw numbers of a camera, "
+            "%s: its 16-bit values end at %.0f of 65535, so it is nearly black; if they are raw camera counts, "
             "stretch them first", path, 65535 * brightest
         )  # fmt: skip
     return picture
 
 
-def _but(path: Path) -> str:
-    """What a file is that is of none of the formats read."""
+def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
+    """Width and height of a picture as :func:`read_image` returns it, upright; by default from its header alone.
+
+    Args:
+        path: of the picture.
+        decode: whether to decode the picture, which is slower but also finds a truncated file.
+
+    Raises:
+        ImageError: the picture cannot be read.
+    """
+    if not decode:
+        with suppress(Exception), path.open("rb") as file:  # read_image describes what is wrong with a header
+            image = Image.open(file, formats=sorted(set(FORMATS.values())))
+            exif = Image.Image.getexif(image)  # image.getexif() would decode all of a PNG
+            if exif.get(_ORIENTATION) not in _ON_ITS_SIDE:
+                return image.size
+    height, width = read_image(path).shape[:2]
+    return width, height
+
+
+def _actual_format(path: Path) -> str:
+    """What a file is if it has none of the formats read here."""
     with suppress(Exception), path.open("rb") as file, Image.open(file) as image:
         return f"but a {image.format}"
     return "or its header is damaged"
@@ -120,7 +147,7 @@ def decode(image: Image.Image) -> Picture:
 
 
 def _bits(image: Image.Image) -> int:
-    """Bits per channel, 8 for anything below; the mode alone does not tell (16-bit colour is "RGB" too)."""
+    """Bits per channel, 8 for anything below; the mode does not say (16-bit colour is "RGB", too)."""
     if image.mode == "F":
         return 32
     if isinstance(image, TiffImageFile):
@@ -156,7 +183,7 @@ def _deep_grey(image: Image.Image, bits: int) -> Floats:
 
 
 def _deep_colour(image: Image.Image) -> Floats:
-    """16-bit RGB in two passes: of each number Pillow keeps one byte, the high or the low one as told."""
+    """16-bit RGB in two passes: Pillow keeps only one byte of each value, so we ask for the high, then the low."""
     if not isinstance(image, PngImageFile) or image.fp is None:
         raise ImageError("is a colour picture of 16 bits per channel; these are read from PNG files only")
     position = image.fp.tell()
@@ -201,7 +228,7 @@ def write_image(path: str | Path, pixels: NDArray[np.unsignedinteger[Any]]) -> N
     """Writes a picture, uint8 or uint16, (H, W) grey or (H, W, 3) colour.
 
     The suffix chooses the format: .png, .jpg, .jpeg, .tif, .tiff or .bmp. JPEG loses detail (quality 95, full
-    chroma); 16 bits go into PNG and, if grey, TIFF. An existing file is replaced, at once and as a whole.
+    chroma); 16 bits go into PNG and, if grey, TIFF. An existing file is replaced atomically.
 
     Raises:
         ImageError: the suffix, shape or dtype cannot be written, or the disk refuses.

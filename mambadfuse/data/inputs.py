@@ -1,4 +1,4 @@
-"""Sources: the kinds of picture that :func:`mambadfuse.fuse` takes, all made into one kind of array."""
+"""Inputs: the kinds of image that :func:`mambadfuse.fuse` accepts, all converted to one kind of array."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from torch import Tensor
 from mambadfuse.data.colour import Floats, is_grey, luma
 from mambadfuse.data.images import ImageError, decode, read_image
 
-Source = str | Path | Image.Image | NDArray[Any] | Tensor
+ImageLike = str | Path | Image.Image | NDArray[Any] | Tensor
 
 _WHITE = {np.dtype(bool): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
-def as_batch(x: Source, name: str) -> Floats:
-    """Any source as float32 in [0, 1], (B, H, W, C): C = 1 if it is grey (to 2/255), else 3.
+def to_float_batch(x: ImageLike, name: str) -> Floats:
+    """Any image as float32 in [0, 1], (B, H, W, C): C = 1 if it is grey (to 2/255), else 3.
 
     Args:
         x: a file, a Pillow image, an array, (H, W), (H, W, 1) or (H, W, 3) of bool, uint8, uint16 or floats

@@ -1,7 +1,8 @@
-"""Limited range: brightness stored as 16..235 instead of 0..255, as video does and MATLAB's ``rgb2ycbcr``.
+"""Limited range: brightness stored as 16..235 instead of 0..255, as in video and by MATLAB's ``rgb2ycbcr``.
 
-Folders named ``*_Y`` often hold such luma. Read as if it were full range, black is grey and white is dim, and a
-fused picture mixes two scales. Values here are those of 8-bit files over 255, as :func:`read_image` gives them.
+Folders named ``*_Y`` often hold such luma. Read as if it were full range, black becomes grey and white dim, and a
+fused picture mixes two scales. Values here are those of 8-bit files over 255, as
+:func:`~mambadfuse.data.images.read_image` returns them.
 """
 
 from collections.abc import Sequence
@@ -52,10 +53,10 @@ def limited_ycbcr_to_rgb(ycbcr: Floats) -> Floats:
 
 
 def looks_limited(files: Sequence[Path], sample: int = 16) -> bool:
-    """Whether no pixel of a sample of pictures, taken evenly from the list, is below 16 or above 235.
+    """Whether no pixel in a sample of pictures, taken evenly from the list, is below 16 or above 235.
 
-    It is a guess: full-range pictures without a dark or a bright pixel look the same. The larger and the more
-    varied the sample, the surer it is; where you know the range, declare it instead.
+    This is a guess: full-range pictures without a dark or bright pixel look the same. A larger, more varied sample
+    makes it safer; if you know the range, declare it instead.
 
     Raises:
         ImageError: a picture of the sample cannot be read.
@@ -76,7 +77,7 @@ def read_luma(path: Path, limited: bool = False) -> NDArray[np.uint8]:
 
     Args:
         path: of the picture.
-        limited: its luma is stored in limited range and expanded here.
+        limited: whether its luma is stored in limited range, and so expanded here.
 
     Raises:
         ImageError: the picture cannot be read.

@@ -1,17 +1,26 @@
-"""Pairs: which picture of one folder belongs to which picture of another."""
+"""Pairs: which picture of one folder belongs to which picture of another, by their names."""
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
+from mambadfuse.data.issues import Issue
 from mambadfuse.data.tasks import read_label
 
 
 class PairError(ValueError):
-    """Two folders yield no pair at all; the message names them and says why."""
+    """There is no pair at all; the message names a folder or file and says why.
+
+    Args:
+        issue: the same as a record.
+    """
+
+    def __init__(self, issue: Issue) -> None:
+        super().__init__(issue)
+        self.issue = issue
 
 
 @dataclass(frozen=True)
@@ -21,58 +30,100 @@ class Pair:
     name: str
     a: Path
     b: Path
+    task: str | None = None
+    """A key of :data:`mambadfuse.data.tasks.TASKS`; None if unknown."""
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A file that belongs to no pair, and why."""
+class PairSet:
+    """Pairs that were found together.
 
-    path: Path
-    reason: str
+    Attributes:
+        folder_a: the folder of the a sides.
+        folder_b: the folder of the b sides; the same as ``folder_a`` where both sides lie below one folder.
+        pairs: in the order of their names.
+        issues: every file in no pair, as a problem, and what is worth knowing of the others, as a note.
+        task: of the pairs; None if unknown.
+        split: "train", "val" or "test"; "all" where no folder name says which.
+    """
 
-
-@dataclass(frozen=True)
-class Remark:
-    """A file, or a folder, and what is worth knowing of it although nothing is wrong."""
-
-    path: Path
-    text: str
-
-
-@dataclass(frozen=True)
-class Matching:
-    """All pairs of two folders in the order of their names, and every file that is in none of them."""
-
+    folder_a: Path
+    folder_b: Path
     pairs: tuple[Pair, ...]
-    left_out: tuple[LeftOut, ...]
-    remarks: tuple[Remark, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    task: str | None = None
+    split: str = "all"
 
 
-def match_pairs(folder_a: str | Path, folder_b: str | Path) -> Matching:
+def match_folders(
+    folder_a: str | Path, folder_b: str | Path, task: str | None = None, split: str = "all"
+) -> PairSet:
     """Pairs the pictures of two folders by file name without suffix: ``a/07.png`` goes with ``b/07.jpg``.
 
     Pictures in sub-folders go by their path: ``a/night/07.png`` with ``b/night/07.jpg``, under the name
-    ``night/07``. Files left alone go together if their names differ only in the words that say which side they are:
-    ``a/IR_07.png`` with ``b/VIS_07.png``, under the name of side a.
+    ``night/07``. Files still alone after that go together if their names differ only in the words that say which side
+    they are: ``a/IR_07.png`` with ``b/VIS_07.png``, under the name of side a.
 
-    Names are compared after Unicode normalisation (NFC), since file systems spell "é" in two ways. Whatever is
-    hidden is passed over in silence; every other file is either in a pair or left out with a reason: no partner,
-    not the suffix of a picture, or several files of one name.
+    Names are compared after Unicode normalisation (NFC), since file systems spell "é" in two ways. Hidden files are
+    ignored; every other file is in a pair or among the issues: it has no partner, lacks the suffix of a picture,
+    shares its name with another one, or is the very file that would be its partner.
 
     Raises:
         PairError: a folder is missing, not a folder or empty, or no file of one has a partner in the other.
     """
     folder_a, folder_b = Path(folder_a), Path(folder_b)
-    files_a, left_out = pictures_by_name(files_below(folder_a), folder_a)
-    files_b, more = pictures_by_name(files_below(folder_b), folder_b)
-    partners = {name: name for name in files_a.keys() & files_b.keys()}
-    partners |= _partners_by_scene(files_a.keys() - partners.keys(), files_b.keys() - partners.keys())
+    files_a, issues = pictures_by_name(files_below(folder_a), folder_a)
+    files_b, issues_b = pictures_by_name(files_below(folder_b), folder_b)
+    partners = match_names(files_a, files_b)
     if not partners:
-        raise PairError(f"no picture in {folder_a} has the name of one in {folder_b} (suffixes may differ)")
-    left_out += more
-    left_out += _alone(files_a, partners.keys(), folder_b) + _alone(files_b, partners.values(), folder_a)
-    pairs = (Pair(name, files_a[name], files_b[partners[name]]) for name in sorted(partners))
-    return Matching(tuple(pairs), tuple(left_out))
+        raise PairError(
+            Issue(folder_a, f"no picture in it has the name of one in {folder_b} (suffixes may differ)")
+        )
+    issues += issues_b
+    for files, paired, other in (
+        (files_a, partners.keys(), folder_b),
+        (files_b, set(partners.values()), folder_a),
+    ):
+        issues += [Issue(files[name], f"has no partner in {other}") for name in sorted(files.keys() - paired)]
+    pairs = []
+    for name in sorted(partners):
+        pair = Pair(name, files_a[name], files_b[partners[name]], task)
+        if pair.a.samefile(pair.b):
+            issues.append(Issue(pair.a, f"is the same file as its partner {pair.b}"))
+        else:
+            pairs.append(pair)
+    if not pairs:
+        raise PairError(issues[-1])
+    return PairSet(folder_a, folder_b, tuple(pairs), tuple(issues), task, split)
+
+
+def match_names(names_a: Iterable[str], names_b: Iterable[str]) -> dict[str, str]:
+    """The name on side b for each name on side a that has one: the same, or else one of the same scene.
+
+    Names of one scene go together if they lie in the same sub-folder, both say which side they are, and each
+    is the only one of its side.
+    """
+    names_a, names_b = set(names_a), set(names_b)
+    same = names_a & names_b
+    scenes: dict[tuple[str, str], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for side, names in enumerate((names_a - same, names_b - same)):
+        for name in names:
+            folder, _, last = name.rpartition("/")
+            label = read_label(last)
+            if label.modality is not None:
+                scenes[folder, label.scene][side].append(name)
+    by_scene = {a[0]: b[0] for a, b in scenes.values() if len(a) == len(b) == 1}
+    return {name: name for name in same} | by_scene
+
+
+def require_folder(folder: Path) -> None:
+    """Refuses what is no folder.
+
+    Raises:
+        PairError: it is missing, or a file.
+    """
+    if not folder.is_dir():
+        raise PairError(Issue(folder, "is not a folder" if folder.exists() else "there is no such folder"))
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -81,43 +132,26 @@ def files_below(folder: Path) -> list[Path]:
     Raises:
         PairError: there is no such folder, or nothing in it.
     """
-    if not folder.is_dir():
-        raise PairError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
+    require_folder(folder)
     names = {path: path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     files = [path for path, name in names.items() if not any(part.startswith(".") for part in name.parts)]
     if not files:
-        raise PairError(f"{folder}: the folder holds no pictures")
+        raise PairError(Issue(folder, "the folder holds no pictures"))
     return files
 
 
-def pictures_by_name(files: Iterable[Path], root: Path) -> tuple[dict[str, Path], list[LeftOut]]:
-    """The pictures by normalised path below the root, and the files which cannot be in a pair."""
+def pictures_by_name(files: Iterable[Path], root: Path) -> tuple[dict[str, Path], list[Issue]]:
+    """The pictures by normalised path below the root, without suffix, and the files that cannot be in a pair."""
     same_name: dict[str, list[Path]] = defaultdict(list)
-    left_out = []
+    issues = []
     for path in sorted(files):
         if path.suffix.lower() in FORMATS:
             name = path.relative_to(root).with_suffix("").as_posix()
             same_name[unicodedata.normalize("NFC", name)].append(path)
         else:
-            left_out.append(LeftOut(path, f"is no picture file ({', '.join(FORMATS)})"))
+            issues.append(Issue(path, f"is no picture file ({', '.join(FORMATS)})"))
     for name, paths in same_name.items():
         if len(paths) > 1:
-            rivals = " and ".join(path.name for path in paths)
-            left_out += [LeftOut(path, f"shares its name {name!r}: {rivals}") for path in paths]
-    return {name: paths[0] for name, paths in same_name.items() if len(paths) == 1}, left_out
-
-
-def _alone(files: Mapping[str, Path], used: Iterable[str], other: Path) -> list[LeftOut]:
-    return [LeftOut(files[name], f"has no partner in {other}") for name in sorted(files.keys() - set(used))]
-
-
-def _partners_by_scene(names_a: Iterable[str], names_b: Iterable[str]) -> dict[str, str]:
-    """Names of one scene in the same sub-folder, where there is one on each side and both say which side they are."""
-    scenes: dict[tuple[str, str], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    for side, names in enumerate((names_a, names_b)):
-        for name in names:
-            folder, _, last = name.rpartition("/")
-            label = read_label(last)
-            if label.modality is not None:
-                scenes[folder, label.scene][side].append(name)
-    return {a[0]: b[0] for a, b in scenes.values() if len(a) == len(b) == 1}
+            files_of_name = " and ".join(path.name for path in paths)
+            issues += [Issue(path, f"shares its name {name!r}: {files_of_name}") for path in paths]
+    return {name: paths[0] for name, paths in same_name.items() if len(paths) == 1}, issues

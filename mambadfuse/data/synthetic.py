@@ -1,8 +1,8 @@
-"""Toy pairs: small made-up scenes whose ideal fusion is known, as many as you like.
+"""Synthetic pairs: small procedural scenes whose ideal fusion is known, as many as you like.
 
-A warm camera and a daylight camera look at one place. The warm one (a) sees a cold, featureless ground and glowing
-bodies; the other (b) sees the pattern of the ground and of no body at all. Neither picture alone shows everything,
-and a fusion is right exactly where it keeps the pattern of b around the bodies of a.
+A thermal and a daylight camera look at one place. The thermal one (a) sees a cold, featureless ground and warm
+bodies; the other (b) sees the pattern of the ground and no bodies. Neither picture alone shows everything, and the
+right fusion keeps the pattern of b around the bodies of a.
 """
 
 from dataclasses import dataclass
@@ -14,24 +14,28 @@ Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class ToyPair:
-    """A registered pair with its answer; every picture is float32 in [0, 1], (H, W)."""
+class SyntheticPair:
+    """A registered pair with its ideal fusion; every picture is float32 in [0, 1], (H, W)."""
 
     a: Plane
-    """What the warm camera sees."""
+    """What the thermal camera sees."""
     b: Plane
     """What the daylight camera sees."""
     mask: Plane
     """Where the bodies are: 1 inside, 0 outside, in between at their soft edges."""
     truth: Plane
-    """The ideal fusion: the bodies of a laid over the ground of b, so a where the mask is 1, b where it is 0."""
+    """The ideal fusion, the bodies of a over the ground of b: a where the mask is 1, b where it is 0."""
 
 
-def toy_pair(seed: int, size: tuple[int, int] = (64, 64)) -> ToyPair:
-    """One toy pair; the same seed and size always give the same one.
+def synthetic_pair(seed: int, size: tuple[int, int] = (64, 64)) -> SyntheticPair:
+    """One synthetic pair; the same seed and size always give the same pair.
+
+    >>> from mambadfuse.data.synthetic import synthetic_pair
+    >>> synthetic_pair(seed=0, size=(48, 64)).truth.shape
+    (48, 64)
 
     Args:
-        seed: which pair.
+        seed: of the random scene.
         size: (H, W).
 
     Raises:
@@ -48,7 +52,7 @@ def toy_pair(seed: int, size: tuple[int, int] = (64, 64)) -> ToyPair:
     a = mask * warmth + (1 - mask) * cold
     b = _pattern(y, x, rng)
     truth = mask * warmth + (1 - mask) * b
-    return ToyPair(*(plane.astype(np.float32) for plane in (a, b, mask, truth)))
+    return SyntheticPair(*(plane.astype(np.float32) for plane in (a, b, mask, truth)))
 
 
 def _bodies(

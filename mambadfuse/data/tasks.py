@@ -1,41 +1,67 @@
-"""Modalities: what the name of a folder, or of a file, says its pictures show."""
+"""Tasks and their two modalities, and the words by which folders and files name a modality.
+
+This is the only list of tasks and the only table of words; every other file imports them from here.
+"""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-NEAR_INFRARED, COMPOSITE = "near infrared", "composite"  # what only files are called
-
-# Names of folders, compared without regard to case.
-FOLDERS = {
-    "ir": "infrared", "inf": "infrared", "infrared": "infrared", "cropinfrared": "infrared", "lwir": "infrared",
-    "thermal": "infrared", "rad": "infrared",
-    "vi": "visible", "vi_y": "visible", "vis": "visible", "vis_y": "visible", "visible": "visible",
-    "crop_lr_visible": "visible", "visual": "visible", "dhv": "visible",
-    "mri": "mri",
-    "ct": "ct",
-    "pet": "pet", "pet_y": "pet",
-    "spect": "spect", "spect_y": "spect",
-}  # fmt: skip
-
-# Words in the names of files. "dhv" and "rad" are cameras of the TNO archive, "ii" is its image intensifier.
-WORDS = {
-    "ir": "infrared", "infrared": "infrared", "lwir": "infrared", "thermal": "infrared", "rad": "infrared",
-    "nir": NEAR_INFRARED, "ii": NEAR_INFRARED,
-    "vi": "visible", "vis": "visible", "visible": "visible", "visual": "visible", "dhv": "visible",
-    "mri": "mri",
-    "ct": "ct",
-    "pet": "pet",
-    "spect": "spect",
-    "rg": COMPOSITE,
-}  # fmt: skip
-
-# The task of two modalities, side a first.
+# Name of a task -> its two modalities, side a first.
 TASKS = {
-    ("infrared", "visible"): "ivf",
-    ("mri", "ct"): "ct-mri",
-    ("mri", "pet"): "pet-mri",
-    ("mri", "spect"): "spect-mri",
+    "ivf": ("infrared", "visible"),
+    "ct-mri": ("mri", "ct"),
+    "pet-mri": ("mri", "pet"),
+    "spect-mri": ("mri", "spect"),
+}
+
+
+@dataclass(frozen=True)
+class Modality:
+    """The words for one modality, in lower case; names are compared without regard to case.
+
+    Attributes:
+        title: what people call it.
+        words: each is a folder's whole name, or a word in the name of a file. The first one names the folders
+            that the kit makes itself.
+        folders: further names of folders, which mean nothing in the name of a file.
+    """
+
+    title: str
+    words: tuple[str, ...]
+    folders: tuple[str, ...] = ()
+
+
+NEAR_INFRARED, COMPOSITE = (
+    "near infrared",
+    "composite",
+)  # no side of any task: known in the names of files only
+
+# "dhv" and "rad" are cameras of the TNO archive, "ii" is its image intensifier, "rg" its false-colour composites.
+MODALITIES = {
+    "infrared": Modality(
+        "infrared", ("ir", "infrared", "lwir", "thermal", "rad"), folders=("inf", "cropinfrared")
+    ),
+    NEAR_INFRARED: Modality("near infrared", ("nir", "ii")),
+    "visible": Modality(
+        "visible", ("vi", "vis", "visible", "visual", "dhv"), folders=("vi_y", "vis_y", "crop_lr_visible")
+    ),
+    "mri": Modality("MRI", ("mri",)),
+    "ct": Modality("CT", ("ct",)),
+    "pet": Modality("PET", ("pet",), folders=("pet_y",)),
+    "spect": Modality("SPECT", ("spect",), folders=("spect_y",)),
+    COMPOSITE: Modality("composite", ("rg",)),
+}
+
+# Word in the name of a file -> modality.
+WORDS = {word: name for name, modality in MODALITIES.items() for word in modality.words}
+
+# Name of a folder, in lower case -> modality; only the sides of tasks have folders.
+FOLDERS = {
+    word: name
+    for name, modality in MODALITIES.items()
+    if any(name in sides for sides in TASKS.values())
+    for word in (*modality.words, *modality.folders)
 }
 
 # A word stands by itself: the letters beside it, if any, are of the other case, as in TankLWIR or RADheli0.
@@ -54,8 +80,8 @@ class Label:
     """What the name of a file says.
 
     Attributes:
-        modality: one of those in ``TASKS``, ``NEAR_INFRARED`` or ``COMPOSITE``; None if nothing is said.
-        scene: the name without the words and letters that tell, the same for both pictures of a pair.
+        modality: a key of ``MODALITIES``; None if the name says none.
+        scene: the name without the words and letters of the modality, the same for both pictures of a pair.
     """
 
     modality: str | None
@@ -65,8 +91,8 @@ class Label:
 def read_label(name: str) -> Label:
     """What the name of a file, without its suffix, says: ``IR_lake_g`` is infrared, of the scene ``lake``.
 
-    The first of ``WORDS`` in it counts, but "rg" wherever it is: the archive of TNO calls false-colour composites so.
-    Without any word a last letter counts: i or v behind a digit, or r, in that archive the visible channel.
+    The first of ``WORDS`` in the name decides, except that "rg" decides wherever it stands. If there is no such word, a
+    last letter decides: i or v after a digit, or r, which marks the visible channel in the TNO archive.
     """
     words = [word.lower() for word in _WORD.findall(name)]
     letter = _LETTER.search(name)
@@ -78,9 +104,20 @@ def read_label(name: str) -> Label:
 
 
 def modality_of(path: Path) -> str | None:
-    """What the name of a file or folder, or else of the folder it lies in, says that it shows; None if nothing."""
+    """The modality that the name of a file or folder, or else of its parent folder, says; None if neither does."""
     for name in (path.stem, path.parent.name):
         modality = FOLDERS.get(name.lower()) or read_label(name).modality
         if modality not in (None, COMPOSITE):
             return modality
     return None
+
+
+def task_of(a: str | None, b: str | None) -> str | None:
+    """The task whose side a shows modality ``a`` and side b ``b``; None if there is none."""
+    return next((task for task, sides in TASKS.items() if sides == (a, b)), None)
+
+
+def folders_of(task: str) -> tuple[str, str]:
+    """What the kit calls the folders of side a and side b: ("ir", "vi"), ("mri", "ct"), ..."""
+    a, b = TASKS[task]
+    return MODALITIES[a].words[0], MODALITIES[b].words[0]

@@ -2,8 +2,7 @@
 
 import logging
 import zlib
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,9 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mambadfuse.data.checking import picture_size
+from mambadfuse.data.checking import size_mismatch
+from mambadfuse.data.discovery import find_pairs
+from mambadfuse.data.images import picture_size
+from mambadfuse.data.issues import problems
 from mambadfuse.data.limited_range import looks_limited, read_luma
-from mambadfuse.data.pairs import match_pairs
+from mambadfuse.data.pairs import PairSet
 
 _log = logging.getLogger("mambadfuse")
 
@@ -40,15 +42,18 @@ class TrainingPair(Protocol):
 
 
 @dataclass(frozen=True)
-class GreyPair:
-    """A pair that is in memory already; uint8, (H, W) each."""
+class ArrayPair:
+    """A pair in memory; uint8, (H, W) each.
+
+    Raises:
+        ValueError: a side is not uint8, (H, W), or the two differ in size.
+    """
 
     name: str
     a: Picture
     b: Picture
 
     def __post_init__(self) -> None:
-        """Refuse what is no pair of grey pictures."""
         for side, picture in (("a", self.a), ("b", self.b)):
             if picture.dtype != np.uint8 or picture.ndim != 2 or picture.shape != self.a.shape:
                 raise ValueError(
@@ -80,7 +85,7 @@ class FilePair:
     b: Path
     shape: tuple[int, int]
     limited: bool = False
-    """Whether the luma of side b is stored in limited range (16 to 235) and to be expanded."""
+    """Whether the luma of side b is stored in limited range (16 to 235) and expanded when it is read."""
 
     def pictures(self) -> Pictures:
         """Both sides, decoded."""
@@ -92,61 +97,48 @@ class FilePair:
         return zlib.crc32(self.b.read_bytes() + reading, zlib.crc32(self.a.read_bytes()))
 
 
-def find_grey_pairs(
-    folder_a: str | Path, folder_b: str | Path, limited: bool | None = None
+def find_training_pairs(
+    a: str | Path, b: str | Path | None = None, limited: bool | None = None
 ) -> list[FilePair]:
-    """All pairs of two folders, by name; only the heads of the files are read. What is in no pair is warned of.
+    """The pairs that :func:`~mambadfuse.data.discovery.find_pairs` finds, ready for training.
+
+    Only the headers of the files are read. A warning is logged for each file that is in no pair.
+
+    >>> from mambadfuse.data.training_pairs import find_training_pairs
+    >>> from mambadfuse.resources import resource_folder
+    >>> samples = resource_folder("data_samples") / "ivf"
+    >>> [pair.shape for pair in find_training_pairs(samples / "ir", samples / "vi")]
+    [(360, 480), (360, 480)]
 
     Args:
-        folder_a: of the infrared or MRI side.
-        folder_b: of the other side.
-        limited: whether side b is limited-range luma; None looks at the pictures if the folder is named ``*_Y``.
+        a: the folder of the infrared or MRI side, or of both sides.
+        b: the folder of the other side; None or ``a`` if both sides lie below ``a``.
+        limited: whether side b is limited-range luma. None decides by the pictures in folders named ``*_Y``; those
+            in other folders count as full range.
 
     Raises:
         PairError, ImageError: there is no pair, or a picture cannot be read.
         ValueError: the two pictures of a pair differ in size.
     """
-    matching = match_pairs(folder_a, folder_b)
-    for file in matching.left_out:
-        _log.warning("left out %s: %s", file.path, file.reason)
-    pairs = matching.pairs
-    if limited is None:
-        named_luma = Path(folder_b).name.lower().endswith("_y")
-        limited = named_luma and looks_limited([pair.b for pair in pairs])
-    found = []
-    for pair in pairs:
-        (width, height), other = picture_size(pair.a), picture_size(pair.b)
-        if (width, height) != other:
-            raise ValueError(
-                f"{pair.a}: is {width}x{height}, but its partner {pair.b} is {'{}x{}'.format(*other)}"
-            )
-        found.append(FilePair(pair.name, pair.a, pair.b, (height, width), limited))
-    return found
+    found = find_pairs(a, b)
+    for issue in problems(found.issues):
+        _log.warning("skipped %s", issue)
+    limited_range = set(_limited_files(found)) if limited is None else set()
+    pairs = []
+    for pair in found.pairs:
+        size, other = picture_size(pair.a), picture_size(pair.b)
+        if size != other:
+            raise ValueError(str(size_mismatch(pair, size, other)))
+        width, height = size
+        pairs.append(
+            FilePair(pair.name, pair.a, pair.b, (height, width), bool(limited) or pair.b in limited_range)
+        )
+    return pairs
 
 
-class PictureCache:
-    """Decoded pairs, of which the least recently used are forgotten beyond a number of bytes.
-
-    Args:
-        limit: in bytes; a pair larger than that is never kept.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-        self._kept: OrderedDict[Hashable, Pictures] = OrderedDict()
-
-    def get(self, key: Hashable, read: Callable[[], Pictures]) -> Pictures:
-        """The pictures known as ``key``, from memory or else by ``read()``."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        pictures = self._kept[key] = read()
-        self.used += _size(pictures)
-        while self.used > self.limit:
-            self.used -= _size(self._kept.popitem(last=False)[1])
-        return pictures
-
-
-def _size(pictures: Pictures) -> int:
-    return sum(picture.nbytes for picture in pictures)
+def _limited_files(found: PairSet) -> Sequence[Path]:
+    """The b sides in ``*_Y`` folders, if they look like limited range."""
+    root = found.folder_b
+    folders = {pair.b: (root.name, *pair.b.relative_to(root).parent.parts) for pair in found.pairs}
+    luma = [path for path, parts in folders.items() if any(part.lower().endswith("_y") for part in parts)]
+    return luma if luma and looks_limited(luma) else []

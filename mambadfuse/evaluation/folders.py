@@ -1,4 +1,4 @@
-"""Evaluation: folders of fused pictures scored and compared, always beside fusions without a network."""
+"""Evaluating folders of fused pictures: scored and compared, beside the classical baselines."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -9,19 +9,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.images import ImageError, read_image
-from mambadfuse.data.pairs import Pair, match_pairs
+from mambadfuse.data.issues import Issue, problems
+from mambadfuse.data.pairs import Pair, PairError, files_below, match_names, pictures_by_name
 from mambadfuse.evaluation.published import PublishedSet, published
 from mambadfuse.evaluation.table import BASELINE, PUBLISHED, RESULT, Method, Scores, Table, rank, summarise
-from mambadfuse.fusion.baselines import laplacian_pyramid, maximum, mean
+from mambadfuse.fusion.baselines import BASELINES
 from mambadfuse.metrics import EIGHT, evaluate, grey, require_known
 
-BASELINES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "mean": mean,
-    "maximum": maximum,
-    "laplacian pyramid": laplacian_pyramid,
-}
-_ROUNDING = 2e-3  # between a mean of ours and the same one published to three decimals
+_ROUNDING = 2e-3  # between our mean and the same one published to three decimals
 
 Key = tuple[str, str]  # kind and name of a method
 Fusion = Callable[[str, np.ndarray, np.ndarray], np.ndarray]  # name of a pair, a, b -> fused
@@ -30,7 +27,7 @@ Fusion = Callable[[str, np.ndarray, np.ndarray], np.ndarray]  # name of a pair, 
 def evaluate_folders(
     fused: Sequence[str | Path],
     a: str | Path,
-    b: str | Path,
+    b: str | Path | None = None,
     *,
     convention: str = "literature",
     metrics: Sequence[str] = EIGHT,
@@ -38,19 +35,27 @@ def evaluate_folders(
     rows: str | None = None,
     progress: bool = True,
 ) -> Table:
-    """Scores folders of fused pictures against their sources, and ranks them among each other.
+    """Scores folders of fused pictures against their sources, and ranks them against each other.
 
-    Pictures belong together by file name without suffix; of colour the luma is judged. What cannot be scored (no
-    fused picture, another size, unreadable, too small for a metric) becomes one of the problems of the table. Means
-    and ranks are over the pictures which every method has a score for, so that all are judged by the same ones.
+    Pairs are found, and named, as by :func:`mambadfuse.data.discovery.find_pairs`, and fused pictures are matched by
+    the names of the pairs. Colour pictures are scored by their luma. What cannot be scored (no fused picture, another
+    size, unreadable, too small for a metric) becomes one of the problems of the table. Means and ranks are over the
+    pictures for which every method has a score, so that all methods are judged by the same ones.
+
+    >>> import mambadfuse as mdf
+    >>> from mambadfuse.resources import resource_folder
+    >>> pictures = resource_folder("data_samples") / "ivf"
+    >>> table = mdf.evaluate_folders([pictures / "ir"], pictures / "ir", pictures / "vi", progress=False)
+    >>> sorted(method.label for method in table.methods)
+    ['ir', 'laplacian pyramid (baseline)', 'maximum (baseline)', 'mean (baseline)']
 
     Args:
-        fused: one folder for each method; pictures in it without sources are passed over.
-        a: folder of the one side.
-        b: folder of the other; the two may be exchanged.
+        fused: one folder for each method; pictures in it without sources are ignored.
+        a: the folder of one side, or of both.
+        b: the folder of the other side; None or ``a`` if both lie below ``a``. Two folders may be exchanged.
         convention: "literature" or "strict", as in :func:`mambadfuse.metrics.evaluate`.
         metrics: names of metrics, as there.
-        baselines: whether mean, maximum and Laplacian pyramid of a and b are compared as well.
+        baselines: whether to add :data:`mambadfuse.fusion.baselines.BASELINES` to the comparison.
         rows: a test set whose published rows are added, see :mod:`mambadfuse.evaluation.published`.
         progress: whether to show a progress bar.
 
@@ -61,31 +66,33 @@ def evaluate_folders(
         PairError: a folder is missing or empty, or has no picture in common with the others.
         ValueError: no folder is given, or one twice; nothing can be compared; a metric, convention or test set is
             unknown; or the published rows are of other pairs, another convention or other metrics.
-        ImportError: BLUR is asked for and scikit-image is missing.
+        ImportError: BLUR is requested and scikit-image is missing.
     """
     require_known(metrics, convention)
-    matching = match_pairs(a, b)
+    found = find_pairs(a, b)
     beside = published(rows) if rows else None
     if beside:
-        _require_comparable(beside, len(matching.pairs), metrics, convention)
-    fusions: dict[Key, Fusion] = {(RESULT, name): _read_from(path, a) for name, path in _named(fused).items()}
+        _require_comparable(beside, len(found.pairs), metrics, convention)
+    fusions: dict[Key, Fusion] = {
+        (RESULT, name): _read_from(folder, found.pairs) for name, folder in _named(fused).items()
+    }
     if baselines:
         fusions |= {(BASELINE, name): _computed_by(fuse) for name, fuse in BASELINES.items()}
-    scores, problems = _score_all(matching.pairs, fusions, metrics, convention, progress)
-    problems = [f"{file.path}: {file.reason}" for file in matching.left_out] + problems
-    problems += [
+    scores, failures = _score_all(found.pairs, fusions, metrics, convention, progress)
+    wrong = [*map(str, problems(found.issues)), *failures]
+    wrong += [
         f"{name}: none of its pictures has a score" for kind, name in fusions if (kind, name) not in scores
     ]
-    pictures = _had_by_all(scores, matching.pairs, problems)
+    pictures = _scored_by_all(scores, found.pairs, wrong)
     methods = [Method(name, kind, *summarise(own, pictures), own) for (kind, name), own in scores.items()]
     if beside:
-        problems += _signs_of_other_pictures(beside, methods, Path(a))
+        wrong += _signs_of_other_pictures(beside, methods, Path(a))
         methods += [Method(row.method, PUBLISHED, row.means, {}, {}, row.source) for row in beside.rows]
-    return rank(methods, metrics, pictures, convention, problems)
+    return rank(methods, metrics, pictures, convention, wrong)
 
 
 def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
-    """Each folder under its own name, or under its path where several have the same name."""
+    """Each folder by its name, or by its path where several have the same name."""
     paths = [Path(folder) for folder in folders]
     if not paths:
         raise ValueError("give at least one folder of fused pictures")
@@ -98,8 +105,14 @@ def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
     }
 
 
-def _read_from(folder: Path, a: str | Path) -> Fusion:
-    files = {pair.name: pair.b for pair in match_pairs(a, folder).pairs}
+def _read_from(folder: Path, pairs: Sequence[Pair]) -> Fusion:
+    """The fusion that looks its results up in a folder."""
+    pictures, _ = pictures_by_name(files_below(folder), folder)
+    partners = match_names([pair.name for pair in pairs], pictures)
+    if not partners:
+        reason = f"no picture in it has the name of a pair, such as {pairs[0].name} (suffixes may differ)"
+        raise PairError(Issue(folder, reason))
+    files = {name: pictures[partner] for name, partner in partners.items()}
 
     def fusion(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         if name not in files:
@@ -114,7 +127,7 @@ def _computed_by(fuse: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Fusion
 
 
 def _read(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """The grey levels of a picture, whose size must be the one expected."""
+    """The grey levels of a picture, which must have the expected size."""
     picture = grey(read_image(path))
     if shape not in (None, picture.shape):
         (height, width), (high, wide) = picture.shape, shape
@@ -129,25 +142,25 @@ def _score_all(
     convention: str,
     progress: bool,
 ) -> tuple[dict[Key, dict[str, Scores]], list[str]]:
-    """The scores of every method that has any, by the name of the pair, and what went wrong."""
+    """The scores of each method that has any, by the name of the pair, and what went wrong."""
     score = partial(_score, fusions=fusions, metrics=metrics, convention=convention)
     scores: dict[Key, dict[str, Scores]] = {key: {} for key in fusions}
-    problems = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the metrics compute outside the interpreter lock
+    failures = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the metrics release the interpreter lock
         done = pool.map(score, pairs)
         bar = tqdm(done, desc="evaluate", total=len(pairs), unit="pair", disable=not progress)
         for pair, (of_pair, more) in zip(pairs, bar, strict=True):
-            problems += more
+            failures += more
             for key, own in of_pair.items():
                 scores[key][pair.name] = own
-    return {key: own for key, own in scores.items() if own}, problems
+    return {key: own for key, own in scores.items() if own}, failures
 
 
 def _score(
     pair: Pair, fusions: Mapping[Key, Fusion], metrics: Sequence[str], convention: str
 ) -> tuple[dict[Key, Scores], list[str]]:
     """The scores of one pair by method, and what went wrong."""
-    scores, problems = {}, []
+    scores, failures = {}, []
     try:
         a = _read(pair.a)
         b = _read(pair.b, a.shape)
@@ -157,19 +170,19 @@ def _score(
         try:
             scores[key] = evaluate(fusion(pair.name, a, b), a, b, convention=convention, metrics=metrics)
         except ImageError as error:
-            problems.append(str(error))
+            failures.append(str(error))
         except ValueError as error:  # too small for a metric, and so are all fusions of this pair
             return {}, [f"{pair.a}: {error}"]
-    return scores, problems
+    return scores, failures
 
 
-def _had_by_all(
-    scores: Mapping[Key, Mapping[str, Scores]], pairs: Sequence[Pair], problems: Sequence[str]
+def _scored_by_all(
+    scores: Mapping[Key, Mapping[str, Scores]], pairs: Sequence[Pair], wrong: Sequence[str]
 ) -> list[str]:
-    """The pictures that every method has a score for."""
+    """The pictures for which every method has a score."""
     pictures = [pair.name for pair in pairs if all(pair.name in own for own in scores.values())]
     if not any(kind == RESULT for kind, _ in scores) or not pictures:
-        first = f"; the first of {len(problems)} problems: {problems[0]}" if problems else ""
+        first = f"; the first of {len(wrong)} problems: {wrong[0]}" if wrong else ""
         raise ValueError(f"there is no picture by which all methods could be compared{first}")
     return pictures
 
@@ -184,7 +197,7 @@ def _require_comparable(beside: PublishedSet, pairs: int, metrics: Sequence[str]
 
 
 def _signs_of_other_pictures(beside: PublishedSet, methods: Sequence[Method], a: Path) -> list[str]:
-    """A problem if the baselines do not have the scores that they have on the published test set."""
+    """A problem if the scores of the baselines are not those on the published test set."""
     for method in methods:
         known = beside.baselines.get(method.name, {}) if method.kind == BASELINE else {}
         for metric in known.keys() & method.means.keys():

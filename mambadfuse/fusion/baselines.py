@@ -1,7 +1,13 @@
-"""Three fusions without a network: what any network has to beat.
+"""Three classical fusions: what any network has to beat.
 
 Each takes two pictures of one shape, (H, W) or (H, W, 3), both uint8 or both floating-point in [0, 1], and
-returns the fused picture in the same shape and dtype.
+returns the fused picture in the same shape and dtype. ``BASELINES`` holds all three by name:
+
+>>> import numpy as np
+>>> from mambadfuse.fusion.baselines import BASELINES
+>>> a, b = np.array([[0.2, 0.8]]), np.array([[0.6, 0.4]])
+>>> {name: fuse(a, b).round(1).tolist() for name, fuse in BASELINES.items()}
+{'mean': [[0.4, 0.6]], 'maximum': [[0.6, 0.8]], 'laplacian pyramid': [[0.4, 0.6]]}
 """
 
 from collections.abc import Callable
@@ -13,13 +19,13 @@ _TAPS = np.array([1, 4, 6, 4, 1]) / 16  # the generating kernel of Burt and Adel
 
 def mean(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The pixel-wise mean (a + b) / 2: keeps everything at half its contrast. Halves are rounded to even."""
-    _require_alike(a, b)
+    _require_same_kind(a, b)
     return _like(a, (a.astype(np.float64) + b) / 2)
 
 
 def maximum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The pixel-wise maximum: keeps the brighter source, and with it whatever glares."""
-    _require_alike(a, b)
+    """The pixel-wise maximum: keeps the brighter source, and with it any glare."""
+    _require_same_kind(a, b)
     return np.maximum(a, b)
 
 
@@ -30,14 +36,17 @@ def laplacian_pyramid(a: np.ndarray, b: np.ndarray, levels: int = 4) -> np.ndarr
         fused: L_k = L_k(a) where |L_k(a)| ≥ |L_k(b)|, else L_k(b);   G_levels = (G_levels(a) + G_levels(b)) / 2
 
     ``reduce`` blurs with [1, 4, 6, 4, 1] / 16 along both axes and drops every other pixel; ``expand`` is its
-    counterpart. The picture is mirrored at its border. Values out of range are clipped.
+    counterpart. Pictures are mirrored at their borders. Values out of range are clipped.
 
     Args:
         a: first picture.
         b: second picture.
-        levels: how many scales of detail are chosen from; fewer once a side is down to one pixel.
+        levels: scales of detail; fewer if a side shrinks to one pixel before.
+
+    Raises:
+        TypeError, ValueError: the pictures differ in shape or dtype, or hold other numbers.
     """
-    _require_alike(a, b)
+    _require_same_kind(a, b)
     if levels < 0:
         raise ValueError(f"levels must be at least 0, found {levels}")
     coarse_a, coarse_b = a.astype(np.float64), b.astype(np.float64)
@@ -62,7 +71,7 @@ BASELINES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def _split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The detail of x and what is left of it at half its size."""
+    """The detail of x, and the rest at half its size."""
     coarse = _blur(x)[::2, ::2]
     return x - _expand(coarse, x.shape), coarse
 
@@ -88,7 +97,7 @@ def _like(a: np.ndarray, fused: np.ndarray) -> np.ndarray:
     return fused.clip(0, 1).astype(a.dtype)
 
 
-def _require_alike(a: np.ndarray, b: np.ndarray) -> None:
+def _require_same_kind(a: np.ndarray, b: np.ndarray) -> None:
     if a.shape != b.shape or a.dtype != b.dtype:
         raise ValueError(
             f"b must have shape {a.shape} and dtype {a.dtype} of a, found {b.shape} and {b.dtype}"

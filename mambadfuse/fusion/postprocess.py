@@ -1,4 +1,4 @@
-"""The last step: from what a network returns to the picture that is shown, scored and saved."""
+"""Postprocessing: from the output of a network to the picture that is shown, scored and saved."""
 
 from math import inf
 from numbers import Real
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def check_contrast(contrast: float) -> None:
-    """Refuses an invalid contrast.
+    """Refuses a contrast that cannot be applied.
 
     Raises:
         ValueError: it is not a number above 0.
@@ -17,18 +17,18 @@ def check_contrast(contrast: float) -> None:
 
 
 def postprocess(fused: Tensor, contrast: float = 1.0) -> Tensor:
-    """Clamps to [0, 1] and raises the contrast of each picture about its own mean.
+    """Clamps to [0, 1] and scales the contrast of each picture about its own mean.
 
         p = clamp(f, 0, 1);   picture = clamp(m + c (p − m), 0, 1),   m = mean p
 
-    Two pictures have to find room in the range of one, so fused pictures are flatter than they could be. The mean
-    is that of the whole picture, which a network that learns from crops, or works tile by tile, does not see: hence a
-    step of its own. It changes how bright things are, never which source they come from; a pixel may become brighter or
-    darker than it is in either source. As published, c = 1.
+    Two pictures share the range of one, so fused pictures are flatter than they could be. The mean is that of the
+    whole picture, which a network trained on crops, or run on tiles, does not see; hence a separate step. It changes
+    how bright things are, never which source they come from; a pixel may become brighter or darker than in either
+    source. The published value is c = 1.
 
     Args:
-        fused: what the network returned, (B, C, H, W).
-        contrast: c, above 0; 1 changes nothing.
+        fused: the output of the network, (B, C, H, W).
+        contrast: c, above 0; 1 leaves the contrast unchanged.
 
     Returns:
         (B, C, H, W) in [0, 1].

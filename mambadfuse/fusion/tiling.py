@@ -1,7 +1,7 @@
-"""For pictures too large for memory: the network on overlapping tiles, blended where they overlap.
+"""Tiling, for pictures too large for memory: the network runs on overlapping tiles, blended where they overlap.
 
-Not the same result: a scan reads the whole picture row by row, and a tile cuts its rows short. How much that
-moves the fused picture depends on weights and picture, so nothing does this unasked.
+The result differs: a scan reads the whole picture row by row, and a tile cuts its rows short. By how much
+depends on weights and picture, so tiles are used only on request.
 """
 
 from itertools import product
@@ -11,15 +11,22 @@ from torch import Tensor, nn
 
 
 class TiledModel(nn.Module):
-    """A network that fuses tile by tile: wrap it around any ``model(a, b)`` on (B, 1, H, W).
+    """A network that fuses tile by tile; it wraps any ``model(a, b)`` on (B, 1, H, W).
 
         out = Σ_tiles w · model(a_tile, b_tile) / Σ_tiles w
 
-    w rises linearly from the border of a tile over ``overlap`` pixels to 1. Memory is that of one tile plus the
-    picture itself; a picture no larger than a tile is fused as a whole.
+    w rises linearly from the border of a tile to 1, over ``overlap`` pixels. Memory is that of one tile plus the
+    picture itself; a picture no larger than a tile is fused in one piece.
+
+    >>> import mambadfuse as mdf
+    >>> from mambadfuse.data.samples import samples
+    >>> from mambadfuse.fusion.tiling import TiledModel
+    >>> pair = samples("ivf")[0]
+    >>> mdf.fuse(pair.a, pair.b, TiledModel(mdf.load("ivf"), size=256)).shape
+    (360, 480, 3)
 
     Args:
-        network: the network.
+        network: the network to wrap.
         size: side of a tile in pixels.
         overlap: pixels that neighbouring tiles share, at most half of ``size``.
 
@@ -37,7 +44,7 @@ class TiledModel(nn.Module):
 
     @property
     def contrast(self) -> float:
-        """That of the network, for the picture as a whole."""
+        """That of the network; it applies to the whole picture, not to each tile."""
         return float(getattr(self.network, "contrast", 1.0))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -51,12 +58,12 @@ class TiledModel(nn.Module):
         return out / weights
 
     def _spans(self, length: int) -> list[slice]:
-        """Where the tiles of one axis lie; the last one is moved back to end with the picture."""
+        """The tiles along one axis; the last one is shifted back so that it ends with the picture."""
         last = max(0, length - self.size)
         starts = [*range(0, last, self.size - self.overlap), last]
         return [slice(start, min(start + self.size, length)) for start in starts]
 
     def _ramp(self, span: slice, like: Tensor) -> Tensor:
-        """The weights of one axis of a tile."""
+        """The blending weights along one axis of a tile."""
         position = torch.arange(1, span.stop - span.start + 1, device=like.device, dtype=like.dtype)
         return torch.minimum(position, position.flip(0)).clamp(max=self.overlap + 1) / (self.overlap + 1)

@@ -8,7 +8,6 @@ from torch import nn
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.models.weights_file import (
-    TASKS,
     CheckpointError,
     WeightsFile,
     fill,
@@ -17,7 +16,7 @@ from mambadfuse.models.weights_file import (
     write_weights,
 )
 
-__all__ = ["TASKS", "CheckpointError", "load", "load_published", "published_name", "save", "weights_digest"]
+__all__ = ["CheckpointError", "load", "load_published", "published_name", "save", "weights_digest"]
 
 
 def load(source: str | Path) -> MambaDFuse:

@@ -69,7 +69,7 @@ def carried_out(
             kernel = fused if gradient or without_gradient is None else without_gradient
             if caches is not None:  # a tile of a longer sequence
                 return equations(module, *tokens, caches=caches, height=height)
-            if kernel and when(module) and ops.fuses(tokens[0]) and _kernels_apply(module):
+            if kernel and when(module) and ops.supports_mamba_inner(tokens[0]) and _kernels_apply(module):
                 return kernel(module, *tokens)
             if gradient or not all(getattr(part, "causal", True) for part in module.modules()):
                 return equations(module, *tokens, height=height)
@@ -112,17 +112,19 @@ def _in_tiles(function: Callable[..., Any], *tokens: Tensor) -> Any:
 
 def mamba(unit: Any, x: Tensor) -> Tensor:
     """A Mamba unit as one kernel: (B, L, C) -> (B, L, C)."""
-    return mamba_weights(unit)(x)
+    from mambadfuse.ops.cpu.mamba_inner import mamba_inner
+
+    return mamba_inner(x, mamba_weights(unit))
 
 
 def mamba_stack(stack: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """The blocks of a Mamba stack as a pipeline."""
-    from mambadfuse.ops.cpu.pipeline import path_stage, pipeline
+    from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
 
     x, residual = x.clone(memory_format=torch.contiguous_format), x.new_zeros(x.shape)
-    pipeline(
+    run_pipeline(
         [
-            path_stage(x, x, mamba_weights(block.mamba), block.norm, residual=residual)
+            mamba_inner_stage(x, x, mamba_weights(block.mamba), block.norm, residual=residual)
             for block in stack.blocks
         ],
         x.shape[1],
@@ -134,7 +136,7 @@ def exchange_stack(
     stack: Any, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The channel-exchange blocks as a pipeline: norm and swap of both streams, then their Mamba units."""
-    from mambadfuse.ops.cpu.pipeline import norm_stage, path_stage, pipeline
+    from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, norm_stage, run_pipeline
 
     a, sum_a, b, sum_b = (x.clone(memory_format=torch.contiguous_format) for x in (a, sum_a, b, sum_b))
     stages: list[Callable[[int, int], None]] = []
@@ -144,9 +146,10 @@ def exchange_stack(
         if block.period:
             stages += [_swap_stage(a, b, block.period)]
         stages += [
-            path_stage(x, x, mamba_weights(unit)) for x, unit in ((a, block.mamba_a), (b, block.mamba_b))
+            mamba_inner_stage(x, x, mamba_weights(unit))
+            for x, unit in ((a, block.mamba_a), (b, block.mamba_b))
         ]
-    pipeline(stages, a.shape[1])
+    run_pipeline(stages, a.shape[1])
     return a, sum_a, b, sum_b
 
 
@@ -163,25 +166,27 @@ def _swap_stage(a: Tensor, b: Tensor, period: int) -> Callable[[int, int], None]
 
 def m3_mix(block: Any, f: Tensor, residual: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Norms, branches and their sum of an M3 block as a pipeline."""
-    from mambadfuse.ops.cpu.pipeline import path_stage, pipeline
+    from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
 
     f, a, b = f.contiguous(), a.contiguous(), b.contiguous()
     residual, out = residual.clone(memory_format=torch.contiguous_format), f.new_empty(f.shape)
     weights_f, weights_a, weights_b = _branches(block)
     passes = block.norm_passes
     stages = [
-        path_stage(f, out, weights_f, block.norm_fused, passes, residual),
-        path_stage(a, out, weights_a, block.norm_a, passes, added=True),
-        path_stage(b, out, weights_b, block.norm_b, passes, added=True),
+        mamba_inner_stage(f, out, weights_f, block.norm_fused, passes, residual),
+        mamba_inner_stage(a, out, weights_a, block.norm_a, passes, accumulate=True),
+        mamba_inner_stage(b, out, weights_b, block.norm_b, passes, accumulate=True),
     ]
-    pipeline(stages, f.shape[1])
+    run_pipeline(stages, f.shape[1])
     return out, residual
 
 
 def m3_branches(block: Any, f: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """The sum of the three branches of an M3 block, each one a kernel."""
+    from mambadfuse.ops.cpu.mamba_inner import mamba_inner
+
     weights_f, weights_a, weights_b = _branches(block)
-    return weights_f(f) + weights_a(a) + weights_b(b)
+    return mamba_inner(f, weights_f) + mamba_inner(a, weights_a) + mamba_inner(b, weights_b)
 
 
 def mamba_weights(unit: Any) -> Any:
@@ -201,16 +206,16 @@ def _branches(block: Any) -> Sequence[Any]:
 
 def _weights(ssm: Any, in_proj: nn.Linear, out_proj: nn.Linear, A_log: Tensor | None = None) -> Any:
     """An SSM between two projections, as the kernels read it; ``A_log`` replaces its own."""
-    from mambadfuse.ops.cpu.mamba_inner import Path
+    from mambadfuse.ops.cpu.mamba_inner import MambaInnerWeights
 
-    return Path(
+    return MambaInnerWeights(
         in_proj=in_proj.weight,
         conv=ssm.conv.weight.squeeze(1),
         conv_bias=ssm.conv.bias,
         x_proj=ssm.x_proj.weight,
         dt_proj=ssm.dt_proj.weight,
         dt_bias=ssm.dt_proj.bias,
-        A=-torch.exp(ssm.A_log if A_log is None else A_log),
+        A_log=ssm.A_log if A_log is None else A_log,
         D=ssm.D,
         out_proj=out_proj.weight,
     )

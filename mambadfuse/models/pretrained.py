@@ -7,10 +7,10 @@ from typing import Any, Self
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from torch import Tensor, nn
 
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.files import atomic_write
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.weights_file import (
-    TASKS,
     WeightsFile,
     fill,
     read_weights,

@@ -16,12 +16,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.files import atomic_write
 from mambadfuse.fusion.postprocess import check_contrast
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.resources import resource_folder
-
-TASKS = ("ivf", "ct-mri", "pet-mri", "spect-mri")
 
 # Kit name -> published name. Applied in order, each to what the ones before it left.
 _PUBLISHED_NAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [

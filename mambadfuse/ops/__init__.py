@@ -2,24 +2,30 @@
 
 Letters: B batch, L length (tokens), D channels, N state size, W width of the convolution.
 
-=========  ==========================  =======================================================
-backend    file                        for
-=========  ==========================  =======================================================
-reference  ``ops/reference.py``        reading, and the oracle of every test
-torch      ``ops/chunked.py``          any device, plain PyTorch, bounded memory
-numba      ``ops/cpu/selective_scan.py``     the default on a CPU: fused kernels, all cores
-cuda       ``ops/cuda.py``             the default on an NVIDIA GPU: mamba-ssm and causal-conv1d
-=========  ==========================  =======================================================
+=========  ==============================  =======================================================
+backend    file                            for
+=========  ==============================  =======================================================
+reference  ``ops/reference.py``            reading, and the oracle of every test
+torch      ``ops/chunked.py``              any device, plain PyTorch, bounded memory
+numba      ``ops/cpu/selective_scan.py``   the default on a CPU: fused kernels, all cores
+cuda       ``ops/cuda.py``                 the default on an NVIDIA GPU: mamba-ssm and causal-conv1d
+=========  ==============================  =======================================================
 """
 
 from mambadfuse.ops.interface import (
     Backend,
     backends,
     causal_conv1d,
-    fuses,
     selective_scan,
-    streams,
+    supports_mamba_inner,
     use_backend,
 )
 
-__all__ = ["Backend", "backends", "causal_conv1d", "fuses", "selective_scan", "streams", "use_backend"]
+__all__ = [
+    "Backend",
+    "backends",
+    "causal_conv1d",
+    "selective_scan",
+    "supports_mamba_inner",
+    "use_backend",
+]

@@ -1,14 +1,14 @@
-"""The public CUDA kernels of mamba-ssm and causal-conv1d, as their authors publish them: nothing is patched.
+"""The CUDA kernels of mamba-ssm and causal-conv1d, unmodified: backend "cuda".
 
-An optional extra: both packages are imported when they are first needed. They want their tokens in the last
-dimension, (B, D, L), where everything else here has (B, L, D): this file is the only one that transposes.
+Both packages are optional and imported on first use. They take tokens in the last dimension, (B, D, L), while
+everything else here has (B, L, D): this file is the only one that transposes.
 
-Their rules, kept here: u, delta, B, C, z share one dtype (float32, float16 or bfloat16), while A, D and
-delta_bias are float32; at most 256 states; filters of 2 to 4 tokens. Inside, both compute in float32.
+Their requirements, met here: u, delta, B, C, z share one dtype (float32, float16 or bfloat16), while A, D and
+delta_bias are float32; at most 256 states; filters of 2 to 4 tokens. Internally both compute in float32.
 
-Limitation: no gradient flows through ``last_state`` (the kernel has none); the one through y is complete.
+Limitation: no gradient flows through ``last_state``, for which the kernel has none; the one through y is complete.
 
-Tested with stand-ins that hold callers to the rules above; not run on a GPU by us.
+Tested with stand-ins that check these requirements; we have not run it on a GPU.
 """
 
 import torch
@@ -40,8 +40,8 @@ def unusable() -> tuple[str, str] | None:
             "this backend needs an NVIDIA GPU and its driver; without one, backend 'numba' is the right one",
         )
     try:
-        import causal_conv1d  # noqa: F401 - whether it can be
-        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn  # noqa: F401 - likewise
+        import causal_conv1d  # noqa: F401 - only whether it can be imported
+        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn  # noqa: F401 - as above
     except (
         Exception
     ) as error:  # not only ImportError: a foreign ABI or driver raises OSError, RuntimeError ...
@@ -131,10 +131,10 @@ def _require_kernel_dtype(name: str, x: Tensor) -> None:
 
 
 def _tokens_last(x: Tensor) -> Tensor:
-    """(B, L, D) -> (B, D, L), tokens side by side in memory.
+    """(B, L, D) -> (B, D, L), contiguous in memory.
 
-    A copy and not ``contiguous()``, which leaves the stride of a single token as it is: the kernel would take
-    that for another layout.
+    A clone rather than ``contiguous()``, which leaves the stride of a single token as it is: the kernel would
+    mistake that for another layout.
     """
     return x.transpose(1, 2).clone(memory_format=torch.contiguous_format)
 
@@ -147,10 +147,10 @@ def _step_size(delta: Tensor, bias: Tensor | None, softplus: bool) -> Tensor:
 def _prepend_state(
     h: Tensor, u: Tensor, delta: Tensor, B: Tensor, C: Tensor, z: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """N tokens in front of the sequence that write the state h (B, D, N) into a scan which starts from zero.
+    """Prepend N tokens that write the state h (B, D, N) into a scan that starts from zero.
 
-    The n-th of them has B = the n-th unit vector and Δ u = h_n with so small a Δ that nothing decays: after
-    all N the state is h, exactly. Their outputs are to be cut off.
+    The n-th of them has B = the n-th unit vector and Δ u = h_n with a Δ so small that nothing decays: after
+    all N of them the state is exactly h. The caller drops their outputs.
     """
     rows = h.transpose(1, 2)  # (B, N, D)
     units = torch.eye(rows.shape[1], device=h.device).expand(len(h), -1, -1)  # (B, N, N)

@@ -1,4 +1,4 @@
-"""One signature for each operation: check the arguments, choose the backend, call it."""
+"""The public signature of each operation: check the arguments, choose the backend, call it."""
 
 import importlib
 import logging
@@ -24,9 +24,9 @@ _MODULES = {
 
 @dataclass(frozen=True)
 class Backend:
-    """What is known about one backend on this machine.
+    """Whether one backend can be used on this machine.
 
-    ``reason`` says why it is not usable and ``remedy`` what to do about it; both are empty if it is.
+    If not, ``reason`` says why and ``remedy`` what to do about it; otherwise both are empty.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Backend:
 
 
 def backends() -> dict[str, Backend]:
-    """Every backend by name, with the reason and the remedy where one cannot be used here."""
+    """Every backend by name, with reason and remedy where it cannot be used here."""
     return {name: _probe(name) for name in _MODULES}
 
 
@@ -56,7 +56,7 @@ _preferred: ContextVar[str] = ContextVar("preferred", default="auto")
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Within the ``with`` block, calls that leave the choice open ("auto") take this backend.
+    """Within the ``with`` block, calls with backend "auto" use this one.
 
     >>> u, A, B = torch.ones(1, 3, 2), -torch.ones(2, 4), torch.ones(1, 3, 4)
     >>> with use_backend("reference"):
@@ -75,7 +75,7 @@ def _announce(name: str, device: str) -> None:
 
 
 def _choose(backend: str, x: Tensor) -> ModuleType:
-    """The module of the wanted backend; for "auto" the fastest one for the device and dtype of x."""
+    """The module of a backend; for "auto" that of the fastest one for the device and dtype of x."""
     backend = _preferred.get() if backend == "auto" else backend
     if backend == "auto":
         if x.is_cuda and _probe("cuda").usable and x.dtype != torch.float64:
@@ -97,21 +97,17 @@ def _choose(backend: str, x: Tensor) -> ModuleType:
     return importlib.import_module(_MODULES[backend])
 
 
-def fuses(x: Tensor) -> bool:
-    """Whether the fused kernels of :mod:`mambadfuse.ops.cpu.mamba_inner` may compute Mamba units on tokens (B, L, C).
+def supports_mamba_inner(x: Tensor) -> bool:
+    """Whether tokens x (B, L, C) suit the fused Mamba unit, :func:`mambadfuse.ops.cpu.mamba_inner.mamba_inner`.
 
-    They compute at least sixteen channels in float32 on a CPU. With gradients they share out the batch, not one
-    sequence: where that would leave more than half of the threads without work, the single operations are faster.
+    Its kernels take at least sixteen channels, in float32 on a CPU. With gradients they run in parallel over the
+    batch, not along a sequence: where that would leave more than half of the threads idle, the single operations
+    are faster.
     """
     if torch.is_autocast_enabled(x.device.type) or x.dtype != torch.float32 or x.shape[-1] < 16:
         return False
-    busy = not torch.is_grad_enabled() or 2 * x.shape[0] >= torch.get_num_threads()
-    return busy and _choose("auto", x).__name__ == _MODULES["numba"]
-
-
-def streams(x: Tensor) -> bool:
-    """Whether the kernels of :mod:`mambadfuse.ops.cpu.pipeline` may: as :func:`fuses`, and no gradient is wanted."""
-    return not torch.is_grad_enabled() and fuses(x)
+    enough_jobs = not torch.is_grad_enabled() or 2 * x.shape[0] >= torch.get_num_threads()
+    return enough_jobs and _choose("auto", x).__name__ == _MODULES["numba"]
 
 
 def _expect(name: str, x: Tensor | None, shape: tuple[int, ...], letters: str, like: Tensor) -> None:
@@ -159,9 +155,9 @@ def selective_scan(
         delta_bias: added to delta before the softplus, (D,).
         delta_softplus: whether Δ = softplus(delta + delta_bias).
         return_last_state: whether to return h_L as well; with "cuda" no gradient flows through it.
-        backend: "reference", "torch", "numba", "cuda" or "auto" (the fastest here; its choice is logged once).
-        initial_state: h_0, (B, D, N); zero if absent. A scan in two pieces with the state carried over
-            equals one scan.
+        backend: "reference", "torch", "numba", "cuda" or "auto" (the fastest here; the choice is logged once).
+        initial_state: h_0, (B, D, N); zero if absent. Two scans over the halves of a sequence, the second from
+            the last state of the first, equal one scan.
 
     Returns:
         y, (B, L, D), in the dtype of u; with ``return_last_state`` also h_L, (B, D, N), in float32
@@ -208,7 +204,7 @@ def causal_conv1d(
     *,
     initial_state: Tensor | None = None,
 ) -> Tensor:
-    """Depthwise causal convolution over the tokens, the local mixing in front of Mamba's scan.
+    """Depthwise causal convolution over the tokens, the local mixing before Mamba's scan.
 
         y_t = bias + Σ_k weight[k] x_{t - (W-1) + k},   then silu(y_t)    (if activation)
 
@@ -216,7 +212,7 @@ def causal_conv1d(
         x: tokens, (B, L, D).
         weight: one filter per channel, (D, W).
         bias: (D,).
-        activation: None, "silu" or its other name "swish".
+        activation: None, "silu" or "swish", another name for it.
         backend: as in :func:`selective_scan`.
         initial_state: the W - 1 tokens before x, (B, W - 1, D); zero if absent.
 

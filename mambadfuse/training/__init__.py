@@ -1,24 +1,25 @@
-"""Training that can be trusted: one function from pairs to weights, wherever it runs and however often it is stopped.
+"""Training: one function from pairs to weights, on any device, resumable to the last bit.
 
 >>> from mambadfuse.training import TrainingConfig, train
 >>> config = TrainingConfig.preset("ivf", "minutes")
->>> train(config, [find_grey_pairs("ir", "vi")], "mine.safetensors")  # doctest: +SKIP
+>>> train(config, [find_training_pairs("ir", "vi")], "mine.safetensors")  # doctest: +SKIP
 
-===================  =====================================================
-``config``           what decides a run, and presets of it
-``settings``         the same from words and YAML files
-``stepping``         one step, on any device, in parts and processes
-``state``            what changes from step to step
-``keeping``          that state on the disk, whole or not at all
-``validation``       how good the weights are by now
-``log``              the curve of a run
-``estimate``         how long a run will take
-``loop``             all of it together
-===================  =====================================================
+=================  ================================================================
+``config``         everything that determines a run; presets by task and budget
+``settings``       the same from ``name=value`` overrides and YAML files
+``loop``           **a run from its first step to a file of weights**
+``step``           one step, on any device, with one process or several
+``state``          what changes from step to step
+``checkpointing``  that state on disk, written whole or not at all
+``validation``     whole images fused and scored during a run
+``log``            the log of a run
+``estimate``       the time and memory a run will take
+=================  ================================================================
 """
 
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.training.checkpointing import BusyError
-from mambadfuse.training.config import BUDGETS, TASKS, TrainingConfig
+from mambadfuse.training.config import BUDGETS, TrainingConfig
 from mambadfuse.training.estimate import Estimate, estimate
 from mambadfuse.training.log import read_log
 from mambadfuse.training.loop import run_folder, train

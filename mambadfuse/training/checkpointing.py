@@ -1,8 +1,8 @@
-"""Kept states of a run: whole files or none, the last few of them, and the newest whole one to go on from.
+"""Checkpoints of a run: written whole or not at all, the latest few kept, resumed from the latest undamaged one.
 
-A state is one safetensors file, ``<step>-<CRC-32 of its bytes>.safetensors``, whose metadata holds everything that
-is no tensor. It grows under a hidden name, reaches the disk, and takes its name last. Whatever happens in between,
-the earlier states stay as they are. A lock keeps a second process off them.
+A checkpoint is one safetensors file, ``<step>-<CRC-32 of its bytes>.safetensors``, whose metadata holds everything
+that is not a tensor. It is written under a hidden name, flushed to disk, and renamed last; if anything fails before
+that, the earlier checkpoints are untouched. A lock keeps other processes out.
 """
 
 import json
@@ -21,63 +21,65 @@ from torch import Tensor
 from mambadfuse.files import atomic_write
 
 _log = logging.getLogger("mambadfuse")
-_PATIENCE = 8.0  # seconds: a killed process's readers of crops notice within 5, and hold its lock till then
+_LOCK_TIMEOUT = (
+    8.0  # seconds: after a kill, data loader workers take up to 5 to notice, and hold the lock until then
+)
 
 
 class BusyError(RuntimeError):
-    """Another process is at this run."""
+    """Another process is using this run."""
 
 
 @contextmanager
-def alone(lock: Path, run: str) -> Iterator[None]:
-    """While this lasts, no other process is at what the lock stands for.
+def exclusive(lock: Path, run: str) -> Iterator[None]:
+    """Hold a lock file, so that no other process uses the run meanwhile.
 
     Args:
-        lock: a file, made if there is none; its folder must exist.
-        run: what a message calls it.
+        lock: the lock file, created if missing; its folder must exist.
+        run: the name of the run in the error message.
 
     Raises:
-        BusyError: another process is at it.
+        BusyError: another process holds the lock.
     """
     held = FileLock(lock)
     try:
-        held.acquire(timeout=_PATIENCE)
+        held.acquire(timeout=_LOCK_TIMEOUT)
     except Timeout:
-        raise BusyError(f"{run}: is trained by another process right now") from None
+        raise BusyError(f"{run}: is being trained by another process") from None
     try:
         yield
     finally:
         held.release()
 
 
-class Kept(NamedTuple):
-    """One kept state."""
+class Checkpoint(NamedTuple):
+    """The state of a run after one step, as read from disk."""
 
     tensors: dict[str, Tensor]
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
 
 
-class Keeper:
-    """The kept states of one run.
+class CheckpointManager:
+    """Writes, finds and prunes the checkpoints of one run.
 
     Args:
-        folder: of this run alone; made with the first state.
-        identity: what tells this run from others, fit for JSON. A state of another identity is not continued.
-        count: how many states stay; older ones are deleted once a newer one is safe.
+        folder: used by this run alone; created with the first checkpoint.
+        identity: what distinguishes this run from others, as JSON types. A checkpoint with another identity is
+            refused.
+        count: how many checkpoints to keep; older ones are deleted once a newer one is safely on disk.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], count: int) -> None:
         self.folder, self.count = folder, count
         self.identity = json.loads(json.dumps(identity))
 
-    def keep(self, step: int, tensors: dict[str, Tensor], facts: Mapping[str, Any]) -> Path:
-        """Write one state; returns its file.
+    def save(self, step: int, tensors: dict[str, Tensor], metadata: Mapping[str, Any]) -> Path:
+        """Write one checkpoint and return its path.
 
         Raises:
-            OSError: it cannot be written, say because the disk is full; the earlier states are untouched.
+            OSError: it cannot be written, for example because the disk is full; earlier checkpoints are untouched.
         """
-        metadata = {"facts": json.dumps(facts), "identity": json.dumps(self.identity)}
-        content = save(tensors, metadata)
+        content = save(tensors, {"state": json.dumps(metadata), "identity": json.dumps(self.identity)})
         path = self.folder / f"{step:08d}-{zlib.crc32(content):08x}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -85,33 +87,33 @@ class Keeper:
                 file.write(content)
         except OSError as error:
             last = self._files()[-1:]
-            left = f"the run can go on from {last[0].name}" if last else "there is no earlier state"
-            raise OSError(f"{self.folder}: step {step} could not be kept ({error}); {left}") from error
+            left = f"the run can resume from {last[0].name}" if last else "there is no earlier checkpoint"
+            raise OSError(f"{self.folder}: step {step} could not be saved ({error}); {left}") from error
         for old in self._files()[: -self.count]:
             old.unlink()
         return path
 
-    def newest(self) -> Kept | None:
-        """The newest whole state, None if nothing was kept yet; damaged ones are put aside and named in the log.
+    def latest(self) -> Checkpoint | None:
+        """The latest undamaged checkpoint, None if there is none yet; damaged ones are named in the log.
 
         Raises:
-            ValueError: the state belongs to another run, or all of them are damaged.
+            ValueError: the checkpoint belongs to another run, or all checkpoints are damaged.
         """
         files = self._files()
         for path in reversed(files):
-            kept = self._read(path)
-            if kept:
-                return kept
-            _log.warning("%s is damaged: the run goes on from the state before it", path)
+            checkpoint = self._read(path)
+            if checkpoint:
+                return checkpoint
+            _log.warning("%s is damaged: the run resumes from the checkpoint before it", path)
         if files:
             raise ValueError(
-                f"{self.folder}: the kept run is damaged, none of its {len(files)} states can be read. "
-                "Delete the folder to start anew"
+                f"{self.folder}: the run is damaged, none of its {len(files)} checkpoints can be read. "
+                "Delete the folder to start over"
             )
         return None
 
-    def tidy(self) -> None:
-        """Remove what a kill left half-written, and put damaged states aside as ``*.damaged``."""
+    def clean_up(self) -> None:
+        """Delete half-written files left by a kill, and rename damaged checkpoints to ``*.damaged``."""
         for partial in self.folder.glob(".*.part"):
             partial.unlink(missing_ok=True)
         for path in self._files():
@@ -119,22 +121,22 @@ class Keeper:
                 path.replace(path.with_name(path.name + ".damaged"))
 
     def _files(self) -> list[Path]:
-        """The states, oldest first."""
+        """The checkpoints, oldest first."""
         return sorted(self.folder.glob("*-*.safetensors"))
 
-    def _read(self, path: Path) -> Kept | None:
+    def _read(self, path: Path) -> Checkpoint | None:
         content = path.read_bytes()
         if not _is_whole(path, content):
             return None
         try:
             with safe_open(path, framework="pt") as file:
-                metadata = file.metadata()
-            kept = Kept(load(content), json.loads(metadata["facts"]))
-            identity = json.loads(metadata["identity"])
+                header = file.metadata()
+            checkpoint = Checkpoint(load(content), json.loads(header["state"]))
+            identity = json.loads(header["identity"])
         except (SafetensorError, KeyError, TypeError, ValueError):
             return None
         self._require_same(identity)
-        return kept
+        return checkpoint
 
     def _require_same(self, identity: dict[str, Any]) -> None:
         names = [*self.identity, *(name for name in identity if name not in self.identity)]

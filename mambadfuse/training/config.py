@@ -1,124 +1,150 @@
-"""One frozen object that decides a training run, and where to begin: a preset for each task and budget.
+"""The configuration of a training run, one frozen object, with a preset for each task and budget.
 
-==========  =====================  ==================  =====================================
-budget      ``minutes``            ``laptop``          ``gpu``: the published recipe
-==========  =====================  ==================  =====================================
-network     a miniature            ``lite()``          ``published()``
-steps       1,000                  10,000              10,000
-batch       4 crops                4 crops             12 crops
-windows     32x32, 16x64           64x64, 32x128       128x128 (``ivf``), 64x64 (medical)
-rate        5e-3, half cosine      1e-3, half cosine   2e-5 (``ivf``), 2e-4 (medical); steady
-clipping    1                      1                   none
-averaging   0.98                   0.999               0.999
-==========  =====================  ==================  =====================================
+=============  =====================  ==================  =====================================
+budget         ``minutes``            ``laptop``          ``gpu``: the published recipe
+=============  =====================  ==================  =====================================
+network        a miniature            ``lite()``          ``published()``
+steps          1,000                  10,000              10,000
+batch          4 crops                4 crops             12 crops
+crop sizes     32x32, 16x64           64x64, 32x128       128x128 (``ivf``), 64x64 (medical)
+learning rate  5e-3, half cosine      1e-3, half cosine   2e-5 (``ivf``), 2e-4 (medical); steady
+clipping       1                      1                   none
+EMA decay      0.98                   0.999               0.999
+=============  =====================  ==================  =====================================
 
-Common to all: Adam with PyTorch's β and ε, no weight decay, the published loss of the task. Where the first two
-differ from what is published, it is for time: a small network on few and small crops takes a larger rate, which a
-warm-up makes safe and a cosine brings down within a run of this length; a short run needs a short average. With few
-crops the gradient's size is that of the crop: clipping lets each step count alike. Long rows are among their windows
-because a scan reads whole rows at test time. Their networks add the running sums at stage ends (published: dropped):
-miniatures scored better with them and scattered half as much, a hint and no proof (``weights/ABLATION.md``).
+All use Adam with PyTorch's β and ε, no weight decay, and the published loss of the task. ``minutes`` and ``laptop``
+depart from the published recipe to save time. A small network on few, small crops takes a larger learning rate,
+which a warm-up makes safe and a cosine brings down within a run of this length; a short run needs a short average.
+With few crops the norm of a gradient depends on the crops drawn; clipping makes every step count alike. Their crops
+include long rows because at test time a scan reads whole rows. Their networks add the running sums at stage ends
+(published: dropped): miniatures scored better with them and varied half as much between seeds, which is a hint and
+not a proof (``weights/ABLATION.md``).
 
-All budgets draw a pair anew for each crop (published: in shuffled rounds), so that a step depends on its number
-alone, and begin the average with the weights after the first step (published: before it). The shipped weights come
-from ``loss=local``, some of its settings changed: their cards give the commands, ``weights/ABLATION.md`` the reasons.
+All budgets draw a pair independently for each crop (published: in shuffled epochs), so that a step depends only on
+its number, and start the average with the weights after the first step (published: before it). The shipped weights
+were trained with variants of ``loss=local``: their cards give the commands, ``weights/ABLATION.md`` the reasons.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from mambadfuse.losses.fusion_loss import FusionLoss
+from mambadfuse.data.tasks import TASKS
+from mambadfuse.fusion.postprocess import check_contrast
+from mambadfuse.losses import FusionLossConfig
 from mambadfuse.models.mambadfuse import MambaDFuseConfig
 
-TASKS = ("ivf", "ct-mri", "pet-mri", "spect-mri")
 BUDGETS = ("minutes", "laptop", "gpu")
 
-_HALVINGS = (250_000, 400_000, 450_000, 475_000, 500_000)  # steps at which the published rate is halved
-_SMALLEST = {"steps": 1, "batch": 1, "accumulate": 1, "log_every": 1, "validate_every": 1, "keep_last": 1,
-             "warmup": 0, "seed": 0, "workers": 0, "keep_seconds": 0}  # fmt: skip
+MAY_CHANGE = (
+    "device",
+    "workers",
+    "log_every",
+    "validate_every",
+    "checkpoint_seconds",
+    "keep_checkpoints",
+    "tensorboard",
+)
+"""Settings that may change when a run resumes. Of these only the device affects the weights, by rounding."""
 
-# A kept run goes on when these change; of them only the device touches the weights, by rounding.
-FREE = ("device", "workers", "log_every", "validate_every", "keep_seconds", "keep_last", "tensorboard")
+_HALVINGS = (250_000, 400_000, 450_000, 475_000, 500_000)  # steps at which the published rate is halved
+_MINIMUM = {
+    "steps": 1,
+    "batch": 1,
+    "accumulate": 1,
+    "log_every": 1,
+    "validate_every": 1,
+    "keep_checkpoints": 1,
+    "warmup": 0,
+    "seed": 0,
+    "workers": 0,
+    "checkpoint_seconds": 0,
+}
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything that decides the trained weights, besides the pairs.
+    """Everything that determines the trained weights, apart from the pairs.
+
+    >>> config = TrainingConfig.preset("ivf", "minutes")
+    >>> config.steps, config.crop_sizes
+    (1000, ((32, 32), (16, 64)))
 
     Raises:
-        ValueError: a setting that no run can be made of; the message names it.
+        ValueError: a setting is out of range; the message names it.
     """
 
     model: MambaDFuseConfig = field(default_factory=MambaDFuseConfig.lite)
-    loss: FusionLoss = field(default_factory=FusionLoss.vif)
-    start: str = ""
-    """Weights to begin with: a shipped name or a file; their network must be ``model``. Empty: random ones."""
+    loss: FusionLossConfig = field(default_factory=FusionLossConfig.vif)
+    init_from: str = ""
+    """Initial weights: the name of shipped ones or a file, whose network must be ``model``. Empty: random weights."""
+    contrast: float = 1.0
+    """Saved with the weights and applied to fused images by :func:`mambadfuse.fuse`; not part of the network."""
 
     steps: int = 10_000
     batch: int = 4
-    """Crops in a step, over all processes and parts together."""
-    windows: tuple[tuple[int, int], ...] = ((64, 64), (32, 128))
-    """Sizes of the crops (height, width), one drawn for each step."""
+    """Crops per step, over all processes and accumulated parts together."""
+    crop_sizes: tuple[tuple[int, int], ...] = ((64, 64), (32, 128))
+    """(height, width) of the crops; one size is drawn for each step."""
     seed: int = 0
-    """Of the first weights and of the crops."""
+    """Of the initial weights and of the crops."""
 
     learning_rate: float = 1e-3
     schedule: Literal["cosine", "published"] = "cosine"
-    """After the warm-up: down to 1 % along a half cosine, or halved at 250,000 steps and four times after."""
+    """After the warm-up: down to 1 % along a half cosine, or halved at 250,000 steps and four times after that."""
     warmup: int = 200
     """Steps in which the learning rate rises linearly."""
-    clip: float = 1.0
-    """Largest norm of a gradient; ``inf`` clips nothing."""
-    average: float = 0.999
+    clip_grad_norm: float = 1.0
+    """Largest norm of a gradient; ``inf`` for no clipping."""
+    ema_decay: float = 0.999
     """Decay of the exponential moving average of the weights, which is what is saved."""
 
     accumulate: int = 1
-    """Parts in which a batch is computed one after the other, for less memory."""
+    """Parts into which a batch is split and computed one after the other, to save memory."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
-    """Of the network's arithmetic; "auto" is bf16 on a GPU that has it, else float32. Weights are float32."""
+    """Of the network's arithmetic; "auto" is bf16 on a GPU that supports it, else float32. Weights are float32."""
     device: Literal["auto", "cpu"] = "auto"
     """ "auto" is a CUDA GPU if there is one, else the CPU."""
     workers: int = 0
-    """Extra processes that read and cut crops."""
+    """Data loader processes that read and cut crops."""
 
     log_every: int = 10
-    """Steps between two lines of the log."""
+    """Steps between two records of the log."""
     validate_every: int = 500
-    """Steps between two validations, if there are pairs for it; the last step is validated always."""
-    keep_seconds: float = 120.0
-    """Time between two kept states: no more is lost when a run is killed."""
-    keep_last: int = 3
-    """How many kept states stay on the disk."""
+    """Steps between two validations, if there are validation pairs; the last step is always validated."""
+    checkpoint_seconds: float = 120.0
+    """Time between two checkpoints, the most that is lost when a run is killed."""
+    keep_checkpoints: int = 3
+    """How many checkpoints stay on disk."""
     tensorboard: bool = False
-    """Whether the log goes to TensorBoard too, which must be installed."""
+    """Whether to log to TensorBoard too, which must be installed."""
 
     def __post_init__(self) -> None:
-        """Refuse what no run can be made of."""
-        for name, least in _SMALLEST.items():
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name} must be at least {least}, found {getattr(self, name)}")
-        for name in ("learning_rate", "clip"):
+        """Reject settings that no run can use."""
+        for name, minimum in _MINIMUM.items():
+            if not getattr(self, name) >= minimum:
+                raise ValueError(f"{name} must be at least {minimum}, found {getattr(self, name)}")
+        for name in ("learning_rate", "clip_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
         if not math.isfinite(self.learning_rate):
             raise ValueError(f"learning_rate must be finite, found {self.learning_rate}")
+        check_contrast(self.contrast)
         for name, kind in get_type_hints(type(self)).items():
             if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
                 raise ValueError(
                     f"{name} must be one of {', '.join(get_args(kind))}, found {getattr(self, name)!r}"
                 )
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average must be in [0, 1), found {self.average}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be in [0, 1), found {self.ema_decay}")
         if self.batch % self.accumulate:
             raise ValueError(f"accumulate must divide the batch of {self.batch}, found {self.accumulate}")
-        if not self.windows or min(min(window) for window in self.windows) < 1:
-            raise ValueError(f"windows must be sizes (height, width) of at least 1, found {self.windows}")
+        if not self.crop_sizes or min(min(size) for size in self.crop_sizes) < 1:
+            raise ValueError(f"crop_sizes must be (height, width), each at least 1, found {self.crop_sizes}")
 
     @classmethod
     def preset(cls, task: str = "ivf", budget: str = "laptop") -> "TrainingConfig":
-        """The configuration for one of ``TASKS`` and one of ``BUDGETS``; the table above says what they differ in.
+        """The configuration for one of ``TASKS`` and one of ``BUDGETS``; the table of this module compares them.
 
         Raises:
             ValueError: there is no such task or budget.
@@ -127,11 +153,13 @@ class TrainingConfig:
             raise ValueError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
         if budget not in BUDGETS:
             raise ValueError(f"unknown budget {budget!r}: choose one of {', '.join(BUDGETS)}")
-        loss = FusionLoss.vif() if task == "ivf" else FusionLoss.med()
-        return _BUDGETS[budget](cls(loss=loss), task)
+        config = cls(loss=FusionLossConfig.vif() if task == "ivf" else FusionLossConfig.med())
+        if budget == "minutes":
+            return _minutes(config)
+        return _gpu(config, task) if budget == "gpu" else config
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step as a share of ``learning_rate``."""
+        """The learning rate of a step as a fraction of ``learning_rate``."""
         if step < self.warmup:
             return (step + 1) / self.warmup
         if self.schedule == "published":
@@ -139,58 +167,70 @@ class TrainingConfig:
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 
-    def doubts(self) -> list[str]:
-        """What can be run and is hardly meant, in sentences: the run is too short for its warm-up or its average."""
+    def warnings(self) -> list[str]:
+        """Sentences about settings that are valid but probably unintended: warm-up or EMA too long for the run."""
         found = []
         if self.warmup >= self.steps:
             found.append(
                 f"warmup is {self.warmup}, the run ends after {self.steps} steps: "
-                f"the learning rate does not reach {self.learning_rate:g} before"
+                f"the learning rate never reaches {self.learning_rate:g}"
             )
-        oldest = self.average ** (self.steps - 1)
+        oldest = self.ema_decay ** (self.steps - 1)
         if oldest > 0.1:
             found.append(
-                f"average is {self.average:g}, the run ends after {self.steps} steps: "
+                f"ema_decay is {self.ema_decay:g}, the run ends after {self.steps} steps: "
                 f"{oldest:.0%} of the saved weights will be those of the first step"
             )
         return found
 
     def identity(self) -> dict[str, Any]:
-        """The settings that a kept run must agree in, by dotted name."""
-        return {name: value for name, value in flat(asdict(self)).items() if name not in FREE}
+        """The settings, by dotted name, that must agree for a run to resume: all but ``MAY_CHANGE``."""
+        return {name: value for name, value in flatten(asdict(self)).items() if name not in MAY_CHANGE}
 
 
-def _minutes(config: TrainingConfig, task: str) -> TrainingConfig:
+def _minutes(config: TrainingConfig) -> TrainingConfig:
     model = MambaDFuseConfig(
         dim=16, state=8, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
     )
     return replace(
-        config, model=model, steps=1_000, batch=4, windows=((32, 32), (16, 64)), learning_rate=5e-3, warmup=30,
-        average=0.98, validate_every=100, keep_seconds=20.0,
-    )  # fmt: skip
-
-
-def _laptop(config: TrainingConfig, task: str) -> TrainingConfig:
-    return config
+        config,
+        model=model,
+        steps=1_000,
+        batch=4,
+        crop_sizes=((32, 32), (16, 64)),
+        learning_rate=5e-3,
+        warmup=30,
+        ema_decay=0.98,
+        validate_every=100,
+        checkpoint_seconds=20.0,
+    )
 
 
 def _gpu(config: TrainingConfig, task: str) -> TrainingConfig:
     side, rate = (128, 2e-5) if task == "ivf" else (64, 2e-4)
     return replace(
-        config, model=MambaDFuseConfig.published(), steps=10_000, batch=12, windows=((side, side),),
-        learning_rate=rate, schedule="published", warmup=0, clip=math.inf, average=0.999, workers=4,
+        config,
+        model=MambaDFuseConfig.published(),
+        steps=10_000,
+        batch=12,
+        crop_sizes=((side, side),),
+        learning_rate=rate,
+        schedule="published",
+        warmup=0,
+        clip_grad_norm=math.inf,
+        ema_decay=0.999,
+        workers=4,
         validate_every=1000,
-    )  # fmt: skip
+    )
 
 
-_BUDGETS: dict[str, Callable[[TrainingConfig, str], TrainingConfig]] = {
-    "minutes": _minutes, "laptop": _laptop, "gpu": _gpu,
-}  # fmt: skip
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name.
 
-
-def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name: {"model": {"dim": 8}} -> {"model.dim": 8}."""
-    found: dict[str, Any] = {}
+    >>> flatten({"model": {"dim": 8}, "steps": 10})
+    {'model.dim': 8, 'steps': 10}
+    """
+    flat: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
-    return found
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

@@ -1,4 +1,4 @@
-"""What a run will take: time and memory, from a few steps that are measured and thrown away."""
+"""The time and memory a run will take, measured on a few steps that are then discarded."""
 
 import sys
 import time
@@ -12,50 +12,51 @@ from mambadfuse.data.crops import PairedCrops
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
-from mambadfuse.training.step import Stepper, accelerator_for
+from mambadfuse.training.step import TrainingSteps, accelerator_for
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The outlook for a run."""
+    """The expected cost of a run; ``str(estimate)`` is a short table."""
 
     pairs: int
     parameters: int
-    """Weights that are trained."""
+    """Number of trainable parameters."""
     device: str
     precision: str
     processes: int
     steps: int
     seconds_per_step: float
     memory: int | None
-    """Most bytes that one process takes, on the GPU if it trains there; None where the system does not say."""
+    """Peak memory of one process in bytes, on the GPU if it trains there; None where it is not reported."""
 
     def __str__(self) -> str:
         memory = "unknown" if self.memory is None else f"{self.memory / 1e9:.1f} GB"
-        return "\n".join([
+        total = format_duration(self.steps * self.seconds_per_step)
+        lines = [
             f"pairs        {self.pairs}",
             f"parameters   {self.parameters:,}",
             f"device       {self.device}, {self.precision}, processes: {self.processes}",
             f"steps        {self.steps:,}",
-            f"time         {self.seconds_per_step:.2f} s a step, {spoken(self.steps * self.seconds_per_step)} in all, "
-            "validation not counted",
-            f"memory       {memory} in each process",
-        ])  # fmt: skip
+            f"time         {self.seconds_per_step:.2f} s per step, {total} in total, without validation",
+            f"memory       {memory} per process",
+        ]
+        return "\n".join(lines)
 
 
 def estimate(
     config: TrainingConfig,
     sets: Sequence[Sequence[TrainingPair]],
-    shares: Sequence[float] | None = None,
+    sampling_weights: Sequence[float] | None = None,
     measured: int = 3,
 ) -> Estimate:
-    """The outlook for a run on this machine; nothing is kept.
+    """Measure what a run will take on this machine; nothing is written.
 
     Args:
         config: of the run.
         sets: as for :func:`mambadfuse.training.train`.
-        shares: likewise.
-        measured: steps to be timed for each window, after a first one that is not.
+        sampling_weights: as for :func:`mambadfuse.training.train`.
+        measured: steps to time for each crop size, after one warm-up step.
 
     Raises:
         ValueError: as :func:`mambadfuse.training.train`.
@@ -63,15 +64,17 @@ def estimate(
     short = replace(config, steps=measured + 1, workers=0)
     seconds = []
     with accelerator_for(config) as accelerator:
-        for window in config.windows:  # one is drawn for each step, each as often
-            crops = PairedCrops(sets, shares, windows=(window,), batch=config.batch, seed=config.seed)
+        for size in config.crop_sizes:  # all equally likely in a run
+            crops = PairedCrops(
+                sets, sampling_weights, crop_sizes=(size,), batch=config.batch, seed=config.seed
+            )
             state = TrainingState(config, accelerator.device)
-            steps = Stepper(short, state, crops, accelerator).steps()
+            steps = iter(TrainingSteps(short, state, crops, accelerator))
             next(steps)
-            begun = time.perf_counter()
+            started = time.perf_counter()
             for _ in islice(steps, measured):
                 pass
-            seconds.append((time.perf_counter() - begun) / measured)
+            seconds.append((time.perf_counter() - started) / measured)
         return Estimate(
             pairs=sum(map(len, sets)),
             parameters=sum(p.numel() for p in state.model.parameters()),
@@ -85,7 +88,7 @@ def estimate(
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Most bytes that this process took so far, on the GPU if that is the device; None where the system is silent."""
+    """Peak memory of this process in bytes, on the GPU if that is the device; None where it is not reported."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
@@ -96,8 +99,8 @@ def peak_memory(device: torch.device) -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def spoken(seconds: float) -> str:
-    """A duration in the unit that fits: 40 s, 12 min, 3.1 h."""
+def format_duration(seconds: float) -> str:
+    """A duration in a suitable unit: 40 s, 12 min, 3.1 h."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""The log of a run as JSON lines: one object for each logged step, which a resumed run continues without a seam."""
+"""The log of a run as JSON lines, one object per logged step; a resumed run continues it seamlessly."""
 
 import json
 from pathlib import Path
@@ -8,10 +8,10 @@ from mambadfuse.files import atomic_write
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a log in their order; a line that a kill tore is passed over.
+    """The records of a log in order; a line left incomplete by a kill is skipped.
 
     Raises:
-        OSError: there is no such file, or it cannot be read.
+        OSError: the file is missing or cannot be read.
     """
     records = []
     for line in Path(path).read_text(encoding="utf-8").splitlines():
@@ -23,10 +23,10 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
 
 
 class RunLog:
-    """A file that grows by one record at a time.
+    """A file that records are appended to.
 
     Args:
-        path: of the file, ``*.jsonl``; its folder must exist when the first record is written.
+        path: the file, ``*.jsonl``; its folder must exist when the first record is written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class RunLog:
             raise OSError(f"{self.path}: cannot be written ({error.strerror or error})") from error
 
     def rewind(self, step: int) -> None:
-        """Forget what was logged after a step: a run that goes on from there logs it again."""
+        """Delete the records after a step: a run that resumes from there logs them again."""
         if self.path.exists():
             records = [record for record in read_log(self.path) if record["step"] <= step]
             with atomic_write(self.path) as file:

@@ -1,4 +1,4 @@
-"""The run from its first step, or from where it was kept, to a file of weights."""
+"""A training run from its first step, or its latest checkpoint, to a file of weights."""
 
 import signal
 import sys
@@ -17,14 +17,14 @@ from tqdm import tqdm
 from mambadfuse.data.crops import PairedCrops
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.files import atomic_write, make_folder
-from mambadfuse.models.checkpoints import CheckpointError, load, save
+from mambadfuse.models.checkpoints import CheckpointError, load, save, weights_digest
 from mambadfuse.models.mambadfuse import MambaDFuse
-from mambadfuse.training.checkpointing import Keeper, alone
+from mambadfuse.training.checkpointing import CheckpointManager, exclusive
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.log import RunLog
 from mambadfuse.training.settings import as_yaml
-from mambadfuse.training.state import TrainingState, first_weights, versions
-from mambadfuse.training.step import Stepper, accelerator_for
+from mambadfuse.training.state import TrainingState, versions
+from mambadfuse.training.step import TrainingSteps, accelerator_for
 from mambadfuse.training.validation import require_large_enough, validate
 
 
@@ -33,62 +33,75 @@ def train(
     sets: Sequence[Sequence[TrainingPair]],
     out: str | Path,
     *,
-    shares: Sequence[float] | None = None,
+    sampling_weights: Sequence[float] | None = None,
     validation: Sequence[TrainingPair] = (),
     progress: bool = True,
 ) -> Path:
-    """Train to the end and write the averaged weights; called again after a stop, go on where the run was kept.
+    """Train to the last step and write the averaged weights; called again after an interruption, it resumes.
 
-    Whoever calls it, a notebook, ``notebook_launcher``, ``accelerate launch`` or ``torchrun``: the run is the same,
-    and so are its weights on the same device with the same number of threads, to the last bit, however often it was
-    stopped.
+    It may be called from a notebook, ``notebook_launcher``, ``accelerate launch`` or ``torchrun``. On the same device
+    with the same number of threads the weights are the same to the last bit, however often the run was interrupted.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mambadfuse.data.synthetic import synthetic_pair
+    >>> from mambadfuse.data.training_pairs import ArrayPair
+    >>> from mambadfuse.training import configure
+    >>> toys = [synthetic_pair(seed, (32, 32)) for seed in range(3)]
+    >>> grey = [[(255 * side).astype("uint8") for side in (toy.a, toy.b)] for toy in toys]
+    >>> pairs = [ArrayPair(f"toy {seed}", a, b) for seed, (a, b) in enumerate(grey)]
+    >>> config = configure("ivf", "minutes", overrides=["steps=2", "batch=1", "crop_sizes=16x16", "device=cpu"])
+    >>> with TemporaryDirectory() as folder:
+    ...     train(config, [pairs], f"{folder}/mine.safetensors", progress=False).name
+    'mine.safetensors'
 
     Args:
         config: of the run.
-        sets: groups of pairs to train on, of :func:`~mambadfuse.data.training_pairs.find_grey_pairs` or in memory.
-        out: file of the weights, ``*.safetensors``. Beside it, in ``*.run/``, lie the kept states, the settings
-            (``config.yaml``), the logs ``steps.jsonl`` and ``validation.jsonl``, and the sheets of validation, each
-            with its first fused picture alone.
-        shares: how often each set is drawn, relative to the others; alike if None.
-        validation: pairs to be judged by, each fused whole.
-        progress: whether to show a progress bar and what happens.
+        sets: groups of pairs to train on, from :func:`~mambadfuse.data.training_pairs.find_training_pairs` or arrays.
+        out: file for the weights, ``*.safetensors``. The folder ``*.run/`` beside it holds the checkpoints, the
+            settings (``config.yaml``), the logs ``steps.jsonl`` and ``validation.jsonl``, and for each validation a
+            contact sheet and the first fused image.
+        sampling_weights: how often each set is drawn, relative to the others; equal if None.
+        validation: pairs to validate on, each fused whole.
+        progress: whether to show a progress bar and messages.
 
     Returns:
         ``out``.
 
     Raises:
-        ValueError: no crop can be drawn; the batch cannot be shared; ``out`` has another suffix; or the run beside
-            ``out`` has another configuration or other pairs, or is damaged.
-        DivergedError: the loss or its gradient is no finite number.
-        BusyError: another process trains this run.
-        OSError: something cannot be written; what was kept before is still there.
-        KeyboardInterrupt: after Ctrl-C, or SIGTERM, once the run is kept.
+        ValueError: no crop can be drawn; the batch cannot be divided among processes; ``out`` has another suffix; or
+            the run beside ``out`` has another configuration or other pairs, or is damaged.
+        DivergedError: the loss or its gradient is not finite.
+        BusyError: another process is training this run.
+        OSError: a file cannot be written; earlier checkpoints are untouched.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once a checkpoint is saved.
     """
     out = Path(out)
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: expected the name of a .safetensors file")
     require_large_enough(validation)
-    crops = PairedCrops(sets, shares, windows=config.windows, batch=config.batch, seed=config.seed)
+    crops = PairedCrops(
+        sets, sampling_weights, crop_sizes=config.crop_sizes, batch=config.batch, seed=config.seed
+    )
     folder = run_folder(out)
-    with accelerator_for(config, _tracked(config, folder)) as accelerator:
+    with accelerator_for(config, _tracking_folder(config, folder)) as accelerator:
         run = _Run(config, crops, validation, folder, accelerator, progress)
-        with run.alone():
-            run.prepare()
-            run.to_the_end()
+        with run.locked():
+            run.resume()
+            run.train()
             if accelerator.is_main_process:
-                run.write(out)
-        accelerator.wait_for_everyone()  # till all is written: one that fails in leaving makes a launcher end them all
+                run.save_weights(out)
+        accelerator.wait_for_everyone()  # until all is written: a process that fails on exit makes a launcher end all
         accelerator.end_training()
     return out
 
 
 def run_folder(out: str | Path) -> Path:
-    """Where the run that writes the weights ``out`` is kept."""
+    """The folder with the checkpoints and logs of the run that writes the weights ``out``."""
     return Path(out).with_suffix(".run")
 
 
 class _Run:
-    """One call of :func:`train`, with everything in it."""
+    """One call of :func:`train`."""
 
     def __init__(
         self,
@@ -104,145 +117,149 @@ class _Run:
         self.log, self.scores = RunLog(folder / "steps.jsonl"), RunLog(folder / "validation.jsonl")
         self.state = TrainingState(config, accelerator.device)
         identity = config.identity() | {
-            "start": first_weights(self.state.model) if config.start else "",
+            "init_from": weights_digest(self.state.model) if config.init_from else "",
             "precision": accelerator.mixed_precision,
-            "shares": crops.shares,
+            "sampling_weights": crops.sampling_weights,
             "pairs": crops.fingerprint(),
         }
-        self.keeper = Keeper(folder, identity, config.keep_last)
+        self.checkpoints = CheckpointManager(folder, identity, config.keep_checkpoints)
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Keeps other calls off the folder; of several processes that share one call, the first one does so."""
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other calls out of the folder; of the processes that share this call, the main one holds the lock."""
         if not self.accelerator.is_main_process:
             return nullcontext()
         make_folder(self.folder)
-        return alone(self.folder / ".lock", str(self.folder))
+        return exclusive(self.folder / ".lock", str(self.folder))
 
-    def prepare(self) -> None:
-        """Stand where the run was kept, and leave nothing in its folder that came after."""
-        kept = self.keeper.newest()
-        if kept:
-            self.state.restore(kept.tensors, kept.facts)
-            self.say(f"going on from step {self.state.step}, kept in {self.folder}")
+    def resume(self) -> None:
+        """Restore the latest checkpoint, if any, and remove from the folder whatever came after it."""
+        checkpoint = self.checkpoints.latest()
+        if checkpoint:
+            self.state.restore(checkpoint.tensors, checkpoint.metadata)
+            self.say(f"resuming from step {self.state.step}, checkpoint in {self.folder}")
+            before = checkpoint.metadata["versions"]
             for name, version in versions().items():
-                if kept.facts["versions"].get(name) != version:
-                    self.say(
-                        f"{name} was {kept.facts['versions'].get(name)}, is {version}: last bits may differ"
-                    )
+                if before.get(name) != version:
+                    self.say(f"{name} was {before.get(name)}, is {version}: last bits may differ")
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            self.keeper.tidy()
+            self.checkpoints.clean_up()
             with atomic_write(self.folder / "config.yaml") as file:
                 file.write(as_yaml(self.config).encode())
             self.log.rewind(self.state.step)
             self.scores.rewind(self.state.step)
         self.accelerator.init_trackers("tensorboard")
 
-    def to_the_end(self) -> None:
-        """All steps that are left, if any; the last one is kept, too."""
-        if self.state.step == self.config.steps:
+    def train(self) -> None:
+        """Take all remaining steps, if any, with a checkpoint after the last one."""
+        last = self.config.steps
+        if self.state.step == last:
             return
-        stepper = Stepper(self.config, self.state, self.crops, self.accelerator)
-        begun = time.monotonic() - self.state.seconds
-        kept = time.monotonic()
+        steps = TrainingSteps(self.config, self.state, self.crops, self.accelerator)
+        started = time.monotonic() - self.state.seconds
+        saved = time.monotonic()
         with (
-            _asked_to_stop() as asked,
-            tqdm(
-                total=self.config.steps, initial=self.state.step, unit="step", disable=not self.progress
-            ) as bar,
+            _interrupted() as interrupted,
+            tqdm(total=last, initial=self.state.step, unit="step", disable=not self.progress) as bar,
         ):
-            for record in stepper.steps():
-                self.state.seconds = time.monotonic() - begun
+            for record in steps:
+                self.state.seconds = time.monotonic() - started
                 bar.update()
                 bar.set_postfix(loss=f"{record['total']:.3f}", refresh=False)
-                self._write_down(record)
-                stop = self._agreed(asked.is_set())
-                if (
-                    stop
-                    or self.state.step == self.config.steps
-                    or time.monotonic() - kept > self.config.keep_seconds
-                ):
-                    self._keep()
-                    kept = time.monotonic()
-                if stop and self.state.step < self.config.steps:
+                self._log(record)
+                self._validate()
+                stop = self._any_process(interrupted.is_set())
+                due = time.monotonic() - saved > self.config.checkpoint_seconds
+                if stop or due or self.state.step == last:
+                    self._save_checkpoint()
+                    saved = time.monotonic()
+                if stop and self.state.step < last:
                     self.say(
-                        f"stopped and kept at step {self.state.step}; the same call or command goes on from there"
+                        f"stopped at step {self.state.step}, checkpoint saved; "
+                        "repeat the call or command to resume"
                     )
                     raise KeyboardInterrupt
 
-    def write(self, out: Path) -> None:
-        """The averaged weights, unless ``out`` holds them already."""
-        averaged = self.state.averaged().cpu()
-        if _holds(out, averaged):
+    def save_weights(self, out: Path) -> None:
+        """Write the averaged weights, unless ``out`` holds them already."""
+        model = self.state.ema_model().cpu()
+        if _holds(out, model):
             self.say(f"this run is finished: {self.config.steps} steps, weights in {out}")
         else:
-            save(averaged, out)
+            save(model, out)
 
     def say(self, text: str) -> None:
-        """One line for the person who watches."""
+        """Print a line above the progress bar, on stderr."""
         if self.progress:
             tqdm.write(text, file=sys.stderr)
 
-    def _write_down(self, record: dict[str, float]) -> None:
-        """Log this step, and validate after it, if it is their turn."""
-        c, step, last = self.config, self.state.step, self.state.step == self.config.steps
-        if self.accelerator.is_main_process and (step % c.log_every == 0 or last):
+    def _due(self, every: int) -> bool:
+        return self.state.step % every == 0 or self.state.step == self.config.steps
+
+    def _log(self, record: dict[str, float]) -> None:
+        if self.accelerator.is_main_process and self._due(self.config.log_every):
+            step = self.state.step
             self.log.write(step=step, **record, seconds=round(self.state.seconds, 2))
             self.accelerator.log({f"train/{name}": value for name, value in record.items()}, step)
-        if self.validation and (step % c.validate_every == 0 or last):
-            sheet = self.folder / f"validation_{step:08d}.png"
-            scores = validate(self.state.averaged(), self.validation, c.loss, self.accelerator, sheet)
-            if self.accelerator.is_main_process:
-                self.scores.write(step=step, **scores)
-                self.accelerator.log({f"validation/{name}": value for name, value in scores.items()}, step)
 
-    def _agreed(self, stop: bool) -> bool:
-        """Whether any process is asked to stop: all must stop at the same step."""
+    def _validate(self) -> None:
+        if not self.validation or not self._due(self.config.validate_every):
+            return
+        step = self.state.step
+        sheet = self.folder / f"validation_{step:08d}.png"
+        scores = validate(self.state.ema_model(), self.validation, self.config.loss, self.accelerator, sheet)
+        if self.accelerator.is_main_process:
+            self.scores.write(step=step, **scores)
+            self.accelerator.log({f"validation/{name}": value for name, value in scores.items()}, step)
+
+    def _any_process(self, stop: bool) -> bool:
+        """Whether any process was asked to stop: all must stop at the same step."""
         if self.accelerator.num_processes == 1:
             return stop
         if stop:
             self.accelerator.set_trigger()
         return bool(self.accelerator.check_trigger())
 
-    def _keep(self) -> None:
+    def _save_checkpoint(self) -> None:
         if self.accelerator.is_main_process:
-            self.keeper.keep(self.state.step, self.state.tensors(), self.state.facts())
+            self.checkpoints.save(self.state.step, self.state.tensors(), self.state.metadata())
 
 
 def _holds(out: Path, model: MambaDFuse) -> bool:
-    """Whether a file holds this network and its weights, to the last bit."""
+    """Whether a file holds this network with the same weights, to the last bit, and the same contrast."""
     try:
         there = load(out)
     except CheckpointError:
         return False
-    wanted = model.state_dict()
-    same = there.config == model.config and there.state_dict().keys() == wanted.keys()
-    return same and all(torch.equal(tensor, wanted[name]) for name, tensor in there.state_dict().items())
+    expected = model.state_dict()
+    same = (there.config, there.contrast) == (model.config, model.contrast)
+    same = same and there.state_dict().keys() == expected.keys()
+    return same and all(torch.equal(tensor, expected[name]) for name, tensor in there.state_dict().items())
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
-    """An event that is set by Ctrl-C or SIGTERM, so that a run stops between two steps; a second one stops at once."""
-    asked = threading.Event()
+def _interrupted() -> Iterator[threading.Event]:
+    """An event set by Ctrl-C or SIGTERM, so that a run can stop between two steps; a second signal stops it at once."""
+    interrupted = threading.Event()
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        interrupted.set()
 
-    if threading.current_thread() is not threading.main_thread():  # only there can signals be caught
-        yield asked
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
+        yield interrupted
         return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield interrupted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _tracked(config: TrainingConfig, folder: Path) -> str | None:
-    """Where TensorBoard's files go, if it is wanted."""
+def _tracking_folder(config: TrainingConfig, folder: Path) -> str | None:
+    """Where TensorBoard files go, None if they are not wanted."""
     if not config.tensorboard:
         return None
     if not find_spec("tensorboard") and not find_spec("tensorboardX"):

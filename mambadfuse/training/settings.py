@@ -1,4 +1,4 @@
-"""Settings by name: words such as ``model.dim=40`` and YAML files become a :class:`TrainingConfig`."""
+"""Settings by name: overrides such as ``model.dim=40`` and YAML files become a :class:`TrainingConfig`."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from mambadfuse.models.checkpoints import load
-from mambadfuse.training.config import TrainingConfig, flat
+from mambadfuse.training.config import TrainingConfig, flatten
 
 T = TypeVar("T")
 
@@ -19,54 +19,65 @@ def configure(
     task: str = "ivf",
     budget: str = "laptop",
     file: str | Path | None = None,
-    words: Iterable[str] = (),
+    overrides: Iterable[str] = (),
 ) -> TrainingConfig:
-    """The preset of a task and a budget, changed by a YAML file, changed by words such as ``batch=8``.
+    """The preset of a task and a budget, changed by a YAML file, then by overrides such as ``batch=8``.
 
-    ``model`` and ``loss`` take the name of one of their presets (``model=published``, ``loss=med``), and settings of
-    their own behind a dot (``model.dim=40``). ``start`` brings the network of the weights along.
+    ``model`` and ``loss`` take the name of one of their presets (``model=published``, ``loss=med``); their own
+    settings follow a dot (``model.dim=40``). ``init_from`` also sets ``model`` and ``contrast`` as in those weights.
+
+    >>> configure("ivf", "minutes", overrides=["loss=med", "loss.detail=0.9", "steps=200"]).loss.detail
+    0.9
+
+    Args:
+        task: one of :data:`~mambadfuse.training.TASKS`.
+        budget: one of :data:`~mambadfuse.training.BUDGETS`.
+        file: YAML, names and values as :func:`as_yaml` writes them; any subset.
+        overrides: ``name=value``, in any order.
 
     Raises:
-        ValueError: an unknown name, with the nearest known one; a value of another kind; or a file that is no
+        ValueError: an unknown name, with the closest known one; a value of the wrong type; or a file that is not a
             mapping of names to values.
         OSError: the file cannot be read.
-        CheckpointError: ``start`` names no weights.
+        CheckpointError: ``init_from`` names no weights.
     """
-    spoken: dict[str, Any] = {}
-    for word in words:
-        _put(spoken, word)
-    changes = _over(_read(Path(file)), spoken) if file else spoken
+    changes: dict[str, Any] = {}
+    for override in overrides:
+        _add_override(changes, override)
+    if file:
+        changes = _merge(_read(Path(file)), changes)
     config = TrainingConfig.preset(task, budget)
-    if changes.get("start"):
-        config = replace(config, model=load(str(changes["start"])).config)
+    if changes.get("init_from"):
+        given = load(str(changes["init_from"]))
+        config = replace(config, model=given.config, contrast=given.contrast)
     return changed(config, changes)
 
 
-def changed(config: T, changes: Mapping[str, Any], above: str = "") -> T:
-    """A copy of a configuration with the changes, nested as it is: ``{"steps": 10, "model": {"dim": 8}}``.
+def changed(config: T, changes: Mapping[str, Any], prefix: str = "") -> T:
+    """A copy of a configuration with nested changes, such as ``{"steps": 10, "model": {"dim": 8}}``.
 
     Raises:
-        ValueError: an unknown name or a value of another kind.
+        ValueError: an unknown name or a value of the wrong type.
     """
     kinds, values = get_type_hints(type(config)), {}
     for name, value in changes.items():
         if name not in kinds:
-            raise ValueError(_unknown(config, name, above))
+            raise ValueError(_unknown(config, name, prefix))
         current = getattr(config, name)
         if is_dataclass(current):
-            wanted = dict(value) if isinstance(value, Mapping) else {"preset": value}
-            if "preset" in wanted:
-                current = _preset(type(current), wanted.pop("preset"), above + name)
-            values[name] = changed(current, wanted, f"{above}{name}.")
+            nested = dict(value) if isinstance(value, Mapping) else {"preset": value}
+            if "preset" in nested:
+                current = _preset(type(current), nested.pop("preset"), prefix + name)
+            values[name] = changed(current, nested, f"{prefix}{name}.")
         else:
-            values[name] = _converted(value, kinds[name], above + name)
+            values[name] = _converted(value, kinds[name], prefix + name)
     return replace(config, **values)  # type: ignore[type-var]  # T: a dataclass
 
 
 def as_yaml(config: TrainingConfig) -> str:
-    """All settings as a YAML text that :func:`configure` reads back."""
+    """All settings as YAML text that :func:`configure` reads back."""
     settings = asdict(config)
-    settings["windows"] = [f"{height}x{width}" for height, width in config.windows]
+    settings["crop_sizes"] = [f"{height}x{width}" for height, width in config.crop_sizes]
     return yaml.safe_dump(settings, sort_keys=False, default_flow_style=None)
 
 
@@ -80,8 +91,8 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Changes on top of others; a network or loss that is named leaves nothing of the one below it."""
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``below`` updated by ``above``; a preset of ``model`` or ``loss`` replaces all their settings below it."""
     merged = dict(below)
     for name, value in above.items():
         under = merged.get(name, {})
@@ -92,11 +103,11 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _put(changes: dict[str, Any], word: str) -> None:
-    """Adds one ``name=value`` to nested changes."""
-    path, equals, value = word.partition("=")
+def _add_override(changes: dict[str, Any], override: str) -> None:
+    """Add one ``name=value`` to nested changes."""
+    path, equals, value = override.partition("=")
     if not equals:
-        raise ValueError(f"expected name=value, found {word!r}")
+        raise ValueError(f"expected name=value, found {override!r}")
     *outer, name = path.strip().split(".")
     for part in outer:
         inner = changes.get(part, {})
@@ -105,22 +116,22 @@ def _put(changes: dict[str, Any], word: str) -> None:
     try:
         found = yaml.safe_load(value) if value else ""
     except yaml.YAMLError as error:
-        raise ValueError(f"{word}: the value is not readable as YAML: {error}") from error
+        raise ValueError(f"{override}: the value is not readable as YAML: {error}") from error
     if isinstance(changes.get(name), dict) and not isinstance(found, dict):
-        changes[name]["preset"] = found  # a network or loss by name, after settings of its own
+        changes[name]["preset"] = found  # loss.gradient=40 came before loss=med
     else:
         changes[name] = found
 
 
-def _unknown(config: Any, name: Any, above: str) -> str:
-    known = [above + field for field in flat(asdict(config))]
-    wrong = f"{above}{name}"
-    nearest = get_close_matches(wrong, known, n=1, cutoff=0.0)
-    return f"unknown setting {wrong!r}: did you mean {nearest[0]!r}? Known are {', '.join(known)}"
+def _unknown(config: Any, name: Any, prefix: str) -> str:
+    known = [prefix + field for field in flatten(asdict(config))]
+    wrong = f"{prefix}{name}"
+    closest = get_close_matches(wrong, known, n=1, cutoff=0.0)
+    return f"unknown setting {wrong!r}: did you mean {closest[0]!r}? Known are {', '.join(known)}"
 
 
 def _preset(kind: type[T], name: Any, path: str) -> T:
-    """The object that a classmethod of that name makes; "default" is the plain one."""
+    """What the classmethod of that name returns; "default" is the plain constructor."""
     presets: dict[str, Callable[[], T]] = {"default": kind}
     presets |= {n: getattr(kind, n) for n, member in vars(kind).items() if isinstance(member, classmethod)}
     if not isinstance(name, str) or name not in presets:
@@ -129,9 +140,9 @@ def _preset(kind: type[T], name: Any, path: str) -> T:
 
 
 def _converted(value: Any, kind: Any, path: str) -> Any:
-    """The value as that kind, if that can be done without a guess."""
+    """The value as that type, if the conversion is unambiguous."""
     if get_origin(kind) is tuple:
-        return _windows(value, path)
+        return _sizes(value, path)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise ValueError(f"{path} must be one of {', '.join(map(str, get_args(kind)))}, found {value!r}")
@@ -142,18 +153,18 @@ def _converted(value: Any, kind: Any, path: str) -> Any:
     except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits or (kind is int and made != value) or (kind is str and not isinstance(value, str)):
-        wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[kind]
-        raise ValueError(f"{path}: expected {wanted}, found {value!r}")
+        expected = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
+        raise ValueError(f"{path}: expected {expected}, found {value!r}")
     return made
 
 
-def _windows(value: Any, path: str) -> tuple[tuple[int, int], ...]:
+def _sizes(value: Any, path: str) -> tuple[tuple[int, int], ...]:
     """ "64x64, 32x128", or a list of such sizes or of [64, 64], as ((64, 64), (32, 128))."""
     sizes = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
     found = []
     for size in sizes if isinstance(sizes, list) else []:
-        word = "x".join(map(str, size)) if isinstance(size, list) else str(size)
-        found.append(re.fullmatch(r"(\d+)x(\d+)", word))
+        text = "x".join(map(str, size)) if isinstance(size, list) else str(size)
+        found.append(re.fullmatch(r"(\d+)x(\d+)", text))
     if not found or None in found:
         raise ValueError(f"{path}: expected sizes such as 64x64,32x128 (height x width), found {value!r}")
     return tuple((int(size[1]), int(size[2])) for size in found if size)

@@ -1,6 +1,5 @@
-"""What changes from step to step: weights, their average, optimiser and schedule; and all of it as plain tensors."""
+"""What changes from step to step, weights, their moving average, optimiser and schedule, and its tensors by name."""
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -20,34 +19,35 @@ from mambadfuse.training.config import TrainingConfig
 class TrainingState:
     """A run between two steps.
 
-    The average is E ← d E + (1 − d) W after each step, d = ``config.average``; the first step copies W.
+    The exponential moving average (EMA) is E ← d E + (1 − d) W after each step, d = ``config.ema_decay``; the first
+    step copies W.
 
     Args:
-        config: of the run; it decides the first weights, too.
-        device: where all of it lives.
+        config: of the run; it also determines the initial weights.
+        device: where all tensors live.
 
     Raises:
-        ValueError: ``config.start`` holds another network than ``config.model``.
-        CheckpointError: ``config.start`` names no weights.
+        ValueError: the network of ``config.init_from`` is not ``config.model``.
+        CheckpointError: ``config.init_from`` names no weights.
     """
 
     def __init__(self, config: TrainingConfig, device: torch.device) -> None:
         self.step = 0
         """Steps done."""
         self.seconds = 0.0
-        """Time spent, over all calls."""
-        self.model = _first_model(config).to(device)
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average))
+        """Training time, over all calls."""
+        self.model = _initial_model(config).to(device)
+        self.ema = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
         self.schedule = LambdaLR(self.optimiser, config.rate)
 
-    def averaged(self) -> MambaDFuse:
-        """The network with averaged weights, in evaluation mode: what a run is for."""
-        return cast(MambaDFuse, self.average.module.eval())
+    def ema_model(self) -> MambaDFuse:
+        """The network with the averaged weights, in evaluation mode: the result of a run."""
+        return cast(MambaDFuse, self.ema.module.eval())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the run, by name."""
-        parts = {"model": self.model.state_dict(), "average": self.average.state_dict()}
+        """Every tensor of the run, by name, on the CPU."""
+        parts = {"model": self.model.state_dict(), "ema": self.ema.state_dict()}
         found = {f"{part}.{name}": t for part, tensors in parts.items() for name, t in tensors.items()}
         for number, moments in self.optimiser.state_dict()["state"].items():
             found |= {f"optimiser.{number}.{name}": t for name, t in moments.items()}
@@ -56,8 +56,8 @@ class TrainingState:
             found["random.cuda"] = torch.cuda.get_rng_state()
         return {name: t.detach().cpu().contiguous() for name, t in found.items()}
 
-    def facts(self) -> dict[str, Any]:
-        """Everything else, fit for JSON."""
+    def metadata(self) -> dict[str, Any]:
+        """Everything that is not a tensor, as JSON types."""
         return {
             "step": self.step,
             "seconds": self.seconds,
@@ -66,32 +66,29 @@ class TrainingState:
             "versions": versions(),
         }
 
-    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Stand where a run stood that gave these :meth:`tensors` and :meth:`facts`."""
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Restore a saved state.
+
+        Args:
+            tensors: what :meth:`tensors` returned.
+            metadata: what :meth:`metadata` returned.
+        """
         self.model.load_state_dict(_below("model.", tensors))
-        self.average.load_state_dict(_below("average.", tensors))
+        self.ema.load_state_dict(_below("ema.", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, t in _below("optimiser.", tensors).items():
             number, _, moment = name.partition(".")
             moments.setdefault(int(number), {})[moment] = t
-        self.optimiser.load_state_dict({"state": moments, "param_groups": facts["groups"]})
-        self.schedule.load_state_dict(facts["schedule"])
+        self.optimiser.load_state_dict({"state": moments, "param_groups": metadata["groups"]})
+        self.schedule.load_state_dict(metadata["schedule"])
         torch.set_rng_state(tensors["random.cpu"])
         if torch.cuda.is_available() and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
-        self.step, self.seconds = facts["step"], facts["seconds"]
-
-
-def first_weights(model: MambaDFuse) -> str:
-    """A word for the weights that a run begins with, whatever the file they come from is called."""
-    content = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        content.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-    return content.hexdigest()[:16]
+        self.step, self.seconds = metadata["step"], metadata["seconds"]
 
 
 def versions() -> dict[str, str]:
-    """Of what computes the weights: other versions may round otherwise."""
+    """Versions of everything that affects the weights: another version may round differently."""
     return {
         "mambadfuse": version("mambadfuse"),
         "python": platform.python_version(),
@@ -100,21 +97,21 @@ def versions() -> dict[str, str]:
     }
 
 
-def _first_model(config: TrainingConfig) -> MambaDFuse:
+def _initial_model(config: TrainingConfig) -> MambaDFuse:
     torch.manual_seed(config.seed)
-    if not config.start:
-        return MambaDFuse(config.model)
-    model, wanted = load(config.start).train(), config.model.to_dict()
+    model = load(config.init_from).train() if config.init_from else MambaDFuse(config.model)
+    expected = config.model.to_dict()
     differing = [
-        f"model.{name} is {value} there, {wanted[name]} here"
+        f"model.{name} is {value} there, {expected[name]} here"
         for name, value in model.config.to_dict().items()
-        if wanted[name] != value and name != "contrast"
+        if value != expected[name]
     ]
     if differing:
-        raise ValueError(f"start={config.start} holds another network: {'; '.join(differing)}")
-    model.config = config.model
+        raise ValueError(f"init_from={config.init_from} holds another network: {'; '.join(differing)}")
+    model.contrast = config.contrast
     return model
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with the prefix, without it."""
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""One step of training on whatever device, in whatever precision, in however many parts and processes."""
+"""Training steps: crops, loss, gradient, update, on any device and in any precision, with one process or several."""
 
 import math
 import warnings
@@ -13,57 +13,59 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mambadfuse.data.crops import Crop, PairedCrops, StepSampler
-from mambadfuse.losses.fusion_loss import LossTerms
+from mambadfuse.losses import FusionLoss, LossTerms
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
 
 if torch.distributed.is_available():
     # DDP would import this later, when its default arguments hold the process group and keep it alive: then threads of
-    # gloo outlive the run, and one of them that wants the interpreter while that is ending aborts the process.
+    # gloo outlive the run, and one that asks for the interpreter while it shuts down aborts the process.
     import torch.distributed.nn.functional
 
 
 class DivergedError(RuntimeError):
-    """The loss or its gradient is no finite number; the message names the step and the pairs of its crops."""
+    """The loss or its gradient is not finite; the message names the step and the pairs of its crops."""
 
 
 @contextmanager
-def accelerator_for(config: TrainingConfig, tracked_in: str | None = None) -> Iterator[Accelerator]:
-    """The Accelerator that a configuration asks for; afterwards another one can be made in the same process.
+def accelerator_for(config: TrainingConfig, tracking_folder: str | None = None) -> Iterator[Accelerator]:
+    """The Accelerator for a configuration; reset on exit, so that the same process can create another one.
 
     Args:
-        config: its device, precision and parts of a batch.
-        tracked_in: a folder for TensorBoard; None without it.
+        config: its device, precision and accumulation are used.
+        tracking_folder: where TensorBoard files go; None for no TensorBoard.
     """
     on_gpu = torch.cuda.is_available() and config.device == "auto"
-    in_bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu and _computes_bf16())
-    warnings.filterwarnings("ignore", "Grad strides do not match")  # a hint on speed, once for each process
+    in_bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu and _supports_bf16())
+    warnings.filterwarnings("ignore", "Grad strides do not match")  # a hint on speed, once per process
     try:
         yield Accelerator(
             cpu=not on_gpu,
             mixed_precision="bf16" if in_bf16 else "no",
             gradient_accumulation_steps=config.accumulate,
-            log_with="tensorboard" if tracked_in else None,
-            project_dir=tracked_in,
+            log_with="tensorboard" if tracking_folder else None,
+            project_dir=tracking_folder,
         )
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
 
 
-def _computes_bf16() -> bool:
-    """Whether the GPU does, from Ampere on; older ones emulate it, slowly."""
+def _supports_bf16() -> bool:
+    """Whether the GPU computes in bf16, from Ampere on; older ones emulate it slowly."""
     return torch.cuda.get_device_capability() >= (8, 0)
 
 
-class Stepper:
-    """Steps of one run, from the state it is in.
+class TrainingSteps:
+    """The remaining steps of a run: iterating takes one step after the other, up to ``config.steps``.
 
-        g = ∇ loss(network(a, b), a, b);   g ← g min(1, clip / ‖g‖);   W ← Adam(W, g, rate(step));   E ← average(E, W)
+        g = ∇ loss(network(a, b), a, b);   g ← g min(1, c / ‖g‖);   W ← Adam(W, g, rate(step));   E ← d E + (1 − d) W
 
-    A term of the loss may look at the whole batch, as the published α does. So every process computes the loss of
-    all crops, its own fused ones with gradients, those of the others as numbers; the mean of the processes'
-    gradients, times their number, is then the gradient of the whole batch. The parts of an accumulated batch are
-    batches of their own in this respect: their mean loss is followed.
+    with c = ``config.clip_grad_norm`` and d = ``config.ema_decay``.
+
+    A term of the loss may depend on the whole batch, as the published α does. So every process computes the loss of
+    all crops, with gradients for the crops it has fused itself and without for those of the others; the mean of the
+    processes' gradients, times their number, is then the gradient of the whole batch. The parts of an accumulated
+    batch count as batches of their own: their mean loss is minimised.
 
     Args:
         config: of the run.
@@ -76,14 +78,15 @@ class Stepper:
         self, config: TrainingConfig, state: TrainingState, crops: PairedCrops, accelerator: Accelerator
     ) -> None:
         self.config, self.state, self.crops, self.accelerator = config, state, crops, accelerator
+        self.loss = FusionLoss(config.loss)
         self.network, self.optimiser = accelerator.prepare(state.model, state.optimiser)
 
-    def steps(self) -> Iterator[dict[str, float]]:
-        """Takes step after step up to the last; yields the loss terms, the gradient's norm and the rate of each.
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        """Take the steps; yields the loss terms, gradient norm and learning rate of each.
 
         Raises:
             DivergedError: the loss or the gradient is not finite; the weights are those before the step.
-            ValueError: the batch cannot be shared evenly among the processes.
+            ValueError: the batch cannot be divided evenly among the processes.
         """
         parts = iter(self._loader())
         while self.state.step < self.config.steps:
@@ -106,7 +109,7 @@ class Stepper:
         record["learning_rate"] = float(self.state.schedule.get_last_lr()[0])
         for part in parts:
             with self.accelerator.accumulate(self.network):
-                terms = self._loss(part)
+                terms = self._loss_terms(part)
                 for name, value in terms._asdict().items():
                     record[name] += float(value.detach()) / self.config.accumulate
                 self._require_finite("loss", record["total"])
@@ -116,39 +119,40 @@ class Stepper:
                 self.optimiser.step()
                 self.optimiser.zero_grad()
         self.state.schedule.step()
-        self.state.average.update_parameters(self.state.model)
+        self.state.ema.update_parameters(self.state.model)
         self.state.step += 1
         return record
 
     def _clip(self) -> float:
-        """The norm of the gradient, before it is cut."""
-        norm = float(self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.clip))
+        """Clip the gradient; returns its norm before clipping."""
+        norm = float(self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.clip_grad_norm))
         self._require_finite("gradient", norm)
         return norm
 
-    def _loss(self, crop: Crop) -> LossTerms:
+    def _loss_terms(self, crop: Crop) -> LossTerms:
         device = self.accelerator.device
         a, b = (side.to(device, non_blocking=True) for side in (crop.a, crop.b))  # (B, 1, h, w)
         fused = self.network(a, b)
         if self.accelerator.num_processes > 1:
-            fused, a, b = self._with_gradient(fused), self._gathered(a), self._gathered(b)
-        return self.config.loss(fused, a, b)
+            fused, a, b = self._gather_with_gradient(fused), self._gather(a), self._gather(b)
+        terms: LossTerms = self.loss(fused, a, b)
+        return terms
 
-    def _gathered(self, x: Tensor) -> Tensor:
-        """Those of all processes, one after the other: (B, ...) -> (processes B, ...)."""
+    def _gather(self, x: Tensor) -> Tensor:
+        """The tensors of all processes, concatenated: (B, ...) -> (processes B, ...)."""
         gathered: Tensor = self.accelerator.gather(x.detach().contiguous())
         return gathered
 
-    def _with_gradient(self, fused: Tensor) -> Tensor:
-        """As :meth:`_gathered`, but this process's own ones are differentiable."""
-        pictures = list(self._gathered(fused).split(len(fused)))
-        pictures[self.accelerator.process_index] = fused
-        return torch.cat(pictures)
+    def _gather_with_gradient(self, fused: Tensor) -> Tensor:
+        """As :meth:`_gather`, but the images of this process stay differentiable."""
+        images = list(self._gather(fused).split(len(fused)))
+        images[self.accelerator.process_index] = fused
+        return torch.cat(images)
 
     def _require_finite(self, what: str, value: float) -> None:
         if not math.isfinite(value):
             names = ", ".join(sorted(set(self.crops.names(self.state.step))))
             raise DivergedError(
                 f"the {what} is {value} at step {self.state.step}, whose crops are from {names}. "
-                "Look at these pictures; if they are sound, begin another run, with a lower learning_rate or clip"
+                "Check these images; if they are sound, start a new run with a lower learning_rate or clip_grad_norm"
             )

@@ -1,4 +1,4 @@
-"""Validation: whole pictures fused with the averaged weights, the loss and the eight scores of them, and a sheet."""
+"""Validation: whole images fused with the averaged weights, their loss and eight scores, and a contact sheet."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,52 +11,56 @@ from accelerate.utils import gather_object
 from mambadfuse.data.images import write_image
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.fusion.postprocess import postprocess
-from mambadfuse.losses.fusion_loss import FusionLoss
+from mambadfuse.losses import FusionLoss, FusionLossConfig
 from mambadfuse.metrics import EIGHT, evaluate
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.plotting.contact_sheet import Row, contact_sheet
 
-SMALLEST = 41  # pixels a side, for VIF
-SHOWN = 4  # pairs on the sheet
+_MIN_SIDE = 41  # pixels, for VIF
+_SHOWN = 4  # pairs on the contact sheet
 
 
 def require_large_enough(pairs: Sequence[TrainingPair]) -> None:
-    """Nothing, if all pairs can be scored.
+    """Check that all pairs can be scored.
 
     Raises:
-        ValueError: a picture is too small for the scores.
+        ValueError: an image is too small for the scores.
     """
     for pair in pairs:
-        if min(pair.shape) < SMALLEST:
+        if min(pair.shape) < _MIN_SIDE:
             height, width = pair.shape
             raise ValueError(
-                f"{pair.name}: is {width}x{height}, the scores of validation need {SMALLEST} pixels a side"
+                f"{pair.name}: is {width}x{height}, validation scores need at least {_MIN_SIDE} pixels per side"
             )
 
 
 def validate(
     model: MambaDFuse,
     pairs: Sequence[TrainingPair],
-    loss: FusionLoss,
+    loss: FusionLossConfig,
     accelerator: Accelerator,
     sheet: Path,
 ) -> dict[str, float]:
-    """The means of the loss terms and of the eight scores ("literature") over all pairs, shared among processes.
+    """Score all pairs, divided among the processes.
 
     Args:
-        model: to be judged.
+        model: in evaluation mode.
         pairs: each fused whole.
-        loss: whose terms are computed, too.
+        loss: settings of the loss.
         accelerator: of the run.
-        sheet: a PNG file to be drawn, a | b | fused for the first few pairs. What was made of the first one is
-            also written alone, as :func:`fused_beside` the sheet.
+        sheet: a PNG file to write, showing a | b | fused for the first few pairs. The fused image of the first pair
+            is also written alone, to :func:`fused_beside` the sheet.
+
+    Returns:
+        The mean over all pairs of each loss term and each of the eight scores ("literature" convention).
     """
+    compute_loss = FusionLoss(loss)
     own = range(accelerator.process_index, len(pairs), accelerator.num_processes)
     scores, rows = [], []
     for number in own:
-        terms, row = _fuse(model, pairs[number], loss, accelerator.device)
+        terms, row = _fuse(model, pairs[number], compute_loss, accelerator.device)
         scores.append(terms | evaluate(row.fused, row.a, row.b, metrics=EIGHT))
-        rows += [(number, row)] if number < SHOWN else []
+        rows += [(number, row)] if number < _SHOWN else []
     if accelerator.num_processes > 1:
         scores, rows = gather_object(scores), gather_object(rows)
     if accelerator.is_main_process:
@@ -67,7 +71,7 @@ def validate(
 
 
 def fused_beside(sheet: Path) -> Path:
-    """The file with the fused picture of the first pair on a sheet of :func:`validate`."""
+    """The file with the fused image of the first pair on a sheet of :func:`validate`."""
     return sheet.with_name(f"{sheet.stem}_fused.png")
 
 
@@ -75,7 +79,7 @@ def fused_beside(sheet: Path) -> Path:
 def _fuse(
     model: MambaDFuse, pair: TrainingPair, loss: FusionLoss, device: torch.device
 ) -> tuple[dict[str, float], Row]:
-    """The loss terms of one pair, and its pictures as uint8."""
+    """The loss terms of one pair, and its images as uint8."""
     pictures = pair.pictures()
     a, b = (torch.from_numpy(x / np.float32(255))[None, None].to(device) for x in pictures)  # (1, 1, H, W)
     fused = model(a, b)

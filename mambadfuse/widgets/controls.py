@@ -14,8 +14,8 @@ from mambadfuse.analysis.comparison import NamedPair
 from mambadfuse.data.colour import Floats
 from mambadfuse.data.images import FORMATS, ImageError, read_image
 from mambadfuse.data.samples import samples
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.fusion.pair import Model, load_model
-from mambadfuse.models.checkpoints import TASKS
 from mambadfuse.models.mambadfuse import MambaDFuse, MambaDFuseConfig
 from mambadfuse.resources import resource_folder
 from mambadfuse.widgets.panel import labelled

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import ipywidgets as widgets
 
-from mambadfuse.ablation import Experiment, Row, own_pairs, read_table
-from mambadfuse.ablation.background_runs import Job, LiveRun, State
+from mambadfuse.ablation import Experiment, Row, bundled_pairs, read_table
+from mambadfuse.ablation.background_runs import BackgroundRun, Job, State
 from mambadfuse.ablation.table import DEFAULT
 from mambadfuse.analysis.training_runs import (
     STYLES,
@@ -64,14 +64,14 @@ class AblationLab(Panel):
         settings: Iterable[str] = (),
     ) -> None:
         super().__init__()
-        self.runs: list[LiveRun] = []
+        self.runs: list[BackgroundRun] = []
         self.running = False
         """Whether anything was training at the last update."""
         self.shown: tuple[Any, ...] | None = None
         """What the displays show; they are redrawn only when it changes."""
         self.watching: asyncio.Task[None] | None = None
         if not sets and not validation:
-            sets, validation = own_pairs()
+            sets, validation = bundled_pairs()
         self.experiment = Experiment(sets, validation, Path(out), task=task, settings=tuple(settings))
         self.sources = dict(zip(("a", "b"), self.experiment.validation[0].pictures(), strict=True))
         self.rows = read_table(table)
@@ -181,7 +181,7 @@ class AblationLab(Panel):
         if same := [job.row.name for job in jobs if job.row.changes and job.config == plain]:
             raise ValueError(f"{same[0]} changes nothing at the budget {self.budget.value}")
         self._end()
-        self.runs = [LiveRun(job) for job in jobs]
+        self.runs = [BackgroundRun(job) for job in jobs]
 
     def _end(self) -> None:
         self.running, self.shown = False, None
@@ -223,7 +223,7 @@ def _questions(rows: Sequence[Row]) -> str:
     return f'<ul style="margin: 0; line-height: 1.4; font-size: 12px">{lines}</ul>'
 
 
-def _said(run: LiveRun, state: State, seen: Progress) -> str:
+def _said(run: BackgroundRun, state: State, seen: Progress) -> str:
     if state == "failed":
         return f"{seen.name} failed: {run.error}"
     if not seen.curve.size:

@@ -15,7 +15,7 @@ if not REQUIRED:
     pytest.importorskip("playwright.sync_api", reason="pip install playwright (its browsers are not needed)")
 from playwright.sync_api import Locator, expect
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 STATE = """panel => [...panel.querySelectorAll('img')].map(i => i.src).join()
     + panel.querySelector('[role=status]').innerText"""

@@ -9,19 +9,19 @@ Letters: B batch, L length, D channels (at least sixteen), W width of the convol
 import numpy as np
 from numba import boolean, int64, njit
 
-from mambadfuse.ops.cpu.kernel import F1, F2, F3, ZERO, Kernel, first_channel
-from mambadfuse.ops.cpu.simd import LANES, load, splat, store
+from mambadfuse.ops.cpu.kernel import F1, F2, F3, Kernel
+from mambadfuse.ops.cpu.layout import ZERO, first_channel
+from mambadfuse.ops.cpu.simd import SIMD_WIDTH, broadcast, load, store
 from mambadfuse.ops.cpu.simd_math import ONE, sigmoid
 
-BUILT_ON = "debcad097fc1"  # digest of the files whose code is inlined here, see kernel.py
 CHUNK = 256  # tokens of one job
 
 
 @njit(forceinline=True)
 def _convolve(x, past, weight, start, b, t, c0):
-    """start + Σ_k weight[k] x[t - (W - 1) + k]; weight (W, D); tokens before the first stand in past."""
+    """start + Σ_k weight[k] x[t - (W - 1) + k]; weight (W, D); past (B, W - 1, D) holds the tokens before the first."""
     width = weight.shape[0]
-    early = max(0, width - 1 - t)  # taps that reach back beyond the first token
+    early = max(0, width - 1 - t)  # taps on tokens before the first
     for k in range(early):
         start = start + load(weight, (k, c0)) * load(past, (b, t + k, c0))
     for k in range(early, width):
@@ -36,7 +36,7 @@ def _conv_forward(first, last, x, past, weight, bias, activate, y):
     for job in range(first, last):
         b, begin = job // chunks, job % chunks * CHUNK
         for t in range(begin, min(begin + CHUNK, length)):
-            for block in range((dim + LANES - 1) // LANES):
+            for block in range((dim + SIMD_WIDTH - 1) // SIMD_WIDTH):
                 c0 = first_channel(block, dim)
                 out = _convolve(x, past, weight, load(bias, (c0,)), b, t, c0)
                 if activate:
@@ -47,17 +47,17 @@ def _conv_forward(first, last, x, past, weight, bias, activate, y):
 def _conv_backward(first, last, x, past, weight, bias, activate, dy, dx, dpast, dweight, dbias):
     """Jobs first..last-1 of its gradient; dweight (jobs, W, D) and dbias (jobs, D) are per job.
 
-    A token's gradient is complete when it leaves the window of W tokens: only then is it written. For that a
-    job goes W - 1 tokens further than its own.
+    The gradient of a token is complete when the token leaves the window of W tokens, and is written only then.
+    Therefore a job reads W - 1 tokens beyond its own.
     """
     length, dim, width = x.shape[1], x.shape[2], weight.shape[0]
-    blocks = (dim + LANES - 1) // LANES
+    blocks = (dim + SIMD_WIDTH - 1) // SIMD_WIDTH
     chunks = (length + CHUNK - 1) // CHUNK
     window = np.empty(
-        (blocks, width + 1, LANES), np.float32
+        (blocks, width + 1, SIMD_WIDTH), np.float32
     )  # row k: gradient so far of token t - (W - 1) + k
-    dweight_rows = np.empty((blocks, width, LANES), np.float32)
-    dbias_rows = np.empty((blocks, LANES), np.float32)
+    dweight_rows = np.empty((blocks, width, SIMD_WIDTH), np.float32)
+    dbias_rows = np.empty((blocks, SIMD_WIDTH), np.float32)
     for job in range(first, last):
         b, begin = job // chunks, job % chunks * CHUNK
         stop = min(begin + CHUNK, length)
@@ -68,7 +68,7 @@ def _conv_backward(first, last, x, past, weight, bias, activate, dy, dx, dpast, 
             oldest = t - (width - 1)
             for block in range(blocks):
                 c0 = first_channel(block, dim)
-                dout = splat(ZERO)
+                dout = broadcast(ZERO)
                 if t < length:
                     dout = load(dy, (b, t, c0))
                     if activate:

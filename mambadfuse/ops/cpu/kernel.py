@@ -1,64 +1,60 @@
-"""What every CPU kernel needs: compilation for one signature, and the division of channels into blocks.
+"""A CPU kernel: a function compiled for one signature and kept on disk until any source file of the kernels changes."""
 
-A *block* is sixteen channels, computed side by side. If sixteen does not divide the number of channels, the last
-block is moved back to end at the last channel. It then repeats some channels of its neighbour: both write the
-same values there, and where a sum over channels is taken, :func:`own` counts each channel once.
-"""
-
+import hashlib
 from collections.abc import Callable
 from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
 
-import numpy as np
 from numba import float32, njit, void
-from numba.core.types import Array
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.types import Array, BaseTuple, Type
 
-from mambadfuse.ops.cpu.simd import LANES
+F1, F2, F3, F4, F5 = (Array(float32, axes, "A") for axes in range(1, 6))  # any strides, channels contiguous
+C1, C2, C3, C4, C5 = (Array(float32, axes, "C") for axes in range(1, 6))  # contiguous throughout
 
-# Numba keeps compiled kernels beside the file they are written in and compiles them anew when that file changes. It
-# does not see changes in the files whose code is inlined, such as this one: BUILT_ON in each kernel file names their
-# content (a test compares).
 
-F1, F2, F3, F4, F5 = (Array(float32, axes, "A") for axes in range(1, 6))  # channels side by side
-ZERO = np.float32(0)
-CACHE_LINE = 64  # bytes
+def group(names: type[tuple], *fields: Type) -> Type:
+    """Numba's type for the named tuple class ``names`` with fields of the given types.
+
+    Numba converts neither layouts nor dtypes inside a named tuple: its arrays must be contiguous (C1 to C5).
+    """
+    return BaseTuple.from_types(fields, names)
 
 
 class Kernel:
     """A function that is compiled for one signature when it is first needed, then kept on disk.
 
-    One signature for arrays of any strides: no caller's memory layout ever sets off another compilation.
+    One signature serves every memory layout: no caller ever triggers another compilation.
     """
 
-    def __init__(self, function: Callable[..., None], *signature: object) -> None:
+    def __init__(self, function: Callable[..., None], *signature: Type) -> None:
         self.function, self.signature = function, void(*signature)
 
     @cached_property
     def compiled(self) -> Callable[..., None]:
-        """The machine code, callable without Python's global lock."""
-        return njit(self.signature, nogil=True, cache=True)(self.function)
+        """The machine code; calling it releases Python's global interpreter lock."""
+        dispatcher: Any = njit(nogil=True)(self.function)
+        dispatcher._cache = KernelCache(self.function)  # njit(cache=True) would put a FunctionCache here
+        dispatcher.compile(self.signature)
+        dispatcher.disable_compile()
+        return dispatcher
 
 
-def blocks(dim: int) -> int:
-    """Number of channel blocks."""
-    return -(-dim // LANES)
+class KernelCache(FunctionCache):
+    """Numba's cache on disk, invalidated when any source file of this package changes.
+
+    Numba looks only at the file that a function is defined in, but most of a kernel is inlined from other files.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp(), source_digest(files(__package__))
+        self._cache_file = IndexDataCacheFile(self.cache_path, self._impl.filename_base, stamp)
 
 
-@njit(forceinline=True)
-def first_channel(block, dim):
-    """The channel at which a block starts."""
-    return min(block * LANES, dim - LANES)
-
-
-@njit(forceinline=True)
-def own(block, dim, mask):
-    """Fill mask (16,): 1 where the channel belongs to this block, 0 where it repeats its neighbour's."""
-    for lane in range(LANES):
-        mask[lane] = np.float32(first_channel(block, dim) + lane >= block * LANES)
-
-
-@njit(forceinline=True)
-def scratch(count):
-    """At least ``count`` floats starting at a cache line: a vector that spans two lines takes twice as long."""
-    floats = np.empty(count + LANES, np.float32)
-    skip = (-floats.ctypes.data % CACHE_LINE) // 4
-    return floats[skip : skip + count]
+def source_digest(folder: Traversable) -> str:
+    """SHA-256 over names and contents of the Python files in a folder."""
+    sources = sorted((file.name, file.read_bytes()) for file in folder.iterdir() if file.name.endswith(".py"))
+    return hashlib.sha256(repr(sources).encode()).hexdigest()

@@ -1,126 +1,151 @@
-"""A whole Mamba path with its gradient, and its weights as the kernels take them.
+"""A whole Mamba unit as one differentiable operation: its weights, and the kernels behind it.
 
-Letters: B batch, L length, C model width, E inner channels, N states, R rank of the step size, W convolution width.
+Letters: B batch, L length, C model width, E inner channels, N states, R rank of the step size, W width of the
+convolution.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mambadfuse.ops.cpu.mamba_inner_backward import path_backward
-from mambadfuse.ops.cpu.mamba_inner_forward import PANEL, TILE, path
-from mambadfuse.ops.cpu.simd import LANES, STATES
-from mambadfuse.ops.cpu.simd_math import LOG2_E
-from mambadfuse.ops.cpu.threads import share_out
+from mambadfuse.ops.cpu.layout import block_count
+from mambadfuse.ops.cpu.mamba_inner_backward import TransposedWeights, mamba_inner_backward
+from mambadfuse.ops.cpu.mamba_inner_forward import TILE, Norm, PackedWeights, UnitState, mamba_inner_forward
+from mambadfuse.ops.cpu.packing import padded, reuse_while_unchanged
+from mambadfuse.ops.cpu.simd import PANEL_STATES, PANEL_WIDTH, SIMD_WIDTH
+from mambadfuse.ops.cpu.threads import parallel_for
 
 
 @dataclass(frozen=True)
-class Path:
-    """One path, with the names and shapes that its weights have in :mod:`mambadfuse.models.mamba`.
+class MambaInnerWeights:
+    """The parameters of one Mamba unit, as its modules hold them."""
 
-    in_proj (2 E, C), conv (E, W), conv_bias (E,), x_proj (R + 2 N, E), dt_proj (E, R), dt_bias (E,), A (E, N), D (E,),
-    out_proj (C, E).
+    in_proj: Tensor  # (2 E, C)
+    conv: Tensor  # (E, W)
+    conv_bias: Tensor  # (E,)
+    x_proj: Tensor  # (R + 2 N, E)
+    dt_proj: Tensor  # (E, R)
+    dt_bias: Tensor  # (E,)
+    A_log: Tensor  # (E, N)
+    D: Tensor  # (E,)
+    out_proj: Tensor  # (C, E)
+
+
+def mamba_inner(x: Tensor, weights: MambaInnerWeights) -> Tensor:
+    """The Mamba unit between its norm and its residual (Gu and Dao 2023, section 3.4).
+
+        u, z = in_proj(x);   u = silu(conv(u));   Δ_raw, B, C = x_proj(u);   A = -exp(A_log)
+        out  = out_proj(selective_scan(u, softplus(dt_proj(Δ_raw)), A, B, C, D) silu(z))
+
+    Args:
+        x: tokens (B, L, C), C at least sixteen, in float32 on a CPU.
+        weights: the parameters, in float32 on a CPU.
+
+    Returns:
+        Tokens (B, L, C), differentiable with respect to x and all weights.
     """
-
-    in_proj: Tensor
-    conv: Tensor
-    conv_bias: Tensor
-    x_proj: Tensor
-    dt_proj: Tensor
-    dt_bias: Tensor
-    A: Tensor
-    D: Tensor
-    out_proj: Tensor
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """The path from tokens (B, L, C), C at least sixteen, to tokens (B, L, C), with gradients for x and weights."""
-        return _Path.apply(x, *self.packed())
-
-    def packed(self) -> list[Tensor]:
-        """w_in, conv, conv_bias, w_x, w_step, step_bias, A, D and w_out of the kernels.
-
-        Inner channels and states are filled up to whole panels, and what a product puts out stands side by side.
-        """
-        rank, state = self.dt_proj.shape[1], self.A.shape[1]
-        stream, gate = (filled(x, PANEL, 1) for x in self.in_proj.chunk(2))
-        raw, B, C = self.x_proj.split([rank, state, state])
-        parameters = torch.cat([filled(B, STATES, PANEL), filled(C, STATES, PANEL), filled(raw, 1, PANEL)])
-        return [
-            torch.cat([stream, gate]).t().contiguous(),
-            filled(self.conv.t(), 1, PANEL),
-            filled(self.conv_bias, PANEL),
-            filled(parameters.t(), 1, PANEL),
-            filled(self.dt_proj.t(), 1, PANEL),
-            filled(self.dt_bias, PANEL),
-            filled(self.A, PANEL, STATES).unflatten(0, (-1, LANES)).mT.contiguous(),  # (E / 16, N, 16)
-            filled(self.D, PANEL),
-            filled(self.out_proj.t(), PANEL, PANEL),
-        ]
+    parameters = vars(weights).values()
+    if torch.is_grad_enabled():
+        return _MambaInner.apply(x, *_pack(*parameters))
+    return _forward(x, packed_weights(*parameters), keep_checkpoints=False)[0]
 
 
-def filled(x: Tensor, *multiples: int) -> Tensor:
-    """x with zeros at the end of each axis, so that its length is a multiple of the number given for it."""
-    missing = [n for size, multiple in zip(x.shape, multiples, strict=True) for n in (-size % multiple, 0)]
-    return F.pad(x, missing[::-1]).contiguous()
+@reuse_while_unchanged
+def packed_weights(*parameters: Tensor) -> PackedWeights:
+    """The fields of :class:`MambaInnerWeights` for the kernels; reused while they hold the same values."""
+    return _arrays(_pack(*parameters))
 
 
-def kernel_weights(packed: list[Tensor]) -> list[np.ndarray]:
-    """The weights in the order in which the kernel :data:`mambadfuse.ops.cpu.mamba_inner_forward.path` takes them."""
-    arrays = [x.detach().numpy() for x in packed]
-    arrays[6] = arrays[6] * LOG2_E  # e^(Δ A) = 2^(Δ A log2 e)
-    return arrays
+def initial_state(batch: int, weights: PackedWeights) -> UnitState:
+    """The state before the first token: zero."""
+    conv = np.zeros((batch, len(weights.conv) - 1, weights.conv.shape[1]), np.float32)
+    return UnitState(conv, np.zeros((batch, *weights.A.shape), np.float32))
 
 
-def beginning(batch: int, weights: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """What a path remembers before the first token: no tokens (B, W - 1, E), no states (B, E / 16, N, 16)."""
-    conv, A = weights[1], weights[6]
-    return np.zeros((batch, len(conv) - 1, conv.shape[1]), np.float32), np.zeros(
-        (batch, *A.shape), np.float32
-    )
-
-
-def no_norm(dim: int) -> tuple[np.ndarray, int, np.float32]:
+def identity_norm(dim: int) -> Norm:
     """A norm of dim channels that is applied zero times."""
-    return np.zeros((3, -(-dim // LANES) * LANES), np.float32), 0, np.float32(0)
+    return Norm(np.zeros((3, block_count(dim) * SIMD_WIDTH), np.float32), 0, np.float32(0))
 
 
-def nothing_kept() -> tuple[np.ndarray, np.ndarray]:
-    """No room for what the gradient would need."""
-    return np.zeros((0, 0, 0, 0), np.float32), np.zeros((0, 0, 0, 0, 0), np.float32)
+def no_checkpoints() -> UnitState:
+    """Checkpoints without tiles: the kernel keeps none."""
+    return UnitState(np.zeros((0, 0, 0, 0), np.float32), np.zeros((0, 0, 0, 0, 0), np.float32))
 
 
-class _Path(torch.autograd.Function):
+def _pack(
+    in_proj: Tensor, conv: Tensor, conv_bias: Tensor, x_proj: Tensor, dt_proj: Tensor, dt_bias: Tensor,
+    A_log: Tensor, D: Tensor, out_proj: Tensor,
+) -> list[Tensor]:  # fmt: skip
+    """The fields of :class:`PackedWeights`, differentiable."""
+    rank, state = dt_proj.shape[1], A_log.shape[1]
+    stream, gate = (padded(x, PANEL_WIDTH, 1) for x in in_proj.chunk(2))
+    delta, B, C = x_proj.split([rank, state, state])
+    B, C = (padded(x, PANEL_STATES, PANEL_WIDTH) for x in (B, C))
+    BC_delta = torch.cat([B, C, padded(delta, 1, PANEL_WIDTH)])
+    A = padded(-torch.exp(A_log), PANEL_WIDTH, PANEL_STATES)
+    return [
+        torch.cat([stream, gate]).t().contiguous(),
+        padded(conv.t(), 1, PANEL_WIDTH),
+        padded(conv_bias, PANEL_WIDTH),
+        padded(BC_delta.t(), 1, PANEL_WIDTH),
+        padded(dt_proj.t(), 1, PANEL_WIDTH),
+        padded(dt_bias, PANEL_WIDTH),
+        A.unflatten(0, (-1, SIMD_WIDTH)).mT.contiguous(),  # (E, N) -> (E / 16, N, 16)
+        padded(D, PANEL_WIDTH),
+        padded(out_proj.t(), PANEL_WIDTH, PANEL_WIDTH),
+    ]
+
+
+def _arrays(packed: Sequence[Tensor]) -> PackedWeights:
+    return PackedWeights(*(x.detach().contiguous().numpy() for x in packed))
+
+
+def _forward(x: Tensor, weights: PackedWeights, keep_checkpoints: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The output (B, L, C), and the checkpoints of convolution and scan (B, tiles or 0, ...)."""
+    batch, length, dim = x.shape
+    state, out = initial_state(batch, weights), torch.empty(x.shape)
+    tiles = -(-length // TILE) if keep_checkpoints else 0
+    conv = torch.empty(batch, tiles, *state.conv.shape[1:])
+    ssm = torch.empty(batch, tiles, *state.ssm.shape[1:])
+    tokens, checkpoints = x.detach().contiguous().numpy(), UnitState(conv.numpy(), ssm.numpy())
+    parallel_for(
+        mamba_inner_forward, batch, 0, length, tokens, tokens, False, identity_norm(dim), weights, state,
+        False, out.numpy(), checkpoints,
+    )  # fmt: skip
+    return out, conv, ssm
+
+
+class _MambaInner(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, *packed):
-        weights, (batch, length, dim) = kernel_weights(packed), x.shape
-        past, states = beginning(batch, weights)
-        tiles = -(-length // TILE) if any(ctx.needs_input_grad) else 0
-        kept = torch.empty(batch, tiles, *past.shape[1:]), torch.empty(batch, tiles, *states.shape[1:])
-        tokens, out = x.detach().contiguous().numpy(), torch.empty(x.shape)
-        share_out(
-            path, batch, 0, length, tokens, tokens, False, *no_norm(dim), *weights, past, states, False, out.numpy(),
-            *(a.numpy() for a in kept),
-        )  # fmt: skip
-        ctx.save_for_backward(x, *kept, *packed)
+        out, *checkpoints = _forward(x, _arrays(packed), keep_checkpoints=any(ctx.needs_input_grad))
+        ctx.save_for_backward(x, *checkpoints, *packed)
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, dout):
-        x, pasts, states, *packed = ctx.saved_tensors
-        w_in, conv, conv_bias, w_x, w_step, step_bias, A, D, w_out = packed
-        dim, first = x.shape[2], 2 * A.shape[1]
-        w_step_t = w_x.new_zeros(len(w_x), w_x.shape[1])  # Δ_raw stands behind B and C
-        w_step_t[:, first : first + len(w_step)] = w_step.t()
-        dx, dpacked = torch.empty(x.shape), [weight.new_zeros(len(x), *weight.shape) for weight in packed]
-        dpacked[0] = w_in.new_zeros(len(x), -(-dim // LANES) * LANES, w_in.shape[1])
-        tensors = [
-            x, dout, w_in, filled(w_in.t(), 1, PANEL), conv, conv_bias, w_x, w_x.t(), w_step, w_step_t, step_bias,
-            A, A * float(LOG2_E), D, w_out.t()[:dim], pasts, states, dx, *dpacked,
-        ]  # fmt: skip
-        share_out(path_backward, len(x), *(tensor.detach().contiguous().numpy() for tensor in tensors))
+        x, conv, ssm, *packed = ctx.saved_tensors
+        checkpoints, weights = UnitState(conv.numpy(), ssm.numpy()), _arrays(packed)
+        batch, _, dim = x.shape
+        dx, dpacked = torch.empty(x.shape), [weight.new_zeros(batch, *weight.shape) for weight in packed]
+        dpacked[0] = x.new_zeros(batch, block_count(dim) * SIMD_WIDTH, packed[0].shape[1])
+        tokens, dtokens = x.detach().contiguous().numpy(), dout.contiguous().numpy()
+        parallel_for(
+            mamba_inner_backward, batch, tokens, dtokens, weights, _transposed(packed, dim), checkpoints,
+            dx.numpy(), _arrays(dpacked),
+        )  # fmt: skip
         dpacked[0] = dpacked[0][:, :dim]
         return dx, *(gradient.sum(0) for gradient in dpacked)
+
+
+def _transposed(packed: Sequence[Tensor], dim: int) -> TransposedWeights:
+    in_proj, _, _, x_proj, dt_proj, _, A, _, out_proj = packed
+    first = 2 * A.shape[1]  # Δ_raw stands behind B and C
+    dt_proj_t = x_proj.new_zeros(x_proj.shape)
+    dt_proj_t[:, first : first + len(dt_proj)] = dt_proj.t()
+    transposed = padded(in_proj.t(), 1, PANEL_WIDTH), x_proj.t(), dt_proj_t, out_proj.t()[:dim]
+    return TransposedWeights(*(x.detach().contiguous().numpy() for x in transposed))

@@ -1,8 +1,8 @@
-"""Mamba paths on a CPU where no gradient is wanted: each one fused kernel, and several of them at work at once.
+"""Chains of Mamba units on a CPU where no gradient is wanted: each unit one fused kernel, several at work at once.
 
-A path must see its tokens in order. But while it works on one tile of them, the path behind it can work on the tile
-before: :func:`pipeline` runs a chain of paths like that, a thread for each tile. Neither the tiles nor the threads
-change the result.
+A unit must see its tokens in order. But while it works on one tile of them, the unit behind it can work on the tile
+before: :func:`run_pipeline` runs a chain of stages like that, with a thread for each tile. Neither the tiles nor the
+threads change the result.
 
 Letters: B batch, L length, C model width.
 """
@@ -14,89 +14,106 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mambadfuse.ops.cpu import mamba_inner_forward
-from mambadfuse.ops.cpu.mamba_inner import Path, beginning, filled, kernel_weights, no_norm, nothing_kept
-from mambadfuse.ops.cpu.simd import LANES
-from mambadfuse.ops.cpu.threads import side_by_side
+from mambadfuse.ops.cpu.mamba_inner import (
+    MambaInnerWeights,
+    identity_norm,
+    initial_state,
+    no_checkpoints,
+    packed_weights,
+)
+from mambadfuse.ops.cpu.mamba_inner_forward import Norm, add_norm, mamba_inner_forward
+from mambadfuse.ops.cpu.packing import padded, reuse_while_unchanged
+from mambadfuse.ops.cpu.simd import SIMD_WIDTH
+from mambadfuse.ops.cpu.threads import run_concurrently
 
-TILE = 1024  # tokens: what one path leaves for the next is still in the cache
+TILE = 1024  # tokens: what one stage leaves for the next is still in the cache
 
 Stage = Callable[[int, int], None]
 """Does its work for the tokens from the first number up to, not including, the second."""
 
 
-def _packed_norm(norm: nn.LayerNorm, passes: int) -> tuple[np.ndarray, int, np.float32]:
-    """As the kernels take it."""
-    rows = torch.stack([norm.weight, norm.bias, torch.ones_like(norm.weight)])
-    return filled(rows.detach(), 1, LANES).numpy(), passes, np.float32(norm.eps)
-
-
 def norm_stage(x: Tensor, residual: Tensor, norm: nn.LayerNorm) -> Stage:
     """residual += x, then x = norm(residual), in place; both (B, L, C) with C at least sixteen."""
-    arrays = x.numpy(), residual.numpy(), *_packed_norm(norm, 1)
-    return lambda first, stop: mamba_inner_forward.norm.compiled(first, stop, *arrays)
+    arguments = x.numpy(), residual.numpy(), _kernel_norm(norm, 1)
+    return lambda first, stop: add_norm.compiled(first, stop, *arguments)
 
 
-def path_stage(
-    x: Tensor, out: Tensor, path: Path, norm: nn.LayerNorm | None = None, passes: int = 1,
-    residual: Tensor | None = None, added: bool = False,
-) -> Stage:  # fmt: skip
-    """out = path(norm(x)), or out += that if ``added``; all (B, L, C) with C at least sixteen.
+def mamba_inner_stage(
+    x: Tensor,
+    out: Tensor,
+    weights: MambaInnerWeights,
+    norm: nn.LayerNorm | None = None,
+    norm_passes: int = 1,
+    residual: Tensor | None = None,
+    accumulate: bool = False,
+) -> Stage:
+    """out = mamba_inner(norm(x)), or out += with ``accumulate``; all (B, L, C) with C at least sixteen.
 
-    The norm is applied ``passes`` times in a row. With ``residual`` the path reads residual + x instead, and residual
-    is changed to that. ``out`` may be ``x``.
+    The norm is applied ``norm_passes`` times in a row. With ``residual``, residual += x and the unit reads residual
+    in place of x. ``out`` may be ``x``.
 
-    The stage remembers the end of one tile for the next: call it once for each token, in their order.
+    The stage carries its state from one tile to the next: call it once for each token, in their order.
     """
-    sums = x if residual is None else residual
-    norm_arrays = _packed_norm(norm, passes) if norm else no_norm(x.shape[-1])
-    weights = kernel_weights(path.packed())
-    before = (
+    packed = packed_weights(*vars(weights).values())
+    arguments = (
         x.numpy(),
-        sums.numpy(),
+        (x if residual is None else residual).numpy(),
         residual is not None,
-        *norm_arrays,
-        *weights,
-        *beginning(len(x), weights),
+        _kernel_norm(norm, norm_passes) if norm else identity_norm(x.shape[-1]),
+        packed,
+        initial_state(len(x), packed),
+        accumulate,
+        out.numpy(),
+        no_checkpoints(),
     )
-    arrays = *before, added, out.numpy(), *nothing_kept()
-    return lambda first, stop: mamba_inner_forward.path.compiled(0, len(x), first, stop, *arrays)
+    unit = mamba_inner_forward.compiled
+    return lambda first, stop: unit(0, len(x), first, stop, *arguments)
 
 
-def pipeline(stages: Sequence[Stage], length: int) -> None:
-    """Take all tokens through the stages, one behind the other, tile by tile.
+def _kernel_norm(norm: nn.LayerNorm, passes: int) -> Norm:
+    return Norm(_packed_affine(norm.weight, norm.bias), passes, np.float32(norm.eps))
 
-    A thread takes a tile through all stages; a stage waits until it has finished the tile before.
+
+@reuse_while_unchanged
+def _packed_affine(weight: Tensor, bias: Tensor) -> np.ndarray:
+    """Weight, bias and a row of ones, (3, C), padded to whole vectors."""
+    return padded(torch.stack([weight, bias, torch.ones_like(weight)]), 1, SIMD_WIDTH).numpy()
+
+
+def run_pipeline(stages: Sequence[Stage], length: int) -> None:
+    """Take all tokens through all stages, tile by tile.
+
+    A thread takes a tile through the stages; each stage waits until it has finished the tile before.
     """
-    tiles, moved = iter(range(0, length, TILE)), threading.Condition()
+    tiles, progress = iter(range(0, length, TILE)), threading.Condition()
     finished = [0] * len(stages)  # tokens
     errors: list[BaseException] = []
 
-    def take(first: int, stop: int) -> None:
+    def process(first: int, stop: int) -> None:
         for k, stage in enumerate(stages):
-            with moved:
+            with progress:
                 while finished[k] < first and not errors:
-                    moved.wait()
+                    progress.wait()
             if errors:
                 return
             stage(first, stop)
-            with moved:
+            with progress:
                 finished[k] = stop
-                moved.notify_all()
+                progress.notify_all()
 
     def work() -> None:
         try:
             while not errors:
-                with moved:
+                with progress:
                     first = next(tiles, length)
                 if first == length:
                     return
-                take(first, min(first + TILE, length))
-        except BaseException as error:  # or the other threads would wait for this tile for ever
-            with moved:
+                process(first, min(first + TILE, length))
+        except BaseException as error:  # or the other threads would wait forever for this tile
+            with progress:
                 errors.append(error)
-                moved.notify_all()
+                progress.notify_all()
             raise
 
     threads = min(torch.get_num_threads(), -(-length // TILE), len(stages))
-    side_by_side([work] * max(1, threads))
+    run_concurrently([work] * max(1, threads))

@@ -1,14 +1,16 @@
-"""Sixteen float32 numbers side by side: the vector type in which the Numba kernels are written.
+"""SIMD vectors of sixteen float32 numbers: the types and instructions from which the Numba kernels are written.
 
-Numba compiles scalar loops and leaves it to chance whether they become vector instructions. Here the vector
-is a type of its own: ``a * b + c`` on it becomes the widest instructions the CPU has (one AVX-512, two AVX or
-four NEON operations), so a kernel reads like the scalar equation and runs sixteen channels at a time.
+Numba compiles scalar loops and leaves it to LLVM whether they become vector instructions. Here the vector is a type of
+its own: ``a * b + c`` on it becomes the widest instructions the CPU has (one AVX-512, two AVX or four NEON fused
+multiply-adds), so a kernel reads like the scalar equation and computes sixteen channels at a time.
 
-A *panel* is several such vectors in a row, one for each of ``STATES`` states: their chains of dependent instructions
-overlap. In arithmetic a number counts for every lane and a vector for every vector of a panel.
+A *lane* is one of the sixteen elements of a vector. A *panel* is ``PANEL_STATES`` vectors, one for each of as many
+states: their chains of dependent instructions overlap. In arithmetic a scalar is broadcast to all lanes, and a vector
+to all vectors of a panel.
 
-Only what the kernels need exists: load, store, ``+ - * /``, ``where_greater``, ``total``, for panels ``spread``,
-``fold`` and ``totals``; ``functions.py`` builds the exponential and its relatives from them.
+Only what the kernels need exists: ``load``, ``store``, ``broadcast``, ``+ - * /``, ``where_greater``,
+``horizontal_sum``; for panels ``load_panel``, ``load_broadcast``, ``sum_vectors`` and ``horizontal_sums``. The
+exponential and its relatives are in ``simd_math.py``.
 """
 
 import operator
@@ -23,14 +25,17 @@ from numba.core.typing.templates import ConcreteTemplate, infer_global, signatur
 from numba.extending import intrinsic, models, register_model
 
 AVX512 = "+avx512dq" in cpu_target.target_context.codegen().magic_tuple()[2]  # what Numba compiles for
-LANES = 16  # channels in a vector
-STATES = 4 if AVX512 else 1  # states that the scan computes at once, a vector each, all of them in registers
+SIMD_WIDTH = 16  # lanes of a vector
+PANEL_STATES = (
+    4 if AVX512 else 1
+)  # vectors of a panel: as many as stay in registers with what they are combined with
+PANEL_WIDTH = PANEL_STATES * SIMD_WIDTH  # floats of a panel
 _INT, _FLOAT = ir.IntType(32), ir.FloatType()
 _ALIGN = 4  # bytes: a row may start at any float
 
 
-class Lanes(types.Type):
-    """Numba's name for a vector type."""
+class VectorType(types.Type):
+    """Numba's type for ``count`` float32 numbers in vector registers."""
 
     def __init__(self, count: int) -> None:
         super().__init__(name=f"float32x{count}")
@@ -38,39 +43,39 @@ class Lanes(types.Type):
         self.floats, self.ints = ir.VectorType(_FLOAT, count), ir.VectorType(_INT, count)
 
 
-lanes = Lanes(LANES)
-panel = Lanes(STATES * LANES)
-numbers = Lanes(STATES)
+VECTOR = VectorType(SIMD_WIDTH)
+PANEL = VectorType(PANEL_WIDTH)
+STATES = VectorType(PANEL_STATES)  # a number for each vector of a panel
 
 
-@register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):
+@register_model(VectorType)
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager, frontend_type):
         super().__init__(manager, frontend_type, frontend_type.floats)
 
 
-def _pick(builder, vector, places, following=None):
-    """The vector of the floats that stand at these places, counted on through a second vector that may follow."""
+def _shuffle(builder, x, places, following=None):
+    """The elements of x at these places; counting continues in a second vector if one follows."""
     mask = ir.Constant(ir.VectorType(_INT, len(places)), list(places))
-    return builder.shuffle_vector(vector, vector if following is None else following, mask)
+    return builder.shuffle_vector(x, x if following is None else following, mask)
 
 
-def _vectors(builder, x):
+def _split(builder, x):
     """The vectors of sixteen in x."""
-    return [_pick(builder, x, range(k, k + LANES)) for k in range(0, x.type.count, LANES)]
+    return [_shuffle(builder, x, range(k, k + SIMD_WIDTH)) for k in range(0, x.type.count, SIMD_WIDTH)]
 
 
-def _widen(builder, value, kind, wanted):
-    """A number or vector, repeated until it is as wide as wanted."""
+def _broadcast(builder, value, kind, wanted):
+    """A scalar or vector, repeated up to the width of the wanted type."""
     if kind is wanted:
         return value
-    if kind is lanes:
-        return _pick(builder, value, [*range(LANES)] * STATES)
-    vector = builder.insert_element(ir.Constant(lanes.floats, ir.Undefined), value, _INT(0))
-    return _pick(builder, vector, [0] * wanted.count)
+    if kind is VECTOR:
+        return _shuffle(builder, value, [*range(SIMD_WIDTH)] * PANEL_STATES)
+    first = builder.insert_element(ir.Constant(VECTOR.floats, ir.Undefined), value, _INT(0))
+    return _shuffle(builder, first, [0] * wanted.count)
 
 
-def _pointer(context, builder, array_type, index_type, array, index):
+def _element_pointer(context, builder, array_type, index_type, array, index):
     """Address of array[index]."""
     view = context.make_array(array_type)(context, builder, array)
     indices = [
@@ -83,7 +88,7 @@ def _pointer(context, builder, array_type, index_type, array, index):
 def _load(kind):
     def typer(typing, array, index):
         def generate(context, builder, sig, args):
-            address = _pointer(context, builder, *sig.args, *args)
+            address = _element_pointer(context, builder, *sig.args, *args)
             return builder.load(builder.bitcast(address, kind.floats.as_pointer()), align=_ALIGN)
 
         return kind(array, index), generate
@@ -91,16 +96,16 @@ def _load(kind):
     return typer
 
 
-load = intrinsic(_load(lanes))
-load_panel = intrinsic(_load(panel))
+load = intrinsic(_load(VECTOR))
+load_panel = intrinsic(_load(PANEL))
 
 
 @intrinsic
 def store(typing, array, index, value):
-    """Write sixteen neighbouring floats starting at array[index]."""
+    """Write a vector or panel to the contiguous floats that start at array[index]."""
 
     def generate(context, builder, sig, args):
-        address = _pointer(context, builder, *sig.args[:2], *args[:2])
+        address = _element_pointer(context, builder, *sig.args[:2], *args[:2])
         builder.store(args[2], builder.bitcast(address, value.floats.as_pointer()), align=_ALIGN)
         return context.get_dummy_value()
 
@@ -108,129 +113,130 @@ def store(typing, array, index, value):
 
 
 @intrinsic
-def spread(typing, array, index):
-    """STATES neighbouring numbers starting at array[index], each in all lanes of its vector."""
+def broadcast(typing, scalar):
+    """A vector with the same number in every lane."""
 
     def generate(context, builder, sig, args):
-        address = _pointer(context, builder, *sig.args, *args)
-        four = builder.load(builder.bitcast(address, numbers.floats.as_pointer()), align=_ALIGN)
-        return _pick(builder, four, [k for k in range(STATES) for _ in range(LANES)])
+        return _broadcast(builder, args[0], types.float32, VECTOR)
 
-    return panel(array, index), generate
+    return VECTOR(types.float32), generate
 
 
 @intrinsic
-def fold(typing, start, x):
-    """start plus the sum of the vectors of a panel."""
+def load_broadcast(typing, array, index):
+    """A panel from PANEL_STATES contiguous floats that start at array[index], each in all lanes of its vector."""
+
+    def generate(context, builder, sig, args):
+        address = _element_pointer(context, builder, *sig.args, *args)
+        loaded = builder.load(builder.bitcast(address, STATES.floats.as_pointer()), align=_ALIGN)
+        return _shuffle(builder, loaded, [k for k in range(PANEL_STATES) for _ in range(SIMD_WIDTH)])
+
+    return PANEL(array, index), generate
+
+
+@intrinsic
+def sum_vectors(typing, start, panel):
+    """The vector ``start`` plus all vectors of a panel, in their order."""
 
     def generate(context, builder, sig, args):
         result, x = args
-        for vector in _vectors(builder, x):
-            result = builder.fadd(result, vector, flags=("contract",))
+        for part in _split(builder, x):
+            result = builder.fadd(result, part, flags=("contract",))
         return result
 
-    return lanes(lanes, panel), generate
-
-
-@intrinsic
-def splat(typing, scalar):
-    """The same number in every lane."""
-
-    def generate(context, builder, sig, args):
-        return _widen(builder, args[0], types.float32, lanes)
-
-    return lanes(types.float32), generate
+    return VECTOR(VECTOR, PANEL), generate
 
 
 @intrinsic
 def where_greater(typing, x, y, yes, no):
-    """``yes`` in the lanes where x > y, else ``no`` (also where x or y is not a number); x or y is a vector."""
-    kind = x if isinstance(x, Lanes) else y
+    """``yes`` in the lanes where x > y, else ``no`` (also where x or y is NaN); x or y is a vector or panel."""
+    kind = x if isinstance(x, VectorType) else y
 
     def generate(context, builder, sig, args):
-        x, y, yes, no = (_widen(builder, a, t, kind) for a, t in zip(args, sig.args, strict=True))
+        x, y, yes, no = (_broadcast(builder, a, t, kind) for a, t in zip(args, sig.args, strict=True))
         return builder.select(builder.fcmp_ordered(">", x, y), yes, no)
 
     return kind(x, y, yes, no), generate
 
 
 @intrinsic
-def totals(typing, x):
-    """The sum over the lanes of each vector of a panel: STATES numbers."""
+def horizontal_sums(typing, panel):
+    """The sum over the lanes of each vector of a panel: PANEL_STATES numbers."""
 
     def generate(context, builder, sig, args):
-        x, width = args[0], LANES
+        x, width = args[0], SIMD_WIDTH
         while width > 1:  # the lower half of each vector plus its upper half
             half = width // 2
-            lower = [k * width + lane for k in range(STATES) for lane in range(half)]
-            x = builder.fadd(_pick(builder, x, lower), _pick(builder, x, [place + half for place in lower]))
+            lower = [k * width + lane for k in range(PANEL_STATES) for lane in range(half)]
+            upper = [place + half for place in lower]
+            x = builder.fadd(_shuffle(builder, x, lower), _shuffle(builder, x, upper))
             width = half
         return x
 
-    return numbers(panel), generate
+    return STATES(PANEL), generate
 
 
 @intrinsic
-def total(typing, x):
-    """The sum over the lanes of a vector, one number."""
+def horizontal_sum(typing, vector):
+    """The sum over the lanes of a vector, a scalar."""
 
     def generate(context, builder, sig, args):
         x = args[0]
         while x.type.count > 1:
             half = x.type.count // 2
-            x = builder.fadd(_pick(builder, x, range(half)), _pick(builder, x, range(half, 2 * half)))
+            x = builder.fadd(_shuffle(builder, x, range(half)), _shuffle(builder, x, range(half, 2 * half)))
         return builder.extract_element(x, _INT(0))
 
-    return types.float32(lanes), generate
+    return types.float32(VECTOR), generate
 
 
 @intrinsic
-def two_to_the(typing, shifted):
-    """2^k from a float that holds k + 127 in its low mantissa bits: shift them into the exponent field."""
+def power_of_two(typing, biased):
+    """2^k from a float whose low mantissa bits hold k + 127: shift them into the exponent field."""
 
     def generate(context, builder, sig, args):
         bits = builder.shl(
-            builder.bitcast(args[0], shifted.ints), ir.Constant(shifted.ints, [23] * shifted.count)
+            builder.bitcast(args[0], biased.ints), ir.Constant(biased.ints, [23] * biased.count)
         )
-        return builder.bitcast(bits, shifted.floats)
+        return builder.bitcast(bits, biased.floats)
 
-    return shifted(shifted), generate
+    return biased(biased), generate
 
 
 def _avx512(name, *options):
-    """An AVX-512 instruction, applied to each vector of sixteen; no lane is masked out, rounding as usual."""
+    """An AVX-512 instruction on each vector of sixteen, with no lane masked out and the current rounding mode."""
 
     def generate(context, builder, sig, args):
-        rest = [*options, ir.Constant(lanes.floats, ir.Undefined), ir.IntType(16)(-1), _INT(4)]
-        kind = ir.FunctionType(lanes.floats, [lanes.floats] * len(args) + [x.type for x in rest])
+        rest = [*options, ir.Constant(VECTOR.floats, ir.Undefined), ir.IntType(16)(-1), _INT(4)]
+        kind = ir.FunctionType(VECTOR.floats, [VECTOR.floats] * len(args) + [x.type for x in rest])
         call = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx512.mask.{name}.ps.512")
-        vectors = zip(*(_vectors(builder, x) for x in args), strict=True)
-        parts = [builder.call(call, [*these, *rest]) for these in vectors]
+        operands = zip(*(_split(builder, x) for x in args), strict=True)
+        parts = [builder.call(call, [*these, *rest]) for these in operands]
         while len(parts) > 1:
-            width = 2 * parts[0].type.count
-            parts = [_pick(builder, x, range(width), y) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+            places = range(2 * parts[0].type.count)
+            parts = [_shuffle(builder, x, places, y) for x, y in zip(parts[::2], parts[1::2], strict=True)]
         return parts[0]
 
     return generate
 
 
 @intrinsic
-def fraction(typing, x):
-    """x minus the nearest whole number, as AVX-512 has it."""
+def reduce(typing, x):
+    """x minus the nearest whole number, by AVX-512's VREDUCEPS."""
     return x(x), _avx512("reduce", _INT(8))
 
 
 @intrinsic
-def scaled(typing, x, k):
-    """x 2^k for a whole number k of any size, as AVX-512 has it."""
+def scalef(typing, x, k):
+    """x 2^k for a whole number k of any size, by AVX-512's VSCALEFPS."""
     return x(x, k), _avx512("scalef")
 
 
 def _register(function, instruction):
-    """Teach Numba an arithmetic operator; "contract" lets a * b + c become one fused instruction."""
+    """Teach Numba an arithmetic operator; the flag "contract" lets a * b + c become a fused multiply-add."""
     cases_ = [
         signature(wide, *pair)
-        for wide, narrow in [(lanes, (types.float32,)), (panel, (types.float32, lanes))]
+        for wide, narrow in [(VECTOR, (types.float32,)), (PANEL, (types.float32, VECTOR))]
         for pair in [(wide, wide), *((wide, n) for n in narrow), *((n, wide) for n in narrow)]
     ]
 
@@ -239,7 +245,7 @@ def _register(function, instruction):
         cases: ClassVar = cases_
 
     def generate(context, builder, sig, args):
-        x, y = (_widen(builder, a, t, sig.return_type) for a, t in zip(args, sig.args, strict=True))
+        x, y = (_broadcast(builder, a, t, sig.return_type) for a, t in zip(args, sig.args, strict=True))
         return getattr(builder, instruction)(x, y, flags=("contract",))
 
     for case in cases_:

@@ -1,17 +1,17 @@
-"""Functions of vectors for the Numba kernels: ``exp2``, ``sigmoid`` and ``softplus``, from arithmetic alone.
+"""Elementary functions of SIMD vectors: ``exp2``, ``sigmoid`` and ``softplus``, from arithmetic alone.
 
-Every constant is a float32: a plain Python number would be a float64 and slow the lanes down.
+Every constant is a float32: Numba would take a plain Python number for a float64.
 """
 
 import numpy as np
 from numba import njit
 
-from mambadfuse.ops.cpu.simd import AVX512, fraction, scaled, splat, two_to_the, where_greater
+from mambadfuse.ops.cpu.simd import AVX512, broadcast, power_of_two, reduce, scalef, where_greater
 
 ONE, TWO = np.float32(1), np.float32(2)
 LOG2_E = np.float32(np.log2(np.e))
 _LOWEST, _HIGHEST = np.float32(-127), np.float32(128)  # exponent fields 0 (zero) and 255 (infinity)
-# Adding it rounds x to an integer k; the low mantissa bits of the sum are k + 127.
+# Adding it rounds x to a whole number k; the low mantissa bits of the sum are k + 127.
 _MAGIC = np.float32(1.5 * 2**23 + 127)
 SOFTPLUS_LINEAR = np.float32(20)  # above it softplus(x) = x, the threshold of torch and mamba-ssm
 
@@ -33,22 +33,22 @@ def _exp2_fraction(f):
 
 
 @njit(forceinline=True)
-def _exp2_anywhere(x):
+def _exp2_portable(x):
     """2^x with a relative error below 3e-7: x = k + f, 2^k by its bits, 2^f by a polynomial."""
     x = where_greater(_LOWEST, x, _LOWEST, x)
     x = where_greater(x, _HIGHEST, _HIGHEST, x)
     shifted = x + _MAGIC
-    return _exp2_fraction(x - (shifted - _MAGIC)) * two_to_the(shifted)
+    return _exp2_fraction(x - (shifted - _MAGIC)) * power_of_two(shifted)
 
 
 @njit(forceinline=True)
 def _exp2_avx512(x):
-    """The same with the two instructions that AVX-512 has for it: 11 instead of 14."""
-    f = fraction(x)
-    return scaled(_exp2_fraction(f), x - f)
+    """The same with the two instructions that AVX-512 has for it: 11 instructions instead of 14."""
+    f = reduce(x)
+    return scalef(_exp2_fraction(f), x - f)
 
 
-exp2 = _exp2_avx512 if AVX512 else _exp2_anywhere
+exp2 = _exp2_avx512 if AVX512 else _exp2_portable
 
 
 @njit(forceinline=True)
@@ -68,7 +68,7 @@ def softplus(x):
     With e = e^-|x| in (0, 1]: log(1 + e) = 2 artanh(s), s = e / (2 + e) <= 1/3, whose odd series is accurate
     relative to the result even where e is tiny (there 1 + e would round it away). One division serves both.
     """
-    zero = splat(np.float32(0))
+    zero = broadcast(np.float32(0))
     positive = where_greater(x, zero, x, zero)
     magnitude = where_greater(x, zero, x, zero - x)
     e = exp2(magnitude * -LOG2_E)

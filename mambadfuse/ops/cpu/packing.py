@@ -1,0 +1,43 @@
+"""Weights as the CPU kernels take them: padded and transposed, and kept while the parameters stay the same."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+Packed = TypeVar("Packed")
+
+
+def padded(x: Tensor, *multiples: int) -> Tensor:
+    """x with zeros at the end of each axis, so that its size is a multiple of the number given for it."""
+    missing = [n for size, multiple in zip(x.shape, multiples, strict=True) for n in (-size % multiple, 0)]
+    return F.pad(x, missing[::-1]).contiguous()
+
+
+def reuse_while_unchanged(pack: Callable[..., Packed]) -> Callable[..., Packed]:
+    """Keep the last result of ``pack(*parameters)`` for each first parameter, until any parameter has other values.
+
+    Values are compared with a copy: nothing else notices every way to change a parameter (``parameter.data.mul_(2)``
+    does not increment its version), and comparing takes a tenth of the time of packing. An entry is dropped when its
+    first parameter is. The result is shared between callers, which must not write to it.
+    """
+    entries = WeakTensorKeyDictionary()
+
+    @wraps(pack)
+    def packed(*parameters: Tensor) -> Packed:
+        entry = entries.get(parameters[0])
+        if entry is None or not all(map(_equal, parameters, entry[0])):
+            copies = [x.detach().clone() for x in parameters]
+            entry = copies, pack(*copies)
+            entries[parameters[0]] = entry
+        return entry[1]
+
+    return packed
+
+
+def _equal(x: Tensor, y: Tensor) -> bool:
+    return x.dtype == y.dtype and x.device == y.device and torch.equal(x, y)
