@@ -1,4 +1,4 @@
-"""What a notebook defines, so that tests can be run on the classes a reader builds there."""
+"""The definitions of a notebook, so that tests can run on the classes that a reader builds there."""
 
 import ast
 import builtins
@@ -18,7 +18,7 @@ CONSTANT = re.compile(r"[A-Z][A-Z0-9_]*")
 def definitions(number: str) -> dict[str, object]:
     """Everything that notebook ``number`` ("02") imports and defines at the top level of its cells, by name.
 
-    Solutions are left out, and so is all that computes: neither the set-up nor a training is run.
+    Solutions are left out, and so is everything that computes: neither the set-up nor a training runs.
 
     Raises:
         FileNotFoundError: there is not exactly one notebook of that number.
@@ -31,15 +31,15 @@ def definitions(number: str) -> dict[str, object]:
 
 
 def defined_in(notebook: NotebookNode) -> dict[str, object]:
-    """The imports, UPPER_CASE constants, functions and classes of the cells that are no solutions, executed.
+    """Executes the imports, UPPER_CASE constants, functions and classes of all cells except solutions.
 
-    A constant computed from what is not kept here, such as a result, is left out.
+    A constant that depends on something left out, such as a result, is left out too.
     """
     names: dict[str, object] = {"__name__": "notebook"}
     for place, cell in enumerate(notebook.cells):
         if cell.cell_type != "code" or "solution" in cell.metadata.get("tags", []):
             continue
-        python = TransformerManager().transform_cell(cell.source)  # magics become calls, which are not kept
+        python = TransformerManager().transform_cell(cell.source)  # magics become calls, which are left out
         for statement in ast.parse(python).body:
             if _defines(statement, names):
                 module = ast.Module([statement], type_ignores=[])
@@ -62,7 +62,7 @@ def _is_constant(target: ast.expr) -> bool:
 
 
 def _is_known(value: ast.expr | None, names: dict[str, object]) -> bool:
-    """Whether all names in an expression are known; its own (of a comprehension) count as known."""
+    """Whether all names in an expression are defined; those of its own comprehensions are."""
     if value is None:  # an annotation without a value
         return False
     used = [node for node in ast.walk(value) if isinstance(node, ast.Name)]

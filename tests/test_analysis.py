@@ -1,4 +1,4 @@
-"""Maps and traces of what a network does: known answers, and the same measures as in the notebooks."""
+"""Analysis: known answers, and agreement with the measures of the notebooks."""
 
 import math
 from dataclasses import replace
@@ -38,9 +38,9 @@ class TestMemory:
         np.testing.assert_allclose(t.memory, 10)
         assert t.left == 10  # exp(-0.1 * 10) = 1 / e
 
-    def test_a_constant_is_answered_by_about_itself(self):
+    def test_the_response_to_a_constant_is_about_itself(self):
         t = memory.trace(np.ones(400), delta=0.05, A=-2.0)
-        assert t.y[-1] == pytest.approx(0.1 / (1 - math.exp(-0.1)))  # Mamba's rule: a little too loud
+        assert t.y[-1] == pytest.approx(0.1 / (1 - math.exp(-0.1)))  # Mamba's rule overshoots slightly
 
     @settings(max_examples=25)
     @given(st.floats(0.01, 5), st.floats(-10, -0.1), st.floats(0, 20), st.integers(0, 29))
@@ -53,14 +53,14 @@ class TestMemory:
     def test_selectivity_skips_small_tokens_and_keeps_a_mark(self):
         u = memory.SIGNALS["marks in noise"]()
         fixed, selective = (memory.trace(u, 0.1, -1.0, s, at=8) for s in (0, 10))
-        assert abs(fixed.y[38]) < 0.1  # forgotten among the noise
+        assert abs(fixed.y[38]) < 0.1  # lost in the noise
         assert selective.y[38] > 1
         assert selective.delta[8] > 10 * selective.delta[9]
 
     def test_nothing_fades_within_a_short_signal(self):
         assert memory.trace(np.ones(5), delta=0.001, A=-1.0).left is None
 
-    def test_a_plot_that_is_used_again_shows_the_new_trace_alone(self):
+    def test_a_reused_plot_shows_the_new_trace_alone(self):
         t = memory.trace(memory.SIGNALS["slow and fast wave"](), 0.2, -1.0, 3.0, at=11)
         plot = memory.MemoryPlot()
         plot.show(memory.trace(np.ones(3), 1.0, -1.0))
@@ -125,7 +125,7 @@ class TestExchange:
         before, after = (heat[f"a {when}"] + heat[f"b {when}"] for when in ("before", "after"))
         np.testing.assert_allclose(before, after, rtol=1e-4, atol=1e-7)
 
-    def test_nothing_is_left_in_the_network(self, model):
+    def test_the_network_is_left_unchanged(self, model):
         before = [p.clone() for p in model.parameters()]
         exchange.exchange_maps(model, *PAIR, 3, 1, block=1)
         torch.testing.assert_close(list(model.parameters()), before)
@@ -214,7 +214,7 @@ class TestComparison:
         comparison.candidates(self.pair, memoised, "b")
         assert len(calls) == 1
         comparison.candidates(self.pair.shrunk(32), memoised)
-        again = comparison.candidates(self.pair, memoised, "grey")["network"]  # was forgotten meanwhile
+        again = comparison.candidates(self.pair, memoised, "grey")["network"]  # was evicted meanwhile
         hook.remove()
         assert len(calls) == 3
         np.testing.assert_array_equal(first, again)

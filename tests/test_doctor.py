@@ -1,4 +1,4 @@
-"""The doctor tells the truth about this machine, names remedies for sick ones, and survives every check."""
+"""The report of the doctor: true for this machine, with a remedy for every problem, whatever a check raises."""
 
 import os
 import subprocess
@@ -23,8 +23,8 @@ def no_torch(monkeypatch):
 
 @pytest.fixture
 def no_backend(monkeypatch):
-    sick = interface.Backend("any", False, "no compiler", "install a compiler")
-    monkeypatch.setattr(interface, "_probe", lambda name: sick)
+    broken = interface.Backend("any", False, "no compiler", "install a compiler")
+    monkeypatch.setattr(interface, "_probe", lambda name: broken)
 
 
 def test_this_machine_runs_the_scan():
@@ -70,9 +70,9 @@ def test_no_usable_backend_is_not_ok():
 
 
 def test_one_unusable_backend_is_only_a_warning(monkeypatch):
-    honest = interface._probe
-    sick = interface.Backend("cuda", False, "no GPU\nat all", "first line\nsecond line")
-    monkeypatch.setattr(interface, "_probe", lambda name: sick if name == "cuda" else honest(name))
+    probe = interface._probe
+    broken = interface.Backend("cuda", False, "no GPU\nat all", "first line\nsecond line")
+    monkeypatch.setattr(interface, "_probe", lambda name: broken if name == "cuda" else probe(name))
     text, _ = doctor.report()
     assert line(text, "scan: cuda").startswith(doctor.OPTIONAL)
     assert line(text, "scan runs").startswith(doctor.OK)
@@ -80,7 +80,7 @@ def test_one_unusable_backend_is_only_a_warning(monkeypatch):
 
 
 def test_cuda_remedy_holds_the_exact_command(monkeypatch):
-    monkeypatch.setattr(interface, "_probe", interface._probe.__wrapped__)  # ask again, whatever is cached
+    monkeypatch.setattr(interface, "_probe", interface._probe.__wrapped__)  # bypass the cache
     monkeypatch.setattr(torch.version, "cuda", None)
     text, _ = doctor.report()
     assert line(text, "scan: cuda").startswith(doctor.OPTIONAL)
@@ -111,9 +111,9 @@ def test_memory_is_reported_in_gigabytes():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no page size to ask for")
 def test_memory_on_a_mac_counts_free_and_inactive_pages(monkeypatch):
-    said = "Pages free:    100.\nPages active:  999.\nPages inactive: 23.\n"
+    output = "Pages free:    100.\nPages active:  999.\nPages inactive: 23.\n"
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, stdout=said))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, stdout=output))
     monkeypatch.setattr(os, "sysconf", lambda name: 16384)
     assert doctor._available_bytes() == 123 * 16384
 

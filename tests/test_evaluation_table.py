@@ -1,4 +1,4 @@
-"""Ranks by hand, and a table that survives text, JSON and CSV."""
+"""Ranks by hand, and a table that survives as text, JSON and CSV."""
 
 import csv
 import json
@@ -85,12 +85,12 @@ def test_ranks_depend_neither_on_order_nor_on_scale(numbers, data):
     assert all(rank == 1 + sum(other < rank for other in ranks) for rank in ranks)
 
 
-def test_mean_and_deviation_by_hand():
+def test_mean_and_standard_deviation_by_hand():
     scores = {"p": {"EN": 1.0}, "q": {"EN": 5.0}, "r": {"EN": 100.0}}
     assert summarise(scores, ["p", "q"]) == ({"EN": 3.0}, {"EN": 2.0})
 
 
-def test_text_for_people():
+def test_text():
     lines = str(table(A, B, C, ELSEWHERE)).splitlines()
     assert lines[0] == "1 picture, convention literature; * is the best mean, rank 1 the best rank"
     assert lines[2].split() == ["mean", "mean", "rank", "EN", "MSE"]
@@ -157,7 +157,7 @@ def test_published_rows_are_complete(name):
         assert means.keys() <= set(ALL)
 
 
-def test_published_rows_known_by_heart():
+def test_well_known_published_rows():
     by_name = {row.method: row for row in published("TNO-25").rows}
     assert by_name["CDDFuse"].means["VIF"] == 0.77
     assert "CVPR 2023" in by_name["CDDFuse"].source

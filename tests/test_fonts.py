@@ -1,4 +1,4 @@
-"""Lettering: every script is drawn or spelt, never as a row of boxes."""
+"""Text in figures: every script is drawn or escaped, never a row of boxes."""
 
 import pytest
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
@@ -8,7 +8,7 @@ from mambadfuse.plotting.fonts import legible
 
 
 @pytest.fixture(autouse=True)
-def forget():
+def clear_cache():
     fonts._family_with.cache_clear()
 
 
@@ -17,7 +17,7 @@ def test_what_the_default_font_has_stays_as_it_is():
         assert legible(text) == (text, [FontProperties().get_name()])
 
 
-def test_without_a_font_the_missing_characters_alone_are_spelt(monkeypatch):
+def test_without_a_font_the_missing_characters_alone_are_escaped(monkeypatch):
     monkeypatch.setattr(fontManager, "ttflist", [])
     text, families = legible("夜景_01 é")
     assert text == "\\u591c\\u666f_01 é"

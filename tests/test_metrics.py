@@ -1,4 +1,4 @@
-"""The scores equal the literature's evaluator, answers worked out by hand and their own invariants."""
+"""Metrics: the values of the literature's evaluator, answers by hand, and invariants."""
 
 import json
 import math
@@ -47,7 +47,7 @@ def test_equals_the_evaluator_of_the_literature(name):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_strict_mends_ssim_mi_and_psnr_only_as_documented(name):
+def test_strict_changes_ssim_mi_and_psnr_only_as_documented(name):
     fused, a, b = (PICTURES[f"{name}_{letter}"] for letter in "FAB")
     expected = EXPECTED[name]["values"]["float64"]
     literature, strict = (evaluate(fused, a, b, convention=convention) for convention in CONVENTIONS)
@@ -114,7 +114,7 @@ def test_edges_kept_whole_lost_and_inverted():
     assert metrics.edge_transfer(edge, edge, flat(9)) == pytest.approx(best, rel=1e-12)
 
 
-def test_published_edges_stand_at_the_border_of_a_flat_picture():
+def test_published_edges_appear_at_the_border_of_a_flat_picture():
     assert metrics.edge_transfer(flat(9), flat(9), flat(9)) == 0
     assert metrics.edge_transfer(flat(9), flat(9), flat(9), as_published=True) > 0.9
 
@@ -209,7 +209,7 @@ def test_turning_all_pictures_changes_no_strict_score(seed):
 
 @settings(deadline=None, max_examples=10)
 @given(SEEDS)
-def test_mutual_information_does_not_care_what_the_levels_are_called(seed):
+def test_mutual_information_ignores_the_names_of_the_levels(seed):
     f, a, _ = noise(seed)
     names = np.random.default_rng(seed).permutation(256).astype(np.uint8)
     assert metrics.mutual_information(names[a], f) == pytest.approx(

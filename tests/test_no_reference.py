@@ -1,4 +1,4 @@
-"""The blind score: answers worked out by hand, what blurring does to it, and a clear word where it cannot be had."""
+"""No-reference quality: answers by hand, the effect of blurring, and a clear message without scikit-image."""
 
 import sys
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_brightness_contrast_and_transposition_do_not_matter(seed, offset):
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
-def test_it_is_had_by_name_only_and_judges_the_fused_picture_alone(convention):
+def test_it_is_computed_only_if_named_and_judges_the_fused_picture_alone(convention):
     f, a, b = noise(1), noise(2), noise(3)
     assert "BLUR" not in evaluate(f, np.full_like(f, 9), f, convention=convention, metrics=["EN", "SD"])
     scores = evaluate(f, a, b, convention=convention, metrics=["BLUR", "EN"])

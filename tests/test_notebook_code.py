@@ -1,4 +1,4 @@
-"""What tests get to see of a notebook: its definitions, and nothing that it computes."""
+"""The definitions that tests see of a notebook, without anything that it computes."""
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook

@@ -1,4 +1,4 @@
-"""Figures: what is drawn where, and that nothing is told apart by colour alone."""
+"""Figures: what is drawn where, and that nothing differs in colour alone."""
 
 import math
 from io import BytesIO

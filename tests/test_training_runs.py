@@ -1,4 +1,4 @@
-"""What is drawn of rows in training: read from the logs of real runs, and from no logs at all."""
+"""Comparison of training runs: read from the logs of real runs, and from no logs at all."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def test_progress_is_what_the_logs_say(variants):
     assert all(set(scores) == set(EIGHT) for scores in second.scores.values())
 
 
-def test_all_are_compared_after_the_last_step_that_all_have_reached(variants):
+def test_variants_are_compared_at_the_last_common_step(variants):
     assert common_step(variants) == 4
     pictures, scores = variant_pictures(variants), variant_scores(variants)
     assert list(pictures) == list(scores) == ["own gates", "one gate"]
@@ -65,11 +65,11 @@ def test_curves_are_running_means_and_scores(variants):
         np.testing.assert_array_equal(line.get_ydata(), [s["VIF"] for s in v.scores.values()])
 
 
-def test_variants_are_told_apart_without_colour():
+def test_variants_differ_without_colour():
     assert len({line for _, line, _ in STYLES}) == len({marker for *_, marker in STYLES}) == len(STYLES)
 
 
-def test_a_run_that_has_not_begun_is_drawn_empty(tmp_path, variants):
+def test_a_run_that_has_not_started_is_drawn_empty(tmp_path, variants):
     new = progress("new", 6, tmp_path / "new.run")
     assert common_step([*variants, new]) is None
     assert common_step([]) is None
