@@ -1,6 +1,6 @@
-"""How much the fused picture depends on backend, number of threads and length of the tiles: not at all, or by rounding.
+"""How much the fused image depends on backend, number of threads and length of the tiles: not at all, or by rounding.
 
-Weights ``ivf``, a toy pair of 96 x 128 pixels, the largest difference from float64 in pictures of [0, 1].
+Weights ``ivf``, a toy pair of 96 x 128 pixels, the largest difference from float64 in images of [0, 1].
 """
 
 from collections.abc import Iterator

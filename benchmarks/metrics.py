@@ -1,4 +1,4 @@
-"""All eight scores of 640 x 480 pictures: one triple, several in parallel on all cores, and folders of files."""
+"""All eight scores of 640 x 480 images: one triple, several in parallel on all cores, and folders of files."""
 
 import os
 import time
@@ -50,7 +50,7 @@ def triple_seconds(convention: str, runs: int = 5) -> dict[str, object]:
 
 
 def folder_rate(pairs: int) -> dict[str, object]:
-    """Fused pictures read from PNG files and scored per second, by all cores, without the baselines."""
+    """Fused images read from PNG files and scored per second, by all cores, without the baselines."""
     with TemporaryDirectory() as place:
         for seed in range(pairs):
             for name, picture in triple(seed).items():
@@ -60,5 +60,5 @@ def folder_rate(pairs: int) -> dict[str, object]:
         start = time.perf_counter()
         evaluate_folders([fused], a, b, baselines=False, progress=False)
         seconds = time.perf_counter() - start
-    print(f"  {pairs} pairs from files: {pairs / seconds:.1f} pictures a second", flush=True)
+    print(f"  {pairs} pairs from files: {pairs / seconds:.1f} images a second", flush=True)
     return {"pairs": pairs, "seconds": seconds, "pictures_per_second": pairs / seconds}

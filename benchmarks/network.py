@@ -1,4 +1,4 @@
-"""The whole network: seconds, memory and the share of each stage, for each picture size in its own process.
+"""The whole network: seconds, memory and the share of each stage, for each image size in its own process.
 
 ``python -m benchmarks.network 480 640`` measures one size and prints one line of JSON.
 """

@@ -1,4 +1,4 @@
-"""The results as pictures."""
+"""The results as images."""
 
 from pathlib import Path
 

@@ -2,7 +2,7 @@
 
 Each scene is described once (geometry, and the colour, temperature and emissivity of each material) and rendered
 twice: by a camera that sees reflected light, and by one that sees emitted heat. The pairs are therefore registered to
-the pixel, and every difference between the two pictures has a physical cause.
+the pixel, and every difference between the two images has a physical cause.
 
 Needs only numpy and Pillow, and takes a few seconds per scene.
 """
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 def night_street_pair() -> tuple[Image.Image, Image.Image]:
-    """Infrared and visible picture of the street corner at night."""
+    """Infrared and visible image of the street corner at night."""
     scene = night_street.build()
     heat = thermal(scene, low=277.8, high=300.5, netd=0.12, haze=0.0015, detail=0.5, seed=2)
     light = visible(scene, exposure=1.35, noise=0.006, glare=0.14, seed=1)
@@ -27,7 +27,7 @@ def night_street_pair() -> tuple[Image.Image, Image.Image]:
 
 
 def smoke_yard_pair() -> tuple[Image.Image, Image.Image]:
-    """Infrared and visible picture of the yard by day."""
+    """Infrared and visible image of the yard by day."""
     scene = smoke_yard.build()
     heat = thermal(scene, low=279.5, high=306.0, netd=0.10, haze=0.0015, detail=0.5, seed=4)
     light = visible(scene, exposure=1.0, noise=0.002, glare=0.05, seed=3)
@@ -38,7 +38,7 @@ PAIRS = {"synthetic_night_street": night_street_pair, "synthetic_smoke_yard": sm
 
 
 def picture(values: np.ndarray) -> Image.Image:
-    """A grey or RGB picture from values in 0..255."""
+    """A grey or RGB image from values in 0..255."""
     return Image.fromarray(np.rint(values).astype(np.uint8))
 
 

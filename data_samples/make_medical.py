@@ -24,7 +24,7 @@ except ImportError as missing:
 
 Array = NDArray[np.float32]
 HERE = Path(__file__).parent
-SIZE = 256  # of a picture, in pixels of 1 mm
+SIZE = 256  # of an image, in pixels of 1 mm
 FWHM = 2.355  # full width at half maximum of a Gaussian, in standard deviations
 ICBM_NOTICE = (
     "Copyright (C) 1993-2004 Louis Collins, McConnell Brain Imaging Centre, "
@@ -136,7 +136,7 @@ def load_head(height: int, thick: int = 29) -> Head:
 def middle(volume: Array, seed: int) -> Array:
     """The middle slice, (256, 256), front up, smoothly rotated and warped so that its halves are not mirror images.
 
-    The same seed warps every volume in the same way, so the two pictures of a pair stay registered.
+    The same seed warps every volume in the same way, so the two images of a pair stay registered.
     """
     rng = np.random.default_rng(seed)
     plane = volume[:, :, volume.shape[2] // 2].T[::-1]

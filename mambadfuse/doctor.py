@@ -125,8 +125,8 @@ def _samples(name: str) -> Check:
     except FileNotFoundError as error:
         return Check(name, OPTIONAL, str(error), "git checkout -- data_samples")
     if not pictures:
-        return Check(name, OPTIONAL, "no pictures in data_samples", "git checkout -- data_samples")
-    return Check(name, OK, f"{len(pictures)} pictures in {resource_folder('data_samples')}")
+        return Check(name, OPTIONAL, "no images in data_samples", "git checkout -- data_samples")
+    return Check(name, OK, f"{len(pictures)} images in {resource_folder('data_samples')}")
 
 
 def _available_bytes() -> int | None:
@@ -148,7 +148,7 @@ def _memory(name: str) -> Check:
     if free is None:
         return Check(name, OPTIONAL, "unknown")
     if free < 2e9:
-        remedy = "close other programs, or fuse smaller pictures"
+        remedy = "close other programs, or fuse smaller images"
         return Check(name, OPTIONAL, f"{free / 1e9:.1f} GB free, expected 2 GB", remedy)
     return Check(name, OK, f"{free / 1e9:.1f} GB free")
 

@@ -1,4 +1,4 @@
-"""The start of every notebook: seeds, two lines on where it runs, a budget, and pictures with captions."""
+"""The start of every notebook: seeds, two lines on where it runs, a budget, and images with captions."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ from mambadfuse.plotting import png
 T = TypeVar("T")
 
 _PROFILES = {"ci": "fast", "fast": "fast", "full": "full"}
-_WIDTH = 8.4  # inches, of figures and of rows of pictures
+_WIDTH = 8.4  # inches, of figures and of rows of images
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ def setup(seed: int = 0) -> Setup:
 
 
 def show(what: Figure | Mapping[str, ArrayLike], caption: str) -> None:
-    """Shows a figure, or pictures side by side by title, with a caption that is also the alternative text.
+    """Shows a figure, or images side by side by title, with a caption that is also the alternative text.
 
-    Pictures are (H, W) or (H, W, 3), uint8 or floats in [0, 1]; their sizes may differ.
+    Images are (H, W) or (H, W, 3), uint8 or floats in [0, 1]; their sizes may differ.
 
     Raises:
-        ValueError: there is no picture.
+        ValueError: there is no image.
     """
     figure = what if isinstance(what, Figure) else _row(what)
     display(Image(png(figure), format="png", alt=caption), Markdown(f"*{caption}*"))
@@ -90,7 +90,7 @@ def show(what: Figure | Mapping[str, ArrayLike], caption: str) -> None:
 
 def _row(pictures: Mapping[str, ArrayLike]) -> Figure:
     if not pictures:
-        raise ValueError("there must be at least one picture to show, found none")
+        raise ValueError("there must be at least one image to show, found none")
     shown = {title: np.asarray(picture) for title, picture in pictures.items()}
     height = max(p.shape[0] / p.shape[1] for p in shown.values()) * _WIDTH / len(shown) + 0.3
     figure = Figure(figsize=(_WIDTH, height), dpi=100, layout="constrained")

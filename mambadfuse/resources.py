@@ -1,4 +1,4 @@
-"""The folders shipped with the kit: sample pictures and weights."""
+"""The folders shipped with the kit: sample images and weights."""
 
 from pathlib import Path
 

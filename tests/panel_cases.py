@@ -1,4 +1,4 @@
-"""Every panel, with small pictures and networks."""
+"""Every panel, with small images and networks."""
 
 import io
 from pathlib import Path
@@ -41,7 +41,7 @@ PANELS = {
 
 
 def png(width: int, height: int, seed: int = 0) -> bytes:
-    """A picture file of noise."""
+    """An image file of noise."""
     buffer = io.BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(buffer, format="PNG")

@@ -30,7 +30,7 @@ FLOORS = {
     11: ["cli", "cli.*", "widgets", "widgets.*", "notebook", "doctor", "__init__", "__main__"],
 }
 
-# The scan knows tensors only, and what reads or scores pictures knows nothing of the scan.
+# The scan knows tensors only, and what reads or scores images knows nothing of the scan.
 BARRED = {
     "ops": {"data", "losses", "metrics"},
     "data": {"ops", "losses", "metrics"},
@@ -87,7 +87,7 @@ def tracked_texts() -> list[tuple[str, str]]:
     for name in filter(None, listing.decode().split("\0")):
         try:
             texts.append((name, (ROOT / name).read_text(encoding="utf-8")))
-        except (UnicodeDecodeError, FileNotFoundError):  # a picture, or a file deleted but not yet committed
+        except (UnicodeDecodeError, FileNotFoundError):  # an image, or a file deleted but not yet committed
             continue
     return texts
 

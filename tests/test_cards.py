@@ -188,5 +188,5 @@ def test_commands_of_the_tables_run(card, tmp_path, monkeypatch, capsys):
                 for word in shlex.split(line, comments=True)
             ]
             done, said = cli.main(words[1:]), capsys.readouterr().err
-            assert done == 0 or "does not hold the pictures of TNO-25" in said, said  # toys are none of them
+            assert done == 0 or "does not hold the images of TNO-25" in said, said  # toys are none of them
     assert folders

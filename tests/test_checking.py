@@ -46,7 +46,7 @@ def test_every_kind_of_problem_is_listed_with_its_file(tmp_path):
     for side in ("ir", "vi"):
         draw(tmp_path / side / "good.png")
         draw(tmp_path / side / "size.png", width=6 if side == "ir" else 7)
-        (tmp_path / side / "text.png").write_text("no picture")
+        (tmp_path / side / "text.png").write_text("no image")
     draw(tmp_path / "ir" / "alone.png")
     draw(tmp_path / "ir" / "twin.png")
     draw(tmp_path / "ir" / "twin.bmp")
@@ -67,7 +67,7 @@ def test_every_kind_of_problem_is_listed_with_its_file(tmp_path):
     assert "no partner" in found["ir/alone.png"]
     assert "shares its name" in found["ir/twin.bmp"]
     assert "expected the same path with one of ct, pet" in found["x/mri"]
-    assert found["y/vi"] == "the folder holds no pictures"
+    assert found["y/vi"] == "the folder holds no images"
     for name, reason in found.items():
         assert f"problem: {tmp_path / name}: {reason}" in str(report)
 
@@ -96,7 +96,7 @@ def test_scenes_in_one_folder_are_listed_with_what_was_preferred(tmp_path):
         "    lake/IR_lake_g.bmp with VIS_lake_r.bmp",
     ]
     notes = lines[[line.startswith("  note: ") for line in lines].index(True) :]
-    assert "such as IR_1 and VIS_1" in notes[0]
+    assert "as IR_1 and VIS_1 are" in notes[0]
     assert notes[1] == "    APC_2"
     assert "near infrared, not used" in notes[2]
     assert notes[3] == "    Farm/Farm_II.bmp"
@@ -136,7 +136,7 @@ def test_a_luma_folder_that_cannot_be_decoded_is_a_problem_not_a_crash(tmp_path)
 
 
 def test_a_root_with_nothing_to_check(tmp_path):
-    assert "there is no picture below it" in check(tmp_path).problems[0].reason
+    assert "there is no image below it" in check(tmp_path).problems[0].reason
     draw(tmp_path / "ir" / "1.png")
     assert "give the one that both sides lie in" in check(tmp_path / "ir").problems[0].reason
     draw(tmp_path / "left" / "1.png")
@@ -179,7 +179,7 @@ def test_structure_against_the_catalogue(tmp_path, known):
     known("llvip", pairs={"train": 3, "test": 1}, picture=(12, 11))
     reasons = [problem.reason for problem in check(tmp_path, "llvip").problems]
     assert "holds 1 pairs of train, expected 3 of llvip" in reasons
-    assert reasons.count("holds pictures of 12x10, expected 12x11 of llvip") == 2
+    assert reasons.count("holds images of 12x10, expected 12x11 of llvip") == 2
 
 
 def test_names_and_checksums_against_the_catalogue(tmp_path, known):

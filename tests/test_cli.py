@@ -120,7 +120,7 @@ def test_weights_that_nobody_chose_are_mentioned_if_others_fit(place, capsys, b,
     shutil.copytree("a", "mri")
     shutil.copytree("b", b)
     assert fuse(f"--a mri --b {b} --out out {more}") == 0
-    assert ("these pictures suggest --model ct-mri" in capsys.readouterr().err) == said
+    assert ("these images suggest --model ct-mri" in capsys.readouterr().err) == said
 
 
 def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
@@ -146,16 +146,16 @@ def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
         ("--a a.png --b b.png --out f.jpg --bits 16", "16-bit"),
         (
             "--a a.png --b bad.png --out f.png",
-            "bad.png: is not a PNG, JPEG, TIFF or BMP picture, or its header",
+            "bad.png: is not a PNG, JPEG, TIFF or BMP image, or its header",
         ),
         (
             "--a a.png --b moving.gif --out f.png",
-            "moving.gif: is not a PNG, JPEG, TIFF or BMP picture, but a GIF",
+            "moving.gif: is not a PNG, JPEG, TIFF or BMP image, but a GIF",
         ),
         ("--a a.png --b b.png --out a.png/f.png", "a.png: the folder cannot be made ("),
         ("--a a --b b --out a.png/out", "a.png/out: the folder cannot be made ("),
         ("--a a.png --b small.png --out f.png", "8x6 and 8x3"),
-        ("--a a --b empty --out out", "empty: the folder holds no pictures"),
+        ("--a a --b empty --out out", "empty: the folder holds no images"),
         ("--a a --b b --out b", "folder of their own"),
     ],
 )
@@ -307,7 +307,7 @@ def test_the_samples_are_on_record_task_by_task(samples, place, asked, capsys):
 
 @pytest.fixture
 def interrupted(monkeypatch):
-    """Ctrl-C while the second picture is fused."""
+    """Ctrl-C while the second image is fused."""
 
     class Interrupted(Mean):
         def forward(self, a, b):
@@ -360,10 +360,10 @@ def test_both_sides_below_one_folder(place, capsys):
     assert fuse("--a tno --b tno --out out") == 1
     captured = capsys.readouterr()
     assert "1 fused, 0 kept, 0 failed, 1 skipped" in captured.out
-    assert "APC_2: skipped: neither the folder nor its pictures are named" in captured.err
+    assert "APC_2: skipped: neither the folder nor its images are named" in captured.err
     assert (place / "out/lake/IR_lake_g.png").exists()
     assert fuse("--a a --b a --out out") == 1
-    assert "no names of pictures in one folder say two sides" in capsys.readouterr().err
+    assert "no names of images in one folder say two sides" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sides", ["--a one --b one", "--a one", "--a one --b ../{place}/one"])
@@ -378,7 +378,7 @@ def test_one_folder_with_both_sides_is_fused_and_scored(place, capsys, sides):
     assert sorted(path.name for path in (place / "out").glob("*.png")) == ["IR1.png", "IR2.png", "IR3.png"]
     assert main(["evaluate", "--fused", "out", *sides.split(), "--metrics", "EN", "MI"]) == 0
     captured = capsys.readouterr()
-    assert captured.out.startswith("3 pictures")
+    assert captured.out.startswith("3 images")
     assert captured.err == ""
 
 

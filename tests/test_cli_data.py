@@ -10,7 +10,7 @@ from mambadfuse.data.images import write_image
 
 @pytest.fixture
 def pairs(tmp_path):
-    """A folder of two pairs, the second of which has a truncated picture: its header is whole."""
+    """A folder of two pairs, the second of which has a truncated image: its header is whole."""
     for side in ("ir", "vi"):
         (tmp_path / side).mkdir()
         for name in "12":

@@ -1,4 +1,4 @@
-"""The hard case of colour: where orange meets blue, is a fused picture's chroma worse than that of its source?
+"""The hard case of colour: where orange meets blue, is a fused image's chroma worse than that of its source?
 
 A camera's JPEG keeps chroma at half the resolution, so colours run into each other at a sharp edge: a fringe. When
 the fused brightness, with edges of its own, is joined to such chroma, nothing must be added to that fringe.

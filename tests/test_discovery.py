@@ -166,7 +166,7 @@ def test_a_folder_without_partner_is_named_with_what_was_expected(fill):
 def test_an_empty_folder_is_an_error_that_names_it(fill):
     root = fill("ir/1.png")
     (root / "vi").mkdir()
-    with pytest.raises(PairError, match="vi: the folder holds no pictures"):
+    with pytest.raises(PairError, match="vi: the folder holds no images"):
         find_sets(root)
 
 
@@ -198,7 +198,7 @@ def test_pairs_below_one_folder_are_named_by_the_path_of_side_a(fill):
     assert [pair.name for pair in found.pairs] == ["day/ir/1", "lake/IR_lake"]
     (skipped,) = problems(found.issues)
     assert skipped.subject == root / "left"
-    assert skipped.reason.startswith("skipped: neither the folder nor its pictures")
+    assert skipped.reason.startswith("skipped: neither the folder nor its images")
 
 
 def test_two_folders_are_paired_by_name_whatever_they_are_called(fill):

@@ -1,6 +1,6 @@
 """Downloads: verified and resumable, and after every failure nothing half-written is left.
 
-A server on the loopback interface stands in for the real one; it serves a made-up set, and real pictures where this
+A server on the loopback interface stands in for the real one; it serves a made-up set, and real images where this
 machine has them.
 """
 

@@ -1,4 +1,4 @@
-"""Folders of fused pictures: scores as those of single pictures, fair comparison, and whatever is missing named."""
+"""Folders of fused images: scores as those of single images, fair comparison, and whatever is missing named."""
 
 import json
 import math
@@ -111,7 +111,7 @@ def test_what_is_missing_is_named_and_means_are_over_what_all_have(place):
     full = folders("second", metrics=QUICK)
     found = folders("first", "second", metrics=QUICK)
     assert sorted(found.problems) == [
-        "first: holds no picture, or more than one, of the name 1",
+        "first: holds no image, or more than one, of the name 1",
         "second/2.png: is 30x20, expected 44x48, the size of side a",
     ]
     assert found.pictures == ("3",)
@@ -144,8 +144,8 @@ def test_a_folder_without_any_score_is_left_out(place):
     found = folders("first", "small", metrics=QUICK)
     assert "small" not in by_label(found)
     assert found.pictures == NAMES
-    assert found.problems[-1] == "small: none of its pictures has a score"
-    with pytest.raises(ValueError, match=r"no picture by which .* could be compared; the first of 4 .*8x8"):
+    assert found.problems[-1] == "small: none of its images has a score"
+    with pytest.raises(ValueError, match=r"no image by which .* could be compared; the first of 4 .*8x8"):
         folders("small", metrics=QUICK)
 
 
@@ -154,7 +154,7 @@ def test_pictures_too_small_for_a_metric_are_named_once(tmp_path):
         fill(tmp_path / folder, {"tiny": noise(0, 20, 20), "large": noise(1)})
     found = evaluate_folders([tmp_path / "f"], tmp_path / "a", tmp_path / "b", progress=False)
     assert found.pictures == ("large",)
-    needed = "VIF needs pictures of at least 41 x 41 pixels, found (20, 20)"
+    needed = "VIF needs images of at least 41 x 41 pixels, found (20, 20)"
     assert found.problems == (f"{tmp_path / 'a' / 'tiny.png'}: {needed}",)
     found = evaluate_folders([tmp_path / "f"], tmp_path / "a", tmp_path / "b", metrics=["EN"], progress=False)
     assert found.pictures == ("large", "tiny")
@@ -192,7 +192,7 @@ def test_what_cannot_be_compared_is_refused(place, fused, options, message):
 
 def test_a_folder_without_common_names_is_refused(place):
     fill(Path("other"), {"9": noise(0)})
-    with pytest.raises(PairError, match="other: no picture in it has the name of a pair, such as 1"):
+    with pytest.raises(PairError, match="other: no image in it has the name of a pair, such as 1"):
         folders("other")
 
 
@@ -210,13 +210,13 @@ def test_published_rows_are_refused_for_other_metrics_and_doubted_for_other_pict
     found = evaluate_folders(*sides, metrics=["SD"], rows="TNO-25", progress=False)
     assert by_label(found)["CDDFuse (published)"].means["SD"] == 46.0
     (problem,) = found.problems
-    assert "does not hold the pictures of TNO-25: SD of the" in problem
+    assert "does not hold the images of TNO-25: SD of the" in problem
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TNO.is_dir(), reason="the TNO pairs are not at hand")
 def test_published_rows_of_the_tno_pictures():
-    """Of all published rows these are computed from the 25 pairs alone; the others need pictures of other methods."""
+    """Of all published rows these are computed from the 25 pairs alone; the others need images of other methods."""
     found = evaluate_folders([TNO / "ir"], TNO / "ir", TNO / "vi", rows="TNO-25", progress=False)
     assert found.problems == ()
     known = published("TNO-25").baselines
@@ -259,8 +259,8 @@ def test_problems_are_one_line_each_and_exit_code_1(place, capsys):
     Path("first/1.png").unlink()
     assert command("--fused first second --a a --b b --metrics EN") == 1
     captured = capsys.readouterr()
-    assert captured.err == "mambadfuse: first: holds no picture, or more than one, of the name 1\n"
-    assert captured.out.startswith("2 pictures")
+    assert captured.err == "mambadfuse: first: holds no image, or more than one, of the name 1\n"
+    assert captured.out.startswith("2 images")
 
 
 def test_a_file_that_cannot_be_written_is_one_line_that_names_it(place, capsys):

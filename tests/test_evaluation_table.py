@@ -15,7 +15,7 @@ from mambadfuse.metrics import ALL
 
 
 def method(name, scores, kind=RESULT):
-    """A method with these scores of the pictures p, q, ..."""
+    """A method with these scores of the images p, q, ..."""
     of_each = dict(zip("pqrstu", scores, strict=False))
     return Method(name, kind, *summarise(of_each, of_each), of_each)
 
@@ -92,7 +92,7 @@ def test_mean_and_standard_deviation_by_hand():
 
 def test_text():
     lines = str(table(A, B, C, ELSEWHERE)).splitlines()
-    assert lines[0] == "1 picture, convention literature; * is the best mean, rank 1 the best rank"
+    assert lines[0] == "1 image, convention literature; * is the best mean, rank 1 the best rank"
     assert lines[2].split() == ["mean", "mean", "rank", "EN", "MSE"]
     assert lines[3].split() == ["A", "(published)", "1.00", "3.000*"]
     assert lines[5].split() == ["C", "2.00", "2.000", "1.000*"]

@@ -1,4 +1,4 @@
-"""Reading and writing pictures: known values, round trips, and clear errors for everything else."""
+"""Reading and writing images: known values, round trips, and clear errors for everything else."""
 
 import io
 import os
@@ -162,7 +162,7 @@ def test_float_tiff_within_the_unit_range(tmp_path):
 
 BROKEN = {
     "empty.png": (b"", "empty"),
-    "text.png": (b"this is no picture", "not a PNG, JPEG, TIFF or BMP"),
+    "text.png": (b"this is no image", "not a PNG, JPEG, TIFF or BMP"),
     "truncated.png": (encoded(Image.fromarray(NOISE), "png")[:-500], "truncated or damaged"),
     "truncated.jpg": (encoded(Image.fromarray(NOISE), "jpg")[:-500], "truncated or damaged"),
     "truncated.tif": (encoded(Image.fromarray(COLOUR), "tif")[:-30], "truncated or damaged"),
@@ -294,7 +294,7 @@ def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
     before = path.read_bytes()
 
     def interrupted(self, file, **options):
-        file.write(b"half a picture")
+        file.write(b"half an image")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Image.Image, "save", interrupted)

@@ -147,7 +147,7 @@ def test_a_row_that_changes_nothing_is_no_row(tmp_path):
 
 
 def test_pairs_too_small_to_be_judged_by_are_refused_at_once(tmp_path):
-    with pytest.raises(ValueError, match="toy_0: is 34x20, the scores of validation need 41"):
+    with pytest.raises(ValueError, match="toy_0: is 34x20, validation scores need at least 41"):
         AblationLab([toy_pairs()], toy_pairs(), out=tmp_path)
 
 

@@ -293,7 +293,7 @@ def test_wrong_input_is_named():
 def test_pictures_too_small_are_refused_by_name(metric, side):
     large, small = noise(7, side, side), noise(7, 70, side - 1)
     assert math.isfinite(evaluate(*large, convention="strict", metrics=[metric])[metric])
-    with pytest.raises(ValueError, match=f"{metric} needs pictures of at least {side} x {side}"):
+    with pytest.raises(ValueError, match=f"{metric} needs images of at least {side} x {side}"):
         evaluate(*small, convention="strict", metrics=[metric])
 
 
@@ -337,7 +337,7 @@ def test_any_input_gives_a_score_or_a_clear_error(seed, shape, kinds, colour, co
             assert "found" in message
             assert message.split()[0] in ("fused", "a", "b", metric)
             if set(kinds) <= set(GOOD):
-                assert message.startswith(f"{metric} needs pictures")
+                assert message.startswith(f"{metric} needs images")
         else:
             assert set(kinds) <= set(GOOD)
             assert math.isfinite(score) or (metric == "PSNR" and not math.isnan(score))

@@ -80,7 +80,7 @@ def test_it_is_computed_only_if_named_and_judges_the_fused_picture_alone(convent
 
 def test_pictures_too_small_are_refused():
     assert 0 <= blur(noise(4, 11, 11)) <= 1
-    with pytest.raises(ValueError, match=r"BLUR needs pictures of at least 11 x 11 pixels, found \(10, 50\)"):
+    with pytest.raises(ValueError, match=r"BLUR needs images of at least 11 x 11 pixels, found \(10, 50\)"):
         blur(noise(4, 10, 50))
 
 

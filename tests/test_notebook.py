@@ -1,4 +1,4 @@
-"""The set-up cell of every notebook: the same draws, a budget that follows the profile, pictures with captions."""
+"""The set-up cell of every notebook: the same draws, a budget that follows the profile, images with captions."""
 
 import random
 
@@ -73,5 +73,5 @@ def test_a_figure_is_shown_as_it_is(shown):
 
 
 def test_no_pictures_are_an_error():
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         notebook.show({}, "Nothing.")

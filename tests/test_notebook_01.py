@@ -1,4 +1,4 @@
-"""What notebook 01 builds by hand is what the package computes, on any picture, and has its invariants."""
+"""What notebook 01 builds by hand is what the package computes, on any image, and has its invariants."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ anything = settings(deadline=None, max_examples=10)
 
 
 def pictures(seed: int, sides: tuple[int, int], levels: int = 256) -> np.ndarray:
-    """A fused picture and two sources, of noise; with few levels also of flat places."""
+    """A fused image and two sources, of noise; with few levels also of flat places."""
     steps = np.random.default_rng(seed).integers(0, levels, (3, *sides))
     return (steps * (255 // (levels - 1))).astype(np.uint8)
 

@@ -151,7 +151,7 @@ def test_the_window_into_a_network_shows_its_blocks(gate, conv):
 
 @each_gate
 def test_a_silenced_branch_is_gone(gate):
-    """Without the guide's branch the fused picture no longer depends on the scan's weights."""
+    """Without the guide's branch the fused image no longer depends on the scan's weights."""
     torch.manual_seed(0)
     sizes = {
         "dim": 8,

@@ -35,7 +35,7 @@ def test_holm_is_that_of_the_package(p):
 
 @pytest.mark.slow
 def test_false_alarms_of_seeds_that_differ_on_every_picture():
-    """Pictures agree on whatever a seed's luck is, so their test always alarms; the seeds' own test does not."""
+    """Images agree on whatever a seed's luck is, so their test always alarms; the seeds' own test does not."""
     results = [
         made("default", seed, shift=luck) for seed, luck in enumerate((-0.02, -0.01, 0.0, 0.013, 0.021, 0.04))
     ]

@@ -98,7 +98,7 @@ def test_cells_are_short(path):
             assert len(cell.source.splitlines()) <= limit, cell.source
             assert len(printed(cell).splitlines()) <= OUTPUT_LINES, cell.source
         elif following is not None and following.cell_type == "code":
-            text = re.sub(r"^(\|.*|!\[.*)$", "", cell.source, flags=re.M)  # tables and pictures aside
+            text = re.sub(r"^(\|.*|!\[.*)$", "", cell.source, flags=re.M)  # tables and images aside
             assert len(text.split()) <= TEXT_WORDS, cell.source
 
 
@@ -111,8 +111,8 @@ def test_links_and_pictures_lead_somewhere(path):
             target = FOLDER / name
             assert target.exists(), f"{path.name} links to {link}, which is not there"
             assert not heading or heading in headings(target), f"{link}: there is no such heading"
-    assert "<img" not in text, "write pictures as ![what is seen](file), so that their text is checked"
-    assert all(len(alt) > 20 for alt in re.findall(r"!\[([^\]]*)\]", text)), "say what the picture shows"
+    assert "<img" not in text, "write images as ![what is seen](file), so that their text is checked"
+    assert all(len(alt) > 20 for alt in re.findall(r"!\[([^\]]*)\]", text)), "say what the image shows"
 
 
 @each

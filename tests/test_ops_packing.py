@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mambadfuse.models.config import MambaConfig
 from mambadfuse.models.mamba import Mamba, MambaStack
 from mambadfuse.ops.cpu.packing import padded, reuse_while_unchanged
 
@@ -83,7 +84,7 @@ CHANGES: dict[str, Callable[[nn.Module], None]] = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_changed_weights_are_packed_anew(change: Callable[[nn.Module], None]):
     torch.manual_seed(0)
-    stack, x = MambaStack(2, 16), torch.randn(1, 40, 16)
+    stack, x = MambaStack(MambaConfig(16), 2), torch.randn(1, 40, 16)
     before = outputs(stack, x)
     assert torch.equal(outputs(stack, x), before)
     change(stack)
@@ -92,13 +93,13 @@ def test_changed_weights_are_packed_anew(change: Callable[[nn.Module], None]):
     assert torch.equal(after, fresh(stack, x))
 
 
-NAMES = [name for name, _ in MambaStack(1, 16).named_parameters()]
+NAMES = [name for name, _ in MambaStack(MambaConfig(16), 1).named_parameters()]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_number_of_any_weight_counts(name: str):
     torch.manual_seed(0)
-    stack, x = MambaStack(1, 16), torch.randn(1, 40, 16)
+    stack, x = MambaStack(MambaConfig(16), 1), torch.randn(1, 40, 16)
     before = outputs(stack, x)
     change_one_number(stack, name)
     after = outputs(stack, x)
@@ -107,7 +108,7 @@ def test_one_number_of_any_weight_counts(name: str):
 
 
 def test_an_abandoned_change_of_dtype_does_no_harm():
-    stack, x = MambaStack(1, 16), torch.randn(1, 40, 16)
+    stack, x = MambaStack(MambaConfig(16), 1), torch.randn(1, 40, 16)
     before = outputs(stack, x)
     with pytest.raises(TypeError):
         outputs(stack.double(), x)  # tokens and weights must agree
@@ -115,7 +116,7 @@ def test_an_abandoned_change_of_dtype_does_no_harm():
 
 
 def test_gradients_come_from_the_parameters_themselves():
-    unit, x = Mamba(16), torch.randn(2, 9, 16)
+    unit, x = Mamba(MambaConfig(16)), torch.randn(2, 9, 16)
     with torch.no_grad():
         expected = unit(x)
     y = unit(x)

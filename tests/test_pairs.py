@@ -108,12 +108,12 @@ def test_every_file_without_a_pair_is_an_issue_with_a_reason(folders):
     assert "no partner" in reasons[b / "only_b.png"]
     assert "twin.jpg and twin.png" in reasons[a / "twin.png"]
     assert "no partner" in reasons[b / "twin.png"]
-    assert "no picture" in reasons[b / "r.txt"]
+    assert "no image" in reasons[b / "r.txt"]
 
 
 def test_no_pair_at_all(folders):
     a, b = folders(["1.png"], ["2.png"])
-    with pytest.raises(PairError, match="no picture in it has the name of one in") as error:
+    with pytest.raises(PairError, match="no image in it has the name of one in") as error:
         match_folders(a, b)
     assert str(a) in str(error.value)
     assert str(b) in str(error.value)
@@ -121,7 +121,7 @@ def test_no_pair_at_all(folders):
 
 def test_empty_missing_and_no_folder(folders, tmp_path):
     a, b = folders(["1.png"], [])
-    with pytest.raises(PairError, match="b: the folder holds no pictures"):
+    with pytest.raises(PairError, match="b: the folder holds no images"):
         match_folders(a, b)
     with pytest.raises(PairError, match="c: there is no such folder"):
         match_folders(a, tmp_path / "c")

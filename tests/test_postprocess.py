@@ -1,4 +1,4 @@
-"""The step from what a network returns to the picture: clamped, its contrast raised about its own mean."""
+"""The step from what a network returns to the image: clamped, its contrast raised about its own mean."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ DARK, BRIGHT = 0.4 * torch.rand(2, 1, 1, 12, 16, generator=torch.Generator().man
 
 
 class First(nn.Module):
-    """Returns the first picture, and asks for a contrast."""
+    """Returns the first image, and asks for a contrast."""
 
     contrast = 1.5
 

@@ -53,7 +53,7 @@ PIP = [shlex.join(words) for words in commands() if program(words) == "pip"]
 
 @pytest.fixture
 def desk(tmp_path) -> Path:
-    """A folder with the pictures that the pages talk about: a piece of a sample pair under the names used there."""
+    """A folder with the images that the pages talk about: a piece of a sample pair under the names used there."""
     pair = samples("ivf")[0]
     for side, source in (("infrared", pair.a), ("visible", pair.b)):
         (tmp_path / side).mkdir()

@@ -1,4 +1,4 @@
-"""The sample pictures: complete, registered, of the right kind, unchanged, and what they are made to show."""
+"""The sample images: complete, registered, of the right kind, unchanged, and what they are made to show."""
 
 import hashlib
 import importlib

@@ -1,4 +1,4 @@
-"""Single folders: both pictures in one folder, told apart by their names; what cannot be told is not guessed."""
+"""Single folders: both images in one folder, told apart by their names; what cannot be told is not guessed."""
 
 import pytest
 
@@ -88,7 +88,7 @@ def test_a_picture_without_partner_is_a_problem(folder):
 
 
 def test_names_that_say_no_side_and_what_is_no_picture_have_a_note(folder):
-    """Scores, weights and thumbnails may lie where the pictures do."""
+    """Scores, weights and thumbnails may lie where the images do."""
     found = match(folder("IR1.png", "VIS1.png", "fused1.png", ".hidden_IR.png", "scores.csv", "Thumbs.db"))
     assert names_in(notes(found.issues)) == {"fused1.png", "scores.csv", "Thumbs.db"}
     assert problems(found.issues) == ()

@@ -1,4 +1,4 @@
-"""Modalities: what a file name says of its picture; the names are those of real data sets."""
+"""Modalities: what a file name says of its image; the names are those of real data sets."""
 
 import pytest
 

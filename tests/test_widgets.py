@@ -104,7 +104,7 @@ def test_errors_are_shown_and_the_picture_stays():
 
 
 def test_markup_in_a_message_is_shown_as_it_is(fusion):
-    upload(fusion, "a", "<img src=x>.png", b"no picture")
+    upload(fusion, "a", "<img src=x>.png", b"no image")
     assert "&lt;img" in fusion.message.value
     assert "<img" not in fusion.message.value
 
@@ -128,7 +128,7 @@ class TestUploads:
         [
             (
                 b"GIF89a nothing",
-                "broken.png: is not a PNG, JPEG, TIFF or BMP picture, or its header is damaged",
+                "broken.png: is not a PNG, JPEG, TIFF or BMP image, or its header is damaged",
             ),
             (png(60, 60)[:-400], "broken.png: is truncated or damaged"),
             (b"", "broken.png: is empty (0 bytes)"),
@@ -204,7 +204,7 @@ def test_blinking_is_done_by_the_browser(fusion):
 def test_a_shared_gate_says_how_far_the_picture_moves():
     panel = BranchExplorer(TINY, side=16)
     panel.gate.value = "shared"
-    assert "with one gate: the fused picture changes by" in panel.text
+    assert "with one gate: the fused image changes by" in panel.text
     panel.close()
 
 

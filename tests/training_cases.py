@@ -27,7 +27,7 @@ def toy_pairs(count=3, size=(20, 34)):
 
 
 def write_folders(root: Path, pairs) -> list[str]:
-    """The pairs as picture files; the two folders."""
+    """The pairs as image files; the two folders."""
     for side in "ab":
         (root / side).mkdir(parents=True)
         for pair in pairs:

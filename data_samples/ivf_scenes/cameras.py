@@ -9,7 +9,7 @@ from ivf_scenes.light import Scene, mirrored
 
 
 def gaussian_transfer(shape: tuple[int, int], sigma: float) -> Array:
-    """The transfer function of a Gaussian blur, for the ``rfft2`` of a picture of that shape."""
+    """The transfer function of a Gaussian blur, for the ``rfft2`` of an image of that shape."""
     fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
     return np.exp(-2 * (np.pi * sigma) ** 2 * (fx**2 + fy**2))
 
@@ -21,20 +21,20 @@ def pixel_transfer(shape: tuple[int, int]) -> Array:
 
 
 def blurred(picture: Array, transfer_of: Callable[[tuple[int, int]], Array], margin: int = 40) -> Array:
-    """The picture (rows, columns) blurred by a transfer function; edges are mirrored."""
+    """The image (rows, columns) blurred by a transfer function; edges are mirrored."""
     padded = np.pad(picture, margin, mode="reflect")
     smooth = np.fft.irfft2(np.fft.rfft2(padded) * transfer_of(padded.shape), padded.shape)
     return smooth[margin:-margin, margin:-margin]
 
 
 def averaged(scene: Scene, values: Array) -> Array:
-    """Mean over the rays of each picture element: (rows, columns) or (rows, columns, 3)."""
+    """Mean over the rays of each image element: (rows, columns) or (rows, columns, 3)."""
     n = OVERSAMPLING
     return values.reshape(scene.camera.height, n, scene.camera.width, n, *values.shape[1:]).mean((1, 3))
 
 
 def visible(scene: Scene, exposure: float, noise: float, glare: float, seed: int) -> Array:
-    """The colour picture, (rows, columns, 3) in 0..255: reflection, glare of the lens, sensor noise, tone curve."""
+    """The colour image, (rows, columns, 3) in 0..255: reflection, glare of the lens, sensor noise, tone curve."""
     diffuse, mirror = scene.arriving
     surfaces, sky = scene.surfaces, scene.hits.thing < 0
     radiance = (
@@ -76,7 +76,7 @@ def band_radiance(kelvin: Array) -> Array:
 def thermal(
     scene: Scene, low: float, high: float, netd: float, haze: float, detail: float, seed: int
 ) -> Array:
-    """The infrared picture, (rows, columns) in 0..255; ``low`` and ``high`` kelvin become black and white.
+    """The infrared image, (rows, columns) in 0..255; ``low`` and ``high`` kelvin become black and white.
 
     Emission and a little reflected sky, attenuated by ``haze`` (1/m) in air that has its own temperature, through a
     soft lens onto a sensor with the noise (``netd``, kelvin) and the column pattern of a microbolometer.

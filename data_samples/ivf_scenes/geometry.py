@@ -1,7 +1,7 @@
 """Ray casting: which surface each ray of the camera meets first.
 
 Axes: x to the right, y up, z forward, in metres; the camera is at (0, eye, 0). Rays are traced at twice the resolution
-of the picture and averaged at the end (anti-aliasing).
+of the image and averaged at the end (anti-aliasing).
 """
 
 from collections.abc import Callable
@@ -72,7 +72,7 @@ class Camera:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of the oversampled picture."""
+        """Rows and columns of the oversampled image."""
         return self.height * OVERSAMPLING, self.width * OVERSAMPLING
 
     @property
@@ -81,7 +81,7 @@ class Camera:
         return vector(0, self.eye, 0)
 
     def project(self, points: Array) -> tuple[Array, Array, Array]:
-        """Column and row in the oversampled picture, and distance along the axis, of points (n, 3)."""
+        """Column and row in the oversampled image, and distance along the axis, of points (n, 3)."""
         x, y, z = (points - self.origin).T
         sin, cos = np.sin(self.pitch), np.cos(self.pitch)
         depth = cos * z - sin * y

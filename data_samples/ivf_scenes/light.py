@@ -89,7 +89,7 @@ class Scene:
 
 
 def half(scene: Scene) -> Index:
-    """One ray for each pixel of the picture: enough for shadows."""
+    """One ray for each pixel of the image: enough for shadows."""
     rows, columns = scene.camera.shape
     n = OVERSAMPLING
     return (np.arange(0, rows, n)[:, None] * columns + np.arange(0, columns, n)).ravel()

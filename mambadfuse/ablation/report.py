@@ -156,7 +156,7 @@ def compare(results: Sequence[Result]) -> Report:
 
     Raises:
         ValueError: there is no result of ``default``, or results cannot be compared: their tasks, budgets, settings,
-            pairs or pictures differ.
+            pairs or images differ.
     """
     settings = {result.setting for result in results}
     if len(settings) > 1:
@@ -177,7 +177,7 @@ def compare(results: Sequence[Result]) -> Report:
     tables = {
         row: np.array([[[r.scores[p][m] for m in metrics] for p in pictures] for r in of_row.values()])
         for row, of_row in by_row.items()
-    }  # (seeds, pictures, metrics) each
+    }  # (seeds, images, metrics) each
     effects = _effects(tables, metrics)
     lines = [
         _line(row, list(of_row.values()), tables[row], metrics, effects[row])
@@ -216,13 +216,13 @@ def _effects(tables: dict[str, np.ndarray], metrics: Sequence[str]) -> dict[str,
 
 
 def _p_pictures(row: np.ndarray, base: np.ndarray) -> float:
-    """Of scores (seeds, pictures)."""
+    """Of scores (seeds, images)."""
     differences = row.mean(axis=0) - base.mean(axis=0)
     return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
 
 
 def _p_seeds(row: np.ndarray, base: np.ndarray) -> float:
-    """Of scores (seeds, pictures)."""
+    """Of scores (seeds, images)."""
     mine, theirs = row.mean(axis=1), base.mean(axis=1)
     if len(mine) < 2 or len(theirs) < 2:
         return math.nan

@@ -1,4 +1,4 @@
-"""Analysis: maps, traces and scores that show what a fusion network does with one pair of pictures.
+"""Analysis: maps, traces and scores that show what a fusion network does with one pair of images.
 
 All functions are pure: they turn their arguments into arrays or figures and change nothing. :mod:`mambadfuse.widgets`
 adds the controls.
@@ -8,7 +8,7 @@ adds the controls.
 ``exchange``       what channel exchange moves between the streams, and its effect (Grad-CAM)
 ``branches``       the contribution of each branch of the M3 blocks, and their gates
 ``memory``         what one state of a selective scan remembers of a signal
-``training_runs``  loss curves, scores and pictures of several runs, from their logs
+``training_runs``  loss curves, scores and images of several runs, from their logs
 ``colormap``       numbers as colours
 =================  ==============================================================================
 """

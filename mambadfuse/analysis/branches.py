@@ -68,7 +68,7 @@ def with_gate(model: MambaDFuse, gate: str) -> MambaDFuse:
 
 
 def branch_maps(model: MambaDFuse, a: Tensor, b: Tensor) -> tuple[list[BlockMaps], Map]:
-    """The maps of every M3 block for one pair, (1, 1, H, W) each, and the fused picture, (H, W).
+    """The maps of every M3 block for one pair, (1, 1, H, W) each, and the fused image, (H, W).
 
     After the gates a block is linear, so its output is the sum of what the three scans contribute:
 
@@ -79,8 +79,8 @@ def branch_maps(model: MambaDFuse, a: Tensor, b: Tensor) -> tuple[list[BlockMaps
 
     Args:
         model: the network.
-        a: first picture, (1, 1, H, W), in [0, 1].
-        b: second picture, (1, 1, H, W), in [0, 1].
+        a: first image, (1, 1, H, W), in [0, 1].
+        b: second image, (1, 1, H, W), in [0, 1].
     """
     like, height = next(model.parameters()), a.shape[2]
     with torch.inference_mode(), _recording(model) as recorded:

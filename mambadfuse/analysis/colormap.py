@@ -1,4 +1,4 @@
-"""Maps as pictures: a colour scale that stays ordered for colour-blind readers and in grey print."""
+"""Maps as images: a colour scale that stays ordered for colour-blind readers and in grey print."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ ORANGE = (213, 94, 0)  # Okabe and Ito; for marks on dark and on bright ground
 
 
 def coloured(values: ArrayLike, low: float, high: float, scale: str = "cividis") -> Picture:
-    """Numbers (H, W) as a picture (H, W, 3), uint8: darkest at or below ``low``, brightest at or above ``high``.
+    """Numbers (H, W) as an image (H, W, 3), uint8: darkest at or below ``low``, brightest at or above ``high``.
 
     Example:
         >>> coloured([[0, 1]], 0, 1, "gray").tolist()

@@ -20,7 +20,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class NamedPair:
-    """Two pictures of one scene, float32 in [0, 1], (H, W) or (H, W, 3) each; compared and hashed by identity.
+    """Two images of one scene, float32 in [0, 1], (H, W) or (H, W, 3) each; compared and hashed by identity.
 
     Raises:
         ValueError: the sizes differ.
@@ -46,7 +46,7 @@ class NamedPair:
         return NamedPair(self.name, _resized(self.a, size), _resized(self.b, size))
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """The luma of both pictures as inputs of a network, (1, 1, H, W) each."""
+        """The luma of both images as inputs of a network, (1, 1, H, W) each."""
         a, b = (torch.from_numpy(x if x.ndim == 2 else luma(x)).float()[None, None] for x in (self.a, self.b))
         return a, b
 
@@ -120,7 +120,7 @@ def scores(pictures: Mapping[str, Picture]) -> dict[str, dict[str, float]]:
     """The eight usual scores of every fusion among the candidates, by name.
 
     Raises:
-        ValueError: the pictures are too small to be scored.
+        ValueError: the images are too small to be scored.
     """
     return {k: evaluate(pictures[k], pictures["a"], pictures["b"], metrics=EIGHT) for k in FUSIONS}
 
@@ -137,11 +137,11 @@ def best(table: Mapping[str, Mapping[str, float]], metric: str) -> str:
 
 
 def swipe(left: Picture, right: Picture, share: float) -> Picture:
-    """The left part of one picture next to the right part of another, (H, W, 3), with a line between them.
+    """The left part of one image next to the right part of another, (H, W, 3), with a line between them.
 
     Args:
         left: (H, W) or (H, W, 3), uint8.
-        right: a picture of the same size.
+        right: an image of the same size.
         share: the fraction of the width that shows ``left``, 0 to 1.
     """
     column = round(share * left.shape[1])
@@ -159,7 +159,7 @@ def in_colour(picture: Picture) -> Picture:
 
 @dataclass(frozen=True)
 class Window:
-    """A detail of a picture: its position as fractions of width and height, 0 to 1, and its magnification."""
+    """A detail of an image: its position as fractions of width and height, 0 to 1, and its magnification."""
 
     x: float
     y: float
@@ -177,7 +177,7 @@ class Window:
         return part.repeat(self.zoom, axis=0).repeat(self.zoom, axis=1)
 
     def framed(self, picture: Picture) -> Picture:
-        """The whole picture (H, W, 3) with a black and white frame around the detail."""
+        """The whole image (H, W, 3) with a black and white frame around the detail."""
         shown = in_colour(picture).copy()
         rows, columns = self.slices(*shown.shape[:2])
         for depth, grey in ((0, 255), (1, 0)):

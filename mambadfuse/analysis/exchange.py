@@ -1,4 +1,4 @@
-"""What channel exchange moves: features before and after, and where they affect the fused picture (Grad-CAM).
+"""What channel exchange moves: features before and after, and where they affect the fused image (Grad-CAM).
 
 Letters: L length (tokens), C model width, H and W height and width.
 """
@@ -84,7 +84,7 @@ def with_exchange(model: MambaDFuse, period: int, offset: int = 0) -> MambaDFuse
 def cam(features: Tensor, gradient: Tensor) -> Tensor:
     """The signed map M of Grad-CAM (Selvaraju et al. 2017, equations 1 and 2), (C, H, W) twice -> (H, W).
 
-        M = Σ_c α_c X_c,   α_c = mean over the picture of ∂ s / ∂ X_c
+        M = Σ_c α_c X_c,   α_c = mean over the image of ∂ s / ∂ X_c
 
     Grad-CAM itself is max(M, 0), the evidence for s. Here s is a brightness, and darkening it is an effect too.
 
@@ -102,8 +102,8 @@ class ExchangeMaps:
     Attributes:
         swapped: which channels were exchanged, (C,).
         features: the streams, (C, H, W) each.
-        heat: :func:`cam` of the mean brightness of the fused picture, (H, W) each.
-        fused: the fused picture, (H, W), clipped to [0, 1].
+        heat: :func:`cam` of the mean brightness of the fused image, (H, W) each.
+        fused: the fused image, (H, W), clipped to [0, 1].
     """
 
     swapped: NDArray[np.bool_]
@@ -119,8 +119,8 @@ def exchange_maps(
 
     Args:
         model: the network.
-        a: first picture, (1, 1, H, W), in [0, 1].
-        b: second picture, (1, 1, H, W), in [0, 1].
+        a: first image, (1, 1, H, W), in [0, 1].
+        b: second image, (1, 1, H, W), in [0, 1].
         period: as in :func:`with_exchange`.
         offset: as in :func:`with_exchange`.
         block: index of the exchange block, from 0.
@@ -153,7 +153,7 @@ def exchange_maps(
 def exchange_pictures(maps: ExchangeMaps, channel: int) -> dict[str, Picture]:
     """One channel of both streams before and after the exchange, then their Grad-CAM maps; by title, for display.
 
-    The four pictures of a row share one scale. In the Grad-CAM maps mid-grey is 0, bright brightens the fused picture
+    The four images of a row share one scale. In the Grad-CAM maps mid-grey is 0, bright brightens the fused image
     and dark darkens it.
     """
     one = {place: stream[channel] for place, stream in maps.features.items()}

@@ -1,4 +1,4 @@
-"""Several training runs compared: loss curves, scores and fused pictures, read from their logs."""
+"""Several training runs compared: loss curves, scores and fused images, read from their logs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ def variant_curves(variants: Sequence[Progress], metric: str = "Qabf") -> Figure
             marker=marker,
             markersize=4,
         )
-    for axes, title in ((loss, "loss (running mean)"), (score, f"{metric} of the validation pictures")):
+    for axes, title in ((loss, "loss (running mean)"), (score, f"{metric} of the validation images")):
         _decorate(axes, title)
     if variants:
         figure.legend(loc="upper center", ncols=len(STYLES), fontsize=9, frameon=False, handlelength=3)

@@ -11,7 +11,7 @@ MOST_ROWS = 24  # more pairs would be too small to judge
 
 
 class Result(NamedTuple):
-    """A pair of files and that of its fused picture."""
+    """A pair of files and that of its fused image."""
 
     name: str
     a: Path

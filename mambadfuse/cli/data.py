@@ -31,7 +31,7 @@ def add_options(parser: ArgumentParser) -> None:
     action.add_argument(
         "--as", dest="name", metavar="NAME", help="compare with this data set of the catalogue"
     )
-    action.add_argument("--decode", action="store_true", help="decode every picture, not only its header")
+    action.add_argument("--decode", action="store_true", help="decode every image, not only its header")
     action.set_defaults(act=_check)
 
     action = actions.add_parser("where", help="print the folder of downloads")

@@ -1,4 +1,4 @@
-"""``mambadfuse evaluate``: scores, compares and ranks folders of fused pictures."""
+"""``mambadfuse evaluate``: scores, compares and ranks folders of fused images."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mambadfuse.cli.messages import complain, write
 
-SUMMARY = "score folders of fused pictures, and rank them beside classical baselines"
+SUMMARY = "score folders of fused images, and rank them beside classical baselines"
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -48,13 +48,11 @@ def add_options(parser: ArgumentParser) -> None:
         help="add the published rows of a test set: TNO-25, RoadScene-50, MSRS-361, ...",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write everything, including the scores of each picture"
+        "--json", type=Path, metavar="FILE", help="write everything, including the scores of each image"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the same as a table for spreadsheets")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the means, a .png file")
-    parser.add_argument(
-        "--boxes", type=Path, metavar="FILE", help="draw the spread over pictures, a .png file"
-    )
+    parser.add_argument("--boxes", type=Path, metavar="FILE", help="draw the spread over images, a .png file")
 
 
 def run(options: Namespace) -> int:

@@ -1,4 +1,4 @@
-"""``mambadfuse fuse``: two pictures, folders of pictures, or the samples of the kit."""
+"""``mambadfuse fuse``: two images, folders of images, or the samples of the kit."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mambadfuse.data.pairs import Pair
     from mambadfuse.fusion.folders import FusionReport
 
-SUMMARY = "fuse two pictures, folders of pictures, or the samples of the kit"
+SUMMARY = "fuse two images, folders of images, or the samples of the kit"
 
 _SMALLEST_TILE = 32  # smaller ones are very slow, and the scan sees hardly anything
 
@@ -55,7 +55,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--contrast",
         type=_positive,
         metavar="C",
-        help="about the mean of the picture; default as the weights say, 1: as the network returns it",
+        help="about the mean of the image; default as the weights say, 1: as the network returns it",
     )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits per channel of results")
     parser.add_argument(
@@ -90,7 +90,7 @@ def _check_usage(options: Namespace) -> None:
         options.usage_error(f"--sheet {options.sheet}: expected the name of a .png file")
     if options.samples:
         if options.a or options.b:
-            options.usage_error("--samples brings its own pictures: leave out --a and --b")
+            options.usage_error("--samples brings its own images: leave out --a and --b")
         return
     if options.a and options.a.is_dir() and not options.b:
         options.b = options.a
@@ -109,10 +109,10 @@ def _check_usage(options: Namespace) -> None:
 
 
 def _mention_other_weights(options: Namespace) -> None:
-    """Prints a note if no weights were chosen and the names of the pictures suggest others than the default."""
+    """Prints a note if no weights were chosen and the names of the images suggest others than the default."""
     task = task_of(modality_of(options.a), modality_of(options.b))
     if task and task != "ivf" and not options.model:
-        complain(f"note: the weights are those of ivf; the names of these pictures suggest --model {task}")
+        complain(f"note: the weights are those of ivf; the names of these images suggest --model {task}")
 
 
 def _fuse_files(options: Namespace) -> int:

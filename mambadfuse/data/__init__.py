@@ -1,1 +1,1 @@
-"""Pictures between files and arrays: reading, colour, pairing, and the sample pictures of the kit."""
+"""Images between files and arrays: reading, colour, pairing, and the sample images of the kit."""

@@ -39,7 +39,7 @@ class Dataset:
         source: None if no checksums are known; the set must then be fetched by hand.
         entries: the pairs that are listed by name.
         pairs: the number of pairs by split.
-        picture: width and height, if all pictures share them.
+        picture: width and height, if all images share them.
     """
 
     name: str

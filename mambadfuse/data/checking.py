@@ -16,7 +16,7 @@ from mambadfuse.data.pairs import Pair, PairError, PairSet
 
 @dataclass(frozen=True)
 class CheckedSet:
-    """A set of pairs whose pictures were looked at.
+    """A set of pairs whose images were looked at.
 
     Attributes:
         pair_set: the set.
@@ -36,7 +36,7 @@ class Report:
     Attributes:
         root: the folder that was checked.
         sets: the sets of pairs in it.
-        issues: problems, and notes on what is not wrong: folders of unknown content, pictures that another one was
+        issues: problems, and notes on what is not wrong: folders of unknown content, images that another one was
             preferred to.
     """
 
@@ -76,8 +76,8 @@ class Report:
 def check(root: str | Path, dataset: str | None = None, decode: bool = False) -> Report:
     """Looks at every pair below a folder and lists all problems.
 
-    These are folders or pictures without a partner, empty folders, several files of one name, files that are no
-    pictures, pictures that cannot be read, and pairs that differ in size.
+    These are folders or images without a partner, empty folders, several files of one name, files that are no
+    images, images that cannot be read, and pairs that differ in size.
 
     >>> from mambadfuse.data.checking import check
     >>> from mambadfuse.resources import resource_folder
@@ -87,8 +87,8 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
     Args:
         root: a folder in any layout of :mod:`mambadfuse.data.discovery`.
         dataset: a name of the catalogue; the pairs must then be those of that data set: names and SHA-256 where
-            they are known, number of pairs and picture size where they are not.
-        decode: whether to decode every picture, not only its header: slower, but it finds truncated files.
+            they are known, number of pairs and image size where they are not.
+        decode: whether to decode every image, not only its header: slower, but it finds truncated files.
 
     Raises:
         ValueError: the catalogue has no such data set.
@@ -122,13 +122,13 @@ def _check_set(pair_set: PairSet, decode: bool) -> tuple[CheckedSet, list[Issue]
     is_luma = pair_set.folder_b.name.lower().endswith("_y")
     try:
         limited = bool(is_luma and readable and looks_limited(readable))
-    except ImageError as error:  # a header was fine, the picture below it is not
+    except ImageError as error:  # a header was fine, the image below it is not
         limited, issues = False, [*issues, Issue(pair_set.folder_b, str(error))]
     return CheckedSet(pair_set, dict(sizes), limited), issues
 
 
 def _check_pair(pair: Pair, decode: bool) -> tuple[list[tuple[int, int]], list[Issue]]:
-    """The size of a pair, none if its pictures share none, and what is wrong with it."""
+    """The size of a pair, none if its images share none, and what is wrong with it."""
     sizes, wrong = [], []
     for path in (pair.a, pair.b):
         try:
@@ -143,7 +143,7 @@ def _check_pair(pair: Pair, decode: bool) -> tuple[list[tuple[int, int]], list[I
 
 
 def size_mismatch(pair: Pair, size_a: tuple[int, int], size_b: tuple[int, int]) -> Issue:
-    """The problem of a pair whose pictures differ in size, (width, height) each."""
+    """The problem of a pair whose images differ in size, (width, height) each."""
     found, other = ("{}x{}".format(*size) for size in (size_a, size_b))
     return Issue(pair.a, f"is {found}, but its partner {pair.b} is {other}")
 
@@ -184,7 +184,7 @@ def _differences_of_structure(
         for size in checked.sizes:
             if dataset.picture not in (None, size):
                 found, expected = "{}x{}".format(*size), "{}x{}".format(*dataset.picture)
-                reason = f"holds pictures of {found}, expected {expected} of {dataset.name}"
+                reason = f"holds images of {found}, expected {expected} of {dataset.name}"
                 wrong.append(Issue(checked.pair_set.folder_a, reason))
     return wrong
 

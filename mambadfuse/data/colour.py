@@ -1,4 +1,4 @@
-"""Colour: full-range BT.601 YCbCr as in JPEG files, and how a fused grey picture gets its chroma back.
+"""Colour: full-range BT.601 YCbCr as in JPEG files, and how a fused grey image gets its chroma back.
 
 The network fuses brightness (luma, Y) alone; chroma is set aside and added again afterwards.
 All functions take floating-point arrays whose last axis is colour: (..., H, W, 3).
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 RED, GREEN, BLUE = 0.299, 0.587, 0.114  # BT.601: how bright each primary looks; the three sum to one
-GREY_TOLERANCE = 2 / 255  # how far JPEG rounding pulls R, G and B of a grey picture apart
+GREY_TOLERANCE = 2 / 255  # how far JPEG rounding pulls R, G and B of a grey image apart
 
 
 def _expect_colour(name: str, x: Floats) -> None:
@@ -67,7 +67,7 @@ def ycbcr_to_rgb(ycbcr: Floats) -> Floats:
 
 
 def is_grey(rgb: Floats) -> bool:
-    """Whether R, G and B differ by at most 2/255 everywhere, as in a grey picture stored as a colour file.
+    """Whether R, G and B differ by at most 2/255 everywhere, as in a grey image stored as a colour file.
 
     Raises:
         TypeError, ValueError: as in :func:`luma`.
@@ -78,7 +78,7 @@ def is_grey(rgb: Floats) -> bool:
 
 
 def recolour(fused_luma: Floats, rgb_source: Floats) -> Floats:
-    """Gives a fused grey picture the chroma of a source picture without changing its brightness.
+    """Gives a fused grey image the chroma of a source image without changing its brightness.
 
     The colour of a pixel is its offset d = RGB - Y from the grey of its own brightness; luma(d) = 0. So
 

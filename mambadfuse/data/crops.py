@@ -1,4 +1,4 @@
-"""Training crops as a PyTorch data set: the same random crop of both pictures of a pair, in one of eight orientations.
+"""Training crops as a PyTorch data set: the same random crop of both images of a pair, in one of eight orientations.
 
 A crop depends on (seed, step, slot) alone, where slot is its place in the batch. There is no sampler state: neither
 the number of workers or processes nor an interruption changes a single crop.
@@ -25,7 +25,7 @@ def orient(x: Picture, mode: int) -> Picture:
     """One of the eight orientations of a square grid, numbered as in the published code.
 
     Args:
-        x: a picture, (H, W).
+        x: an image, (H, W).
         mode: 0 unchanged, 1 transposed, 2 upside down, 3 turned by 270 degrees, 4 mirrored, 5 turned by 90
             degrees, 6 turned by 180 degrees, 7 mirrored at the other diagonal. Turns are counter-clockwise.
     """
@@ -57,10 +57,10 @@ class _Cut:
 class PairedCrops(Dataset[Crop]):
     """An endless data set: crop ``step * batch + slot`` is what training sees at that step in that slot.
 
-    As published, both pictures are read as 8-bit grey, cropped at one position that is uniform over all that fit,
+    As published, both images are read as 8-bit grey, cropped at one position that is uniform over all that fit,
     and given one of eight orientations (of four, if the crop is not square). Published crops are 128 x 128 for
     infrared-visible and 64 x 64 for medical pairs. Unlike the published code, this draws the pair anew for each crop
-    rather than in shuffled epochs, takes pairs from several sets, and skips pictures smaller than the crop instead of
+    rather than in shuffled epochs, takes pairs from several sets, and skips images smaller than the crop instead of
     yielding smaller crops.
 
     Args:
@@ -69,7 +69,7 @@ class PairedCrops(Dataset[Crop]):
         crop_sizes: (h, w), of which one is drawn for all crops of a step.
         batch: crops per step.
         seed: of the run.
-        cache_bytes: memory for decoded pictures, in all workers together.
+        cache_bytes: memory for decoded images, in all workers together.
 
     Raises:
         ValueError: a sampling weight is not positive, or no pair of a set is as large as a crop.

@@ -1,10 +1,10 @@
 """Finding pairs: :func:`find_pairs` is how every command, and Python, gets from folders to pairs.
 
-Given one folder, the names of the folders and pictures below it tell what belongs together. The known layouts
+Given one folder, the names of the folders and images below it tell what belongs together. The known layouts
 are the authors' (trainsets/VIR/{IR,VI_Y}, valsets/PET-MRI/{PET_Y,MRI}, ...), MSRS ({train,test}/{ir,vi}), RoadScene
 (cropinfrared, crop_LR_visible), M3FD (Ir, Vis), LLVIP ({infrared,visible}/{train,test}), TNO ({IR,VIS}) and the
 kit's own (ct-mri/train/{ct,mri}). Two folders belong together when their paths differ in the name of the modality only.
-Where both sides of a scene lie in one folder, as in the full TNO archive, the names of the pictures say which is
+Where both sides of a scene lie in one folder, as in the full TNO archive, the names of the images say which is
 which: :mod:`mambadfuse.data.single_folder`.
 """
 
@@ -28,7 +28,7 @@ SPLITS = {
 }  # fmt: skip
 
 _NO_SIDES = (
-    "skipped: neither the folder nor its pictures are named after both sides of a pair, as IR_1 and VIS_1 are"
+    "skipped: neither the folder nor its images are named after both sides of a pair, as IR_1 and VIS_1 are"
 )
 
 
@@ -36,7 +36,7 @@ def find_pairs(a: str | Path, b: str | Path | None = None) -> PairSet:
     """The pairs of two folders, or of one folder that holds both sides.
 
     Two folders are matched by the names of their files, see :func:`~mambadfuse.data.pairs.match_folders`. One folder,
-    given alone or twice, is searched for both sides: folders such as ``ir`` and ``vi`` at any depth, and pictures
+    given alone or twice, is searched for both sides: folders such as ``ir`` and ``vi`` at any depth, and images
     such as ``IR_1.png`` and ``VIS_1.png`` in one folder. Its pairs are named by the path of side a below it.
     A file is never paired with itself.
 
@@ -90,7 +90,7 @@ def find_sets(root: str | Path) -> list[PairSet]:
     task and split. Hidden folders are ignored, links are followed.
 
     Raises:
-        PairError: no folder or picture has a name that is known, a folder has no partner, or a set has no
+        PairError: no folder or image has a name that is known, a folder has no partner, or a set has no
             pair. :func:`mambadfuse.data.checking.check` lists all such problems instead.
     """
     sets, issues = scan(Path(root))
@@ -109,7 +109,7 @@ def _require_pairs(sets: Iterable[PairSet], issues: Iterable[Issue]) -> None:
 def scan(root: Path) -> tuple[list[PairSet], list[Issue]]:
     """Every set of pairs below a folder, and what is wrong with, or worth knowing of, the folders outside them.
 
-    A folder without its partner is a problem, a folder of pictures whose names say nothing is a note. The issues of
+    A folder without its partner is a problem, a folder of images whose names say nothing is a note. The issues of
     single files are in their sets.
 
     Raises:
@@ -172,9 +172,9 @@ def _why_nothing(root: Path, has_pictures: bool) -> str:
     if root.resolve().name.lower() in FOLDERS:
         return "is the folder of one side by its name; give the one that both sides lie in"
     if not has_pictures:
-        return "there is no picture below it"
+        return "there is no image below it"
     return (
-        f"no folder below it has a known name ({', '.join(FOLDERS)}), and no names of pictures in one folder say two "
+        f"no folder below it has a known name ({', '.join(FOLDERS)}), and no names of images in one folder say two "
         "sides, as IR_1 and VIS_1 do"
     )
 
@@ -188,7 +188,7 @@ def _missing_partner(folder: Path) -> str:
 
 
 def _picture_folders(root: Path) -> Iterator[Path]:
-    """Every folder that holds picture files, and every one without sub-folders, even if it is empty."""
+    """Every folder that holds image files, and every one without sub-folders, even if it is empty."""
     for path, folders, _ in os.walk(root, followlinks=True):
         here = Path(path)
         folders[:] = sorted(name for name in folders if name[0] != "." and not _leads_back(here / name))

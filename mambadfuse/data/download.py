@@ -34,7 +34,7 @@ def get(name: str, split: str | None = None) -> Path:
     Below it lie ``<split>/{ir,vi}``, ``<split>/{mri,ct}`` and so on, as
     :func:`mambadfuse.data.discovery.find_sets` reads them. Each file is written under a temporary name, renamed once
     its SHA-256 is right, and never fetched again: after an error or Ctrl-C a second call fetches the missing files.
-    A single file is not resumed: they are pictures of at most half a megabyte. A file in the cache that was changed
+    A single file is not resumed: they are images of at most half a megabyte. A file in the cache that was changed
     is replaced.
 
     Args:

@@ -1,4 +1,4 @@
-"""Pictures between files and arrays: what is read, what is refused, and how values map to [0, 1]."""
+"""Images between files and arrays: what is read, what is refused, and how values map to [0, 1]."""
 
 import logging
 import struct
@@ -25,12 +25,12 @@ _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # an EXIF tag and its values 
 
 
 class ImageError(ValueError):
-    """A picture cannot be read or written; the message names the file and what is wrong with it."""
+    """An image cannot be read or written; the message names the file and what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture.
+    """A decoded image.
 
     Attributes:
         pixels: float32 in [0, 1], (H, W) if grey, (H, W, 3) if colour.
@@ -42,10 +42,10 @@ class Picture:
 
 
 def read_image(path: str | Path) -> Floats:
-    """The pixels of a picture file, float32 in [0, 1]: (H, W) if it is grey, (H, W, 3) if it has colour.
+    """The pixels of an image file, float32 in [0, 1]: (H, W) if it is grey, (H, W, 3) if it has colour.
 
     Reads PNG, JPEG, TIFF (its first page) and BMP, recognised by content and not by name. Palettes are resolved,
-    transparency is laid on black (the background of medical pictures), the EXIF orientation is applied.
+    transparency is laid on black (the background of medical images), the EXIF orientation is applied.
     A colour file whose R, G and B nowhere differ by more than 2/255 counts as grey. 16-bit values are divided by
     65535; a warning is logged if they stay below a quarter of that, as those of cameras with 14 bits or fewer do.
 
@@ -68,7 +68,7 @@ def read_picture(path: str | Path) -> Picture:
     path = Path(path)
     try:
         if path.is_dir():
-            raise ImageError("is a folder, expected a picture file")
+            raise ImageError("is a folder, expected an image file")
         # An open file, not a name: Pillow 13 scrambles rotated, uncompressed TIFFs that it opens by name.
         with path.open("rb") as file:
             if not file.read(1):
@@ -81,7 +81,7 @@ def read_picture(path: str | Path) -> Picture:
     except PermissionError:
         raise ImageError(f"{path}: may not be read (permission denied)") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: is not a PNG, JPEG, TIFF or BMP picture, {_actual_format(path)}") from None
+        raise ImageError(f"{path}: is not a PNG, JPEG, TIFF or BMP image, {_actual_format(path)}") from None
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
     except Exception as error:  # decoders meet broken data with almost any exception
@@ -96,14 +96,14 @@ def read_picture(path: str | Path) -> Picture:
 
 
 def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
-    """Width and height of a picture as :func:`read_image` returns it, upright; by default from its header alone.
+    """Width and height of an image as :func:`read_image` returns it, upright; by default from its header alone.
 
     Args:
-        path: of the picture.
-        decode: whether to decode the picture, which is slower but also finds a truncated file.
+        path: of the image.
+        decode: whether to decode the image, which is slower but also finds a truncated file.
 
     Raises:
-        ImageError: the picture cannot be read.
+        ImageError: the image cannot be read.
     """
     if not decode:
         with suppress(Exception), path.open("rb") as file:  # read_image describes what is wrong with a header
@@ -185,7 +185,7 @@ def _deep_grey(image: Image.Image, bits: int) -> Floats:
 def _deep_colour(image: Image.Image) -> Floats:
     """16-bit RGB in two passes: Pillow keeps only one byte of each value, so we ask for the high, then the low."""
     if not isinstance(image, PngImageFile) or image.fp is None:
-        raise ImageError("is a colour picture of 16 bits per channel; these are read from PNG files only")
+        raise ImageError("is a colour image of 16 bits per channel; these are read from PNG files only")
     position = image.fp.tell()
     image.fp.seek(0)
     file = image.fp.read()
@@ -212,7 +212,7 @@ def picture_format(path: Path, bits: int = 8) -> str:
     """The file format that the name ``path`` asks for.
 
     Raises:
-        ImageError: the suffix stands for no format written here, or for one without 16-bit pictures.
+        ImageError: the suffix stands for no format written here, or for one without 16-bit images.
     """
     name = FORMATS.get(path.suffix.lower())
     if name is None:
@@ -220,12 +220,12 @@ def picture_format(path: Path, bits: int = 8) -> str:
             f"{path}: its suffix {path.suffix!r} names no format written here: {', '.join(FORMATS)}"
         )
     if bits == 16 and name not in ("PNG", "TIFF"):
-        raise ImageError(f"{path}: a {name} file holds no 16-bit picture, choose .png or .tif")
+        raise ImageError(f"{path}: a {name} file holds no 16-bit image, choose .png or .tif")
     return name
 
 
 def write_image(path: str | Path, pixels: NDArray[np.unsignedinteger[Any]]) -> None:
-    """Writes a picture, uint8 or uint16, (H, W) grey or (H, W, 3) colour.
+    """Writes an image, uint8 or uint16, (H, W) grey or (H, W, 3) colour.
 
     The suffix chooses the format: .png, .jpg, .jpeg, .tif, .tiff or .bmp. JPEG loses detail (quality 95, full
     chroma); 16 bits go into PNG and, if grey, TIFF. An existing file is replaced atomically.
@@ -241,7 +241,7 @@ def write_image(path: str | Path, pixels: NDArray[np.unsignedinteger[Any]]) -> N
     deep_colour = pixels.dtype == np.uint16 and pixels.ndim == 3
     name = picture_format(path, 8 * pixels.itemsize)
     if deep_colour and name != "PNG":
-        raise ImageError(f"{path}: a colour picture of 16 bits per channel is written as .png only")
+        raise ImageError(f"{path}: a colour image of 16 bits per channel is written as .png only")
     try:
         with atomic_write(path) as file:
             if deep_colour:

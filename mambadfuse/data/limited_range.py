@@ -1,7 +1,7 @@
 """Limited range: brightness stored as 16..235 instead of 0..255, as in video and by MATLAB's ``rgb2ycbcr``.
 
 Folders named ``*_Y`` often hold such luma. Read as if it were full range, black becomes grey and white dim, and a
-fused picture mixes two scales. Values here are those of 8-bit files over 255, as
+fused image mixes two scales. Values here are those of 8-bit files over 255, as
 :func:`~mambadfuse.data.images.read_image` returns them.
 """
 
@@ -53,13 +53,13 @@ def limited_ycbcr_to_rgb(ycbcr: Floats) -> Floats:
 
 
 def looks_limited(files: Sequence[Path], sample: int = 16) -> bool:
-    """Whether no pixel in a sample of pictures, taken evenly from the list, is below 16 or above 235.
+    """Whether no pixel in a sample of images, taken evenly from the list, is below 16 or above 235.
 
-    This is a guess: full-range pictures without a dark or bright pixel look the same. A larger, more varied sample
+    This is a guess: full-range images without a dark or bright pixel look the same. A larger, more varied sample
     makes it safer; if you know the range, declare it instead.
 
     Raises:
-        ImageError: a picture of the sample cannot be read.
+        ImageError: an image of the sample cannot be read.
         ValueError: there are no files.
     """
     if not files:
@@ -73,14 +73,14 @@ def _within_limits(pixels: Floats) -> bool:
 
 
 def read_luma(path: Path, limited: bool = False) -> NDArray[np.uint8]:
-    """The brightness of a picture file as the network reads it, uint8, (H, W); colour becomes luma.
+    """The brightness of an image file as the network reads it, uint8, (H, W); colour becomes luma.
 
     Args:
-        path: of the picture.
+        path: of the image.
         limited: whether its luma is stored in limited range, and so expanded here.
 
     Raises:
-        ImageError: the picture cannot be read.
+        ImageError: the image cannot be read.
     """
     pixels = read_image(path)
     y = luma(pixels) if pixels.ndim == 3 else pixels

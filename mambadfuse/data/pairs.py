@@ -1,4 +1,4 @@
-"""Pairs: which picture of one folder belongs to which picture of another, by their names."""
+"""Pairs: which image of one folder belongs to which image of another, by their names."""
 
 import unicodedata
 from collections import defaultdict
@@ -25,7 +25,7 @@ class PairError(ValueError):
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures of one scene; a is the infrared or MRI side, b the visible, CT, PET or SPECT side."""
+    """Two images of one scene; a is the infrared or MRI side, b the visible, CT, PET or SPECT side."""
 
     name: str
     a: Path
@@ -58,14 +58,14 @@ class PairSet:
 def match_folders(
     folder_a: str | Path, folder_b: str | Path, task: str | None = None, split: str = "all"
 ) -> PairSet:
-    """Pairs the pictures of two folders by file name without suffix: ``a/07.png`` goes with ``b/07.jpg``.
+    """Pairs the images of two folders by file name without suffix: ``a/07.png`` goes with ``b/07.jpg``.
 
-    Pictures in sub-folders go by their path: ``a/night/07.png`` with ``b/night/07.jpg``, under the name
+    Images in sub-folders go by their path: ``a/night/07.png`` with ``b/night/07.jpg``, under the name
     ``night/07``. Files still alone after that go together if their names differ only in the words that say which side
     they are: ``a/IR_07.png`` with ``b/VIS_07.png``, under the name of side a.
 
     Names are compared after Unicode normalisation (NFC), since file systems spell "é" in two ways. Hidden files are
-    ignored; every other file is in a pair or among the issues: it has no partner, lacks the suffix of a picture,
+    ignored; every other file is in a pair or among the issues: it has no partner, lacks the suffix of an image,
     shares its name with another one, or is the very file that would be its partner.
 
     Raises:
@@ -77,7 +77,7 @@ def match_folders(
     partners = match_names(files_a, files_b)
     if not partners:
         raise PairError(
-            Issue(folder_a, f"no picture in it has the name of one in {folder_b} (suffixes may differ)")
+            Issue(folder_a, f"no image in it has the name of one in {folder_b} (suffixes may differ)")
         )
     issues += issues_b
     for files, paired, other in (
@@ -136,12 +136,12 @@ def files_below(folder: Path) -> list[Path]:
     names = {path: path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     files = [path for path, name in names.items() if not any(part.startswith(".") for part in name.parts)]
     if not files:
-        raise PairError(Issue(folder, "the folder holds no pictures"))
+        raise PairError(Issue(folder, "the folder holds no images"))
     return files
 
 
 def pictures_by_name(files: Iterable[Path], root: Path) -> tuple[dict[str, Path], list[Issue]]:
-    """The pictures by normalised path below the root, without suffix, and the files that cannot be in a pair."""
+    """The images by normalised path below the root, without suffix, and the files that cannot be in a pair."""
     same_name: dict[str, list[Path]] = defaultdict(list)
     issues = []
     for path in sorted(files):
@@ -149,7 +149,7 @@ def pictures_by_name(files: Iterable[Path], root: Path) -> tuple[dict[str, Path]
             name = path.relative_to(root).with_suffix("").as_posix()
             same_name[unicodedata.normalize("NFC", name)].append(path)
         else:
-            issues.append(Issue(path, f"is no picture file ({', '.join(FORMATS)})"))
+            issues.append(Issue(path, f"is no image file ({', '.join(FORMATS)})"))
     for name, paths in same_name.items():
         if len(paths) > 1:
             files_of_name = " and ".join(path.name for path in paths)

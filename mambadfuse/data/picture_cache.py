@@ -1,4 +1,4 @@
-"""Decoded pictures kept in memory, up to a number of bytes."""
+"""Decoded images kept in memory, up to a number of bytes."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -7,7 +7,7 @@ from mambadfuse.data.training_pairs import Pictures
 
 
 class PictureCache:
-    """The most recently used pairs of pictures, decoded.
+    """The most recently used pairs of images, decoded.
 
     Args:
         limit: in bytes; the least recently used pairs beyond it are dropped, and so is a single larger pair.
@@ -19,7 +19,7 @@ class PictureCache:
         self._pairs: OrderedDict[Hashable, Pictures] = OrderedDict()
 
     def get(self, key: Hashable, read: Callable[[], Pictures]) -> Pictures:
-        """The pictures known as ``key``, from memory or else by ``read()``."""
+        """The images known as ``key``, from memory or else by ``read()``."""
         if key in self._pairs:
             self._pairs.move_to_end(key)
             return self._pairs[key]

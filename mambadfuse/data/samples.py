@@ -1,4 +1,4 @@
-"""The sample pictures of the kit: small registered pairs, free to use, synthetic or simulated throughout."""
+"""The sample images of the kit: small registered pairs, free to use, synthetic or simulated throughout."""
 
 from mambadfuse.data.pairs import Pair, match_folders
 from mambadfuse.data.tasks import TASKS, folders_of
@@ -17,7 +17,7 @@ def samples(task: str | None = None) -> list[Pair]:
 
     Raises:
         ValueError: there is no such task.
-        FileNotFoundError: this installation lacks the pictures.
+        FileNotFoundError: this installation lacks the images.
     """
     if task is not None and task not in TASKS:
         raise ValueError(f"unknown task {task!r}: choose one of {', '.join(sorted(TASKS))}")

@@ -1,4 +1,4 @@
-"""Single folders: pairs whose two pictures lie in one folder and say in their names which side they are.
+"""Single folders: pairs whose two images lie in one folder and say in their names which side they are.
 
 The TNO archive is like that, lake/IR_lake_g.bmp beside lake/VIS_lake_r.bmp, and so are many folders of examples:
 IR_1.png, VIS_1.png, IR_2.png, VIS_2.png.
@@ -13,25 +13,25 @@ from mambadfuse.data.issues import Issue
 from mambadfuse.data.pairs import Pair, PairSet, pictures_by_name
 from mambadfuse.data.tasks import COMPOSITE, NEAR_INFRARED, TASKS, Label, read_label
 
-_STANDS_IN = "near infrared, used as there is no thermal picture of the scene"
-_THERMAL_FIRST = "near infrared, not used as there is a thermal picture of the scene"
-_NO_PICTURE = "not a picture by its suffix"
+_STANDS_IN = "near infrared, used as there is no thermal image of the scene"
+_THERMAL_FIRST = "near infrared, not used as there is a thermal image of the scene"
+_NO_PICTURE = "not an image by its suffix"
 _NO_SIDE = "not used, as the name says no side, or a composite (rg)"
 
 
 def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "all") -> PairSet:
-    """Pairs of pictures that lie in one folder, matched by the words and letters of :mod:`~mambadfuse.data.tasks`.
+    """Pairs of images that lie in one folder, matched by the words and letters of :mod:`~mambadfuse.data.tasks`.
 
     ``lake/IR_lake_g.bmp`` goes with ``lake/VIS_lake_r.bmp``, under the name of side a, ``lake/IR_lake_g``. Within a
-    folder the pictures of one scene belong together: their names differ only in the words for the side. If no scene
+    folder the images of one scene belong together: their names differ only in the words for the side. If no scene
     yields a pair, the folder as a whole is one scene. Thermal infrared takes precedence over near infrared, which
-    stands in where a scene has no thermal picture. Nothing is guessed: of a scene with two pictures of one side
+    stands in where a scene has no thermal image. Nothing is guessed: of a scene with two images of one side
     neither is used, and all of them are issues. Other files may lie in the folder; they become notes.
 
     Args:
         root: pairs are named by their path below it.
         folders: searched one by one, without their sub-folders.
-        task: pictures of other modalities than its two are ignored.
+        task: images of other modalities than its two are ignored.
         split: of the result.
     """
     pairs: list[Pair] = []
@@ -61,7 +61,7 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
 
 
 def tasks_in(folder: Path) -> list[str]:
-    """The tasks whose two sides both occur in the names of the pictures in a folder."""
+    """The tasks whose two sides both occur in the names of the images in a folder."""
     files, _ = pictures_by_name(_files_in(folder), folder)
     found = {_side(label) for label in map(read_label, files)}
     return [task for task, sides in TASKS.items() if found.issuperset(sides)]

@@ -1,7 +1,7 @@
 """Synthetic pairs: small procedural scenes whose ideal fusion is known, as many as you like.
 
 A thermal and a daylight camera look at one place. The thermal one (a) sees a cold, featureless ground and warm
-bodies; the other (b) sees the pattern of the ground and no bodies. Neither picture alone shows everything, and the
+bodies; the other (b) sees the pattern of the ground and no bodies. Neither image alone shows everything, and the
 right fusion keeps the pattern of b around the bodies of a.
 """
 
@@ -15,7 +15,7 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SyntheticPair:
-    """A registered pair with its ideal fusion; every picture is float32 in [0, 1], (H, W)."""
+    """A registered pair with its ideal fusion; every image is float32 in [0, 1], (H, W)."""
 
     a: Plane
     """What the thermal camera sees."""
@@ -45,7 +45,7 @@ def synthetic_pair(seed: int, size: tuple[int, int] = (64, 64)) -> SyntheticPair
     if min(size) < 1:
         raise ValueError(f"size must be at least (1, 1), found {size}")
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / max(size)  # both in [0, 1); shapes scale with the picture
+    y, x = np.mgrid[0:height, 0:width] / max(size)  # both in [0, 1); shapes scale with the image
     mask = _bodies(y, x, size, rng)
     warmth = rng.uniform(0.85, 1)
     cold = 0.05 + 0.1 * y

@@ -81,7 +81,7 @@ class Label:
 
     Attributes:
         modality: a key of ``MODALITIES``; None if the name says none.
-        scene: the name without the words and letters of the modality, the same for both pictures of a pair.
+        scene: the name without the words and letters of the modality, the same for both images of a pair.
     """
 
     modality: str | None

@@ -1,4 +1,4 @@
-"""Pairs as the network reads them in training: two grey pictures of one size, 8 bits, decoded when they are needed."""
+"""Pairs as the network reads them in training: two grey images of one size, 8 bits, decoded when they are needed."""
 
 import logging
 import zlib
@@ -24,7 +24,7 @@ Pictures = tuple[Picture, Picture]
 
 
 class TrainingPair(Protocol):
-    """Two registered pictures; a is the infrared or MRI side, b the visible, CT, PET or SPECT side."""
+    """Two registered images; a is the infrared or MRI side, b the visible, CT, PET or SPECT side."""
 
     @property
     def name(self) -> str:
@@ -78,7 +78,7 @@ class ArrayPair:
 
 @dataclass(frozen=True)
 class FilePair:
-    """A pair of picture files; colour is read as luma."""
+    """A pair of image files; colour is read as luma."""
 
     name: str
     a: Path
@@ -113,12 +113,12 @@ def find_training_pairs(
     Args:
         a: the folder of the infrared or MRI side, or of both sides.
         b: the folder of the other side; None or ``a`` if both sides lie below ``a``.
-        limited: whether side b is limited-range luma. None decides by the pictures in folders named ``*_Y``; those
+        limited: whether side b is limited-range luma. None decides by the images in folders named ``*_Y``; those
             in other folders count as full range.
 
     Raises:
-        PairError, ImageError: there is no pair, or a picture cannot be read.
-        ValueError: the two pictures of a pair differ in size.
+        PairError, ImageError: there is no pair, or an image cannot be read.
+        ValueError: the two images of a pair differ in size.
     """
     found = find_pairs(a, b)
     for issue in problems(found.issues):

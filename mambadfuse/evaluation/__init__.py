@@ -1,1 +1,1 @@
-"""Evaluation: folders of fused pictures scored, ranked and compared with published results."""
+"""Evaluation: folders of fused images scored, ranked and compared with published results."""

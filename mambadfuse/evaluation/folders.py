@@ -1,4 +1,4 @@
-"""Evaluating folders of fused pictures: scored and compared, beside the classical baselines."""
+"""Evaluating folders of fused images: scored and compared, beside the classical baselines."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -35,22 +35,22 @@ def evaluate_folders(
     rows: str | None = None,
     progress: bool = True,
 ) -> Table:
-    """Scores folders of fused pictures against their sources, and ranks them against each other.
+    """Scores folders of fused images against their sources, and ranks them against each other.
 
-    Pairs are found, and named, as by :func:`mambadfuse.data.discovery.find_pairs`, and fused pictures are matched by
-    the names of the pairs. Colour pictures are scored by their luma. What cannot be scored (no fused picture, another
+    Pairs are found, and named, as by :func:`mambadfuse.data.discovery.find_pairs`, and fused images are matched by
+    the names of the pairs. Colour images are scored by their luma. What cannot be scored (no fused image, another
     size, unreadable, too small for a metric) becomes one of the problems of the table. Means and ranks are over the
-    pictures for which every method has a score, so that all methods are judged by the same ones.
+    images for which every method has a score, so that all methods are judged by the same ones.
 
     >>> import mambadfuse as mdf
     >>> from mambadfuse.resources import resource_folder
-    >>> pictures = resource_folder("data_samples") / "ivf"
-    >>> table = mdf.evaluate_folders([pictures / "ir"], pictures / "ir", pictures / "vi", progress=False)
+    >>> images = resource_folder("data_samples") / "ivf"
+    >>> table = mdf.evaluate_folders([images / "ir"], images / "ir", images / "vi", progress=False)
     >>> sorted(method.label for method in table.methods)
     ['ir', 'laplacian pyramid (baseline)', 'maximum (baseline)', 'mean (baseline)']
 
     Args:
-        fused: one folder for each method; pictures in it without sources are ignored.
+        fused: one folder for each method; images in it without sources are ignored.
         a: the folder of one side, or of both.
         b: the folder of the other side; None or ``a`` if both lie below ``a``. Two folders may be exchanged.
         convention: "literature" or "strict", as in :func:`mambadfuse.metrics.evaluate`.
@@ -63,7 +63,7 @@ def evaluate_folders(
         The table. A folder without any score is not in it, but among its problems.
 
     Raises:
-        PairError: a folder is missing or empty, or has no picture in common with the others.
+        PairError: a folder is missing or empty, or has no image in common with the others.
         ValueError: no folder is given, or one twice; nothing can be compared; a metric, convention or test set is
             unknown; or the published rows are of other pairs, another convention or other metrics.
         ImportError: BLUR is requested and scikit-image is missing.
@@ -81,7 +81,7 @@ def evaluate_folders(
     scores, failures = _score_all(found.pairs, fusions, metrics, convention, progress)
     wrong = [*map(str, problems(found.issues)), *failures]
     wrong += [
-        f"{name}: none of its pictures has a score" for kind, name in fusions if (kind, name) not in scores
+        f"{name}: none of its images has a score" for kind, name in fusions if (kind, name) not in scores
     ]
     pictures = _scored_by_all(scores, found.pairs, wrong)
     methods = [Method(name, kind, *summarise(own, pictures), own) for (kind, name), own in scores.items()]
@@ -95,7 +95,7 @@ def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
     """Each folder by its name, or by its path where several have the same name."""
     paths = [Path(folder) for folder in folders]
     if not paths:
-        raise ValueError("give at least one folder of fused pictures")
+        raise ValueError("give at least one folder of fused images")
     if twice := [path for path in paths if [other.resolve() for other in paths].count(path.resolve()) > 1]:
         raise ValueError(f"{twice[0]}: is given twice")
     names = [path.resolve().name for path in paths]
@@ -110,13 +110,13 @@ def _read_from(folder: Path, pairs: Sequence[Pair]) -> Fusion:
     pictures, _ = pictures_by_name(files_below(folder), folder)
     partners = match_names([pair.name for pair in pairs], pictures)
     if not partners:
-        reason = f"no picture in it has the name of a pair, such as {pairs[0].name} (suffixes may differ)"
+        reason = f"no image in it has the name of a pair, such as {pairs[0].name} (suffixes may differ)"
         raise PairError(Issue(folder, reason))
     files = {name: pictures[partner] for name, partner in partners.items()}
 
     def fusion(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         if name not in files:
-            raise ImageError(f"{folder}: holds no picture, or more than one, of the name {name}")
+            raise ImageError(f"{folder}: holds no image, or more than one, of the name {name}")
         return _read(files[name], a.shape)
 
     return fusion
@@ -127,7 +127,7 @@ def _computed_by(fuse: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Fusion
 
 
 def _read(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """The grey levels of a picture, which must have the expected size."""
+    """The grey levels of an image, which must have the expected size."""
     picture = grey(read_image(path))
     if shape not in (None, picture.shape):
         (height, width), (high, wide) = picture.shape, shape
@@ -179,11 +179,11 @@ def _score(
 def _scored_by_all(
     scores: Mapping[Key, Mapping[str, Scores]], pairs: Sequence[Pair], wrong: Sequence[str]
 ) -> list[str]:
-    """The pictures for which every method has a score."""
+    """The images for which every method has a score."""
     pictures = [pair.name for pair in pairs if all(pair.name in own for own in scores.values())]
     if not any(kind == RESULT for kind, _ in scores) or not pictures:
         first = f"; the first of {len(wrong)} problems: {wrong[0]}" if wrong else ""
-        raise ValueError(f"there is no picture by which all methods could be compared{first}")
+        raise ValueError(f"there is no image by which all methods could be compared{first}")
     return pictures
 
 
@@ -205,5 +205,5 @@ def _signs_of_other_pictures(beside: PublishedSet, methods: Sequence[Method], a:
                 values = (
                     f"{metric} of the {method.name} is {method.means[metric]:.3f}, there {known[metric]:.3f}"
                 )
-                return [f"{a}: does not hold the pictures of {beside.name}: {values}"]
+                return [f"{a}: does not hold the images of {beside.name}: {values}"]
     return []

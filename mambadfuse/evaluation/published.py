@@ -27,7 +27,7 @@ class PublishedSet:
         pairs: that number.
         rows: the methods.
         baselines: the mean scores of :mod:`mambadfuse.fusion.baselines` on the set, by name; empty if unknown. If a
-            folder gives other numbers, it holds other pictures.
+            folder gives other numbers, it holds other images.
     """
 
     name: str

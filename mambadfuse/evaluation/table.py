@@ -1,4 +1,4 @@
-"""Tables of scores: several methods on the same pictures, compared and ranked."""
+"""Tables of scores: several methods on the same images, compared and ranked."""
 
 import csv
 import json
@@ -24,9 +24,9 @@ class Method:
     Attributes:
         name: of the folder, the baseline or the published method.
         kind: "result", "baseline" or "published".
-        means: of each metric over the pictures compared.
+        means: of each metric over the images compared.
         stds: standard deviations sqrt(mean (x − mean)²); NaN where a score is infinite. Empty if published.
-        scores: of every picture, by the name of the pair. Empty if published.
+        scores: of every image, by the name of the pair. Empty if published.
         source: where the numbers were published; empty otherwise.
     """
 
@@ -50,7 +50,7 @@ class Table:
     Attributes:
         convention: of the scores.
         metrics: names of the metrics.
-        pictures: names of the pairs compared: those for which every method with pictures has a score.
+        pictures: names of the pairs compared: those for which every method with images has a score.
         methods: the rows, best mean rank first.
         ranks: by the label of a method, then by metric: 1 + the number of methods with a better mean, so 1 is best and
             ties share a rank. A published method has no rank where it has no score.
@@ -67,7 +67,7 @@ class Table:
     problems: tuple[str, ...]
 
     def __str__(self) -> str:
-        number = f"{len(self.pictures)} picture{'' if len(self.pictures) == 1 else 's'}"
+        number = f"{len(self.pictures)} image{'' if len(self.pictures) == 1 else 's'}"
         blocks = [
             f"{number}, convention {self.convention}; * is the best mean, rank 1 the best rank",
             self._block("mean", self.methods, self._mean_cell),
@@ -102,7 +102,7 @@ class Table:
         return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
-        """The whole table as CSV: for every method, one line per picture and one each for mean, std and rank.
+        """The whole table as CSV: for every method, one line per image and one each for mean, std and rank.
 
         The column ``what`` is "score", "mean", "std" or "rank"; for a score, the column ``picture`` names the pair.
         Infinities are written inf and -inf; a cell without a number is empty.
@@ -165,7 +165,7 @@ def rank(
 
 
 def summarise(scores: Mapping[str, Scores], pictures: Iterable[str]) -> tuple[Scores, Scores]:
-    """Mean and standard deviation of each metric over these pictures.
+    """Mean and standard deviation of each metric over these images.
 
     Example:
         >>> summarise({"x": {"EN": 6.0}, "y": {"EN": 7.0}}, ["x", "y"])

@@ -1,1 +1,1 @@
-"""From two pictures to one: the trained network and what surrounds it, and fusions without a network."""
+"""From two images to one: the trained network and what surrounds it, and fusions without a network."""

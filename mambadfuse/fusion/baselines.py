@@ -1,7 +1,7 @@
 """Three classical fusions: what any network has to beat.
 
-Each takes two pictures of one shape, (H, W) or (H, W, 3), both uint8 or both floating-point in [0, 1], and
-returns the fused picture in the same shape and dtype. ``BASELINES`` holds all three by name:
+Each takes two images of one shape, (H, W) or (H, W, 3), both uint8 or both floating-point in [0, 1], and
+returns the fused image in the same shape and dtype. ``BASELINES`` holds all three by name:
 
 >>> import numpy as np
 >>> from mambadfuse.fusion.baselines import BASELINES
@@ -32,19 +32,19 @@ def maximum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def laplacian_pyramid(a: np.ndarray, b: np.ndarray, levels: int = 4) -> np.ndarray:
     """The stronger detail at each scale, over the mean of the coarsest one (Burt and Adelson 1983; Burt 1984).
 
-        G_0 = picture,   G_k+1 = reduce(G_k),   L_k = G_k − expand(G_k+1)
+        G_0 = image,   G_k+1 = reduce(G_k),   L_k = G_k − expand(G_k+1)
         fused: L_k = L_k(a) where |L_k(a)| ≥ |L_k(b)|, else L_k(b);   G_levels = (G_levels(a) + G_levels(b)) / 2
 
     ``reduce`` blurs with [1, 4, 6, 4, 1] / 16 along both axes and drops every other pixel; ``expand`` is its
-    counterpart. Pictures are mirrored at their borders. Values out of range are clipped.
+    counterpart. Images are mirrored at their borders. Values out of range are clipped.
 
     Args:
-        a: first picture.
-        b: second picture.
+        a: first image.
+        b: second image.
         levels: scales of detail; fewer if a side shrinks to one pixel before.
 
     Raises:
-        TypeError, ValueError: the pictures differ in shape or dtype, or hold other numbers.
+        TypeError, ValueError: the images differ in shape or dtype, or hold other numbers.
     """
     _require_same_kind(a, b)
     if levels < 0:
@@ -91,7 +91,7 @@ def _blur(x: np.ndarray) -> np.ndarray:
 
 
 def _like(a: np.ndarray, fused: np.ndarray) -> np.ndarray:
-    """The fused picture in the dtype and range of a."""
+    """The fused image in the dtype and range of a."""
     if a.dtype == np.uint8:
         return np.rint(fused).clip(0, 255).astype(np.uint8)
     return fused.clip(0, 1).astype(a.dtype)

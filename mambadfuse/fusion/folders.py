@@ -1,4 +1,4 @@
-"""Fusing many pairs: folders of pictures into a folder of results."""
+"""Fusing many pairs: folders of images into a folder of results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -58,9 +58,9 @@ def fuse_folders(
     >>> from tempfile import TemporaryDirectory
     >>> import mambadfuse as mdf
     >>> from mambadfuse.resources import resource_folder
-    >>> pictures = resource_folder("data_samples") / "ct-mri"
+    >>> images = resource_folder("data_samples") / "ct-mri"
     >>> with TemporaryDirectory() as out:
-    ...     report = mdf.fuse_folders(pictures / "mri", pictures / "ct", out, "ct-mri", progress=False)
+    ...     report = mdf.fuse_folders(images / "mri", images / "ct", out, "ct-mri", progress=False)
     >>> [path.name for path in report.written], report.complete
     (['icbm152_simulated_z16.png'], True)
 

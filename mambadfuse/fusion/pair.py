@@ -1,4 +1,4 @@
-"""Fusing one pair: two pictures into one with a network."""
+"""Fusing one pair: two images into one with a network."""
 
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ def fuse(
     bits: int = 8,
     device: str = "auto",
 ) -> NDArray[Any] | Tensor:
-    """Fuses two registered pictures of one size into one.
+    """Fuses two registered images of one size into one.
 
     The network fuses luma, Y' = postprocess(model(Y_a, Y_b), contrast), see :mod:`mambadfuse.fusion.postprocess`;
-    chroma is put back by :func:`mambadfuse.data.colour.recolour`. The authors' test script first pads both pictures to
+    chroma is put back by :func:`mambadfuse.data.colour.recolour`. The authors' test script first pads both images to
     a multiple of 8; no layer of the network needs that and padding changes values, so this function does not pad.
 
     >>> import mambadfuse as mdf
@@ -44,7 +44,7 @@ def fuse(
     Args:
         a: the infrared or MRI side: a file, a Pillow image, an array, (H, W), (H, W, 1) or (H, W, 3) of bool,
             uint8, uint16 or floats in [0, 1], or a tensor of floats in [0, 1], (H, W), (C, H, W) or
-            (B, C, H, W), C = 1 or 3. A picture whose R, G and B nowhere differ by more than 2/255 is grey.
+            (B, C, H, W), C = 1 or 3. An image whose R, G and B nowhere differ by more than 2/255 is grey.
         b: the visible, CT, PET or SPECT side, of any of the same kinds.
         model: a module that maps (a, b), (B, 1, H, W) each, to (B, 1, H, W), run in its current mode; the name
             of shipped weights, or a file of weights. None is "ivf".
@@ -63,7 +63,7 @@ def fuse(
     Raises:
         ImageError: a file or Pillow image cannot be read.
         ValueError: the sizes differ; an input is empty, of a wrong shape, not finite or not in [0, 1]; an
-            option has no such value; the output of the model is not a picture.
+            option has no such value; the output of the model is not an image.
         TypeError: an input is of another kind or holds numbers of another kind.
     """
     check_options(colour, contrast, bits)
@@ -108,7 +108,7 @@ def _luma(pixels: Floats) -> Floats:
 
 
 def _chroma_source(colour: str, a: Floats, b: Floats) -> Floats | None:
-    """The picture whose chroma the result gets; None if the result is grey."""
+    """The image whose chroma the result gets; None if the result is grey."""
     candidates = {"auto": (b, a), "a": (a,), "b": (b,), "grey": ()}[colour]
     return next((pixels for pixels in candidates if pixels.shape[-1] == 3), None)
 

@@ -1,4 +1,4 @@
-"""Postprocessing: from the output of a network to the picture that is shown, scored and saved."""
+"""Postprocessing: from the output of a network to the image that is shown, scored and saved."""
 
 from math import inf
 from numbers import Real
@@ -17,12 +17,12 @@ def check_contrast(contrast: float) -> None:
 
 
 def postprocess(fused: Tensor, contrast: float = 1.0) -> Tensor:
-    """Clamps to [0, 1] and scales the contrast of each picture about its own mean.
+    """Clamps to [0, 1] and scales the contrast of each image about its own mean.
 
-        p = clamp(f, 0, 1);   picture = clamp(m + c (p − m), 0, 1),   m = mean p
+        p = clamp(f, 0, 1);   image = clamp(m + c (p − m), 0, 1),   m = mean p
 
-    Two pictures share the range of one, so fused pictures are flatter than they could be. The mean is that of the
-    whole picture, which a network trained on crops, or run on tiles, does not see; hence a separate step. It changes
+    Two images share the range of one, so fused images are flatter than they could be. The mean is that of the
+    whole image, which a network trained on crops, or run on tiles, does not see; hence a separate step. It changes
     how bright things are, never which source they come from; a pixel may become brighter or darker than in either
     source. The published value is c = 1.
 

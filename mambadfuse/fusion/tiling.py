@@ -1,7 +1,7 @@
-"""Tiling, for pictures too large for memory: the network runs on overlapping tiles, blended where they overlap.
+"""Tiling, for images too large for memory: the network runs on overlapping tiles, blended where they overlap.
 
-The result differs: a scan reads the whole picture row by row, and a tile cuts its rows short. By how much
-depends on weights and picture, so tiles are used only on request.
+The result differs: a scan reads the whole image row by row, and a tile cuts its rows short. By how much
+depends on weights and image, so tiles are used only on request.
 """
 
 from itertools import product
@@ -16,7 +16,7 @@ class TiledModel(nn.Module):
         out = Σ_tiles w · model(a_tile, b_tile) / Σ_tiles w
 
     w rises linearly from the border of a tile to 1, over ``overlap`` pixels. Memory is that of one tile plus the
-    picture itself; a picture no larger than a tile is fused in one piece.
+    image itself; an image no larger than a tile is fused in one piece.
 
     >>> import mambadfuse as mdf
     >>> from mambadfuse.data.samples import samples
@@ -44,7 +44,7 @@ class TiledModel(nn.Module):
 
     @property
     def contrast(self) -> float:
-        """That of the network; it applies to the whole picture, not to each tile."""
+        """That of the network; it applies to the whole image, not to each tile."""
         return float(getattr(self.network, "contrast", 1.0))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class TiledModel(nn.Module):
         return out / weights
 
     def _spans(self, length: int) -> list[slice]:
-        """The tiles along one axis; the last one is shifted back so that it ends with the picture."""
+        """The tiles along one axis; the last one is shifted back so that it ends with the image."""
         last = max(0, length - self.size)
         starts = [*range(0, last, self.size - self.overlap), last]
         return [slice(start, min(start + self.size, length)) for start in starts]

@@ -1,6 +1,6 @@
-"""Scores of a fused picture f against its two sources a and b, under two conventions.
+"""Scores of a fused image f against its two sources a and b, under two conventions.
 
-:func:`evaluate` computes them all for one picture; each metric is also a function of its own. "literature" is the
+:func:`evaluate` computes them all for one image; each metric is also a function of its own. "literature" is the
 arithmetic behind the tables of most papers, so that the kit's scores can be compared with them; "strict" follows the
 definitions. The conventions differ in four scores:
 
@@ -14,7 +14,7 @@ AG     on grey levels 0 ... 255                  the same
 MI     MI(a, f) + MI(b, f), nats                 bits                      the unit of EN: MI(f, f) = EN(f)
 SCD    CC(a, f − b) + CC(b, f − a)               the same
 VIF    VIF(a, f) + VIF(b, f), pixel domain       the same
-Qabf   black around the picture;                 inner pixels only;        no edges that are not there;
+Qabf   black around the image;                 inner pixels only;        no edges that are not there;
        G = g_f where both edges are equal;       G = 1 there;              what is kept whole counts whole;
        angles −90° and +90° are opposite         they are one              a line has no front
 SSIM   SSIM(a, f) + SSIM(b, f), data range 2     data range 255            C1, C2 fit the range of the pixels
@@ -26,12 +26,12 @@ BLUR   of f alone; only if named                 the same
 
 BLUR is computed by scikit-image: ``pip install -e ".[metrics]"``.
 
-Where a formula divides 0 by 0, both conventions define a value: CC and SCD are 0 for a constant picture, Qabf is 0 for
-sources without edges, VIF is 1 for a flat reference, BLUR is 1 for a constant picture. PSNR is infinite if f equals
+Where a formula divides 0 by 0, both conventions define a value: CC and SCD are 0 for a constant image, Qabf is 0 for
+sources without edges, VIF is 1 for a flat reference, BLUR is 1 for a constant image. PSNR is infinite if f equals
 both sources, and −infinite under "literature" if f is black but the sources are not: its peak is then 0.
 
 The literature's evaluator computes in float32; everything here is float64. The difference is about 1e-5 of the
-"literature" SSIM where a picture is flat and bright, and less than 1e-6 of every other score.
+"literature" SSIM where an image is flat and bright, and less than 1e-6 of every other score.
 """
 
 from mambadfuse.metrics.grey_image import grey

@@ -1,4 +1,4 @@
-"""What every metric starts from: a grey picture with 256 levels."""
+"""What every metric starts from: a grey image with 256 levels."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -7,7 +7,7 @@ _LUMA = np.array([299, 587, 114])  # thousandths of red, green and blue (ITU-R B
 
 
 def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
-    """The picture as grey levels 0 ... 255; a grey uint8 picture is returned unchanged.
+    """The image as grey levels 0 ... 255; a grey uint8 image is returned unchanged.
 
     Args:
         picture: (H, W) grey or (H, W, 3) RGB; uint8, or floating-point in [0, 1].
@@ -18,8 +18,8 @@ def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
         rounded (halves to even).
 
     Raises:
-        TypeError: the picture holds neither uint8 nor floating-point numbers.
-        ValueError: the shape is not one of these, the picture is empty, or a value is not finite or outside [0, 1].
+        TypeError: the image holds neither uint8 nor floating-point numbers.
+        ValueError: the shape is not one of these, the image is empty, or a value is not finite or outside [0, 1].
 
     Example:
         >>> import numpy as np
@@ -46,11 +46,11 @@ def _quantise(pixels: np.ndarray, name: str) -> np.ndarray:
 
 
 def grey_all(pictures: dict[str, ArrayLike]) -> list[np.ndarray]:
-    """The pictures, by name, converted by :func:`grey`; all must have the same size.
+    """The images, by name, converted by :func:`grey`; all must have the same size.
 
     Raises:
-        ValueError: the sizes differ, or :func:`grey` rejects a picture.
-        TypeError: :func:`grey` rejects a picture.
+        ValueError: the sizes differ, or :func:`grey` rejects an image.
+        TypeError: :func:`grey` rejects an image.
     """
     first, *others = ((name, grey(picture, name)) for name, picture in pictures.items())
     for name, x in others:

@@ -1,6 +1,6 @@
 """Information-theoretic metrics: entropy (EN), mutual information (MI) and visual information fidelity (VIF).
 
-Each takes pictures in any form that :func:`mambadfuse.metrics.grey` accepts and computes on grey levels 0 ... 255.
+Each takes images in any form that :func:`mambadfuse.metrics.grey` accepts and computes on grey levels 0 ... 255.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ def mutual_information(x: ArrayLike, y: ArrayLike) -> float:
         MI = Σ p(g, h) log2(p(g, h) / (p(g) p(h))) = EN(x) + EN(y) − EN(x, y)
 
     Higher is better; in [0, min(EN(x), EN(y))]. Gamed by copying: f = a reaches the maximum, MI(f, a) = EN(a), and the
-    pixel-wise maximum only copies. Biased upwards for small pictures, which leave most of the 65,536 cells of the joint
+    pixel-wise maximum only copies. Biased upwards for small images, which leave most of the 65,536 cells of the joint
     histogram empty.
 
     Example:
@@ -81,7 +81,7 @@ def visual_information_fidelity(reference: ArrayLike, f: ArrayLike) -> float:
     """
     r, f = levels({"reference": reference, "f": f})
     if min(r.shape) < _MIN_SIDE:
-        raise ValueError(f"VIF needs pictures of at least {_MIN_SIDE} x {_MIN_SIDE} pixels, found {r.shape}")
+        raise ValueError(f"VIF needs images of at least {_MIN_SIDE} x {_MIN_SIDE} pixels, found {r.shape}")
     pair = np.stack([r, f])  # (2, H, W)
     kept = present = 0.0
     for scale, size in enumerate(_SCALES):

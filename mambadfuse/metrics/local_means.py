@@ -17,7 +17,7 @@ def local_means(planes: np.ndarray, window: np.ndarray) -> np.ndarray:
     The window is separable: one pass down the columns, then one along the rows, with N weights each.
 
     Args:
-        planes: M pictures, (M, H, W), float64.
+        planes: M images, (M, H, W), float64.
         window: the weights along either axis, (N,), float64, summing to 1.
 
     Returns:
@@ -42,7 +42,7 @@ def local_means(planes: np.ndarray, window: np.ndarray) -> np.ndarray:
 def strips(height: int, size: int) -> Iterator[slice]:
     """Overlapping strips of rows: together they hold every window of ``size`` rows exactly once.
 
-    A strip fits into the processor's cache, which makes it several times faster than the whole picture at once.
+    A strip fits into the processor's cache, which makes it several times faster than the whole image at once.
     """
     for top in range(0, height - size + 1, _STRIP):
         yield slice(top, top + _STRIP + size - 1)

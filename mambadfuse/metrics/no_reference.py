@@ -1,4 +1,4 @@
-"""No-reference quality: how blurred the fused picture itself is. Needs scikit-image, an optional dependency."""
+"""No-reference quality: how blurred the fused image itself is. Needs scikit-image, an optional dependency."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,14 +9,14 @@ _WINDOW = 11  # length of the blur, in pixels
 
 
 def blur(f: ArrayLike) -> float:
-    """BLUR: how little a picture changes when it is blurred again (Crété-Roffet et al. 2007).
+    """BLUR: how little an image changes when it is blurred again (Crété-Roffet et al. 2007).
 
         BLUR = max over both axes of  Σ min(g, h) / Σ g
 
     g is the magnitude of the Sobel gradient along an axis, h the same after averaging over 11 pixels along that axis: a
     sharp edge loses most of its strength, an edge that was blurred already keeps it.
 
-    Lower is better, unlike most; in [0, 1], and 1 for a constant picture. Judges f alone: a sharp picture of something
+    Lower is better, unlike most; in [0, 1], and 1 for a constant image. Judges f alone: a sharp image of something
     else scores perfectly. Gamed by noise, which is sharp; edges along one axis only count as blurred along the other.
 
     Raises:
@@ -34,7 +34,7 @@ def blur(f: ArrayLike) -> float:
 
     f = grey(f, "f")
     if min(f.shape) < _WINDOW:
-        raise ValueError(f"BLUR needs pictures of at least {_WINDOW} x {_WINDOW} pixels, found {f.shape}")
+        raise ValueError(f"BLUR needs images of at least {_WINDOW} x {_WINDOW} pixels, found {f.shape}")
     return float(np.clip(blur_effect(f, h_size=_WINDOW), 0, 1))
 
 

@@ -1,4 +1,4 @@
-"""All scores of one fused picture against its two sources, under one convention."""
+"""All scores of one fused image against its two sources, under one convention."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def evaluate(
     convention: str = "literature",
     metrics: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """The scores of one fused picture against its two sources; the order of the sources does not matter.
+    """The scores of one fused image against its two sources; the order of the sources does not matter.
 
     Args:
         fused: (H, W) grey or (H, W, 3) RGB, scored by its luma; uint8, or floating-point in [0, 1].
@@ -49,9 +49,9 @@ def evaluate(
         Score by metric, in the order of ``ALL``, then ``OPTIONAL``. Higher is better except for ``LOWER_IS_BETTER``.
 
     Raises:
-        ValueError: the sizes differ, a pixel is not finite or out of range, a picture is too small for a metric (VIF
+        ValueError: the sizes differ, a pixel is not finite or out of range, an image is too small for a metric (VIF
             needs 41 pixels a side, BLUR 11, SSIM 7, strict Qabf 3), or a metric or the convention is unknown.
-        TypeError: a picture holds neither uint8 nor floating-point numbers.
+        TypeError: an image holds neither uint8 nor floating-point numbers.
         ImportError: BLUR is requested and scikit-image is missing.
 
     Example:

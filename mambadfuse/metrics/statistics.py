@@ -1,6 +1,6 @@
-"""Pixel statistics: contrast and gradients of one picture, errors and correlations between pictures.
+"""Pixel statistics: contrast and gradients of one image, errors and correlations between images.
 
-Each takes pictures in any form that :func:`mambadfuse.metrics.grey` accepts and computes on grey levels 0 ... 255.
+Each takes images in any form that :func:`mambadfuse.metrics.grey` accepts and computes on grey levels 0 ... 255.
 """
 
 import math
@@ -45,7 +45,7 @@ def spatial_frequency(f: ArrayLike) -> float:
 
 
 def average_gradient(f: ArrayLike) -> float:
-    """AG: the mean slope of the picture, in grey levels per pixel (Cui et al. 2015).
+    """AG: the mean slope of the image, in grey levels per pixel (Cui et al. 2015).
 
         AG = mean sqrt((g_x² + g_y²) / 2)
 
@@ -100,11 +100,11 @@ def peak_signal_to_noise(error: float, peak: float = 255.0) -> float:
 
 
 def correlation(x: ArrayLike, y: ArrayLike) -> float:
-    """CC: the correlation coefficient of two pictures, without a unit (Pearson 1895).
+    """CC: the correlation coefficient of two images, without a unit (Pearson 1895).
 
         CC = cov(x, y) / (σ_x σ_y)
 
-    Higher is better; in [−1, 1], and 0 if either picture is constant. Does not depend on the brightness and contrast of
+    Higher is better; in [−1, 1], and 0 if either image is constant. Does not depend on the brightness and contrast of
     x and y. Gamed by the mean of the sources.
 
     Example:

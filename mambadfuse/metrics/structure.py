@@ -1,6 +1,6 @@
 """Structural metrics: local patterns (SSIM) and edges (Qabf).
 
-Each takes pictures in any form that :func:`mambadfuse.metrics.grey` accepts and computes on grey levels 0 ... 255.
+Each takes images in any form that :func:`mambadfuse.metrics.grey` accepts and computes on grey levels 0 ... 255.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ def structural_similarity(x: ArrayLike, y: ArrayLike, data_range: float = 255.0)
     """
     x, y = levels({"x": x, "y": y})
     if min(x.shape) < _WINDOW:
-        raise ValueError(f"SSIM needs pictures of at least {_WINDOW} x {_WINDOW} pixels, found {x.shape}")
+        raise ValueError(f"SSIM needs images of at least {_WINDOW} x {_WINDOW} pixels, found {x.shape}")
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     strips_of_moments = local_moments(x, y, np.full(_WINDOW, 1 / _WINDOW))
     total = sum(_similarity(moments, c1, c2) for moments in strips_of_moments)
@@ -71,10 +71,10 @@ def edge_transfer(f: ArrayLike, a: ArrayLike, b: ArrayLike, *, as_published: boo
     as 90°; G = 0 leaves such a pixel at most 0.0006 of its weight.
 
     Args:
-        f: the fused picture.
+        f: the fused image.
         a: first source.
         b: second source.
-        as_published: follow the evaluators behind published tables: pad the pictures with black, which turns their
+        as_published: follow the evaluators behind published tables: pad the images with black, which turns their
             border into an edge, take G = g_f where g_s = g_f, and count −90° and +90° as opposite.
 
     Raises:
@@ -90,7 +90,7 @@ def edge_transfer(f: ArrayLike, a: ArrayLike, b: ArrayLike, *, as_published: boo
     if as_published:
         f, a, b = np.pad(f, 1), np.pad(a, 1), np.pad(b, 1)
     if min(f.shape) < 3:
-        raise ValueError(f"Qabf needs pictures of at least 3 x 3 pixels, found {f.shape}")
+        raise ValueError(f"Qabf needs images of at least 3 x 3 pixels, found {f.shape}")
     kept = present = 0.0
     for rows in strips(f.shape[0], 3):
         edges_f = _edges(f[rows])

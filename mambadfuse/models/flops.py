@@ -45,7 +45,7 @@ def conv_flops(inputs: int, outputs: int) -> int:
 
 
 def forward_flops(config: MambaDFuseConfig, height: int, width: int) -> dict[str, int]:
-    """Operations of one forward pass over one pair of pictures, by stage, and their "total"."""
+    """Operations of one forward pass over one pair of images, by stage, and their "total"."""
     c, pixels = config.dim, height * width
     mixed = 2 * c if config.shallow_conv_inputs == "both" else c
     per_pixel = {

@@ -1,7 +1,7 @@
 """Weights files: the kit's safetensors files, and the names of tensors in the authors' checkpoints.
 
 A file of the kit holds the tensors of ``MambaDFuse.state_dict()`` and, in its metadata, the configuration of the
-network and the contrast of the pictures made with it: the file alone is enough to rebuild its network.
+network and the contrast of the images made with it: the file alone is enough to rebuild its network.
 """
 
 import hashlib

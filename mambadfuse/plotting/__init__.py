@@ -1,4 +1,4 @@
-"""Figures: pictures side by side, and scores as lines and boxes; all of them readable when printed in grey.
+"""Figures: images side by side, and scores as lines and boxes; all of them readable when printed in grey.
 
 The functions return a matplotlib ``Figure`` without registering it with pyplot: a notebook shows it as the last line of
 a cell, and :func:`png` encodes it. :func:`contact_sheet` writes a file itself.

@@ -21,7 +21,7 @@ def scene() -> Floats:
 
 
 def subsampled(rgb: Floats) -> Floats:
-    """The picture with chroma averaged over blocks of 2 x 2 pixels, as in JPEG 4:2:0, no other loss; (32, 64, 3)."""
+    """The image with chroma averaged over blocks of 2 x 2 pixels, as in JPEG 4:2:0, no other loss; (32, 64, 3)."""
     ycbcr = rgb_to_ycbcr(rgb)
     blocks = ycbcr[..., 1:].reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 2).mean(axis=(1, 3))
     ycbcr[..., 1:] = blocks.repeat(2, axis=0).repeat(2, axis=1)

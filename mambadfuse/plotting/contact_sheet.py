@@ -1,4 +1,4 @@
-"""The contact sheet: pairs and their fused pictures side by side, to be judged by eye."""
+"""The contact sheet: pairs and their fused images side by side, to be judged by eye."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from mambadfuse.plotting.encode import png
 from mambadfuse.plotting.fonts import legible
 
 WIDEST, NARROWEST = 420, 128  # columns, in pixels
-GAP, LINE = 8, 24  # the gap between pictures and the height of a line of text, in pixels
+GAP, LINE = 8, 24  # the gap between images and the height of a line of text, in pixels
 DPI = 100
 LARGEST_FILE = 2_000_000  # bytes
 
@@ -32,7 +32,7 @@ def contact_sheet(
 ) -> None:
     """Writes a PNG file of at most 2 MB with one row for each pair: its name above a | b | fused.
 
-    Pictures keep their size up to a width of 420 pixels; all are reduced together if the file would get too large.
+    Images keep their size up to a width of 420 pixels; all are reduced together if the file would get too large.
 
     Args:
         rows: the pairs.
@@ -56,7 +56,7 @@ def contact_sheet(
 
 
 def _draw(rows: Sequence[Row], column: int, titles: Sequence[str]) -> Figure:
-    """The sheet with columns of ``column`` pixels; narrower pictures are not enlarged."""
+    """The sheet with columns of ``column`` pixels; narrower images are not enlarged."""
     sizes = [_fit(row.a, column) for row in rows]
     width = GAP + 3 * (column + GAP)
     height = LINE + sum(LINE + tall + GAP for _, tall in sizes)
@@ -83,7 +83,7 @@ def _draw(rows: Sequence[Row], column: int, titles: Sequence[str]) -> Figure:
 
 
 def _fit(picture: NDArray[Any], column: int) -> tuple[int, int]:
-    """Width and height of a picture on the sheet, in pixels."""
+    """Width and height of an image on the sheet, in pixels."""
     height, width = picture.shape[:2]
     scale = min(1.0, column / width)
     return round(scale * width), max(1, round(scale * height))

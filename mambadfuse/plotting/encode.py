@@ -1,4 +1,4 @@
-"""PNG files of figures and pictures, without a window and without pyplot."""
+"""PNG files of figures and images, without a window and without pyplot."""
 
 from io import BytesIO
 from typing import Any
@@ -16,7 +16,7 @@ def png(picture: Figure | NDArray[np.uint8], *, fast: bool = False) -> bytes:
     Args:
         picture: a figure, drawn at its own size and resolution without transparency; or pixels, uint8, (H, W) grey or
             (H, W, 3) RGB.
-        fast: compress quickly, for pictures that are shown once, instead of as well as possible.
+        fast: compress quickly, for images that are shown once, instead of as well as possible.
 
     Example:
         >>> import numpy as np

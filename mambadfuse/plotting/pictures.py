@@ -1,4 +1,4 @@
-"""Pictures to judge by eye: one detail of several pictures, enlarged, and what fusion added or removed."""
+"""Images to judge by eye: one detail of several images, enlarged, and what fusion added or removed."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ _COLUMN = 3.0  # inches
 
 
 class Box(NamedTuple):
-    """A rectangle within a picture, in pixels."""
+    """A rectangle within an image, in pixels."""
 
     top: int
     left: int
@@ -24,20 +24,20 @@ class Box(NamedTuple):
 
 
 def zoom_panel(pictures: Mapping[str, ArrayLike], box: Box) -> Figure:
-    """Pictures of one size side by side; below each, the same detail, enlarged without interpolation.
+    """Images of one size side by side; below each, the same detail, enlarged without interpolation.
 
     Args:
         pictures: by title; (H, W) or (H, W, 3), uint8 or floats in [0, 1].
-        box: the detail, which is framed in the pictures above.
+        box: the detail, which is framed in the images above.
 
     Raises:
-        ValueError: there is no picture, the sizes differ, or the box is empty or reaches beyond the pictures.
+        ValueError: there is no image, the sizes differ, or the box is empty or reaches beyond the images.
     """
     shown = {title: np.asarray(picture) for title, picture in pictures.items()}
     height, width = _common_size(shown)
     top, left, tall, wide = box
     if not (0 <= top < top + tall <= height and 0 <= left < left + wide <= width):
-        raise ValueError(f"the box must lie in the {width}x{height} pixels of the pictures, found {box}")
+        raise ValueError(f"the box must lie in the {width}x{height} pixels of the images, found {box}")
     figure, axes = _grid(len(shown), [height / width, tall / wide])
     for k, (title, picture) in enumerate(shown.items()):
         _show(axes[0, k], picture, title)
@@ -52,10 +52,10 @@ def zoom_panel(pictures: Mapping[str, ArrayLike], box: Box) -> Figure:
 
 
 def difference_panel(fused: ArrayLike, a: ArrayLike, b: ArrayLike) -> Figure:
-    """The fused picture and its sources; below each source, how the fused picture differs from it.
+    """The fused image and its sources; below each source, how the fused image differs from it.
 
     Both differences share one scale, in grey levels (0 ... 255): white where fused is brighter, black where it is
-    darker, mid-grey where they are equal. Colour pictures are compared by their luma.
+    darker, mid-grey where they are equal. Colour images are compared by their luma.
 
     Args:
         fused: (H, W) or (H, W, 3), uint8 or floats in [0, 1].
@@ -88,13 +88,13 @@ def _common_size(pictures: Mapping[str, NDArray[Any]]) -> tuple[int, int]:
     """Height and width."""
     sizes = {title: picture.shape[:2] for title, picture in pictures.items()}
     if len(set(sizes.values())) != 1:
-        raise ValueError(f"the pictures must be at least one, and of one size, found {sizes}")
+        raise ValueError(f"the images must be at least one, and of one size, found {sizes}")
     height, width = next(iter(sizes.values()))
     return height, width
 
 
 def _grid(columns: int, aspects: list[float]) -> tuple[Figure, NDArray[Any]]:
-    """A figure with one row for each aspect ratio, height / width, of the pictures in it."""
+    """A figure with one row for each aspect ratio, height / width, of the images in it."""
     size = (columns * _COLUMN, sum(_COLUMN * aspect + 0.35 for aspect in aspects))
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(len(aspects), columns, squeeze=False, height_ratios=aspects)

@@ -1,4 +1,4 @@
-"""Plots of scores: a line through the means of each method, and boxes for their spread over the pictures.
+"""Plots of scores: a line through the means of each method, and boxes for their spread over the images.
 
 Methods differ in line style, marker and position, never in colour alone.
 """
@@ -62,7 +62,7 @@ def box_plots(table: Table) -> Figure:
     """For each metric, one box per method: median and quartiles, with whiskers of at most 1.5 times the box.
 
     Outliers are circles, the mean is a diamond. Infinite scores are left out and counted in the title. Published rows
-    have no scores of single pictures and therefore no box.
+    have no scores of single images and therefore no box.
     """
     methods = [method for method in table.methods if method.scores]
     columns = min(_COLUMNS, len(table.metrics))

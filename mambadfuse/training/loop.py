@@ -56,7 +56,7 @@ def train(
 
     Args:
         config: of the run.
-        sets: groups of pairs to train on, from :func:`~mambadfuse.data.training_pairs.find_training_pairs` or arrays.
+        sets: groups of pairs, from :func:`~mambadfuse.data.training_pairs.find_training_pairs` or in memory.
         out: file for the weights, ``*.safetensors``. The folder ``*.run/`` beside it holds the checkpoints, the
             settings (``config.yaml``), the logs ``steps.jsonl`` and ``validation.jsonl``, and for each validation a
             contact sheet and the first fused image.

@@ -18,7 +18,7 @@ class BranchExplorer(PairPanel):
 
     Args:
         networks: further networks to choose from, by name.
-        side: the longer side of the pictures that are fused, in pixels.
+        side: the longer side of the images that are fused, in pixels.
     """
 
     def __init__(self, networks: Mapping[str, Model] | None = None, side: int = 96) -> None:
@@ -55,7 +55,7 @@ class BranchExplorer(PairPanel):
         if gate == own:
             return f"Block {self.block.value} of {len(blocks)}, as trained."
         moved = 255 * np.abs(fused - self.maps_of(pair, self.network.value, own)[1]).mean()
-        return f"The same weights with one gate: the fused picture changes by {moved:.1f} of 255 grey levels."
+        return f"The same weights with one gate: the fused image changes by {moved:.1f} of 255 grey levels."
 
     def _maps_of(self, pair: NamedPair, name: str, gate: str) -> tuple[list[BlockMaps], Map]:
         return branch_maps(with_gate(self.loaded(name), gate), *pair.shrunk(self.side).tensors())

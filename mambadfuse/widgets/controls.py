@@ -50,7 +50,7 @@ class PairChooser(widgets.HBox):
             upload = widgets.FileUpload(
                 accept=",".join(FORMATS),
                 description=f"Upload {side}",
-                tooltip=f"a picture file as side {side}: {shows}",
+                tooltip=f"an image file as side {side}: {shows}",
                 icon="",
             )
             upload.observe(lambda change, side=side: self._receive(side, change.owner), names="value")
@@ -94,10 +94,10 @@ class PairChooser(widgets.HBox):
 
 
 def read_uploaded(name: str, content: bytes) -> Floats:
-    """The pixels of an uploaded picture file, under the rules of :func:`mambadfuse.data.images.read_image`.
+    """The pixels of an uploaded image file, under the rules of :func:`mambadfuse.data.images.read_image`.
 
     Raises:
-        ImageError: the file cannot be read, or the picture is too large for a panel.
+        ImageError: the file cannot be read, or the image is too large for a panel.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / Path(name).name

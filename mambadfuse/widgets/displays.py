@@ -1,4 +1,4 @@
-"""Displays: pictures and figures with a title, which is also their alternative text."""
+"""Displays: images and figures with a title, which is also their alternative text."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from mambadfuse.plotting import png
 
 
 class Display(widgets.HTML):
-    """One picture under its title. (HTML, because the image widget of ipywidgets has no alternative text.)"""
+    """One image under its title. (HTML, because the image widget of ipywidgets has no alternative text.)"""
 
     def __init__(self, width: str = "100%") -> None:
         super().__init__(layout=widgets.Layout(width=width, margin="2px 0.5%"))
 
     def show(self, picture: Picture | Figure, title: str) -> None:
-        """Shows a figure, or a picture, uint8, (H, W) or (H, W, 3), at the width of the display."""
+        """Shows a figure, or an image, uint8, (H, W) or (H, W, 3), at the width of the display."""
         file = png(picture, fast=True)
         width, height = (int.from_bytes(file[at : at + 4]) for at in (16, 20))  # of the PNG header
         text, data = escape(title), b64encode(file).decode()
@@ -30,7 +30,7 @@ class Display(widgets.HTML):
 
 
 class Gallery(widgets.HBox):
-    """Pictures side by side by title, in rows of ``columns``; displays are created when needed and then reused."""
+    """Images side by side by title, in rows of ``columns``; displays are created when needed and then reused."""
 
     children: tuple["Display", ...]
 
@@ -39,7 +39,7 @@ class Gallery(widgets.HBox):
         self.width = f"{100 / columns - 1:.3f}%"
 
     def show(self, pictures: Mapping[str, Picture]) -> None:
-        """Shows the pictures, and hides the displays that are not needed."""
+        """Shows the images, and hides the displays that are not needed."""
         missing = len(pictures) - len(self.children)
         self.children = (*self.children, *(Display(self.width) for _ in range(missing)))
         for display in self.children[len(pictures) :]:

@@ -1,4 +1,4 @@
-"""The channel-exchange explorer: which channels are exchanged, and the effect on features and fused picture."""
+"""The channel-exchange explorer: which channels are exchanged, and the effect on features and fused image."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ class ExchangeExplorer(PairPanel):
 
     Args:
         networks: further networks to choose from, by name.
-        side: the longer side of the pictures that are fused, in pixels.
+        side: the longer side of the images that are fused, in pixels.
     """
 
     def __init__(self, networks: Mapping[str, Model] | None = None, side: int = 64) -> None:
@@ -33,14 +33,14 @@ class ExchangeExplorer(PairPanel):
         self.redraw_on(self.period, self.offset, self.channel, self.block)
         controls = [self.pairs, row(self.network, self.block, self.channel), row(self.period, self.offset)]
         legend = widgets.HTML(
-            "<small>The pictures of a row share one scale. Grad-CAM of the mean brightness of the fused picture: "
+            "<small>The images of a row share one scale. Grad-CAM of the mean brightness of the fused image: "
             "mid-grey is 0, yellow brightens it, blue darkens it.</small>"
         )
         displays = [self.strip, self.gallery, legend]
         self.arrange("Channel-exchange explorer: what changes sides?", controls, displays)
 
     def draw(self) -> str:
-        """Shows one channel and the Grad-CAM maps; the message says how much the fused picture changes."""
+        """Shows one channel and the Grad-CAM maps; the message says how much the fused image changes."""
         pair, name, period = self.pairs.pair, self.network.value, self.period.value
         config = self.loaded(name).config
         self.offset.max = max(0, period - 1)
@@ -55,7 +55,7 @@ class ExchangeExplorer(PairPanel):
         return (
             f"{maps.swapped.sum()} of {len(maps.swapped)} channels change sides. "
             f"Compared with the exchange of its training (period {config.exchange_period}, offset 0), "
-            f"the fused picture changes by {moved:.1f} of 255 grey levels."
+            f"the fused image changes by {moved:.1f} of 255 grey levels."
         )
 
     def _maps_of(self, pair: NamedPair, name: str, period: int, offset: int, block: int) -> ExchangeMaps:

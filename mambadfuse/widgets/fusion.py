@@ -24,7 +24,7 @@ from mambadfuse.widgets.pair_panel import PairPanel
 from mambadfuse.widgets.panel import labelled, row
 from mambadfuse.widgets.scores import scores_table
 
-BLINK = 700  # milliseconds per picture; safely below three flashes a second (photosensitivity)
+BLINK = 700  # milliseconds per image; safely below three flashes a second (photosensitivity)
 COARSE = (
     96  # longer side of the first preview, shown while a larger one is being fused; takes a tenth of a second
 )
@@ -38,7 +38,7 @@ class FusionExplorer(PairPanel):
 
     Args:
         networks: further networks to choose from, by name.
-        side: the longer side of the preview, in pixels; saved pictures have their full size.
+        side: the longer side of the preview, in pixels; saved images have their full size.
     """
 
     def __init__(self, networks: Mapping[str, Model] | None = None, side: int = 192) -> None:
@@ -80,7 +80,7 @@ class FusionExplorer(PairPanel):
         ]
         main = widgets.HBox([self.stack, self.table])
         self.arrange(
-            "Fusion explorer: what is kept of two pictures?", controls, [main, self.details, self.player]
+            "Fusion explorer: what is kept of two images?", controls, [main, self.details, self.player]
         )
 
     def _make_blinking(self) -> None:
@@ -95,7 +95,7 @@ class FusionExplorer(PairPanel):
         self.alternation = widgets.jslink((self.player, "value"), (self.stack, "selected_index"))
 
     def draw(self) -> str:
-        """Shows two pictures by swiping or blinking, the detail of all candidates, and the scores."""
+        """Shows two images by swiping or blinking, the detail of all candidates, and the scores."""
         state = self._state(self.side.value)
         if state != self.shown and self.side.value > COARSE:  # has to be fused first, which may take a while
             self._show_all(self._state(COARSE))
@@ -148,7 +148,7 @@ class FusionExplorer(PairPanel):
     def _scores(self, state: State) -> str:
         try:
             return scores_table(self.scored(*state), "scores of this preview")
-        except ValueError as error:  # the picture is too small for a metric
+        except ValueError as error:  # the image is too small for a metric
             return f"<p>Not scored: {escape(str(error))}.</p>"
 
     def _show(self, display: Display, title: str, picture: Picture, window: Window) -> None:

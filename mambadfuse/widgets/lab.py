@@ -138,7 +138,7 @@ class AblationLab(Panel):
         super().close()
 
     def draw(self) -> str:
-        """Shows the current curves, pictures and scores; the message gives the state of every variant."""
+        """Shows the current curves, images and scores; the message gives the state of every variant."""
         states = [run.state for run in self.runs]
         self._enable_controls(states)
         if self.running:

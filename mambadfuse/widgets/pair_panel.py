@@ -1,4 +1,4 @@
-"""The base of the panels that show what a network does with a pair of pictures."""
+"""The base of the panels that show what a network does with a pair of images."""
 
 from collections.abc import Mapping
 from typing import cast

@@ -1,4 +1,4 @@
-"""A table of scores, for display next to the pictures."""
+"""A table of scores, for display next to the images."""
 
 from collections.abc import Mapping
 from html import escape

@@ -28,7 +28,7 @@ POLLING = 100  # milliseconds
 
 
 class changes:
-    """After the block, waits until pictures or message have changed and settled, without an error."""
+    """After the block, waits until images or message have changed and settled, without an error."""
 
     def __init__(self, panel: Locator) -> None:
         self.panel = panel
