@@ -207,7 +207,7 @@ class TestAblationLab:
     def test_ticks_and_questions(self, site):
         panel = site.panel(self.title)
         tick = panel.get_by_label("residual-dropped", exact=True)
-        question = panel.get_by_text("What do the running sums cost")
+        question = panel.get_by_text("to drop the running sums")
         expect(question).to_have_count(0)
         tick.press(" ")
         expect(question).to_be_visible()
