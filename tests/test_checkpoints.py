@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig, load, load_published, save
-from mambadfuse.models.checkpoints import CheckpointError, published_name
+from mambadfuse.models.checkpoints import CheckpointError
+from mambadfuse.models.published_names import published_name
 
 SHAPES = json.loads((Path(__file__).parent / "golden" / "state_dict_shapes.json").read_text())
 TINY = MambaDFuseConfig(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig
-from mambadfuse.models.checkpoints import published_name
+from mambadfuse.models.published_names import published_name
 from mambadfuse.ops import use_backend
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "network.json").read_text())

@@ -7,16 +7,16 @@ from torch import nn
 
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.models.published_names import published_name
 from mambadfuse.models.weights_file import (
     CheckpointError,
     WeightsFile,
     fill,
-    published_name,
     read_published,
     write_weights,
 )
 
-__all__ = ["CheckpointError", "load", "load_published", "published_name", "save", "weights_digest"]
+__all__ = ["CheckpointError", "load", "load_published", "save", "weights_digest"]
 
 
 def load(source: str | Path) -> MambaDFuse:
