@@ -111,7 +111,7 @@ def test_what_is_missing_is_named_and_means_are_over_what_all_have(place):
     full = folders("second", metrics=QUICK)
     found = folders("first", "second", metrics=QUICK)
     assert sorted(found.problems) == [
-        "first: holds no image, or more than one, of the name 1",
+        "first: holds no image, or more than one, named 1",
         "second/2.png: is 30x20, expected 44x48, the size of side a",
     ]
     assert found.pictures == ("3",)
@@ -259,7 +259,7 @@ def test_problems_are_one_line_each_and_exit_code_1(place, capsys):
     Path("first/1.png").unlink()
     assert command("--fused first second --a a --b b --metrics EN") == 1
     captured = capsys.readouterr()
-    assert captured.err == "mambadfuse: first: holds no image, or more than one, of the name 1\n"
+    assert captured.err == "mambadfuse: first: holds no image, or more than one, named 1\n"
     assert captured.out.startswith("2 images")
 
 
