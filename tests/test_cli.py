@@ -259,7 +259,7 @@ def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
     ):
         assert fuse(f"--a a --b b --out out {other}") == 1
         error = capsys.readouterr().err
-        assert "out: 2 of 2 results exist already, made with other settings" in error
+        assert "out: 2 of 2 results exist already, made with other or unknown settings" in error
         assert re.search(rf"\(1\.png was made with {said}\)", error)
         assert "make them again (--overwrite)" in error
         assert (place / "out/1.png").read_bytes() == before
@@ -284,7 +284,7 @@ def test_results_that_are_not_on_record_are_never_kept_in_silence(place, capsys)
     assert fuse("--a a --b b --out out") == 1
     error = capsys.readouterr().err
     assert (
-        "1 of 2 results exist already, made with other settings (2.png has no record of its settings)"
+        "1 of 2 results exist already, made with other or unknown settings (2.png has no record of its settings)"
         in error
     )
     assert [path.name for path in (place / "out").iterdir()] == ["2.png"]
@@ -341,7 +341,7 @@ def test_ctrl_c_in_the_middle_of_overwriting_leaves_no_mixture_unnoticed(place, 
     assert fuse("--a a --b b --out out") == 1
     error = capsys.readouterr().err
     assert (
-        "1 of 2 results exist already, made with other settings (2.png has no record of its settings)"
+        "1 of 2 results exist already, made with other or unknown settings (2.png has no record of its settings)"
         in error
     )
     assert fuse("--a a --b b --out out --overwrite") == 0
@@ -362,7 +362,7 @@ def test_both_sides_below_one_folder(place, capsys):
     assert fuse("--a tno --b tno --out out") == 1
     captured = capsys.readouterr()
     assert "1 fused, 0 kept, 0 failed, 1 skipped" in captured.out
-    assert "APC_2: skipped: neither the folder nor its images are named" in captured.err
+    assert "APC_2: skipped: it is not named after a side of a pair" in captured.err
     assert (place / "out/lake/IR_lake_g.png").exists()
     assert fuse("--a a --b a --out out") == 1
     assert "no folder holds images named after both sides" in capsys.readouterr().err

@@ -35,7 +35,7 @@ def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
     if differing and not overwrite:
         first = differing[0]
         raise ValueError(
-            f"{folder}: {len(differing)} of {len(names)} results exist already, made with other settings "
+            f"{folder}: {len(differing)} of {len(names)} results exist already, made with other or unknown settings "
             f"({first}.png {_difference(recorded.get(first), settings)}): choose another folder (--out), "
             "or replace them (--overwrite)"
         )
