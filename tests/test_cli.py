@@ -197,7 +197,7 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, messa
         ),
         (
             "--a visible.png --b ir.png --out f.png",
-            "--a visible.png is visible and --b ir.png is infrared: exchange",
+            "--a visible.png is visible and --b ir.png is infrared: swap",
         ),
         ("--a PET --b MRI --out out", "--a PET is PET and --b MRI is MRI: swap them"),
         ("--a a.png --b b.png", "--out"),
@@ -261,7 +261,7 @@ def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
         error = capsys.readouterr().err
         assert "out: 2 of 2 results exist already, made with other or unknown settings" in error
         assert re.search(rf"\(1\.png was made with {said}\)", error)
-        assert "make them again (--overwrite)" in error
+        assert "replace them (--overwrite)" in error
         assert (place / "out/1.png").read_bytes() == before
     assert fuse("--a a --b b --out out --model pet-mri --overwrite") == 0
     assert fuse("--a a --b b --out out --model pet-mri") == 0
@@ -362,7 +362,7 @@ def test_both_sides_below_one_folder(place, capsys):
     assert fuse("--a tno --b tno --out out") == 1
     captured = capsys.readouterr()
     assert "1 fused, 0 kept, 0 failed, 1 skipped" in captured.out
-    assert "APC_2: skipped: it is not named after a side of a pair" in captured.err
+    assert "APC_2: not used: neither its name nor the names of its images give a side" in captured.err
     assert (place / "out/lake/IR_lake_g.png").exists()
     assert fuse("--a a --b a --out out") == 1
     assert "no folder holds images named after both sides" in capsys.readouterr().err

@@ -145,7 +145,9 @@ def test_a_folder_without_any_score_is_left_out(place):
     assert "small" not in by_label(found)
     assert found.pictures == NAMES
     assert found.problems[-1] == "small: none of its images has a score"
-    with pytest.raises(ValueError, match=r"no image by which .* could be compared; the first of 4 .*8x8"):
+    with pytest.raises(
+        ValueError, match=r"no image for which every method has a score; the first of 4 .*8x8"
+    ):
         folders("small", metrics=QUICK)
 
 
@@ -181,7 +183,7 @@ def test_folders_of_one_name_go_by_their_path(place):
         (
             ["first"],
             {"rows": "TNO-25", "convention": "strict"},
-            "of the convention 'literature', found 'strict'",
+            "follow the convention 'literature', found 'strict'",
         ),
     ],
 )

@@ -132,7 +132,7 @@ def _fuse_files(options: Namespace) -> int:
         options.usage_error(f"--out {out} would replace its own source")
     picture_format(out, options.bits)  # refuse a name that cannot be written before the work is done
     if out.exists() and not options.overwrite:
-        print(f"kept the existing {out}, whatever its settings (--overwrite replaces it)")
+        print(f"kept {out}, whatever its settings (--overwrite replaces it)")
     else:
         network = _in_tiles(load_model(options.model, options.device), options.tile)
         fused = fuse(

@@ -27,7 +27,7 @@ SPLITS = {
     "test": "test", "testsets": "test",
 }  # fmt: skip
 
-_NO_SIDES = "skipped: it is not named after a side of a pair, nor are its images, as IR_1 and VIS_1 are"
+_NO_SIDES = "not used: neither its name nor the names of its images give a side, as IR_1 and VIS_1 do"
 
 
 def find_pairs(a: str | Path, b: str | Path | None = None) -> PairSet:

@@ -102,7 +102,7 @@ def _like(a: np.ndarray, fused: np.ndarray) -> np.ndarray:
 def _require_same_kind(a: np.ndarray, b: np.ndarray) -> None:
     if a.shape != b.shape or a.dtype != b.dtype:
         raise ValueError(
-            f"b must have the shape {a.shape} and dtype {a.dtype} of a, found {b.shape} and {b.dtype}"
+            f"b must have shape {a.shape} and dtype {a.dtype} as a, found {b.shape} and {b.dtype}"
         )
     if a.dtype != np.uint8 and not np.issubdtype(a.dtype, np.floating):
         raise TypeError(f"a and b must hold uint8 or floating-point numbers, found {a.dtype}")
