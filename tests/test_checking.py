@@ -138,7 +138,7 @@ def test_a_luma_folder_that_cannot_be_decoded_is_a_problem_not_a_crash(tmp_path)
 def test_a_root_with_nothing_to_check(tmp_path):
     assert "there is no image below it" in check(tmp_path).problems[0].reason
     draw(tmp_path / "ir" / "1.png")
-    assert "give the one that both sides lie in" in check(tmp_path / "ir").problems[0].reason
+    assert "give the folder that holds both" in check(tmp_path / "ir").problems[0].reason
     draw(tmp_path / "left" / "1.png")
     assert "known name" in check(tmp_path / "left").problems[0].reason
     assert "no such folder" in check(tmp_path / "nowhere").problems[0].reason

@@ -183,7 +183,7 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, messa
         ("--a a.png --b b.png --out f.png --colour c", "--colour"),
         (
             "--a a.png --b b.png --out f.png --device nonsense",
-            "no device is called 'nonsense': choose auto, cpu",
+            "unknown device 'nonsense': choose auto, cpu",
         ),
         ("--a a.png --b ./a.png --out f.png", "the same file"),
         ("--a a --b b --out b.png", "is a file: folders are fused into a folder"),
@@ -197,9 +197,9 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, messa
         ),
         (
             "--a visible.png --b ir.png --out f.png",
-            "--a visible.png is visible and --b ir.png is infrared: exchange",
+            "--a visible.png is visible and --b ir.png is infrared: swap",
         ),
-        ("--a PET --b MRI --out out", "--a PET is PET and --b MRI is MRI: exchange them"),
+        ("--a PET --b MRI --out out", "--a PET is PET and --b MRI is MRI: swap them"),
         ("--a a.png --b b.png", "--out"),
         ("--samples --a a.png --out f", "leave out --a and --b"),
     ],
@@ -259,9 +259,9 @@ def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
     ):
         assert fuse(f"--a a --b b --out out {other}") == 1
         error = capsys.readouterr().err
-        assert "out: 2 of 2 results exist already, but not with these settings" in error
+        assert "out: 2 of 2 results exist already, made with other or unknown settings" in error
         assert re.search(rf"\(1\.png was made with {said}\)", error)
-        assert "make them again (--overwrite)" in error
+        assert "replace them (--overwrite)" in error
         assert (place / "out/1.png").read_bytes() == before
     assert fuse("--a a --b b --out out --model pet-mri --overwrite") == 0
     assert fuse("--a a --b b --out out --model pet-mri") == 0
@@ -282,9 +282,10 @@ def test_results_that_are_not_on_record_are_never_kept_in_silence(place, capsys)
     (place / "out").mkdir()
     write_image("out/2.png", GREY)
     assert fuse("--a a --b b --out out") == 1
+    error = capsys.readouterr().err
     assert (
-        "1 of 2 results exist already, but not with these settings (2.png has no record of its settings)"
-        in (capsys.readouterr().err)
+        "1 of 2 results exist already, made with other or unknown settings (2.png has no record of its settings)"
+        in error
     )
     assert [path.name for path in (place / "out").iterdir()] == ["2.png"]
 
@@ -325,7 +326,7 @@ def test_ctrl_c_between_pictures_says_how_many_are_done_and_the_same_command_goe
 ):
     assert fuse("--a a --b b --out out") == 130
     assert capsys.readouterr().err == (
-        "mambadfuse: 1 of 2 results are in out; the same command makes the others\nmambadfuse: interrupted\n"
+        "mambadfuse: 1 of 2 results are in out; the same command makes the rest\nmambadfuse: interrupted\n"
     )
     assert fuse("--a a --b b --out out") == 0
     assert "1 fused, 1 kept" in capsys.readouterr().out
@@ -336,11 +337,12 @@ def test_ctrl_c_in_the_middle_of_overwriting_leaves_no_mixture_unnoticed(place, 
     for name in "12":
         write_image(f"out/{name}.png", GREY)
     assert fuse("--a a --b b --out out --overwrite") == 130
-    assert "the same command starts from the first" in capsys.readouterr().err
+    assert "the same command starts over" in capsys.readouterr().err
     assert fuse("--a a --b b --out out") == 1
+    error = capsys.readouterr().err
     assert (
-        "1 of 2 results exist already, but not with these settings (2.png has no record of its settings)"
-        in (capsys.readouterr().err)
+        "1 of 2 results exist already, made with other or unknown settings (2.png has no record of its settings)"
+        in error
     )
     assert fuse("--a a --b b --out out --overwrite") == 0
     assert fuse("--a a --b b --out out") == 0
@@ -360,10 +362,10 @@ def test_both_sides_below_one_folder(place, capsys):
     assert fuse("--a tno --b tno --out out") == 1
     captured = capsys.readouterr()
     assert "1 fused, 0 kept, 0 failed, 1 skipped" in captured.out
-    assert "APC_2: skipped: neither the folder nor its images are named" in captured.err
+    assert "APC_2: not used: neither its name nor the names of its images give a side" in captured.err
     assert (place / "out/lake/IR_lake_g.png").exists()
     assert fuse("--a a --b a --out out") == 1
-    assert "no names of images in one folder say two sides" in capsys.readouterr().err
+    assert "no folder holds images named after both sides" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sides", ["--a one --b one", "--a one", "--a one --b ../{place}/one"])

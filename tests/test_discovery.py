@@ -198,7 +198,7 @@ def test_pairs_below_one_folder_are_named_by_the_path_of_side_a(fill):
     assert [pair.name for pair in found.pairs] == ["day/ir/1", "lake/IR_lake"]
     (skipped,) = problems(found.issues)
     assert skipped.subject == root / "left"
-    assert skipped.reason.startswith("skipped: neither the folder nor its images")
+    assert skipped.reason.startswith("not used: neither its name nor the names of its images")
 
 
 def test_two_folders_are_paired_by_name_whatever_they_are_called(fill):

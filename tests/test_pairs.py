@@ -108,7 +108,7 @@ def test_every_file_without_a_pair_is_an_issue_with_a_reason(folders):
     assert "no partner" in reasons[b / "only_b.png"]
     assert "twin.jpg and twin.png" in reasons[a / "twin.png"]
     assert "no partner" in reasons[b / "twin.png"]
-    assert "no image" in reasons[b / "r.txt"]
+    assert "is not an image file" in reasons[b / "r.txt"]
 
 
 def test_no_pair_at_all(folders):

@@ -94,7 +94,7 @@ class Experiment:
 
     @property
     def setting(self) -> tuple[object, ...]:
-        """As :attr:`Result.setting` of its results."""
+        """What its results have in common: the :attr:`Result.setting` of each."""
         return self.task, self.budget, tuple(self.settings), self.pairs
 
     def run(self, row: Row, seed: int, progress: bool = False) -> Result:

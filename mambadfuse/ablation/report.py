@@ -129,11 +129,14 @@ class Report:
         head = ["mean ± standard deviation over seeds", "seeds", "parameters", "seconds", *self.metrics]
         lines = [
             [
-                line.row, str(len(line.seeds)), f"{line.parameters:,}", f"{line.seconds:.0f}",
+                line.row,
+                str(len(line.seeds)),
+                f"{line.parameters:,}",
+                f"{line.seconds:.0f}",
                 *(_mean_cell(line.means[metric], line.spreads[metric]) for metric in self.metrics),
             ]
             for line in self.lines
-        ]  # fmt: skip
+        ]
         return columns([head, *lines])
 
     def _differences(self) -> str:
@@ -216,13 +219,13 @@ def _effects(tables: dict[str, np.ndarray], metrics: Sequence[str]) -> dict[str,
 
 
 def _p_pictures(row: np.ndarray, base: np.ndarray) -> float:
-    """Of scores (seeds, images)."""
+    """The uncorrected p value over images, from scores (seeds, images)."""
     differences = row.mean(axis=0) - base.mean(axis=0)
     return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
 
 
 def _p_seeds(row: np.ndarray, base: np.ndarray) -> float:
-    """Of scores (seeds, images)."""
+    """The uncorrected p value over seeds, from scores (seeds, images)."""
     mine, theirs = row.mean(axis=1), base.mean(axis=1)
     if len(mine) < 2 or len(theirs) < 2:
         return math.nan

@@ -17,7 +17,7 @@ SUMMARY = "train the network with one change at a time and test which changes ma
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Declare the options."""
+    """Declares the options."""
     parser.add_argument(
         "--rows", nargs="+", default=[], metavar="NAME", help="rows of the table, see --list; all by default"
     )
@@ -87,7 +87,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Train what is missing and print the table; 1 if a run failed."""
+    """Trains what is missing and prints the table; 1 if a run failed."""
     for name in ("seeds", "jobs"):
         if getattr(options, name) < 1:
             options.usage_error(f"--{name} must be at least 1, found {getattr(options, name)}")
@@ -171,7 +171,7 @@ def _stored(options: Namespace) -> "Store":
 
 
 def _print_estimates(experiment: "Experiment", runs: "Sequence[Run]", jobs: int) -> None:
-    """Print how long each run would take, measured on a few steps of its row."""
+    """Prints how long each run would take, measured on a few steps of its row."""
     from mambadfuse.training.estimate import estimate, format_duration
 
     seconds = {}
@@ -185,7 +185,7 @@ def _print_estimates(experiment: "Experiment", runs: "Sequence[Run]", jobs: int)
 
 
 def _report(options: Namespace, results: "Sequence[Result]") -> int:
-    """Print one table per setting and write the requested files; 1 if there are no results."""
+    """Prints one table per setting and writes the requested files; 1 if there are no results."""
     from mambadfuse.ablation import compare
 
     wanted = {"default", *options.rows} if options.rows else {result.row for result in results}

@@ -11,7 +11,7 @@ MOST_ROWS = 24  # more pairs would be too small to judge
 
 
 class Result(NamedTuple):
-    """A pair of files and that of its fused image."""
+    """The files of a pair and of its fused image."""
 
     name: str
     a: Path
@@ -44,6 +44,6 @@ def draw_sheet(results: Sequence[Result], path: Path, columns: tuple[str, str]) 
 
 
 def titles(task: str) -> tuple[str, str]:
-    """What side a and side b of a task show, for people."""
+    """Titles for side a and side b of a task."""
     a, b = TASKS[task]
     return MODALITIES[a].title, MODALITIES[b].title

@@ -15,7 +15,7 @@ def add_options(parser: ArgumentParser) -> None:
     action.set_defaults(act=_list)
 
     action = actions.add_parser(
-        "get", help="download a data set, every file verified; call again to fetch missing files"
+        "get", help="download a data set and verify every file; repeat to fetch missing files"
     )
     action.add_argument("name", metavar="NAME", help="of a data set, see data list")
     action.add_argument("--split", metavar="NAME", help="only this split, such as train")
@@ -26,7 +26,7 @@ def add_options(parser: ArgumentParser) -> None:
         "path",
         type=Path,
         metavar="PATH",
-        help="folder that holds both sides, in any layout of the usual data sets",
+        help="folder that holds both sides, in the layout of any common data set",
     )
     action.add_argument(
         "--as", dest="name", metavar="NAME", help="compare with this data set of the catalogue"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "fuse two images, folders of images, or the samples of the kit"
 
-_SMALLEST_TILE = 32  # smaller ones are very slow, and the scan sees hardly anything
+_SMALLEST_TILE = 32  # smaller ones are very slow, and leave the scan almost no context
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--contrast",
         type=_positive,
         metavar="C",
-        help="about the mean of the image; default as the weights say, 1: as the network returns it",
+        help="contrast factor about the mean of the image; default that of the weights, 1 for none",
     )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits per channel of results")
     parser.add_argument(
@@ -69,9 +69,9 @@ def add_options(parser: ArgumentParser) -> None:
         "--tile",
         type=_pixels,
         metavar="PIXELS",
-        help="fuse in blended tiles of this side: less memory, other values",
+        help="fuse in blended tiles of this size: takes less memory, changes the result",
     )
-    parser.add_argument("--overwrite", action="store_true", help="make existing results again")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing results")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw a contact sheet, a .png file")
 
 
@@ -104,7 +104,7 @@ def _check_usage(options: Namespace) -> None:
     a, b = modality_of(options.a), modality_of(options.b)
     if task_of(b, a):
         options.usage_error(
-            f"by their names --a {options.a} is {_title(a)} and --b {options.b} is {_title(b)}: exchange them"
+            f"by their names --a {options.a} is {_title(a)} and --b {options.b} is {_title(b)}: swap them"
         )
 
 
@@ -132,7 +132,7 @@ def _fuse_files(options: Namespace) -> int:
         options.usage_error(f"--out {out} would replace its own source")
     picture_format(out, options.bits)  # refuse a name that cannot be written before the work is done
     if out.exists() and not options.overwrite:
-        print(f"kept {out}, which existed, whatever it was made with (--overwrite makes it again)")
+        print(f"kept {out}, whatever its settings (--overwrite replaces it)")
     else:
         network = _in_tiles(load_model(options.model, options.device), options.tile)
         fused = fuse(
@@ -222,10 +222,10 @@ def _fuse_pairs(
             )
         except KeyboardInterrupt:
             if options.overwrite:
-                complain(f"only part of the results in {out} is new; the same command starts from the first")
+                complain(f"only part of the results in {out} is new; the same command starts over")
             else:
                 done = sum((out / f"{name}.png").exists() for name in names)
-                complain(f"{done} of {len(names)} results are in {out}; the same command makes the others")
+                complain(f"{done} of {len(names)} results are in {out}; the same command makes the rest")
             raise
 
 
@@ -267,7 +267,7 @@ def _title(modality: str | None) -> str:
 
 def _device(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
-        raise ArgumentTypeError(f"no device is called {name!r}: choose auto, cpu, cuda, cuda:1, ... or mps")
+        raise ArgumentTypeError(f"unknown device {name!r}: choose auto, cpu, cuda, cuda:1, ... or mps")
     return name
 
 

@@ -1,4 +1,4 @@
-"""``mambadfuse train``: train weights on folders of pairs; a stopped run resumes at any step."""
+"""``mambadfuse train``: trains weights on folders of pairs; a stopped run resumes where it was."""
 
 import os
 from argparse import ArgumentParser, Namespace
@@ -12,7 +12,7 @@ BUDGETS = ("minutes", "laptop", "gpu")
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Declare the options."""
+    """Declares the options."""
     parser.add_argument(
         "--pairs",
         type=Path,
@@ -61,7 +61,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Train to the last step; the checkpoints and logs of the run lie beside ``--out``."""
+    """Trains to the last step; the checkpoints and logs of the run lie beside ``--out``."""
     weights = options.sampling_weights
     if weights and len(weights) != len(options.pairs):
         options.usage_error(f"{len(weights)} --sampling-weights for {len(options.pairs)} --pairs")

@@ -27,7 +27,7 @@ def orient(x: Picture, mode: int) -> Picture:
     Args:
         x: an image, (H, W).
         mode: 0 unchanged, 1 transposed, 2 upside down, 3 turned by 270 degrees, 4 mirrored, 5 turned by 90
-            degrees, 6 turned by 180 degrees, 7 mirrored at the other diagonal. Turns are counter-clockwise.
+            degrees, 6 turned by 180 degrees, 7 transposed along the other diagonal. Turns are counter-clockwise.
     """
     turned = np.rot90(x, {0: 0, 1: 1, 2: 0, 3: 3, 4: 2, 5: 1, 6: 2, 7: 3}[mode])
     return np.flipud(turned) if mode in (1, 2, 4, 7) else turned
@@ -121,8 +121,8 @@ class PairedCrops(Dataset[Crop]):
         group = int(rng.choice(len(self.sets), p=self._probabilities))
         fitting = self._fitting[size][group]
         index = fitting[rng.integers(len(fitting))]
-        high, wide = self.sets[group][index].shape
-        top, left = int(rng.integers(high - height + 1)), int(rng.integers(wide - width + 1))
+        full_height, full_width = self.sets[group][index].shape
+        top, left = int(rng.integers(full_height - height + 1)), int(rng.integers(full_width - width + 1))
         modes = range(8) if height == width else (0, 2, 4, 6)  # a turn by 90 degrees would change the size
         return _Cut(group, index, top, left, height, width, modes[rng.integers(len(modes))])
 

@@ -1,6 +1,6 @@
 """Finding pairs: :func:`find_pairs` is how every command, and Python, gets from folders to pairs.
 
-Given one folder, the names of the folders and images below it tell what belongs together. The known layouts
+Given one folder, the names of the folders and images below it show what belongs together. The known layouts
 are the authors' (trainsets/VIR/{IR,VI_Y}, valsets/PET-MRI/{PET_Y,MRI}, ...), MSRS ({train,test}/{ir,vi}), RoadScene
 (cropinfrared, crop_LR_visible), M3FD (Ir, Vis), LLVIP ({infrared,visible}/{train,test}), TNO ({IR,VIS}) and the
 kit's own (ct-mri/train/{ct,mri}). Two folders belong together when their paths differ in the name of the modality only.
@@ -27,9 +27,7 @@ SPLITS = {
     "test": "test", "testsets": "test",
 }  # fmt: skip
 
-_NO_SIDES = (
-    "skipped: neither the folder nor its images are named after both sides of a pair, as IR_1 and VIS_1 are"
-)
+_NO_SIDES = "not used: neither its name nor the names of its images give a side, as IR_1 and VIS_1 do"
 
 
 def find_pairs(a: str | Path, b: str | Path | None = None) -> PairSet:
@@ -77,7 +75,8 @@ def _all_below(root: Path) -> PairSet:
         for found in sets
         for pair in found.pairs
     ]
-    unknown = [replace(issue, severity="problem") for issue in issues]  # skipping a whole folder must be said
+    # Skipping a whole folder must be reported.
+    unknown = [replace(issue, severity="problem") for issue in issues]
     issues = [issue for found in sets for issue in found.issues] + unknown
     return PairSet(root, root, tuple(pairs), tuple(issues), tasks[0])
 
@@ -90,7 +89,7 @@ def find_sets(root: str | Path) -> list[PairSet]:
     task and split. Hidden folders are ignored, links are followed.
 
     Raises:
-        PairError: no folder or image has a name that is known, a folder has no partner, or a set has no
+        PairError: no folder or image has a known name, a folder has no partner, or a set has no
             pair. :func:`mambadfuse.data.checking.check` lists all such problems instead.
     """
     sets, issues = scan(Path(root))
@@ -107,13 +106,13 @@ def _require_pairs(sets: Iterable[PairSet], issues: Iterable[Issue]) -> None:
 
 
 def scan(root: Path) -> tuple[list[PairSet], list[Issue]]:
-    """Every set of pairs below a folder, and what is wrong with, or worth knowing of, the folders outside them.
+    """Every set of pairs below a folder, and what is wrong with, or worth knowing about, the folders outside them.
 
     A folder without its partner is a problem, a folder of images whose names say nothing is a note. The issues of
     single files are in their sets.
 
     Raises:
-        PairError: the root is missing or no folder, or no name below it is known.
+        PairError: the root is missing or not a folder, or no name below it is known.
     """
     require_folder(root)
     sides: dict[tuple[str, ...], list[tuple[str, Path]]] = defaultdict(list)
@@ -170,12 +169,12 @@ def _match_single(root: Path, folders: Iterable[Path]) -> list[PairSet]:
 
 def _why_nothing(root: Path, has_pictures: bool) -> str:
     if root.resolve().name.lower() in FOLDERS:
-        return "is the folder of one side by its name; give the one that both sides lie in"
+        return "is named after one side; give the folder that holds both"
     if not has_pictures:
         return "there is no image below it"
     return (
-        f"no folder below it has a known name ({', '.join(FOLDERS)}), and no names of images in one folder say two "
-        "sides, as IR_1 and VIS_1 do"
+        f"no folder below it has a known name ({', '.join(FOLDERS)}), and no folder holds images "
+        "named after both sides, as IR_1 and VIS_1 are"
     )
 
 
@@ -206,10 +205,10 @@ def _parts(folder: Path, root: Path) -> list[str]:
 
 
 def _leads_back(folder: Path) -> bool:
-    """Whether a folder is a link to one that it lies in."""
+    """Whether a folder is a link to one that contains it."""
     return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _split(parts: tuple[str, ...]) -> str:
-    """The split that the innermost folder name with a meaning says."""
+    """The split given by the innermost folder that is named after one; "all" if none is."""
     return next((SPLITS[part.lower()] for part in reversed(parts) if part.lower() in SPLITS), "all")

@@ -90,8 +90,10 @@ def read_picture(path: str | Path) -> Picture:
     if picture.bits == 16 and 0 < brightest < 0.25:
         _log.warning(
             "%s: its 16-bit values end at %.0f of 65535, so it is nearly black; if they are raw camera counts, "
-            "stretch them first", path, 65535 * brightest
-        )  # fmt: skip
+            "stretch them first",
+            path,
+            65535 * brightest,
+        )
     return picture
 
 

@@ -1,4 +1,4 @@
-"""Issues: what a person should know about a file, a folder or a pair."""
+"""Issues: what a user should know about a file, a folder or a pair."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ class PairError(ValueError):
     """There is no pair at all; the message names a folder or file and says why.
 
     Args:
-        issue: the same as a record.
+        issue: the same, as a record.
     """
 
     def __init__(self, issue: Issue) -> None:
@@ -42,7 +42,7 @@ class PairSet:
         folder_a: the folder of the a sides.
         folder_b: the folder of the b sides; the same as ``folder_a`` where both sides lie below one folder.
         pairs: in the order of their names.
-        issues: every file in no pair, as a problem, and what is worth knowing of the others, as a note.
+        issues: every file in no pair, as a problem, and what is worth knowing about the others, as a note.
         task: of the pairs; None if unknown.
         split: "train", "val" or "test"; "all" where no folder name says which.
     """
@@ -61,8 +61,8 @@ def match_folders(
     """Pairs the images of two folders by file name without suffix: ``a/07.png`` goes with ``b/07.jpg``.
 
     Images in sub-folders go by their path: ``a/night/07.png`` with ``b/night/07.jpg``, under the name
-    ``night/07``. Files still alone after that go together if their names differ only in the words that say which side
-    they are: ``a/IR_07.png`` with ``b/VIS_07.png``, under the name of side a.
+    ``night/07``. Files without a partner after that go together if their names differ only in the words that say
+    which side they are: ``a/IR_07.png`` with ``b/VIS_07.png``, under the name of side a.
 
     Names are compared after Unicode normalisation (NFC), since file systems spell "é" in two ways. Hidden files are
     ignored; every other file is in a pair or among the issues: it has no partner, lacks the suffix of an image,
@@ -117,7 +117,7 @@ def match_names(names_a: Iterable[str], names_b: Iterable[str]) -> dict[str, str
 
 
 def require_folder(folder: Path) -> None:
-    """Refuses what is no folder.
+    """Refuses a path that is not a folder.
 
     Raises:
         PairError: it is missing, or a file.
@@ -149,7 +149,7 @@ def pictures_by_name(files: Iterable[Path], root: Path) -> tuple[dict[str, Path]
             name = path.relative_to(root).with_suffix("").as_posix()
             same_name[unicodedata.normalize("NFC", name)].append(path)
         else:
-            issues.append(Issue(path, f"is no image file ({', '.join(FORMATS)})"))
+            issues.append(Issue(path, f"is not an image file ({', '.join(FORMATS)})"))
     for name, paths in same_name.items():
         if len(paths) > 1:
             files_of_name = " and ".join(path.name for path in paths)

@@ -16,7 +16,7 @@ from mambadfuse.data.tasks import COMPOSITE, NEAR_INFRARED, TASKS, Label, read_l
 _STANDS_IN = "near infrared, used as there is no thermal image of the scene"
 _THERMAL_FIRST = "near infrared, not used as there is a thermal image of the scene"
 _NO_PICTURE = "not an image by its suffix"
-_NO_SIDE = "not used, as the name says no side, or a composite (rg)"
+_NO_SIDE = "not used, as its name gives no side, or marks a composite (rg)"
 
 
 def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "all") -> PairSet:

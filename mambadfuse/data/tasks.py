@@ -32,10 +32,8 @@ class Modality:
     folders: tuple[str, ...] = ()
 
 
-NEAR_INFRARED, COMPOSITE = (
-    "near infrared",
-    "composite",
-)  # no side of any task: known in the names of files only
+# Neither is a side of any task; they are recognised in the names of files only.
+NEAR_INFRARED, COMPOSITE = "near infrared", "composite"
 
 # "dhv" and "rad" are cameras of the TNO archive, "ii" is its image intensifier, "rg" its false-colour composites.
 MODALITIES = {
@@ -80,7 +78,7 @@ class Label:
     """What the name of a file says.
 
     Attributes:
-        modality: a key of ``MODALITIES``; None if the name says none.
+        modality: a key of ``MODALITIES``; None if the name gives none.
         scene: the name without the words and letters of the modality, the same for both images of a pair.
     """
 
@@ -91,8 +89,8 @@ class Label:
 def read_label(name: str) -> Label:
     """What the name of a file, without its suffix, says: ``IR_lake_g`` is infrared, of the scene ``lake``.
 
-    The first of ``WORDS`` in the name decides, except that "rg" decides wherever it stands. If there is no such word, a
-    last letter decides: i or v after a digit, or r, which marks the visible channel in the TNO archive.
+    The first of ``WORDS`` in the name decides, except that "rg" decides wherever it stands. If there is no such word,
+    the last letter decides: i or v after a digit, or r, which marks the visible channel in the TNO archive.
     """
     words = [word.lower() for word in _WORD.findall(name)]
     letter = _LETTER.search(name)
@@ -104,7 +102,7 @@ def read_label(name: str) -> Label:
 
 
 def modality_of(path: Path) -> str | None:
-    """The modality that the name of a file or folder, or else of its parent folder, says; None if neither does."""
+    """The modality by the name of a file or folder, or else of its parent folder; None if neither gives one."""
     for name in (path.stem, path.parent.name):
         modality = FOLDERS.get(name.lower()) or read_label(name).modality
         if modality not in (None, COMPOSITE):

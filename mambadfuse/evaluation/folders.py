@@ -86,7 +86,7 @@ def evaluate_folders(
     pictures = _scored_by_all(scores, found.pairs, wrong)
     methods = [Method(name, kind, *summarise(own, pictures), own) for (kind, name), own in scores.items()]
     if beside:
-        wrong += _signs_of_other_pictures(beside, methods, Path(a))
+        wrong += _evidence_of_other_images(beside, methods, Path(a))
         methods += [Method(row.method, PUBLISHED, row.means, {}, {}, row.source) for row in beside.rows]
     return rank(methods, metrics, pictures, convention, wrong)
 
@@ -116,7 +116,7 @@ def _read_from(folder: Path, pairs: Sequence[Pair]) -> Fusion:
 
     def fusion(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         if name not in files:
-            raise ImageError(f"{folder}: holds no image, or more than one, of the name {name}")
+            raise ImageError(f"{folder}: holds no image, or more than one, named {name}")
         return _read(files[name], a.shape)
 
     return fusion
@@ -130,8 +130,8 @@ def _read(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """The grey levels of an image, which must have the expected size."""
     picture = grey(read_image(path))
     if shape not in (None, picture.shape):
-        (height, width), (high, wide) = picture.shape, shape
-        raise ImageError(f"{path}: is {width}x{height}, expected {wide}x{high}, the size of side a")
+        found, expected = (f"{width}x{height}" for height, width in (picture.shape, shape))
+        raise ImageError(f"{path}: is {found}, expected {expected}, the size of side a")
     return picture
 
 
@@ -183,27 +183,25 @@ def _scored_by_all(
     pictures = [pair.name for pair in pairs if all(pair.name in own for own in scores.values())]
     if not any(kind == RESULT for kind, _ in scores) or not pictures:
         first = f"; the first of {len(wrong)} problems: {wrong[0]}" if wrong else ""
-        raise ValueError(f"there is no image by which all methods could be compared{first}")
+        raise ValueError(f"there is no image for which every method has a score{first}")
     return pictures
 
 
 def _require_comparable(beside: PublishedSet, pairs: int, metrics: Sequence[str], convention: str) -> None:
     if convention != "literature":
-        raise ValueError(f"published rows are of the convention 'literature', found {convention!r}")
+        raise ValueError(f"published rows follow the convention 'literature', found {convention!r}")
     if pairs != beside.pairs:
         raise ValueError(f"{beside.name} has {beside.pairs} pairs, found {pairs}")
     if not any(set(metrics) & row.means.keys() for row in beside.rows):
         raise ValueError(f"none of {', '.join(metrics)} is published for {beside.name}")
 
 
-def _signs_of_other_pictures(beside: PublishedSet, methods: Sequence[Method], a: Path) -> list[str]:
+def _evidence_of_other_images(beside: PublishedSet, methods: Sequence[Method], a: Path) -> list[str]:
     """A problem if the scores of the baselines are not those on the published test set."""
     for method in methods:
         known = beside.baselines.get(method.name, {}) if method.kind == BASELINE else {}
         for metric in known.keys() & method.means.keys():
             if abs(known[metric] - method.means[metric]) > _ROUNDING:
-                values = (
-                    f"{metric} of the {method.name} is {method.means[metric]:.3f}, there {known[metric]:.3f}"
-                )
+                values = f"{metric} of the {method.name} is {method.means[metric]:.3f}, expected {known[metric]:.3f}"
                 return [f"{a}: does not hold the images of {beside.name}: {values}"]
     return []

@@ -23,7 +23,7 @@ class PublishedSet:
     """The published results on one test set.
 
     Attributes:
-        name: of the set; the number in it counts its pairs.
+        name: of the test set; it ends in the number of its pairs.
         pairs: that number.
         rows: the methods.
         baselines: the mean scores of :mod:`mambadfuse.fusion.baselines` on the set, by name; empty if unknown. If a

@@ -1,7 +1,8 @@
 """Three classical fusions: what any network has to beat.
 
 Each takes two images of one shape, (H, W) or (H, W, 3), both uint8 or both floating-point in [0, 1], and
-returns the fused image in the same shape and dtype. ``BASELINES`` holds all three by name:
+returns the fused image in the same shape and dtype. Images that differ in shape or dtype raise ValueError, other dtypes
+TypeError. ``BASELINES`` holds all three by name:
 
 >>> import numpy as np
 >>> from mambadfuse.fusion.baselines import BASELINES
@@ -41,10 +42,11 @@ def laplacian_pyramid(a: np.ndarray, b: np.ndarray, levels: int = 4) -> np.ndarr
     Args:
         a: first image.
         b: second image.
-        levels: scales of detail; fewer if a side shrinks to one pixel before.
+        levels: scales of detail; fewer if a side shrinks to one pixel before that.
 
     Raises:
-        TypeError, ValueError: the images differ in shape or dtype, or hold other numbers.
+        ValueError: the images differ in shape or dtype, or ``levels`` is negative.
+        TypeError: the images are neither uint8 nor floating-point.
     """
     _require_same_kind(a, b)
     if levels < 0:
@@ -100,7 +102,7 @@ def _like(a: np.ndarray, fused: np.ndarray) -> np.ndarray:
 def _require_same_kind(a: np.ndarray, b: np.ndarray) -> None:
     if a.shape != b.shape or a.dtype != b.dtype:
         raise ValueError(
-            f"b must have shape {a.shape} and dtype {a.dtype} of a, found {b.shape} and {b.dtype}"
+            f"b must have shape {a.shape} and dtype {a.dtype} as a, found {b.shape} and {b.dtype}"
         )
     if a.dtype != np.uint8 and not np.issubdtype(a.dtype, np.floating):
         raise TypeError(f"a and b must hold uint8 or floating-point numbers, found {a.dtype}")

@@ -67,9 +67,9 @@ def fuse_folders(
     Args:
         a: the folder of the a sides of :func:`mambadfuse.fuse`, or of both sides.
         b: the folder of the b sides; None or ``a`` if both sides lie below ``a``.
-        out: the folder of the results, made if it does not exist; outside ``a`` and ``b``.
+        out: the folder of the results, created if missing; outside ``a`` and ``b``.
         model: as in :func:`mambadfuse.fuse`.
-        overwrite: whether to fuse pairs again that have a result.
+        overwrite: whether to fuse pairs again that already have a result.
         colour: as in :func:`mambadfuse.fuse`.
         contrast: as in :func:`mambadfuse.fuse`.
         bits: as in :func:`mambadfuse.fuse`.
@@ -78,8 +78,8 @@ def fuse_folders(
 
     Raises:
         PairError: the folders hold no pair.
-        ValueError: ``out`` is in one of the folders, an option has no such value, or the device is not usable here.
-        OSError: ``out`` cannot be made.
+        ValueError: ``out`` is in one of the folders, an option has an unknown value, or the device is not usable here.
+        OSError: ``out`` cannot be created.
         CheckpointError: the weights cannot be loaded.
     """
     found = find_pairs(a, b)

@@ -1,4 +1,4 @@
-"""The manifest of a folder of results: the settings of each one, so that results of other settings are never kept."""
+"""The manifest of a folder of results: the settings each was made with, so that none is kept with other settings."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
 
     Raises:
         ValueError: without ``overwrite``, if a result exists that is not recorded with these settings.
-        OSError: the folder cannot be made or written to.
+        OSError: the folder cannot be created or written to.
     """
     recorded = _read(folder)
     existing = {name: stamp for name in names if (stamp := _stamp(folder, name))}
@@ -35,9 +35,9 @@ def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
     if differing and not overwrite:
         first = differing[0]
         raise ValueError(
-            f"{folder}: {len(differing)} of {len(names)} results exist already, but not with these settings "
+            f"{folder}: {len(differing)} of {len(names)} results exist already, made with other or unknown settings "
             f"({first}.png {_difference(recorded.get(first), settings)}): choose another folder (--out), "
-            "or make them again (--overwrite)"
+            "or replace them (--overwrite)"
         )
     recorded = {name: made for name, made in recorded.items() if name not in differing}
     recorded |= {name: settings for name in names if name not in existing}
@@ -52,7 +52,7 @@ def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
 
 
 def _same_values(made: Settings | None, now: Settings) -> bool:
-    """Whether both settings give the same pixels; the same weights may have another name."""
+    """Whether both settings give the same pixels; the name of the weights does not matter, their digest does."""
     return made is not None and {**made, "model": None} == {**now, "model": None}
 
 

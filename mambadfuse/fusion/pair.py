@@ -50,8 +50,8 @@ def fuse(
             of shipped weights, or a file of weights. None is "ivf".
         colour: whose chroma the result gets: "a", "b", "grey" for neither, or "auto": b's if b has colour,
             else a's. If that source is grey, so is the result.
-        contrast: about the mean of the fused luma; 1 keeps that of the network's output. None takes the network's
-            attribute ``contrast``, or 1 if it has none.
+        contrast: factor about the mean of the fused luma; 1 keeps the contrast of the network's output. None takes
+            the network's attribute ``contrast``, or 1 if it has none.
         bits: depth of an array result, 8 or 16.
         device: "cpu", "cuda", "cuda:1", ... With "auto", a module stays where it is, and weights go to a CUDA
             GPU if there is one, else to the CPU (not to MPS, where the scan is untested).
@@ -63,8 +63,9 @@ def fuse(
     Raises:
         ImageError: a file or Pillow image cannot be read.
         ValueError: the sizes differ; an input is empty, of a wrong shape, not finite or not in [0, 1]; an
-            option has no such value; the output of the model is not an image.
-        TypeError: an input is of another kind or holds numbers of another kind.
+            option has an unknown value; the device is not usable here; the output of the model is not an image.
+        TypeError: an input is none of these kinds, or of another dtype.
+        CheckpointError: the weights cannot be loaded.
     """
     check_options(colour, contrast, bits)
     pixels_a, pixels_b = to_float_batch(a, "a"), to_float_batch(b, "b")
@@ -88,7 +89,7 @@ def check_options(colour: str, contrast: float | None, bits: int) -> None:
     """Refuses options of :func:`fuse` that it cannot apply.
 
     Raises:
-        ValueError: an option has no such value; the message names it.
+        ValueError: an option has an unknown value; the message names it.
     """
     if colour not in COLOURS:
         raise ValueError(f"colour must be one of {', '.join(COLOURS)}, found {colour!r}")

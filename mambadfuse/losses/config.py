@@ -39,14 +39,14 @@ class FusionLossConfig:
     """Target of L_int where a and b are 0. Below 0, the other two terms see f clamped to [0, 1], as it is saved."""
     white: float = 1.0
     """Target of L_int where a or b is nearly white, at least 0.98. Above 1, the other two terms see f clamped to
-    [0, 1], and as white there."""
+    [0, 1], and set to 1 at these pixels."""
     detail: float = 1.0
     """d: the share of the detail that f should carry."""
     robust_scale: float = math.inf
     """s: the scale of the robust L_int; ``inf`` is the plain mean difference."""
 
     def __post_init__(self) -> None:
-        """Reject settings that do not make a loss."""
+        """Reject settings that are out of range."""
         for name in ("intensity", "gradient", "structure"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"weight {name} must be at least 0, found {getattr(self, name)}")

@@ -3,11 +3,11 @@
 The published terms leave two questions open. A gradient magnitude cannot tell an edge from its negative, and one α
 for a whole batch asks for the structure of both sources everywhere, even where one of them has none. So
 
-    L_grad = mean |(∂x f, ∂y f) − (∂x s, ∂y s)|_1         s: the source with the stronger edges around the pixel,
+    L_grad = mean |(∂x f, ∂y f) − (∂x e, ∂y e)|_1         e: the source with the stronger edges around the pixel,
                                                           so the sign and the direction of an edge count
     L_ssim = 1 − mean (λ · SSIM(a, f) + (1 − λ) · SSIM(b, f))
                                                           λ: per pixel, the share of a in the local variance
-                                                          (Piella & Heijmans 2003 weight their quality index so)
+                                                          (Piella & Heijmans 2003 weight their index this way)
 
 The intensity term is robust: its pull, 1 / (1 + |f − max| / s), fades for pixels far from the maximum, so most pixels
 follow the brighter source closely and the others are free to carry edges and structure of the darker one.
@@ -22,8 +22,8 @@ Finally, all terms judge f̃ in place of f. It amplifies the detail, the differe
 
     f̃ = max(a, b) + (f − max(a, b)) / d                   0 < d <= 1
 
-so the image of least loss is that of d = 1, moved back by 1 − d of the way to the pixel-wise maximum: it shares more
-information with the sources, for somewhat weaker edges.
+so the image that minimises the loss is that of d = 1, moved back by 1 − d of the way to the pixel-wise maximum: it
+shares more information with the sources, for somewhat weaker edges.
 
 All images are (B, 1, H, W).
 
@@ -101,5 +101,5 @@ def stronger_gradients(a: Tensor, b: Tensor) -> Tensor:
 
 
 def direction_term(fused: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """L_grad, a scalar: the mean L1 distance between the derivatives of f and those of s."""
+    """L_grad, a scalar: the mean L1 distance between the derivatives of f and those of e."""
     return (gradients(fused, "replicate") - stronger_gradients(a, b)).abs().sum(1).mean()

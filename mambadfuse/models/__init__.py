@@ -1,4 +1,4 @@
-"""The network: the equations of the paper, a part a file, and how they are carried out.
+"""The network: the equations of the paper, one file per section, and how they are carried out.
 
 Read in this order: ``mamba``, ``extraction``, ``shallow_fusion``, ``deep_fusion``, ``reconstruction``,
 ``mambadfuse``.

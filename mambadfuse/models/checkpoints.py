@@ -39,7 +39,7 @@ def save(model: MambaDFuse, path: str | Path) -> None:
     """Write weights, configuration and contrast into one safetensors file.
 
     The same network makes the same file, byte for byte. The file appears under its name only when it is complete and
-    on the disk.
+    on disk.
 
     Raises:
         OSError: it cannot be written.

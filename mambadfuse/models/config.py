@@ -1,4 +1,4 @@
-"""The configuration of the network: the sizes of a Mamba unit, and every switch of the whole.
+"""The configuration of the network: the sizes of a Mamba unit, and every switch of the network.
 
 Letters: C model width, E inner width, N state size, R rank of the step-size projection, W width of the convolution.
 """
@@ -27,7 +27,7 @@ class MambaConfig:
     """Inner width E of a Mamba unit in multiples of C."""
     mixer: Literal["scan", "bidirectional", "convolution"] = "scan"
     """What mixes the tokens of every Mamba unit and M3 block: one scan (code and figure); the mean of two scans with
-    shared weights, one of them backwards; or a gated 7x7 depthwise convolution, which makes the network a CNN."""
+    shared weights, one of them reversed; or a gated 7x7 depthwise convolution, which makes the network a CNN."""
 
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from."""
@@ -79,7 +79,7 @@ class MambaDFuseConfig(MambaConfig):
     """Mamba blocks in the reconstruction."""
 
     exchange_period: int = 2
-    """Every how many channels one is exchanged; 0 exchanges none."""
+    """p: every p-th channel is exchanged; 0 exchanges none."""
     exchange_residual: bool = True
     """Residual sum and norm before each exchange (code), or neither (figure)."""
     shallow_conv_inputs: Literal["both", "own"] = "both"

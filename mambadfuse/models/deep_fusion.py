@@ -1,9 +1,9 @@
-"""Deep fusion by the Multi-modal Mamba block, M3 (MambaDFuse, the part on deep fusion).
+"""Deep fusion by the Multi-modal Mamba block, M3 (MambaDFuse, the section on deep fusion).
 
 Three selective scans side by side: one over the fused features, one over each modality; their gated sum is the
 new fused features. The modalities stay as they are through all blocks and guide each of them.
 
-Letters: B batch, L length (tokens), C model width, E inner width, H height.
+Letters: B batch, L length (tokens), C model width, E inner width, H and W height and width.
 """
 
 import torch.nn.functional as F

@@ -1,20 +1,20 @@
 """How the equations of the network are carried out: the only file of this folder that knows of tiles and kernels.
 
-The other files say what is computed, as the paper does. The methods among them that run over token sequences wear
-:func:`carried_out`, which asks once for each call, in this order:
+The other files say what is computed, as the paper does. Those of their methods that run over token sequences are
+decorated with :func:`carried_out`, which takes the first of these ways that is possible, anew for each call:
 
 ============  ==================================================================================  ================
 way           what happens                                                                        when
 ============  ==================================================================================  ================
-pipelined     whole Mamba units are kernels of their own, several tiles are in work at a time     CPU, no gradient
-fused         whole Mamba units are kernels of their own, with their gradient                     CPU
+pipelined     each Mamba unit is one kernel, and several tiles are processed at a time            CPU, no gradient
+fused         each Mamba unit is one kernel, and so is its gradient                               CPU
 tiled         the equations, ``TILE`` tokens at a time: no temporary is longer than a tile        no gradient
 plain         the equations as they stand                                                         otherwise
 ============  ==================================================================================  ================
 
-All give the same result to rounding. The first two need the Numba backend, at least sixteen channels in float32, and
-parts that the kernels know: torch's own layers and modules marked by :func:`fusable`, none of them with a hook that
-wants to see what stays inside a kernel. Tiles need mixers that are causal.
+All give the same result up to rounding. The first two need the Numba backend, at least sixteen channels in float32,
+and parts that the kernels know: torch's own layers, and modules marked by :func:`fusable`. None of these parts may have
+a hook, which would never see what stays inside a kernel. Tiling needs causal mixers.
 
 The functions at the end take a module apart into the weights that the kernels read; the names are those of the modules.
 
@@ -38,7 +38,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def fusable(forward: Method) -> Method:
-    """Marks the ``forward`` of a module whose arithmetic the kernels contain; one that overrides it is not marked."""
+    """Marks a module's ``forward`` as one that the kernels implement; a method that overrides it is not marked."""
     forward.fusable = True  # type: ignore[attr-defined]
     return forward
 
@@ -52,9 +52,9 @@ def carried_out(
     """Decorates a method ``(self, *tokens, caches=None, height=None)`` that computes equations over tokens (B, L, C).
 
     Args:
-        fused: ``(module, *tokens)`` -> the same result by kernels, with gradients.
+        fused: ``(module, *tokens)`` -> the same result computed by kernels, with gradients.
         without_gradient: the same without gradients.
-        when: whether these two compute what this module does.
+        when: whether the kernels of ``fused`` and ``without_gradient`` implement this module.
     """
 
     def decorate(equations: Method) -> Method:
@@ -82,7 +82,7 @@ def carried_out(
 
 
 def _kernels_apply(module: nn.Module) -> bool:
-    """Whether all parts are ones that the kernels know, and no hook waits for what a part returns."""
+    """Whether the kernels know all parts, and no part has a hook."""
     return all(
         part is module or not (part._forward_hooks or part._forward_pre_hooks or part._backward_hooks)
         for part in module.modules()
@@ -118,7 +118,7 @@ def mamba(unit: Any, x: Tensor) -> Tensor:
 
 
 def mamba_stack(stack: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The blocks of a Mamba stack as a pipeline."""
+    """The blocks of a Mamba stack as a pipeline: (B, L, C) -> branch and running sum, (B, L, C) each."""
     from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
 
     x, residual = x.clone(memory_format=torch.contiguous_format), x.new_zeros(x.shape)
@@ -135,7 +135,7 @@ def mamba_stack(stack: Any, x: Tensor) -> tuple[Tensor, Tensor]:
 def exchange_stack(
     stack: Any, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The channel-exchange blocks as a pipeline: norm and swap of both streams, then their Mamba units."""
+    """The exchange blocks as a pipeline: norms and swap, then the Mamba units; all (B, L, C)."""
     from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, norm_stage, run_pipeline
 
     a, sum_a, b, sum_b = (x.clone(memory_format=torch.contiguous_format) for x in (a, sum_a, b, sum_b))
@@ -165,7 +165,7 @@ def _swap_stage(a: Tensor, b: Tensor, period: int) -> Callable[[int, int], None]
 
 
 def m3_mix(block: Any, f: Tensor, residual: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Norms, branches and their sum of an M3 block as a pipeline."""
+    """``M3Block.mix`` as a pipeline: f, r, a and b (B, L, C) -> out_proj(y) and r', (B, L, C) each."""
     from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
 
     f, a, b = f.contiguous(), a.contiguous(), b.contiguous()
@@ -182,7 +182,7 @@ def m3_mix(block: Any, f: Tensor, residual: Tensor, a: Tensor, b: Tensor) -> tup
 
 
 def m3_branches(block: Any, f: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """The sum of the three branches of an M3 block, each one a kernel."""
+    """``M3Block.branches`` with a kernel for each branch: f, a and b (B, L, C) -> out_proj(y), (B, L, C)."""
     from mambadfuse.ops.cpu.mamba_inner import mamba_inner
 
     weights_f, weights_a, weights_b = _branches(block)
@@ -195,7 +195,7 @@ def mamba_weights(unit: Any) -> Any:
 
 
 def _branches(block: Any) -> Sequence[Any]:
-    """The weights of the branches of f, a and b; all three share the projection down."""
+    """The weights of the branches of f, a and b; all three share out_proj."""
     A_log_a = block.ssm_b.A_log if block.shares_state_matrix else None
     return (
         _weights(block.ssm_fused, block.in_proj_fused, block.out_proj),

@@ -1,4 +1,4 @@
-"""Dual-level feature extraction (MambaDFuse, the part of that name): what a convolution sees, then what a scan sees.
+"""Dual-level feature extraction (MambaDFuse, the section of that name): first a CNN, then Mamba blocks.
 
 Letters: B batch, H and W height and width, C model width.
 """
@@ -12,7 +12,7 @@ from mambadfuse.models.config import MambaDFuseConfig
 class LowLevelExtraction(nn.Module):
     """Two 3x3 convolutions with leaky ReLU: edges and texture. (B, 1, H, W) -> (B, C, H, W).
 
-    One and the same instance reads both modalities, so that equal structure gives equal features. The high
+    A single instance reads both modalities, so that equal structure gives equal features. The high
     level, a :class:`mambadfuse.models.mamba.MambaStack` for each modality, is not shared.
     """
 

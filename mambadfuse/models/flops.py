@@ -1,9 +1,9 @@
-"""How much arithmetic a forward pass is: floating-point operations by stage, from the configuration alone.
+"""The floating-point operations of a forward pass by stage, from the configuration alone.
 
 A multiply-add counts 2. The scan counts 9 for each state and token: Δ A, its exponential (counted 1), Δ u B (2),
 the recurrence (2), the sum over states (2), and its share of softplus, skip and gate (1). Norms and activations
-are left out. Divided by the measured rate of a large matrix product this gives the time that the machine's
-arithmetic alone would take, the floor that the benchmarks compare with.
+are left out. Divided by the measured rate of a large matrix product, this gives the time that the
+arithmetic alone would take, a lower bound with which the benchmarks compare.
 
 Letters: C model width, E inner width, N state size, R rank of the step-size projection, W convolution width.
 """
@@ -14,10 +14,10 @@ SCAN = 9  # operations for each state and token
 
 
 def branch_flops(config: MambaDFuseConfig, gated: bool = True) -> int:
-    """One token through projection, convolution and scan, without the projection down.
+    """Operations for one token in one branch: in_proj, convolution and scan, without out_proj.
 
     2 C (2 E or E) + 2 E W + 2 E (R + 2 N) + 2 R E + 9 E N, all but the first twice if bidirectional; for the mixer
-    "convolution" 2 C (2 E or E) + 2 49 E.
+    "convolution" 2 C (2 E or E) + 2 · 49 E.
     """
     c, inner, rank = config.dim, config.inner, config.rank
     projection = 2 * c * (2 * inner if gated else inner)
@@ -29,18 +29,18 @@ def branch_flops(config: MambaDFuseConfig, gated: bool = True) -> int:
 
 
 def mamba_flops(config: MambaDFuseConfig) -> int:
-    """One token through one Mamba unit: its branch and the projection down, 2 E C."""
+    """Operations for one token in one Mamba unit: its branch and out_proj, 2 E C."""
     return branch_flops(config) + 2 * config.inner * config.dim
 
 
 def m3_flops(config: MambaDFuseConfig) -> int:
-    """One token through one M3 block: three branches, one projection down, the depthwise convolution."""
+    """Operations for one token in one M3 block: three branches, one out_proj, the depthwise convolution."""
     guides = 2 * branch_flops(config, gated=config.gate == "own")
     return mamba_flops(config) + guides + (2 * 9 * config.dim if config.deep_conv else 0)
 
 
 def conv_flops(inputs: int, outputs: int) -> int:
-    """One pixel through a 3x3 convolution."""
+    """Operations for one pixel in a 3x3 convolution."""
     return 2 * 9 * inputs * outputs
 
 

@@ -6,7 +6,7 @@ step-size projection, W width of the causal convolution.
 ==============  =====================  ===========================================
 here            paper                  shape
 ==============  =====================  ===========================================
-``u``           x after conv and silu  (B, L, E)
+``u``           x, silu(conv(x))       (B, L, E)
 ``z``           gate                   (B, L, E)
 ``delta``       Δ before softplus      (B, L, E)
 ``A_log``       log(-A)                (E, N)
@@ -64,7 +64,7 @@ class SelectiveSSM(nn.Module):
 
     Args:
         config: the sizes E, R, N and W.
-        own_state_matrix: without it the module has no A_log and must be given another's in ``forward``.
+        own_state_matrix: if False, the module has no A_log and ``forward`` must be given one.
         dt_init: "mamba" starts with step sizes between 0.001 and 0.1, as Mamba does; "uniform" with the uniform bias
             of ``nn.Linear``, hence Δ near 0.7 and a very short memory.
     """
@@ -103,7 +103,7 @@ class SelectiveSSM(nn.Module):
             z: the gate of each.
             A_log: replaces the module's own, (E, N).
             caches: if given, the tokens continue those of the last call with the same caches.
-            height: of the map; a scan has no use for it.
+            height: of the map; ignored, since a scan does not need it.
         """
         cache = MambaCache() if caches is None else caches.setdefault(self, MambaCache())
         A_log = self.A_log if A_log is None else A_log
@@ -142,8 +142,8 @@ class SelectiveSSM(nn.Module):
 class BidirectionalSSM(SelectiveSSM):
     """Both directions of one SSM: y = (SSM(tokens) + flip(SSM(flip(tokens)))) / 2.
 
-    The directions share all weights, so it differs from one scan in what is seen, not in the number of parameters.
-    It is not causal and keeps no cache.
+    The directions share all weights, so it differs from one scan in what each token sees, not in the number of
+    parameters. It is not causal and keeps no cache.
     """
 
     causal = False
@@ -166,7 +166,7 @@ class GatedConv(nn.Module):
     """No scan at all: y = silu(conv(u)), times silu(z) if a gate is given, with a depthwise 7x7 convolution.
 
     With it the Mamba unit is the gated CNN block of MambaOut (Yu and Wang 2024), which is Mamba without its SSM. It
-    has 50 parameters a channel in place of the W + 2 R + 3 N + 3 of the SSM, 63 in the published network. It is not
+    has 50 parameters per channel in place of the W + 2 R + 3 N + 3 of the SSM, 63 in the published network. It is not
     causal.
     """
 
@@ -184,7 +184,11 @@ class GatedConv(nn.Module):
         caches: Caches | None = None,
         height: int | None = None,
     ) -> Tensor:
-        """u and z (B, L, E) of a map of that height -> (B, L, E); A_log and caches belong to scans alone."""
+        """u and z (B, L, E) of a map of that height -> (B, L, E); A_log and caches are ignored.
+
+        Raises:
+            ValueError: the height is missing.
+        """
         if height is None:
             raise ValueError("the mixer 'convolution' needs the height of the map")
         y = F.silu(to_tokens(self.conv(to_map(u, height))))
@@ -202,8 +206,8 @@ def build_mixer(config: MambaConfig, own_state_matrix: bool = True, dt_init: str
 class Mamba(nn.Module):
     """The Mamba unit: project up, selective SSM and gate, project down. (B, L, C) -> (B, L, C).
 
-    It has neither norm nor residual of its own; see :class:`MambaBlock`. Another ``config.mixer`` puts something else
-    in the place of the SSM, for comparison.
+    It has neither norm nor residual of its own; see :class:`MambaBlock`. Other values of
+    ``config.mixer`` replace the SSM, for comparison.
 
     >>> Mamba(MambaConfig(dim=8))(torch.zeros(1, 12, 8)).shape
     torch.Size([1, 12, 8])
@@ -228,7 +232,7 @@ class MambaBlock(nn.Module):
         r' = x + r;   x' = Mamba(LN(r'))
 
     It takes and returns the pair (branch x, running sum r): x' + r' is what an ordinary residual block would
-    return. Whether a stage makes that last sum is its own decision (the published network does not).
+    return. Whether that last sum is made is up to the stage (in the published network it is not).
     """
 
     def __init__(self, config: MambaConfig) -> None:
@@ -246,7 +250,7 @@ class MambaBlock(nn.Module):
 
 
 class MambaStack(nn.Module):
-    """``depth`` blocks one after the other: tokens (B, L, C) -> branch and running sum, each (B, L, C)."""
+    """``depth`` blocks in sequence: tokens (B, L, C) -> branch and running sum, each (B, L, C)."""
 
     def __init__(self, config: MambaConfig, depth: int) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ class MambaDFuse(nn.Module, Pretrained):
     colour), both (B, 1, H, W) with values in [0, 1] and any H, W >= 1. Returns (B, 1, H, W), not clamped.
     The two sides are not interchangeable: the published order of the shallow convolutions treats them differently.
 
-    ``contrast`` is no part of the network: it is kept with the weights for :func:`mambadfuse.fuse`, which raises the
+    ``contrast`` is not part of the network: it is kept with the weights for :func:`mambadfuse.fuse`, which raises the
     contrast of the fused image by that factor (:mod:`mambadfuse.fusion.postprocess`).
 
     >>> import torch
@@ -35,7 +35,7 @@ class MambaDFuse(nn.Module, Pretrained):
     torch.Size([1, 1, 32, 48])
 
     Raises:
-        ValueError: the inputs are not two equal (B, 1, H, W).
+        ValueError: the inputs are not both (B, 1, H, W), of the same size.
     """
 
     def __init__(self, config: MambaDFuseConfig | None = None) -> None:
@@ -57,9 +57,8 @@ class MambaDFuse(nn.Module, Pretrained):
                 f"a and b must both have shape (B, 1, H, W), found {tuple(a.shape)} and {tuple(b.shape)}"
             )
         height = a.shape[2]
-        a, sum_a = self.high_level_a(
-            self._tokens(self.low_level(a)), height=height
-        )  # (B, 1, H, W) -> 2 x (B, L, C)
+        # (B, 1, H, W) -> 2 x (B, L, C), for each side
+        a, sum_a = self.high_level_a(self._tokens(self.low_level(a)), height=height)
         b, sum_b = self.high_level_b(self._tokens(self.low_level(b)), height=height)
         a, b, f = self.shallow(a, sum_a, b, sum_b, height)  # 4 x (B, L, C) -> 3 x (B, C, H, W)
         if self.config.deep_norm:

@@ -36,7 +36,7 @@ model = mdf.MambaDFuse.from_pretrained("this folder or repository")
 fused = mdf.fuse("infrared.png", "visible.png", model)
 ```
 
-For teaching and research; no result of it is fit for diagnosis.
+For teaching and research; none of its results is fit for diagnosis.
 """
 
 
@@ -99,7 +99,7 @@ class Pretrained(
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
         """Write ``model.safetensors``, ``config.json`` and a model card, ``README.md``, into a folder.
 
-        A card that is there already is left alone. The weights file alone is enough to load the network again.
+        An existing card is left alone. The weights file alone is enough to load the network again.
 
         >>> import tempfile
         >>> from mambadfuse import MambaDFuse
@@ -109,7 +109,7 @@ class Pretrained(
         1.15
 
         Args:
-            save_directory: the folder, made where there is none.
+            save_directory: the folder, created if missing.
             options: of ``huggingface_hub.ModelHubMixin.save_pretrained``, such as ``push_to_hub`` and ``repo_id``.
         """
         return super().save_pretrained(save_directory, **options)

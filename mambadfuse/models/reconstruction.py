@@ -1,4 +1,4 @@
-"""Reconstruction (MambaDFuse, the part on reconstruction): from fused features back to one image.
+"""Reconstruction (MambaDFuse, the section on reconstruction): from fused features back to one image.
 
 Letters: B batch, L length (tokens), C model width, H and W height and width.
 """
@@ -14,7 +14,7 @@ class Reconstruction(nn.Module):
     """Mamba blocks, then three 3x3 convolutions C -> C/2 -> C/4 -> 1 with leaky ReLU between them.
 
     Tokens (B, L, C) and the height H -> image (B, 1, H, W), neither squashed nor clamped. With
-    ``config.stage_residual`` "added" the running sum of the blocks joins their last branch; the published network
+    ``config.stage_residual`` "added" the running sum of the blocks is added to their last branch; the published network
     drops it.
     """
 

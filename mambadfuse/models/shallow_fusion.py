@@ -1,7 +1,7 @@
-"""Shallow fusion by channel exchange (MambaDFuse, the part on shallow fusion).
+"""Shallow fusion by channel exchange (MambaDFuse, the section on shallow fusion).
 
-The two modalities trade channels, each reads the mixture with a Mamba of its own, twice; a convolution of both
-and a plain mean close the phase. The exchange itself has no parameters.
+Twice, the two modalities swap channels and each reads the mixture with a Mamba unit of its own. Convolutions over both
+modalities and a plain mean complete the phase. The exchange itself has no parameters.
 
 Letters: B batch, L length (tokens), C model width, H and W height and width.
 """
@@ -17,7 +17,7 @@ from mambadfuse.models.mamba import Caches, Mamba, to_map
 def exchange_channels(a: Tensor, b: Tensor, period: int = 2) -> tuple[Tensor, Tensor]:
     """Swap every ``period``-th channel (0, p, 2p, ...) between a and b; 0 swaps none.
 
-    a, b (..., C). A permutation of the 2 C channels: applying it twice gives back a and b, a + b is unchanged.
+    a, b (..., C). A permutation of the 2 C channels: applying it twice gives back a and b, and a + b is unchanged.
 
     >>> exchange_channels(torch.tensor([1, 2, 3]), torch.tensor([7, 8, 9]))
     (tensor([7, 2, 9]), tensor([1, 8, 3]))
@@ -34,7 +34,7 @@ def exchange_channels(a: Tensor, b: Tensor, period: int = 2) -> tuple[Tensor, Te
 
 
 class ExchangeBlock(nn.Module):
-    """One exchange: residual sum, norm, swap, one Mamba per modality.
+    """One exchange: residual sum, norm, swap, one Mamba unit per modality.
 
         r' = x + r;   a', b' = exchange(LN_a(r'_a), LN_b(r'_b));   x' = Mamba_a(a'), Mamba_b(b')
 
@@ -107,7 +107,7 @@ class ShallowFusion(nn.Module):
 
     Fields of the configuration: ``shallow_conv_inputs`` "both" feeds both modalities to each convolution, "own" its own
     alone; ``shallow_order`` "sequential" lets conv_b see the updated A', "parallel" the A from before; with
-    ``stage_residual`` "added" the running sums join the branches after the last exchange. Without
+    ``stage_residual`` "added" the running sums are added to the branches after the last exchange. Without
     ``exchange_residual`` the blocks carry no running sum, and the branches are summed before the first.
     """
 

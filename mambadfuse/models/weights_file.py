@@ -20,7 +20,7 @@ from mambadfuse.fusion.postprocess import check_contrast
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.resources import resource_folder
 
-_PUBLISHED = (
+_PUBLISHED_HINT = (
     "If it holds the authors' weights, load_published(path) reads it in Python, and "
     "save(load_published(path), 'published.safetensors') turns it into a file of this kit"
 )
@@ -37,10 +37,10 @@ class WeightsFile:
     tensors: dict[str, Tensor]
     config: MambaDFuseConfig
     contrast: float = 1.0
-    """Of fused images, about their mean: see :mod:`mambadfuse.fusion.postprocess`."""
+    """Factor by which the contrast of fused images is scaled: see :mod:`mambadfuse.fusion.postprocess`."""
 
     def __post_init__(self) -> None:
-        """Refuse a contrast that is none."""
+        """Refuse a contrast that is not a positive number."""
         check_contrast(self.contrast)
 
 
@@ -48,15 +48,15 @@ def read_weights(path: Path) -> WeightsFile:
     """The content of a weights file of the kit.
 
     Raises:
-        CheckpointError: no such file, or not a whole weights file of this kit.
+        CheckpointError: no such file, or not an intact weights file of this kit.
     """
-    if _is_of_pytorch(path):
+    if _is_pytorch_file(path):
         raise CheckpointError(
-            f"{path}: is a PyTorch file, expected a safetensors file of this kit. {_PUBLISHED}"
+            f"{path}: is a PyTorch file, expected a safetensors file of this kit. {_PUBLISHED_HINT}"
         )
     tensors, metadata = _read_safetensors(path)
     if "config" not in metadata:
-        raise CheckpointError(f"{path}: holds no configuration, as files of this kit do. {_PUBLISHED}")
+        raise CheckpointError(f"{path}: holds no configuration, as files of this kit do. {_PUBLISHED_HINT}")
     try:
         settings = json.loads(metadata["config"])
         contrast = settings.pop("contrast", 1.0)
@@ -68,7 +68,10 @@ def read_weights(path: Path) -> WeightsFile:
 def write_weights(path: Path, weights: WeightsFile) -> None:
     """Write a weights file; the same content makes the same file, byte for byte.
 
-    The file appears under its name only when it is complete and on the disk.
+    The file appears under its name only when it is complete and on disk.
+
+    Raises:
+        OSError: it cannot be written.
     """
     settings = weights.config.to_dict() | {"contrast": weights.contrast}
     metadata = {"config": json.dumps(settings)}  # one entry: safetensors writes several in random order
@@ -106,7 +109,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
     """
     tensors, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), {})
     if "config" in metadata:
-        raise CheckpointError(f"{path}: is a file of this kit and not the authors': use load")
+        raise CheckpointError(f"{path}: is a file of this kit, expected one of the authors': use load")
     return {name.removeprefix("module."): t for name, t in tensors.items()}
 
 
@@ -153,8 +156,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _is_of_pytorch(path: Path) -> bool:
-    """Whether a file is one of ``torch.save``, by its beginning, or at least by its name."""
+def _is_pytorch_file(path: Path) -> bool:
+    """Whether a file was written by ``torch.save``, judging by its first bytes, or else by its suffix."""
     _require_file(path)
     with path.open("rb") as file:
         return file.read(4) == b"PK\x03\x04" or path.suffix.lower() in (".pth", ".pt")

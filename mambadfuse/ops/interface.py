@@ -101,7 +101,7 @@ def supports_mamba_inner(x: Tensor) -> bool:
     """Whether tokens x (B, L, C) suit the fused Mamba unit, :func:`mambadfuse.ops.cpu.mamba_inner.mamba_inner`.
 
     Its kernels take at least sixteen channels, in float32 on a CPU. With gradients they run in parallel over the
-    batch, not along a sequence: where that would leave more than half of the threads idle, the single operations
+    batch, not along a sequence: where that would leave more than half of the threads idle, separate operations
     are faster.
     """
     if torch.is_autocast_enabled(x.device.type) or x.dtype != torch.float32 or x.shape[-1] < 16:
@@ -120,7 +120,7 @@ def _expect(name: str, x: Tensor | None, shape: tuple[int, ...], letters: str, l
     if not x.is_floating_point():
         raise TypeError(f"{name} must hold floating-point numbers, found {x.dtype}")
     if x.device != like.device:
-        raise ValueError(f"{name} is on {x.device}, expected {like.device} as the first argument")
+        raise ValueError(f"{name} is on {x.device}, expected {like.device}, that of the first argument")
 
 
 def selective_scan(

@@ -21,9 +21,8 @@ from torch import Tensor
 from mambadfuse.files import atomic_write
 
 _log = logging.getLogger("mambadfuse")
-_LOCK_TIMEOUT = (
-    8.0  # seconds: after a kill, data loader workers take up to 5 to notice, and hold the lock until then
-)
+# Data loader workers hold the lock until they notice that the main process was killed, which takes up to 5 seconds.
+_LOCK_TIMEOUT = 8.0  # seconds
 
 
 class BusyError(RuntimeError):

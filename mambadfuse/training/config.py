@@ -7,18 +7,19 @@ network        a miniature            ``lite()``          ``published()``
 steps          1,000                  10,000              10,000
 batch          4 crops                4 crops             12 crops
 crop sizes     32x32, 16x64           64x64, 32x128       128x128 (``ivf``), 64x64 (medical)
-learning rate  5e-3, half cosine      1e-3, half cosine   2e-5 (``ivf``), 2e-4 (medical); steady
+learning rate  5e-3, half cosine      1e-3, half cosine   2e-5 (``ivf``), 2e-4 (medical), constant
 clipping       1                      1                   none
 EMA decay      0.98                   0.999               0.999
 =============  =====================  ==================  =====================================
 
 All use Adam with PyTorch's β and ε, no weight decay, and the published loss of the task. ``minutes`` and ``laptop``
 depart from the published recipe to save time. A small network on few, small crops takes a larger learning rate,
-which a warm-up makes safe and a cosine brings down within a run of this length; a short run needs a short average.
+which a warm-up makes safe and a cosine brings down within a run of this length; a short run needs a
+short moving average.
 With few crops the norm of a gradient depends on the crops drawn; clipping makes every step count alike. Their crops
 include long rows because at test time a scan reads whole rows. Their networks add the running sums at stage ends
-(published: dropped): miniatures scored better with them and varied half as much between seeds, which is a hint and
-not a proof (``weights/ABLATION.md``).
+(published: dropped): miniatures scored better with them and varied half as much between seeds, which is a
+hint, not proof (``weights/ABLATION.md``).
 
 All budgets draw a pair independently for each crop (published: in shuffled epochs), so that a step depends only on
 its number, and start the average with the weights after the first step (published: before it). The shipped weights
@@ -120,7 +121,7 @@ class TrainingConfig:
     """Whether to log to TensorBoard too, which must be installed."""
 
     def __post_init__(self) -> None:
-        """Reject settings that no run can use."""
+        """Reject settings that are out of range."""
         for name, minimum in _MINIMUM.items():
             if not getattr(self, name) >= minimum:
                 raise ValueError(f"{name} must be at least {minimum}, found {getattr(self, name)}")

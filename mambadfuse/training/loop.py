@@ -90,7 +90,7 @@ def train(
             run.train()
             if accelerator.is_main_process:
                 run.save_weights(out)
-        accelerator.wait_for_everyone()  # until all is written: a process that fails on exit makes a launcher end all
+        accelerator.wait_for_everyone()  # until all is written: launchers kill all processes if one fails
         accelerator.end_training()
     return out
 

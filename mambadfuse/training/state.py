@@ -1,4 +1,4 @@
-"""What changes from step to step, weights, their moving average, optimiser and schedule, and its tensors by name."""
+"""What changes from step to step: weights, their moving average, optimiser and schedule. All tensors have names."""
 
 import platform
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class TrainingState:
 
     Args:
         config: of the run; it also determines the initial weights.
-        device: where all tensors live.
+        device: of all tensors.
 
     Raises:
         ValueError: the network of ``config.init_from`` is not ``config.model``.

@@ -18,8 +18,8 @@ from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
 
 if torch.distributed.is_available():
-    # DDP would import this later, when its default arguments hold the process group and keep it alive: then threads of
-    # gloo outlive the run, and one that asks for the interpreter while it shuts down aborts the process.
+    # DDP imports this on first use. Its default arguments would then capture the process group and keep it alive, so
+    # that gloo threads outlive the run; one that needs the GIL while Python shuts down aborts the process.
     import torch.distributed.nn.functional
 
 
@@ -37,7 +37,7 @@ def accelerator_for(config: TrainingConfig, tracking_folder: str | None = None) 
     """
     on_gpu = torch.cuda.is_available() and config.device == "auto"
     in_bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu and _supports_bf16())
-    warnings.filterwarnings("ignore", "Grad strides do not match")  # a hint on speed, once per process
+    warnings.filterwarnings("ignore", "Grad strides do not match")  # a performance hint, once per process
     try:
         yield Accelerator(
             cpu=not on_gpu,
@@ -56,7 +56,7 @@ def _supports_bf16() -> bool:
 
 
 class TrainingSteps:
-    """The remaining steps of a run: iterating takes one step after the other, up to ``config.steps``.
+    """The remaining steps of a run: iterating takes them one by one, up to ``config.steps``.
 
         g = ∇ loss(network(a, b), a, b);   g ← g min(1, c / ‖g‖);   W ← Adam(W, g, rate(step));   E ← d E + (1 − d) W
 

@@ -44,9 +44,17 @@ class _Scan(torch.autograd.Function):
         checkpoints = torch.empty(batch, tiles, blocks, state, SIMD_WIDTH)
         inputs = tuple(map(_array, (u, delta, A, B, C, D, z, delta_bias)))
         parallel_for(
-            scan_forward, batch * -(-blocks // blocks_per_job), blocks_per_job, inputs, use_softplus, gated,
-            _array(initial_state), y.numpy(), last_state.numpy(), checkpoints.numpy(),
-        )  # fmt: skip
+            scan_forward,
+            batch * -(-blocks // blocks_per_job),
+            blocks_per_job,
+            inputs,
+            use_softplus,
+            gated,
+            _array(initial_state),
+            y.numpy(),
+            last_state.numpy(),
+            checkpoints.numpy(),
+        )
         ctx.save_for_backward(u, delta, A, B, C, D, z, delta_bias, checkpoints)
         ctx.use_softplus, ctx.gated = use_softplus, gated
         return y, last_state
@@ -67,9 +75,17 @@ class _Scan(torch.autograd.Function):
         dD, dbias = torch.empty(2, batch, dim)
         outputs = du, ddelta, dA, dB, dC, dD, dz, dbias, dinitial_state
         parallel_for(
-            scan_backward, batch * groups, blocks_per_job, tuple(map(_array, inputs)), ctx.use_softplus, ctx.gated,
-            checkpoints.numpy(), _array(dy), _array(dlast_state), ScanGradients(*(x.numpy() for x in outputs)),
-        )  # fmt: skip
+            scan_backward,
+            batch * groups,
+            blocks_per_job,
+            tuple(map(_array, inputs)),
+            ctx.use_softplus,
+            ctx.gated,
+            checkpoints.numpy(),
+            _array(dy),
+            _array(dlast_state),
+            ScanGradients(*(x.numpy() for x in outputs)),
+        )
         gradients = du, ddelta, dA.sum(0), dB.sum(1), dC.sum(1), dD.sum(0), dz, dbias.sum(0)
         return *gradients, None, None, dinitial_state
 

@@ -34,7 +34,7 @@ class Kernel:
 
     @cached_property
     def compiled(self) -> Callable[..., None]:
-        """The machine code; calling it releases Python's global interpreter lock."""
+        """The machine code; calling it releases the GIL."""
         dispatcher: Any = njit(nogil=True)(self.function)
         dispatcher._cache = KernelCache(self.function)  # njit(cache=True) would put a FunctionCache here
         dispatcher.compile(self.signature)

@@ -1,4 +1,4 @@
-"""Memory as the CPU kernels cut it: channels into blocks of one SIMD vector, and scratch memory on cache lines.
+"""How the CPU kernels lay out memory: channels in blocks of one SIMD vector, scratch arrays aligned to cache lines.
 
 A *block* is sixteen neighbouring channels, one SIMD vector. If sixteen does not divide the number of channels, the
 last block is moved back to end at the last channel. It then repeats some channels of the block before it: both write
@@ -27,7 +27,7 @@ def first_channel(block, dim):
 
 @njit(forceinline=True)
 def own_channels(block, dim, mask):
-    """Fill mask (16,): 1 where the channel belongs to this block, 0 where the block before has it too."""
+    """Fill mask (16,): 1 where the channel belongs to this block, 0 where the block before it holds it too."""
     for lane in range(SIMD_WIDTH):
         mask[lane] = np.float32(first_channel(block, dim) + lane >= block * SIMD_WIDTH)
 

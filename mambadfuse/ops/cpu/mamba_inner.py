@@ -71,15 +71,22 @@ def identity_norm(dim: int) -> Norm:
 
 
 def no_checkpoints() -> UnitState:
-    """Checkpoints without tiles: the kernel keeps none."""
+    """Checkpoints for zero tiles, so that the kernel keeps none."""
     return UnitState(np.zeros((0, 0, 0, 0), np.float32), np.zeros((0, 0, 0, 0, 0), np.float32))
 
 
 def _pack(
-    in_proj: Tensor, conv: Tensor, conv_bias: Tensor, x_proj: Tensor, dt_proj: Tensor, dt_bias: Tensor,
-    A_log: Tensor, D: Tensor, out_proj: Tensor,
-) -> list[Tensor]:  # fmt: skip
-    """The fields of :class:`PackedWeights`, differentiable."""
+    in_proj: Tensor,
+    conv: Tensor,
+    conv_bias: Tensor,
+    x_proj: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    D: Tensor,
+    out_proj: Tensor,
+) -> list[Tensor]:
+    """The fields of :class:`PackedWeights` as differentiable functions of the parameters."""
     rank, state = dt_proj.shape[1], A_log.shape[1]
     stream, gate = (padded(x, PANEL_WIDTH, 1) for x in in_proj.chunk(2))
     delta, B, C = x_proj.split([rank, state, state])
@@ -112,9 +119,20 @@ def _forward(x: Tensor, weights: PackedWeights, keep_checkpoints: bool) -> tuple
     ssm = torch.empty(batch, tiles, *state.ssm.shape[1:])
     tokens, checkpoints = x.detach().contiguous().numpy(), UnitState(conv.numpy(), ssm.numpy())
     parallel_for(
-        mamba_inner_forward, batch, 0, length, tokens, tokens, False, identity_norm(dim), weights, state,
-        False, out.numpy(), checkpoints,
-    )  # fmt: skip
+        mamba_inner_forward,
+        batch,
+        0,
+        length,
+        tokens,
+        tokens,
+        False,
+        identity_norm(dim),
+        weights,
+        state,
+        False,
+        out.numpy(),
+        checkpoints,
+    )
     return out, conv, ssm
 
 
@@ -135,16 +153,23 @@ class _MambaInner(torch.autograd.Function):
         dpacked[0] = x.new_zeros(batch, block_count(dim) * SIMD_WIDTH, packed[0].shape[1])
         tokens, dtokens = x.detach().contiguous().numpy(), dout.contiguous().numpy()
         parallel_for(
-            mamba_inner_backward, batch, tokens, dtokens, weights, _transposed(packed, dim), checkpoints,
-            dx.numpy(), _arrays(dpacked),
-        )  # fmt: skip
+            mamba_inner_backward,
+            batch,
+            tokens,
+            dtokens,
+            weights,
+            _transposed(packed, dim),
+            checkpoints,
+            dx.numpy(),
+            _arrays(dpacked),
+        )
         dpacked[0] = dpacked[0][:, :dim]
         return dx, *(gradient.sum(0) for gradient in dpacked)
 
 
 def _transposed(packed: Sequence[Tensor], dim: int) -> TransposedWeights:
     in_proj, _, _, x_proj, dt_proj, _, A, _, out_proj = packed
-    first = 2 * A.shape[1]  # Δ_raw stands behind B and C
+    first = 2 * A.shape[1]  # Δ_raw comes after B and C
     dt_proj_t = x_proj.new_zeros(x_proj.shape)
     dt_proj_t[:, first : first + len(dt_proj)] = dt_proj.t()
     transposed = padded(in_proj.t(), 1, PANEL_WIDTH), x_proj.t(), dt_proj_t, out_proj.t()[:dim]

@@ -37,7 +37,7 @@ class TransposedWeights(NamedTuple):
 
     in_proj: ndarray  # (2 E, C')
     x_proj: ndarray  # (2 N + R, E)
-    dt_proj: ndarray  # (E, 2 N + R), behind 2 N columns of zeros
+    dt_proj: ndarray  # (E, 2 N + R), after 2 N columns of zeros
     out_proj: ndarray  # (C, E)
 
 
@@ -66,10 +66,8 @@ def _add(total, index, x):
 
 
 @njit(forceinline=True)
-def _discretise_backward(
-    u, delta, D, steps, slopes, douts, dsteps, ddrives, du, draws, dD, dweight, dbias
-):  # fmt: skip
-    """What the adjoint recurrence leaves, taken back through :func:`discretise_low_rank`.
+def _discretise_backward(u, delta, D, steps, slopes, douts, dsteps, ddrives, du, draws, dD, dweight, dbias):
+    """The gradient of :func:`discretise_low_rank`, from the results of the adjoint recurrence.
 
         draws = (dsteps + u ddrives) slopes,   du = D douts + Δ ddrives
         dD += Σ_t u douts,   dweight += deltaᵀ draws,   dbias += Σ_t draws
@@ -170,17 +168,42 @@ def _mamba_inner_backward(first, last, x, dout, weights, transposed, checkpoints
                     h = recompute(B, C, n, a * LOG2_E, h, steps[i], drives[i], outs[i], kept)
                     dh_panel, dA_panel = load_panel(dh, (i, n, 0)), load_panel(dA, (b, i, n, 0))
                     dh_panel, dA_panel = adjoint(
-                        B, C, n, a, h, dh_panel, dA_panel, steps[i], drives[i], kept, douts[i], broadcast(ONE),
-                        ddrives[i], dsteps[i], dBC,
-                    )  # fmt: skip
+                        B,
+                        C,
+                        n,
+                        a,
+                        h,
+                        dh_panel,
+                        dA_panel,
+                        steps[i],
+                        drives[i],
+                        kept,
+                        douts[i],
+                        broadcast(ONE),
+                        ddrives[i],
+                        dsteps[i],
+                        dBC,
+                    )
                     store(dh, (i, n, 0), dh_panel)
                     store(dA, (b, i, n, 0), dA_panel)
             gate(gates, True, 0, blocks, outs, y[:count])
             _project_backward(y[:count], drows_out, dout_proj[b])
             _gate_gradient(dgates, outs, dgate_columns)
             _discretise_backward(
-                u[:count], delta, D, steps, slopes, douts, dsteps, ddrives, du, draws, dD[b], ddt_proj[b], ddt_bias[b]
-            )  # fmt: skip
+                u[:count],
+                delta,
+                D,
+                steps,
+                slopes,
+                douts,
+                dsteps,
+                ddrives,
+                du,
+                draws,
+                dD[b],
+                ddt_proj[b],
+                ddt_bias[b],
+            )
             project(draws, transposed.dt_proj, dBC_delta)
             sum_channels(dBC, dBC_delta[:count, :states], dBC_delta[:count, states : 2 * states])
             _project_backward(u[:count], dBC_delta, dx_proj[b])

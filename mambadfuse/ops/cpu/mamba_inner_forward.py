@@ -4,8 +4,9 @@
     out = out_proj(scan(u, softplus(dt_proj(Δ_raw)), B, C) silu(z))
 
 Computed operation by operation, each of these sequences is written to memory and read again, which takes longer than
-the arithmetic. Here ``TILE`` tokens go through all of it before the next ones: everything between x and out stays in
-the cache. Scratch arrays always hold a full tile; where there are fewer tokens, the rest is computed and discarded.
+the arithmetic. Here ``TILE`` tokens pass through all of it before the next ones do, so everything between x and out
+stays in the cache. Scratch arrays always hold a full tile; where there are fewer tokens, the rest is computed and
+discarded.
 
 One *job* is one batch element: any number of threads gives the same result.
 
@@ -67,9 +68,9 @@ class PackedWeights(NamedTuple):
 
 
 class UnitState(NamedTuple):
-    """What a unit carries from one token to the next; as checkpoints, with a further axis for tiles after the first."""
+    """What a unit carries from one token to the next; checkpoints have an axis for tiles after that of the batch."""
 
-    conv: ndarray  # (B, W - 1, E): the tokens before, as the convolution sees them
+    conv: ndarray  # (B, W - 1, E): the last inputs of the convolution
     ssm: ndarray  # (B, E / 16, N, 16): the states of the scan
 
 
@@ -106,11 +107,8 @@ def _mamba_inner_forward(
     blocks, masks = A.shape[0], channel_masks(dim)
     rows, out_rows = scratch_matrix(TILE, affine.shape[1]), scratch_matrix(TILE, out_proj.shape[1])
     stream_gate = scratch_matrix(before + TILE, in_proj.shape[1])
-    sums, u, BC_delta = (
-        scratch_matrix(TILE, inner),
-        scratch_matrix(TILE, inner),
-        scratch_matrix(TILE, x_proj.shape[1]),
-    )
+    sums, u = scratch_matrix(TILE, inner), scratch_matrix(TILE, inner)
+    BC_delta = scratch_matrix(TILE, x_proj.shape[1])
     steps, slopes, drives, outs = scratch_vectors(4 * blocks, TILE).reshape((4, blocks, TILE, SIMD_WIDTH))
     rows[:], stream_gate[:] = ZERO, ZERO
     for b in range(first, last):

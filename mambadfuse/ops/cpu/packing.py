@@ -1,4 +1,4 @@
-"""Weights as the CPU kernels take them: padded and transposed, and kept while the parameters stay the same."""
+"""Weights repacked for the CPU kernels, padded and transposed, and reused until a parameter changes."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -21,7 +21,7 @@ def padded(x: Tensor, *multiples: int) -> Tensor:
 def reuse_while_unchanged(pack: Callable[..., Packed]) -> Callable[..., Packed]:
     """Keep the last result of ``pack(*parameters)`` for each first parameter, until any parameter has other values.
 
-    Values are compared with a copy: nothing else notices every way to change a parameter (``parameter.data.mul_(2)``
+    Values are compared with a copy: nothing else detects every change to a parameter (``parameter.data.mul_(2)``
     does not increment its version), and comparing takes a tenth of the time of packing. An entry is dropped when its
     first parameter is. The result is shared between callers, which must not write to it.
     """

@@ -1,8 +1,8 @@
-"""Chains of Mamba units on a CPU where no gradient is wanted: each unit one fused kernel, several at work at once.
+"""Chains of Mamba units on a CPU without gradients: each unit is one fused kernel, and several run at a time.
 
-A unit must see its tokens in order. But while it works on one tile of them, the unit behind it can work on the tile
-before: :func:`run_pipeline` runs a chain of stages like that, with a thread for each tile. Neither the tiles nor the
-threads change the result.
+A unit must see its tokens in order. But while it processes one tile of them, the next unit of the chain can process
+the tile before: :func:`run_pipeline` runs a chain of stages in this way, with a thread for each tile.
+Neither the tiles nor the threads change the result.
 
 Letters: B batch, L length, C model width.
 """
@@ -26,10 +26,10 @@ from mambadfuse.ops.cpu.packing import padded, reuse_while_unchanged
 from mambadfuse.ops.cpu.simd import SIMD_WIDTH
 from mambadfuse.ops.cpu.threads import run_concurrently
 
-TILE = 1024  # tokens: what one stage leaves for the next is still in the cache
+TILE = 1024  # tokens; few enough that what one stage leaves for the next is still in the cache
 
 Stage = Callable[[int, int], None]
-"""Does its work for the tokens from the first number up to, not including, the second."""
+"""``stage(first, stop)`` processes tokens first..stop-1."""
 
 
 def norm_stage(x: Tensor, residual: Tensor, norm: nn.LayerNorm) -> Stage:

@@ -178,15 +178,42 @@ def _scan_backward(
                     h = recompute(Bs, Cs, n, a2, h, steps[i], drives[i], outs[i], kept)
                     dh_panel, dA_panel = load_panel(dh, (i, n, 0)), load_panel(dA_rows, (i, n, 0))
                     dh_panel, dA_panel = adjoint(
-                        Bs, Cs, n, a1, h, dh_panel, dA_panel, steps[i], drives[i], kept, douts[i], mask,
-                        ddrives[i], dsteps[i], dBC,
-                    )  # fmt: skip
+                        Bs,
+                        Cs,
+                        n,
+                        a1,
+                        h,
+                        dh_panel,
+                        dA_panel,
+                        steps[i],
+                        drives[i],
+                        kept,
+                        douts[i],
+                        mask,
+                        ddrives[i],
+                        dsteps[i],
+                        dBC,
+                    )
                     store(dh, (i, n, 0), dh_panel)
                     store(dA_rows, (i, n, 0), dA_panel)
             _input_gradients(
-                x, D, gated, first_block, end_block, steps, slopes, outs, douts, dgates, dsteps, ddrives, sums,
-                du[b, t0:t1], ddelta[b, t0:t1], dz[b, t0:t1],
-            )  # fmt: skip
+                x,
+                D,
+                gated,
+                first_block,
+                end_block,
+                steps,
+                slopes,
+                outs,
+                douts,
+                dgates,
+                dsteps,
+                ddrives,
+                sums,
+                du[b, t0:t1],
+                ddelta[b, t0:t1],
+                dz[b, t0:t1],
+            )
             g = first_block // blocks_per_job
             sum_channels(dBC, dB[b, g, t0:t1], dC[b, g, t0:t1])
         for block in range(first_block, end_block):

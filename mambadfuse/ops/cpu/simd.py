@@ -26,9 +26,8 @@ from numba.extending import intrinsic, models, register_model
 
 AVX512 = "+avx512dq" in cpu_target.target_context.codegen().magic_tuple()[2]  # what Numba compiles for
 SIMD_WIDTH = 16  # lanes of a vector
-PANEL_STATES = (
-    4 if AVX512 else 1
-)  # vectors of a panel: as many as stay in registers with what they are combined with
+# Vectors of a panel: as many as stay in registers, together with what they are combined with.
+PANEL_STATES = 4 if AVX512 else 1
 PANEL_WIDTH = PANEL_STATES * SIMD_WIDTH  # floats of a panel
 _INT, _FLOAT = ir.IntType(32), ir.FloatType()
 _ALIGN = 4  # bytes: a row may start at any float

@@ -29,7 +29,7 @@ from mambadfuse.ops.cpu.simd_math import ONE, exp2, sigmoid, softplus
 
 @njit(forceinline=True)
 def clear(vectors):
-    """Zero everywhere in scratch vectors (rows, columns, 16)."""
+    """Set scratch vectors (rows, columns, 16) to zero."""
     for row in range(vectors.shape[0]):
         for column in range(vectors.shape[1]):
             store(vectors, (row, column, 0), broadcast(ZERO))
@@ -178,7 +178,7 @@ def gate(z, gated, first, end, outs, y):
 
 @njit(forceinline=True)
 def gate_backward(z, dy, gated, first, end, douts, dgates):
-    """Through the gate y = outs silu(z), backwards: the part that does not need ``outs``.
+    """The gradient of the gate y = outs silu(z), as far as it does not need ``outs``.
 
         douts = dy silu(z),   dgates = dy silu'(z),   and so   dz = dgates outs
 
@@ -198,7 +198,7 @@ def gate_backward(z, dy, gated, first, end, douts, dgates):
 
 @njit(forceinline=True)
 def recompute(B, C, n, A2, h, steps, drives, outs, kept):
-    """:func:`recurrence` once more, keeping what :func:`adjoint` needs of each token.
+    """:func:`recurrence` once more, storing for each token what :func:`adjoint` needs.
 
     kept (T, 2 N', 16), N' states of a panel: h_{t-1}, then the decay e^(Δ_t A). Returns the last h.
     """
