@@ -227,3 +227,16 @@ def test_one_folder_of_several_tasks_is_refused(fill):
         PairError, match="holds pairs of ct-mri and pet-mri: give the two folders of one task"
     ):
         find_pairs(root)
+
+
+@pytest.mark.parametrize("second", ["visible", "vi_y"])
+def test_a_folder_with_two_partners_of_one_kind_is_ambiguous(tmp_path, fill, second):
+    fill("ir/1.png", "vi/1.png", f"{second}/1.png")
+    with pytest.raises(PairError, match=r"has two partners, vi.1\.png and " + second):
+        find_pairs(tmp_path)
+
+
+def test_names_below_one_folder_are_normalised(tmp_path, fill):
+    name = unicodedata.normalize("NFD", "é1.png")
+    fill(f"ir/{name}", f"vi/{name}")
+    assert [pair.name for pair in find_pairs(tmp_path).pairs] == [unicodedata.normalize("NFC", "ir/é1")]

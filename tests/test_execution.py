@@ -7,6 +7,7 @@ from torch import nn
 from mambadfuse import MambaDFuse, MambaDFuseConfig, ops
 from mambadfuse.models import execution
 from mambadfuse.models.config import MambaConfig
+from mambadfuse.models.deep_fusion import M3Block
 from mambadfuse.models.mamba import Mamba, MambaStack, SelectiveSSM
 
 SMALL = {"dim": 8, "state": 4, "extraction_depth": 2, "deep_depth": 2, "reconstruction_depth": 2}
@@ -116,6 +117,107 @@ def test_a_norm_of_ones_own_is_never_replaced_by_a_kernel(gradient):
         branch, residual = stack(x)
         torch.testing.assert_close(branch, stack.blocks[0].mamba(x))
     assert torch.equal(residual, x)
+
+
+def tiny_network() -> MambaDFuse:
+    torch.manual_seed(0)
+    return MambaDFuse(
+        MambaDFuseConfig(dim=16, extraction_depth=2, exchange_depth=1, deep_depth=1, reconstruction_depth=1)
+    )
+
+
+class SumOfBranches(M3Block):
+    """An M3 block that mixes its branches in a way of its own."""
+
+    def branches(self, f, a, b, **options):
+        return 2 * super().branches(f, a, b, **options)
+
+
+def with_bias(projection: nn.Linear) -> nn.Linear:
+    other = nn.Linear(projection.in_features, projection.out_features)
+    other.weight = projection.weight
+    return other
+
+
+def change_branches(model):
+    block = SumOfBranches(model.config)
+    block.load_state_dict(model.deep.blocks[0].state_dict())
+    model.deep.blocks[0] = block
+
+
+def change_forward_of_an_instance(model):
+    mixer = model.high_level_a.blocks[0].mamba.ssm
+    forward = mixer.forward
+    mixer.forward = lambda *tokens, **options: 3 * forward(*tokens, **options)
+
+
+def change_bias(model):
+    unit = model.high_level_a.blocks[0].mamba
+    unit.in_proj, unit.out_proj = with_bias(unit.in_proj), with_bias(unit.out_proj)
+
+
+def change_convolution(model):
+    model.high_level_a.blocks[0].mamba.ssm.conv.bias = None
+
+
+def change_norm(model):
+    model.high_level_a.blocks[0].norm = nn.LayerNorm(16, elementwise_affine=False)
+    model.deep.blocks[0].norm_a = nn.Linear(16, 16)
+
+
+def use_parts_twice(model):
+    model.high_level_a.blocks[1] = model.high_level_a.blocks[0]
+    model.deep.blocks[0].ssm_b = model.deep.blocks[0].ssm_fused
+    model.shallow.exchange[0].mamba_a = model.shallow.exchange[0].mamba_b
+
+
+CHANGES = [
+    change_branches,
+    change_forward_of_an_instance,
+    change_bias,
+    change_convolution,
+    change_norm,
+    use_parts_twice,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("tile", [7, execution.TILE])
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+@pytest.mark.parametrize("gradient", [True, False])
+def test_a_network_that_was_changed_is_computed_as_it_stands(monkeypatch, change, tile, backend, gradient):
+    model = tiny_network()
+    change(model)
+    a, b = torch.rand(2, 2, 1, 5, 6)
+    with ops.use_backend("reference"):
+        expected = model(a, b).detach()
+    monkeypatch.setattr(execution, "TILE", tile)
+    with torch.set_grad_enabled(gradient), ops.use_backend(backend):
+        torch.testing.assert_close(model(a, b), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", ["register_full_backward_hook", "register_full_backward_pre_hook"])
+def test_a_hook_on_a_gradient_is_called(kind):
+    model, called = tiny_network(), []
+    getattr(model.high_level_a.blocks[0].mamba.ssm, kind)(lambda *_: called.append(1))
+    model(*torch.rand(2, 2, 1, 5, 6)).sum().backward()
+    assert called
+
+
+def test_a_hook_on_all_modules_is_called():
+    model, called = tiny_network(), set()
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda part, *_: called.add(part))
+    try:
+        with torch.inference_mode():
+            model(*torch.rand(2, 1, 1, 5, 6))
+    finally:
+        handle.remove()
+    assert model.high_level_a.blocks[0].mamba.ssm in called
+
+
+def test_a_slice_of_exchange_blocks_is_an_exchange_stack():
+    exchange = MambaDFuse(MambaDFuseConfig(dim=16, exchange_depth=3)).shallow.exchange
+    assert len(exchange[:2](*torch.randn(4, 1, 6, 16))) == 4
 
 
 @pytest.mark.parametrize("gradient", [True, False])

@@ -79,7 +79,9 @@ def test_a_repository_of_the_hub_is_downloaded(network, tmp_path, monkeypatch):
     assert asked == [("someone/fusion", "model.safetensors", {"revision": "v1"})]
 
 
-@pytest.mark.parametrize("name", ["nothing", "no/such/file", "weights/mine.safetensors", "fold.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["nothing", "no/such/file", "my/mine.safetensors", "my/mine.pth", "./mine", "mine/"]
+)
 def test_what_is_no_repository_is_a_missing_file(name, monkeypatch):
     monkeypatch.setattr(pretrained, "hf_hub_download", lambda *_: pytest.fail("the Hub was asked"))
     with pytest.raises(CheckpointError, match="no such file"):
@@ -89,3 +91,18 @@ def test_what_is_no_repository_is_a_missing_file(name, monkeypatch):
 def test_a_folder_without_weights_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"model\.safetensors: no such file"):
         mdf.MambaDFuse.from_pretrained(tmp_path)
+
+
+def test_the_name_of_shipped_weights_comes_before_a_folder_of_that_name(tmp_path, monkeypatch):
+    (tmp_path / "ivf").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert mdf.MambaDFuse.from_pretrained("ivf").config == mdf.load("ivf").config
+
+
+def test_a_network_that_cannot_be_saved_leaves_the_folder_as_it_was(network, tmp_path):
+    network.save_pretrained(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    network.contrast = float("nan")
+    with pytest.raises(ValueError, match="contrast must be a positive number"):
+        network.save_pretrained(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

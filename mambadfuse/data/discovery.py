@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue, problems
-from mambadfuse.data.pairs import PairError, PairSet, match_folders, require_folder
+from mambadfuse.data.pairs import Pair, PairError, PairSet, match_folders, require_folder
 from mambadfuse.data.single_folder import match_within, tasks_in
 from mambadfuse.data.tasks import FOLDERS, TASKS, modality_of, task_of
 
@@ -70,15 +70,19 @@ def _all_below(root: Path) -> PairSet:
     if len(tasks) > 1:
         several = f"holds pairs of {' and '.join(tasks)}: give the two folders of one task"
         raise PairError(Issue(root, several))
-    pairs = [
-        replace(pair, name=pair.a.relative_to(root).with_suffix("").as_posix())
-        for found in sets
-        for pair in found.pairs
-    ]
+    pairs: dict[str, Pair] = {}
+    for pair in (pair for found in sets for pair in found.pairs):
+        name = unicodedata.normalize("NFC", pair.a.relative_to(root).with_suffix("").as_posix())
+        if name in pairs:
+            partners = " and ".join(str(one.b.relative_to(root)) for one in (pairs[name], pair))
+            raise PairError(
+                Issue(pair.a, f"has two partners, {partners}: give the two folders that belong together")
+            )
+        pairs[name] = replace(pair, name=name)
     # Skipping a whole folder must be reported.
     unknown = [replace(issue, severity="problem") for issue in issues]
     issues = [issue for found in sets for issue in found.issues] + unknown
-    return PairSet(root, root, tuple(pairs), tuple(issues), tasks[0])
+    return PairSet(root, root, tuple(pairs.values()), tuple(issues), tasks[0])
 
 
 def find_sets(root: str | Path) -> list[PairSet]:

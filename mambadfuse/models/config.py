@@ -33,7 +33,7 @@ class MambaConfig:
         """Refuse values that no network can be built from."""
         for field in fields(self):
             value, allowed = getattr(self, field.name), get_args(field.type)
-            if allowed and value not in allowed:
+            if allowed and (value not in allowed or type(value) not in map(type, allowed)):
                 raise ValueError(f"{field.name} must be one of {allowed}, found {value!r}")
             if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
                 raise ValueError(f"{field.name} must be a whole number, found {value!r}")

@@ -18,6 +18,7 @@ def _has_own_gates(block: "M3Block") -> bool:
     return block.gate == "own"
 
 
+@execution.fusable
 class M3Block(nn.Module):
     """One M3 block.
 
@@ -56,7 +57,6 @@ class M3Block(nn.Module):
         self.out_proj = nn.Linear(inner, dim, bias=False)
         self.conv = nn.Conv2d(dim, dim, 3, padding=1, groups=dim) if config.deep_conv else None
 
-    @execution.fusable
     def forward(
         self, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int
     ) -> tuple[Tensor, Tensor]:

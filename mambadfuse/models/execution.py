@@ -13,8 +13,9 @@ plain         the equations as they stand                                       
 ============  ==================================================================================  ================
 
 All give the same result up to rounding. The first two need the Numba backend, at least sixteen channels in float32,
-and parts that the kernels know: torch's own layers, and modules marked by :func:`fusable`. None of these parts may have
-a hook, which would never see what stays inside a kernel. Tiling needs causal mixers.
+and parts that the kernels know: torch's own layers in the form that they have here, and exactly the classes marked by
+:func:`fusable`. None of these parts may have a hook, which would never see what stays inside a kernel. Tiling needs
+causal mixers, each of them used once.
 
 The functions at the end take a module apart into the weights that the kernels read; the names are those of the modules.
 
@@ -32,15 +33,25 @@ from mambadfuse import ops
 
 TILE = 8192  # tokens: long enough to keep all cores busy, short enough for the caches of the processor
 
-_KNOWN_LAYERS = {nn.Linear, nn.LayerNorm, nn.Conv1d, nn.Conv2d, nn.ModuleList}
+# The layers that the kernels read: their class and whether they have a bias, by the first word of their name.
+_LAYERS = {
+    "in": (nn.Linear, False),
+    "x": (nn.Linear, False),
+    "dt": (nn.Linear, True),
+    "out": (nn.Linear, False),
+    "norm": (nn.LayerNorm, True),
+    "conv": ((nn.Conv1d, nn.Conv2d), True),
+}
+_FUSABLE: set[type[nn.Module]] = {nn.ModuleList}
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+Class = TypeVar("Class", bound=type[nn.Module])
 
 
-def fusable(forward: Method) -> Method:
-    """Marks a module's ``forward`` as one that the kernels implement; a method that overrides it is not marked."""
-    forward.fusable = True  # type: ignore[attr-defined]
-    return forward
+def fusable(cls: Class) -> Class:
+    """Marks a class of modules whose arithmetic the kernels implement; its subclasses are not marked."""
+    _FUSABLE.add(cls)
+    return cls
 
 
 def carried_out(
@@ -71,32 +82,54 @@ def carried_out(
                 return equations(module, *tokens, caches=caches, height=height)
             if kernel and when(module) and ops.supports_mamba_inner(tokens[0]) and _kernels_apply(module):
                 return kernel(module, *tokens)
-            if gradient or not all(getattr(part, "causal", True) for part in module.modules()):
+            if gradient or tokens[0].shape[1] <= TILE or not _may_be_tiled(module):
                 return equations(module, *tokens, height=height)
             carried: dict[nn.Module, Any] = {}
             return _in_tiles(lambda *tile: equations(module, *tile, caches=carried, height=height), *tokens)
 
-        return fusable(cast(Method, method))
+        return cast(Method, method)
 
     return decorate
 
 
 def _kernels_apply(module: nn.Module) -> bool:
-    """Whether the kernels know all parts, and no part has a hook."""
+    """Whether the kernels know all parts, and no part has a hook or a ``forward`` of its own."""
+    if torch.nn.modules.module._has_any_global_hook():
+        return False
     return all(
-        part is module or not (part._forward_hooks or part._forward_pre_hooks or part._backward_hooks)
-        for part in module.modules()
-    ) and all(
-        type(part) in _KNOWN_LAYERS or getattr(type(part).forward, "fusable", False)
-        for part in module.modules()
+        _is_known(name.rpartition(".")[2], part) and (part is module or not _is_intercepted(part))
+        for name, part in module.named_modules()
     )
+
+
+def _is_known(name: str, part: nn.Module) -> bool:
+    if type(part) in _FUSABLE:
+        return True
+    kind, has_bias = _LAYERS.get(name.partition("_")[0], ((), False))
+    return (
+        type(part) in (kind if isinstance(kind, tuple) else (kind,)) and (part.bias is not None) == has_bias
+    )
+
+
+def _is_intercepted(part: nn.Module) -> bool:
+    hooks = (
+        part._forward_hooks,
+        part._forward_pre_hooks,
+        part._backward_hooks,
+        part._backward_pre_hooks,
+    )
+    return any(hooks) or "forward" in vars(part)
+
+
+def _may_be_tiled(module: nn.Module) -> bool:
+    """Whether all mixers are causal, and none stands in two places, where it would need two caches."""
+    places = [part for _, part in module.named_modules(remove_duplicate=False)]
+    return len(places) == len(set(places)) and all(getattr(part, "causal", True) for part in places)
 
 
 def _in_tiles(function: Callable[..., Any], *tokens: Tensor) -> Any:
     """function(*tokens) for token sequences (B, L, C), called with tiles (B, T, C) in order and put together again."""
     length = tokens[0].shape[1]
-    if length <= TILE:
-        return function(*tokens)
     outputs: list[Tensor] = []
     single = False
     for start in range(0, length, TILE):

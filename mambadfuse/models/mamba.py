@@ -55,6 +55,7 @@ Caches = dict[nn.Module, MambaCache]
 """One cache for each SSM of a network; empty before the first piece of a sequence."""
 
 
+@execution.fusable
 class SelectiveSSM(nn.Module):
     """Causal convolution, then the selective scan with parameters computed from each token, then the gate.
 
@@ -87,7 +88,6 @@ class SelectiveSSM(nn.Module):
             self.A_log = nn.Parameter(torch.arange(1.0, state + 1).log().repeat(inner, 1))
         self.D = nn.Parameter(torch.ones(inner))
 
-    @execution.fusable
     def forward(
         self,
         u: Tensor,
@@ -203,6 +203,7 @@ def build_mixer(config: MambaConfig, own_state_matrix: bool = True, dt_init: str
     return ssm(config, own_state_matrix, dt_init)
 
 
+@execution.fusable
 class Mamba(nn.Module):
     """The Mamba unit: project up, selective SSM and gate, project down. (B, L, C) -> (B, L, C).
 
@@ -226,6 +227,7 @@ class Mamba(nn.Module):
         return self.out_proj(self.ssm(u, z, caches=caches, height=height))  # (B, L, E) -> (B, L, C)
 
 
+@execution.fusable
 class MambaBlock(nn.Module):
     """Pre-norm residual block that leaves the sum to the next one.
 
@@ -240,7 +242,6 @@ class MambaBlock(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self.mamba = Mamba(config)
 
-    @execution.fusable
     def forward(
         self, x: Tensor, residual: Tensor, *, caches: Caches | None = None, height: int | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -249,6 +250,7 @@ class MambaBlock(nn.Module):
         return self.mamba(self.norm(residual), caches=caches, height=height), residual
 
 
+@execution.fusable
 class MambaStack(nn.Module):
     """``depth`` blocks in sequence: tokens (B, L, C) -> branch and running sum, each (B, L, C)."""
 

@@ -1,6 +1,7 @@
 """``from_pretrained`` and ``save_pretrained``: a network by shipped name, from a file, a folder or the Hub."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from mambadfuse.data.tasks import TASKS
 from mambadfuse.files import atomic_write
+from mambadfuse.fusion.postprocess import check_contrast
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.weights_file import (
     WeightsFile,
@@ -19,6 +21,8 @@ from mambadfuse.models.weights_file import (
 )
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_SUFFIXES = (".safetensors", ".pth", ".pt")  # a file that is missing, not a repository
 
 _CARD = """---
 {{ card_data }}
@@ -73,10 +77,10 @@ class Pretrained(
             HfHubHTTPError: the Hub has no such repository, or it cannot be reached.
         """
         source = str(pretrained_model_name_or_path)
-        folder = Path(source)
-        if folder.is_dir():
-            return cls.from_file(folder / WEIGHTS)
-        if source in TASKS or folder.is_file() or source.count("/") != 1 or folder.suffix == ".safetensors":
+        path = Path(source)
+        if source not in TASKS and path.is_dir():
+            return cls.from_file(path / WEIGHTS)
+        if path.is_file() or path.suffix in _SUFFIXES or not _REPOSITORY.fullmatch(source):
             return cls.from_file(source)
         return cls.from_file(hf_hub_download(source, WEIGHTS, **hub_options))
 
@@ -112,6 +116,7 @@ class Pretrained(
             save_directory: the folder, created if missing.
             options: of ``huggingface_hub.ModelHubMixin.save_pretrained``, such as ``push_to_hub`` and ``repo_id``.
         """
+        check_contrast(self.contrast)  # before the mixin replaces the configuration that is there
         return super().save_pretrained(save_directory, **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:

@@ -33,6 +33,7 @@ def exchange_channels(a: Tensor, b: Tensor, period: int = 2) -> tuple[Tensor, Te
     return torch.where(swapped, b, a), torch.where(swapped, a, b)
 
 
+@execution.fusable
 class ExchangeBlock(nn.Module):
     """One exchange: residual sum, norm, swap, one Mamba unit per modality.
 
@@ -52,7 +53,6 @@ class ExchangeBlock(nn.Module):
         self.mamba_a = Mamba(config)
         self.mamba_b = Mamba(config)
 
-    @execution.fusable
     def forward(
         self,
         a: Tensor,
@@ -75,11 +75,9 @@ class ExchangeBlock(nn.Module):
         return a, sum_a, b, sum_b
 
 
+@execution.fusable
 class ExchangeStack(nn.ModuleList):
-    """``config.exchange_depth`` exchange blocks, one after the other."""
-
-    def __init__(self, config: MambaDFuseConfig) -> None:
-        super().__init__(ExchangeBlock(config) for _ in range(config.exchange_depth))
+    """Exchange blocks, one after the other."""
 
     @execution.carried_out(without_gradient=execution.exchange_stack)
     def forward(
@@ -116,7 +114,7 @@ class ShallowFusion(nn.Module):
         self.conv_inputs, self.order = config.shallow_conv_inputs, config.shallow_order
         self.exchange_residual = config.exchange_residual
         self.add_residual = config.stage_residual == "added"
-        self.exchange = ExchangeStack(config)
+        self.exchange = ExchangeStack(ExchangeBlock(config) for _ in range(config.exchange_depth))
         channels = 2 * config.dim if self.conv_inputs == "both" else config.dim
         self.conv_a = nn.Conv2d(channels, config.dim, 3, padding=1)
         self.conv_b = nn.Conv2d(channels, config.dim, 3, padding=1)

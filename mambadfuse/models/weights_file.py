@@ -59,9 +59,11 @@ def read_weights(path: Path) -> WeightsFile:
         raise CheckpointError(f"{path}: holds no configuration, as files of this kit do. {_PUBLISHED_HINT}")
     try:
         settings = json.loads(metadata["config"])
+        if not isinstance(settings, dict):
+            raise TypeError(f"expected names and values, found {type(settings).__name__}")
         contrast = settings.pop("contrast", 1.0)
         return WeightsFile(tensors, MambaDFuseConfig(**settings), contrast)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: its configuration is not understood: {error}") from error
 
 
