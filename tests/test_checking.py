@@ -96,7 +96,7 @@ def test_scenes_in_one_folder_are_listed_with_what_was_preferred(tmp_path):
         "    lake/IR_lake_g.bmp with VIS_lake_r.bmp",
     ]
     notes = lines[[line.startswith("  note: ") for line in lines].index(True) :]
-    assert "as IR_1 and VIS_1 are" in notes[0]
+    assert "as IR_1 and VIS_1 do" in notes[0]
     assert notes[1] == "    APC_2"
     assert "near infrared, not used" in notes[2]
     assert notes[3] == "    Farm/Farm_II.bmp"

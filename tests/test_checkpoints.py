@@ -166,7 +166,7 @@ def test_load_of_a_file_of_the_authors_says_how_it_is_read(tmp_path, published_t
 def test_load_published_of_a_file_of_the_kit_says_to_use_load(tmp_path):
     path = tmp_path / "mine.safetensors"
     save(MambaDFuse(TINY), path)
-    with pytest.raises(CheckpointError, match=r"mine\.safetensors: is a file of this kit .*use load$"):
+    with pytest.raises(CheckpointError, match=r"mine\.safetensors: is a file of this kit, .*use load$"):
         load_published(path)
 
 

@@ -111,7 +111,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
     """
     tensors, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), {})
     if "config" in metadata:
-        raise CheckpointError(f"{path}: is a file of this kit, expected one of the authors': use load")
+        raise CheckpointError(f"{path}: is a file of this kit, expected the authors' checkpoint: use load")
     return {name.removeprefix("module."): t for name, t in tensors.items()}
 
 
