@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mambadfuse as mdf
 from mambadfuse.cli import main
 from mambadfuse.data.images import write_image
 from mambadfuse.data.pairs import PairError
@@ -15,6 +16,7 @@ from mambadfuse.evaluation.folders import evaluate_folders
 from mambadfuse.evaluation.published import published
 from mambadfuse.fusion import baselines
 from mambadfuse.metrics import ALL, CONVENTIONS, EIGHT, evaluate, grey
+from mambadfuse.resources import resource_folder
 
 TNO = Path(__file__).parents[1] / ".." / "shared" / "data" / "ivf" / "test_tno"
 NAMES = ("1", "2", "3")
@@ -301,3 +303,17 @@ def test_wrong_usage_is_exit_code_2(place, capsys, words, message):
         command(words)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_one_folder_of_results_needs_no_list():
+    folder = resource_folder("data_samples") / "ivf"
+    one = mdf.evaluate_folders(folder / "ir", folder / "ir", folder / "vi", baselines=False, progress=False)
+    several = mdf.evaluate_folders(
+        [folder / "ir"], folder / "ir", folder / "vi", baselines=False, progress=False
+    )
+    assert one.methods == several.methods
+
+
+def test_a_file_name_in_place_of_pixels_says_how_to_read_it():
+    with pytest.raises(TypeError, match="fused must be pixels, found a file name"):
+        mdf.evaluate("fused.png", np.zeros((9, 9)), np.zeros((9, 9)))

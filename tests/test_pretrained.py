@@ -106,3 +106,8 @@ def test_a_network_that_cannot_be_saved_leaves_the_folder_as_it_was(network, tmp
     with pytest.raises(ValueError, match="contrast must be a positive number"):
         network.save_pretrained(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_goes_wherever_weights_go(network, tmp_path):
+    network.save_pretrained(tmp_path / "mine")
+    assert_same(mdf.load(tmp_path / "mine"), network)

@@ -25,7 +25,7 @@ Fusion = Callable[[str, np.ndarray, np.ndarray], np.ndarray]  # name of a pair, 
 
 
 def evaluate_folders(
-    fused: Sequence[str | Path],
+    fused: str | Path | Sequence[str | Path],
     a: str | Path,
     b: str | Path | None = None,
     *,
@@ -91,9 +91,9 @@ def evaluate_folders(
     return rank(methods, metrics, pictures, convention, wrong)
 
 
-def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
+def _named(folders: str | Path | Sequence[str | Path]) -> dict[str, Path]:
     """Each folder by its name, or by its path where several have the same name."""
-    paths = [Path(folder) for folder in folders]
+    paths = [Path(x) for x in ([folders] if isinstance(folders, str | Path) else folders)]
     if not paths:
         raise ValueError("give at least one folder of fused images")
     if twice := [path for path in paths if [other.resolve() for other in paths].count(path.resolve()) > 1]:

@@ -27,7 +27,8 @@ def load(source: str | Path) -> MambaDFuse:
 
     Args:
         source: the name of shipped weights ("ivf", "ct-mri", "pet-mri", "spect-mri"; their checksum is
-            verified) or the path of a file written by :func:`save`.
+            verified) the path of a file written by :func:`save`, or of a folder
+            written by ``save_pretrained``.
 
     Raises:
         CheckpointError: no such file, a damaged file, or tensors that do not fit its configuration.

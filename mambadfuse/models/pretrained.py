@@ -78,20 +78,19 @@ class Pretrained(
         """
         source = str(pretrained_model_name_or_path)
         path = Path(source)
-        if source not in TASKS and path.is_dir():
-            return cls.from_file(path / WEIGHTS)
-        if path.is_file() or path.suffix in _SUFFIXES or not _REPOSITORY.fullmatch(source):
+        if path.exists() or path.suffix in _SUFFIXES or not _REPOSITORY.fullmatch(source):
             return cls.from_file(source)
         return cls.from_file(hf_hub_download(source, WEIGHTS, **hub_options))
 
     @classmethod
     def from_file(cls, source: str | Path) -> Self:
-        """A trained network in evaluation mode, from shipped weights by name or from one weights file.
+        """A trained network in evaluation mode, from shipped weights by name, a weights file, or a folder with one.
 
         Raises:
             CheckpointError: no such file, a damaged file, or tensors that do not fit its configuration.
         """
         path = shipped_weights(str(source)) if str(source) in TASKS else Path(source)
+        path = path / WEIGHTS if path.is_dir() else path
         weights = read_weights(path)
         model = cls(weights.config)
         model.contrast = weights.contrast
