@@ -128,6 +128,7 @@ class ShallowFusion(nn.Module):
         a, sum_a, b, sum_b = self.exchange(a, sum_a, b, sum_b, height=height)
         if self.exchange_residual and self.add_residual:
             a, b = a + sum_a, b + sum_b
+        del sum_a, sum_b  # each as large as the features
         a, b = to_map(a, height), to_map(b, height)  # (B, L, C) -> (B, C, H, W)
         new_a = self.conv_a(self._inputs(a, b)) + a
         new_b = self.conv_b(self._inputs(b, new_a if self.order == "sequential" else a)) + b
