@@ -11,24 +11,21 @@ _LUMA = np.array([299, 587, 114])  # thousandths of red, green and blue (ITU-R B
 def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
     """The image as grey levels 0 ... 255; a grey uint8 image is returned unchanged.
 
-        Args:
-            picture: (H, W) grey or (H, W, 3) RGB; uint8, or floating-point in [0, 1].
-            name: how error messages refer to it.
+    Args:
+        picture: (H, W) grey or (H, W, 3) RGB; uint8, or floating-point in [0, 1].
+        name: how error messages refer to it.
 
-        Returns:
-            uint8, (H, W). Floats are scaled by 255 and rounded; colour becomes 0.299 R + 0.587 G + 0.114 B,
-            rounded (halves to even).
+    Returns:
+        uint8, (H, W). Floats are scaled by 255 and rounded; colour becomes 0.299 R + 0.587 G + 0.114 B,
+        rounded (halves to even).
 
-        Raises:
-            TypeError: the image holds neither uint8 nor floating-point numbers, or is a file name.
-            ValueError: the shape is not one of these, the image is empty, or a value is not finite or outside [0, 1].
+    Raises:
+        TypeError: the image holds neither uint8 nor floating-point numbers, or is a file name.
+        ValueError: the shape is not one of these, the image is empty, or a value is not finite or outside [0, 1].
 
-        Example:
-            >>> from pathlib import Path
-
-    import numpy as np
-            >>> grey(np.array([[[255, 0, 0], [0, 255, 0]]], dtype=np.uint8)).tolist()
-            [[76, 150]]
+    Example:
+        >>> grey(np.array([[[255, 0, 0], [0, 255, 0]]], dtype=np.uint8)).tolist()
+        [[76, 150]]
     """
     if isinstance(picture, str | Path):
         raise TypeError(f"{name} must be pixels, found a file name: read it with mambadfuse.read_image")
