@@ -1,17 +1,25 @@
 """The house has floors: imports only go down, each file holds one concept, and docs/architecture.md maps them all."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from fnmatch import fnmatch
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from training_cases import toy_pairs, write_folders
 
+from mambadfuse.data.crops import PairedCrops
 from mambadfuse.data.samples import samples
+from mambadfuse.data.training_pairs import find_training_pairs
+from mambadfuse.training import configure
+from mambadfuse.training.state import TrainingState
+from mambadfuse.training.step import TrainingSteps, accelerator_for
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mambadfuse"
@@ -204,7 +212,7 @@ def test_the_map_goes_down_the_floors():
 
 WALKS = {
     "One pair of images, from `mambadfuse fuse` to the file": "fuse --a a/0.png --b b/0.png --out fused.png",
-    "One training step": "train --pairs a b --out mine.safetensors --budget minutes --steps 2",
+    "A training run": "train --pairs a b --out mine.safetensors --budget minutes --steps 2",
 }
 TRACER = """
 import sys, threading
@@ -222,13 +230,19 @@ sys.exit(code)
 """
 
 
+def files_of_the_walk(title: str) -> set[str]:
+    """The files that a section of the map names: 5 to 15."""
+    walk = re.search(rf"^## {re.escape(title)}\n(.*?)^## ", MAP, flags=re.M | re.S)[1]
+    named = set(re.findall(r"`([\w/]+\.py)`", walk))
+    assert 5 <= len(named) <= 15, f"docs/architecture.md, {title}: {len(named)} files"
+    return named
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("title", WALKS)
 def test_the_walks_through_the_map_are_walked(title, tmp_path):
     """Every file that a walk names is entered by a real run, seen by Python's profiler."""
-    walk = re.search(rf"^## {re.escape(title)}\n(.*?)^## ", MAP, flags=re.M | re.S)[1]
-    named = set(re.findall(r"`([\w/]+\.py)`", walk))
-    assert 5 <= len(named) <= 15
+    named = files_of_the_walk(title)
     pair = samples("ivf")[0]
     for side, source in (("a", pair.a), ("b", pair.b)):
         (tmp_path / side).mkdir()
@@ -241,6 +255,37 @@ def test_the_walks_through_the_map_are_walked(title, tmp_path):
     assert done.returncode == 0, done.stderr
     idle = sorted(named - set(done.stdout.splitlines()))
     assert not idle, f"docs/architecture.md, {title}: the run never enters {', '.join(idle)}"
+
+
+def files_entered(call: Callable[[], object]) -> set[str]:
+    """The files of the package in which a function runs during this call, seen by Python's profiler."""
+    codes = set()
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, _: codes.add(frame.f_code) if event == "call" else None)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    files = {Path(code.co_filename) for code in codes if code.co_flags & inspect.CO_OPTIMIZED}
+    return {file.relative_to(PACKAGE).as_posix() for file in files if file.is_relative_to(PACKAGE)}
+
+
+@pytest.mark.slow
+def test_a_training_step_runs_through_the_files_of_its_walk_and_no_others(tmp_path):
+    """Of `ops`, the walk names the operation that the network calls; the kernels and checks behind it count as that."""
+    pairs = find_training_pairs(*write_folders(tmp_path, toy_pairs(1)))
+    changes = ["steps=2", "batch=1", "crop_sizes=16x16", "device=cpu"]
+    config = configure("ivf", "minutes", overrides=changes)
+    crops = PairedCrops([pairs], crop_sizes=config.crop_sizes, batch=config.batch)
+    with accelerator_for(config) as accelerator:
+        steps = iter(TrainingSteps(config, TrainingState(config, accelerator.device), crops, accelerator))
+        next(steps)  # decodes the pair and compiles the kernels
+        entered = files_entered(lambda: next(steps))
+    named = files_of_the_walk("One training step")
+    operations = {file for file in named if file.startswith("ops/")}
+    assert len(operations) == 1
+    assert operations <= entered
+    assert {file for file in entered if not file.startswith("ops/")} == named - operations
 
 
 def test_no_file_names_the_machine_it_was_made_on():

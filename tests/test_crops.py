@@ -12,8 +12,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from training_cases import toy_pairs, write_folders
 
-from mambadfuse.data.crops import PairedCrops, StepSampler, orient
-from mambadfuse.data.picture_cache import PictureCache
+from mambadfuse.data.crops import PairedCrops, PictureCache, StepSampler, orient
 from mambadfuse.data.training_pairs import ArrayPair, find_training_pairs
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "pipeline.npz")

@@ -6,7 +6,8 @@ the number of workers or processes nor an interruption changes a single crop.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,8 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, get_worker_info
 
-from mambadfuse.data.picture_cache import PictureCache
-from mambadfuse.data.training_pairs import Picture, TrainingPair
+from mambadfuse.data.training_pairs import Picture, Pictures, TrainingPair
 
 Size = tuple[int, int]  # height and width
 
@@ -52,6 +52,30 @@ class _Cut:
     height: int
     width: int
     mode: int
+
+
+class PictureCache:
+    """The most recently used pairs of images, decoded.
+
+    Args:
+        limit: in bytes; the least recently used pairs beyond it are dropped, and so is a single larger pair.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self._pairs: OrderedDict[Hashable, Pictures] = OrderedDict()
+
+    def get(self, key: Hashable, read: Callable[[], Pictures]) -> Pictures:
+        """The images known as ``key``, from memory or else by ``read()``."""
+        if key in self._pairs:
+            self._pairs.move_to_end(key)
+            return self._pairs[key]
+        pictures = self._pairs[key] = read()
+        self.used += _bytes(pictures)
+        while self.used > self.limit:
+            self.used -= _bytes(self._pairs.popitem(last=False)[1])
+        return pictures
 
 
 class PairedCrops(Dataset[Crop]):
@@ -185,3 +209,7 @@ def _fitting(pairs: Sequence[TrainingPair], size: Size) -> list[int]:
 
 def _as_tensor(crop: Picture) -> Tensor:
     return torch.from_numpy(crop.astype(np.float32)[None] / 255)
+
+
+def _bytes(pictures: Pictures) -> int:
+    return sum(picture.nbytes for picture in pictures)
