@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import mambadfuse
-from mambadfuse.cli import ablate, data, doctor, evaluate, fuse, train
+from mambadfuse.cli import ablate, data, doctor, evaluate, faults, fuse, train
 from mambadfuse.cli.messages import complain
 
 
@@ -27,6 +27,7 @@ class Command(Protocol):
 COMMANDS: dict[str, Command] = {
     "fuse": fuse,
     "evaluate": evaluate,
+    "faults": faults,
     "data": data,
     "train": train,
     "ablate": ablate,

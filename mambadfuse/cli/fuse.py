@@ -1,13 +1,12 @@
 """``mambadfuse fuse``: two images, folders of images, or the samples of the kit."""
 
-import re
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mambadfuse.cli.arguments import device, pixels, positive, refuse_swapped_sides
 from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
 from mambadfuse.cli.messages import complain
 from mambadfuse.data.tasks import MODALITIES, TASKS, modality_of, task_of
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from mambadfuse.fusion.folders import FusionReport
 
 SUMMARY = "fuse two images, folders of images, or the samples of the kit"
-
-_SMALLEST_TILE = 32  # smaller ones are very slow, and leave the scan almost no context
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -53,21 +50,21 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--contrast",
-        type=_positive,
+        type=positive,
         metavar="C",
         help="contrast factor about the mean of the image; default that of the weights, 1 for none",
     )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits per channel of results")
     parser.add_argument(
         "--device",
-        type=_device,
+        type=device,
         default="auto",
         metavar="NAME",
         help="cpu, cuda, cuda:1, ... or mps; auto: cuda if usable",
     )
     parser.add_argument(
         "--tile",
-        type=_pixels,
+        type=pixels,
         metavar="PIXELS",
         help="fuse in blended tiles of this size: takes less memory, changes the result",
     )
@@ -101,11 +98,7 @@ def _check_usage(options: Namespace) -> None:
             raise FileNotFoundError(f"{path}: there is no such file or folder")
     if options.a.is_dir() != options.b.is_dir():
         options.usage_error("--a and --b must be two files or two folders, found one of each")
-    a, b = modality_of(options.a), modality_of(options.b)
-    if task_of(b, a):
-        options.usage_error(
-            f"by their names --a {options.a} is {_title(a)} and --b {options.b} is {_title(b)}: swap them"
-        )
+    refuse_swapped_sides(options)
 
 
 def _mention_other_weights(options: Namespace) -> None:
@@ -263,24 +256,3 @@ def _titles(options: Namespace) -> tuple[str, str]:
 
 def _title(modality: str | None) -> str:
     return MODALITIES[modality].title if modality else ""
-
-
-def _device(name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
-        raise ArgumentTypeError(f"unknown device {name!r}: choose auto, cpu, cuda, cuda:1, ... or mps")
-    return name
-
-
-def _positive(text: str) -> float:
-    try:
-        if 0 < (number := float(text)) < inf:
-            return number
-    except ValueError:
-        pass
-    raise ArgumentTypeError(f"expected a positive number, found {text!r}")
-
-
-def _pixels(text: str) -> int:
-    if not text.isdecimal() or int(text) < _SMALLEST_TILE:
-        raise ArgumentTypeError(f"expected a number of pixels, at least {_SMALLEST_TILE}, found {text!r}")
-    return int(text)

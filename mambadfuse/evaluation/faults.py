@@ -16,13 +16,16 @@ halo         grey levels  brightness beside strong edges that the sources do not
 ===========  ===========  ========================================================================  =========
 
 :func:`raster_bias` and :func:`tile_seam` measure a way of fusing rather than an image: how much the result depends on
-the order in which the pixels are read. Both are in grey levels, and 0 for every fusion that treats pixels alike.
+the order in which the pixels are read. Both are in grey levels, and 0 for every fusion that treats pixels alike, such
+as the pixel-wise mean. A pyramid does not: it drops every other pixel.
 
 A fault that cannot occur in a pair, such as noise where nothing is flat, is NaN.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,7 +33,40 @@ from scipy import ndimage
 
 from mambadfuse.metrics.grey_image import levels
 
-FAULTS = ("band", "overshoot", "excess", "saturation", "target", "noise gain", "halo")
+
+@dataclass(frozen=True)
+class Fault:
+    """The unit of a fault, and the values that are none.
+
+    Attributes:
+        unit: "levels" for grey levels 0 ... 255, "%" of the pixels, or "ratio".
+        low: the lowest value that is no fault.
+        high: the highest value that is no fault.
+    """
+
+    unit: str
+    low: float = 0.0
+    high: float = 0.0
+
+    def severity(self, value: float) -> float:
+        """How far a value is from those that are no fault; NaN for NaN.
+
+        >>> FAULTS["target"].severity(0.75), FAULTS["noise gain"].severity(0.75)
+        (0.25, 0.0)
+        """
+        return value if math.isnan(value) else max(self.low - value, value - self.high, 0.0)
+
+
+FAULTS = {
+    "band": Fault("levels"),
+    "overshoot": Fault("%"),
+    "excess": Fault("levels"),
+    "saturation": Fault("%"),
+    "target": Fault("ratio", 1.0, 1.0),
+    "noise gain": Fault("ratio", 0.0, 1.0),
+    "halo": Fault("levels"),
+}
+FAULTS_OF_FUSING = {"raster bias": Fault("levels"), "tile seam": Fault("levels")}
 
 Fuse = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -42,10 +78,8 @@ _LENGTH = 32  # pixels that a row or column needs in a flat region to be judged
 _FINE, _COARSE = 2.0, 12.0  # standard deviations, in pixels, between which a target is found
 _SALIENT = 25.0  # grey levels by which a target differs from its surroundings
 _EDGE, _RING = 60.0, 10  # grey levels across a strong edge, and pixels beside it
-_LIKE, _NEAR = (
-    6.0,
-    12,
-)  # grey levels within which sources count as equal, and pixels within which they are compared
+_ALIKE = 6.0  # grey levels by which sources may differ and still count as equal
+_NEAR, _STRIDE = 12, 3  # pixels within which they are compared, and from one compared pixel to the next
 
 
 def measure(fused: ArrayLike, a: ArrayLike, b: ArrayLike) -> dict[str, float]:
@@ -94,6 +128,12 @@ def band(f: np.ndarray, a: np.ndarray, b: np.ndarray, flat: np.ndarray) -> float
         a: first source, likewise.
         b: second source, likewise.
         flat: where both sources are flat, (H, W).
+
+    >>> sky = np.full((64, 64), 120.0)
+    >>> f = sky.copy()
+    >>> f[40:] += 30
+    >>> band(f, sky, sky, np.full((64, 64), True))
+    30.0
     """
     by_rows = _band_of_rows(f, a, b, flat)
     by_columns = _band_of_rows(f.T, a.T, b.T, flat.T)
@@ -106,6 +146,12 @@ def target_kept(f: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
         kept = Σ min(max(c_f · sign c_s, 0), |c_s|) / Σ |c_s|,   c = blur(·, 2) − blur(·, 12)
 
     over the pixels at which one source s has |c_s| of at least 25 grey levels, and the other at most a third of it.
+    NaN if there are none. The images are as in :func:`band`.
+
+    >>> a, b = np.full((64, 64), 80.0), np.full((64, 64), 80.0)
+    >>> a[28:36, 28:36] = 200
+    >>> round(target_kept((a + b) / 2, a, b), 6)
+    0.5
     """
     c_f, c_a, c_b = (
         ndimage.gaussian_filter(x, _FINE) - ndimage.gaussian_filter(x, _COARSE) for x in (f, a, b)
@@ -124,12 +170,16 @@ def noise_gain(f: np.ndarray, a: np.ndarray, b: np.ndarray, flat: np.ndarray) ->
     """The noise of f in flat regions over that of the noisier source, as standard deviations.
 
     Noise is what differs from the mean of the 3 x 3 pixels around. Sources count as at least half a grey level noisy,
-    since rounding makes that much.
+    which rounding alone can be off. NaN if nothing is flat. The arguments are those of :func:`band`.
+
+    >>> a = 100 + np.random.default_rng(0).normal(0, 2, (64, 64))
+    >>> round(noise_gain(2 * a, a, a, np.full((64, 64), True)), 6)
+    2.0
     """
     if not flat.any():
         return math.nan
     noise_f, noise_a, noise_b = (
-        float(np.sqrt(np.square(x - ndimage.uniform_filter(x, 3))[flat].mean())) for x in (f, a, b)
+        float(np.sqrt(np.square(x - _window_sum(x, 3) / 9)[flat].mean())) for x in (f, a, b)
     )
     return noise_f / max(noise_a, noise_b, 0.5)
 
@@ -138,8 +188,18 @@ def halo(f: np.ndarray, a: np.ndarray, b: np.ndarray, flat: np.ndarray) -> float
     """Brightness beside strong edges that the sources do not explain: a ring round a head or a lamp, in grey levels.
 
     Pixels nearby that are equal in both sources should be equal in f. Where both sources are flat and a strong edge of
-    one of them is at most 10 pixels away, f is compared with its mean over those pixels within 12 whose sources differ
-    by about 6 levels or less (a joint bilateral filter); the result is the root of the mean squared difference.
+    one of them is at most 10 steps along rows and columns away, f is compared with its mean over those pixels within 12
+    whose sources differ by about 6 levels or less (a joint bilateral filter, of every third row and column); the result
+    is the root of the mean squared difference. NaN if there is no such place. The arguments are those of :func:`band`.
+
+    Noise of the sources counts as well: where they have any, compare with the halo of a pixel-wise maximum, not with 0.
+
+    >>> x = np.arange(64) + np.zeros((64, 1))
+    >>> a = np.where(x < 32, 20.0, 220.0)
+    >>> f = np.where((22 <= x) & (x < 28), 40.0, a)  # a bar beside the edge
+    >>> flat = np.abs(x - 31.5) > 4
+    >>> halo(a, a, a, flat), round(halo(f, a, a, flat), 1)
+    (0.0, 8.2)
     """
     strong = np.maximum(_step(a), _step(b)) >= _EDGE
     ring = flat & ndimage.binary_dilation(strong, iterations=_RING)
@@ -149,7 +209,7 @@ def halo(f: np.ndarray, a: np.ndarray, b: np.ndarray, flat: np.ndarray) -> float
     return float(np.sqrt(np.square(difference[ring]).mean()))
 
 
-def raster_bias(fuse: Fuse, a: np.ndarray, b: np.ndarray) -> float:
+def raster_bias(fuse: Fuse, a: np.ndarray, b: np.ndarray, fused: np.ndarray | None = None) -> float:
     """How much the result depends on the direction of reading: mean |f − f'| in grey levels, over three f'.
 
     For f' the pair is mirrored, turned by 180 degrees or transposed before fusing, and the result brought back.
@@ -158,12 +218,13 @@ def raster_bias(fuse: Fuse, a: np.ndarray, b: np.ndarray) -> float:
         fuse: a and b, uint8, (H, W), to the fused image, in the same form.
         a: first source.
         b: second source.
+        fused: f, where it is at hand; computed if None.
 
     >>> x = np.arange(12, dtype=np.uint8).reshape(3, 4)
     >>> raster_bias(np.maximum, x, x)
     0.0
     """
-    f = fuse(a, b).astype(float)
+    f = (fuse(a, b) if fused is None else fused).astype(float)
     orientations: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
         np.fliplr,
         lambda x: x[::-1, ::-1],
@@ -185,10 +246,26 @@ def tile_seam(whole: np.ndarray, tiled: np.ndarray) -> float:
     return float(np.abs(whole.astype(float) - tiled).mean())
 
 
+def white_pixels(fused: np.ndarray) -> int:
+    """The number of pixels that are 255; fused is uint8, (H, W).
+
+    >>> white_pixels(np.array([[255, 254, 255]], np.uint8))
+    2
+    """
+    return int(np.count_nonzero(fused == 255))
+
+
 def _flat(x: np.ndarray) -> np.ndarray:
-    mean = ndimage.uniform_filter(x, _WINDOW)
-    variance = ndimage.uniform_filter(x * x, _WINDOW) - mean * mean
-    return variance <= _FLAT**2
+    """Where n Σx² − (Σx)² <= (4 n)² over the n = 49 pixels around."""
+    n = _WINDOW**2
+    total, squares = _window_sum(x, _WINDOW), _window_sum(x * x, _WINDOW)
+    return n * squares - total * total <= (n * _FLAT) ** 2
+
+
+def _window_sum(x: np.ndarray, side: int) -> np.ndarray:
+    """The sum of the side x side pixels around: exact for whole numbers, which a running sum of means is not."""
+    ones = np.ones(side)
+    return ndimage.correlate1d(ndimage.correlate1d(x, ones, axis=0), ones, axis=1)
 
 
 def _saturated(f: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -221,15 +298,14 @@ def _step(x: np.ndarray) -> np.ndarray:
 def _explained(f: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The mean of f over nearby pixels that are alike in both sources."""
     height, width = f.shape
-    f_, a_, b_ = (np.pad(x, _NEAR, mode="reflect" if min(f.shape) > _NEAR else "edge") for x in (f, a, b))
+    f_, a_, b_ = (np.pad(x, _NEAR, mode="reflect") for x in (f, a, b))
     total, weights = np.zeros_like(f), np.zeros_like(f)
-    for dy in range(-_NEAR, _NEAR + 1, 3):
-        for dx in range(-_NEAR, _NEAR + 1, 3):
-            if dy * dy + dx * dx > _NEAR * _NEAR:
-                continue
-            there = np.s_[_NEAR + dy : _NEAR + dy + height, _NEAR + dx : _NEAR + dx + width]
-            distance = ((a_[there] - a) ** 2 + (b_[there] - b) ** 2) / (2 * _LIKE**2)
-            weight = np.exp(-distance)
-            total += weight * f_[there]
-            weights += weight
+    steps = range(-_NEAR, _NEAR + 1, _STRIDE)
+    for dy, dx in product(steps, steps):
+        if dy * dy + dx * dx > _NEAR * _NEAR:
+            continue
+        there = np.s_[_NEAR + dy : _NEAR + dy + height, _NEAR + dx : _NEAR + dx + width]
+        weight = np.exp(-((a_[there] - a) ** 2 + (b_[there] - b) ** 2) / (2 * _ALIKE**2))
+        total += weight * f_[there]
+        weights += weight
     return total / weights

@@ -14,7 +14,7 @@ from mambadfuse.metrics import LOWER_IS_BETTER
 
 Scores = dict[str, float]  # by metric
 
-RESULT, BASELINE, PUBLISHED = "result", "baseline", "published"
+RESULT, WEIGHTS, BASELINE, PUBLISHED = "result", "weights", "baseline", "published"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Method:
     @property
     def label(self) -> str:
         """The name, with its kind unless it is a result."""
-        return self.name if self.kind == RESULT else f"{self.name} ({self.kind})"
+        return label(self.name, self.kind)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Table:
             "methods": methods,
             "problems": self.problems,
         }
-        return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json_text(content)
 
     def to_csv(self) -> str:
         """The whole table as CSV: for every method, one line per image and one each for mean, std and rank.
@@ -135,6 +135,11 @@ class Table:
             rank = f"{self.mean_ranks[method.label]:.2f}"
             lines.append([method.label, rank, *(cell(method, metric) for metric in self.metrics)])
         return columns(lines)
+
+
+def label(name: str, kind: str) -> str:
+    """The name of a method, with its kind unless it is a result."""
+    return name if kind == RESULT else f"{name} ({kind})"
 
 
 def rank(
@@ -212,6 +217,11 @@ def columns(lines: Sequence[Sequence[str]]) -> str:
 def cell(x: float) -> str:
     """A number for CSV, in full precision; empty if it is NaN."""
     return "" if math.isnan(x) else repr(x)
+
+
+def json_text(content: Any) -> str:
+    """The content as JSON, in the form of :func:`plain`."""
+    return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def plain(x: Any) -> Any:

@@ -1,0 +1,43 @@
+"""Values of options, checked while the command line is read."""
+
+import re
+from argparse import ArgumentTypeError, Namespace
+from math import inf
+
+from mambadfuse.data.tasks import MODALITIES, modality_of, task_of
+
+_SMALLEST_TILE = 32  # smaller ones are very slow, and leave the scan almost no context
+
+
+def device(name: str) -> str:
+    """The name of a device."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise ArgumentTypeError(f"unknown device {name!r}: choose auto, cpu, cuda, cuda:1, ... or mps")
+    return name
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        if 0 < (number := float(text)) < inf:
+            return number
+    except ValueError:
+        pass
+    raise ArgumentTypeError(f"expected a positive number, found {text!r}")
+
+
+def pixels(text: str) -> int:
+    """The side of a tile."""
+    if not text.isdecimal() or int(text) < _SMALLEST_TILE:
+        raise ArgumentTypeError(f"expected a number of pixels, at least {_SMALLEST_TILE}, found {text!r}")
+    return int(text)
+
+
+def refuse_swapped_sides(options: Namespace) -> None:
+    """Stops with a usage error if by their names --a is the side of --b, and --b that of --a."""
+    a, b = modality_of(options.a), modality_of(options.b)
+    if a and b and task_of(b, a):
+        titles = MODALITIES[a].title, MODALITIES[b].title
+        options.usage_error(
+            f"by their names --a {options.a} is {titles[0]} and --b {options.b} is {titles[1]}: swap them"
+        )

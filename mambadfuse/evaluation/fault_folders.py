@@ -1,0 +1,140 @@
+"""Measuring the faults of folders of fused images, of a network, and of the classical baselines."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mambadfuse.data.discovery import find_pairs
+from mambadfuse.data.issues import problems
+from mambadfuse.evaluation.fault_table import WHITE_PIXELS, FaultTable, tabulate
+from mambadfuse.evaluation.faults import measure, raster_bias, tile_seam, white_pixels
+from mambadfuse.evaluation.methods import (
+    Fusion,
+    Judge,
+    Key,
+    folders_by_name,
+    judge_all,
+    judged_by_all,
+    read_from,
+)
+from mambadfuse.evaluation.table import BASELINE, RESULT, WEIGHTS, Scores
+from mambadfuse.fusion.baselines import BASELINES
+from mambadfuse.fusion.pair import Model, fuse, load_model
+from mambadfuse.fusion.postprocess import check_contrast
+from mambadfuse.fusion.tiling import TiledModel
+
+_TILE, _OVERLAP = 256, 64  # pixels
+
+
+def measure_folders(
+    fused: str | Path | Sequence[str | Path],
+    a: str | Path,
+    b: str | Path | None = None,
+    *,
+    model: Model | None = None,
+    contrast: float | None = None,
+    progress: bool = True,
+) -> FaultTable:
+    """The faults of folders of fused images, and of what a network and the baselines make of the same pairs.
+
+    Pairs and fused images are found as by :func:`mambadfuse.evaluation.folders.evaluate_folders`, colour images are
+    judged by their luma, and what cannot be measured becomes one of the problems of the table. Raster bias and tile
+    seam are those of the network and of :data:`mambadfuse.fusion.baselines.BASELINES`; tiles have 256 pixels, so that
+    a smaller image cannot have a seam. The network fuses each pair up to five times.
+
+    >>> from mambadfuse.evaluation.fault_folders import measure_folders
+    >>> from mambadfuse.resources import resource_folder
+    >>> images = resource_folder("data_samples") / "ivf"
+    >>> table = measure_folders(images / "ir", images / "ir", images / "vi", progress=False)
+    >>> for method in table.methods:
+    ...     print(f"{method.label}: {method.means['overshoot']:.1f} %")
+    ir: 0.0 %
+    mean (baseline): 0.0 %
+    maximum (baseline): 0.0 %
+    laplacian pyramid (baseline): 4.1 %
+
+    Args:
+        fused: one folder for each method, or none: ``()``.
+        a: the folder of one side, or of both; with a model that of the infrared or MRI side.
+        b: the folder of the other side; None or ``a`` if both lie below ``a``.
+        model: whose faults are measured as well, as in :func:`mambadfuse.fuse`; None for no network.
+        contrast: of the network, as there.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The table. A folder without any image that can be measured is not in it, but among its problems.
+
+    Raises:
+        PairError: a folder is missing or empty, or has no image in common with the others.
+        ValueError: a folder is given twice, nothing can be compared, or a contrast is not positive or without model.
+        CheckpointError: the weights cannot be loaded.
+    """
+    if contrast is not None:
+        check_contrast(contrast)
+        if model is None:
+            raise ValueError("contrast is that of a model: give one")
+    found = find_pairs(a, b)
+    judges: dict[Key, Judge] = {
+        (RESULT, name): _of_results(read_from(folder, found.pairs))
+        for name, folder in folders_by_name(fused).items()
+    }
+    if model is not None:
+        judges[WEIGHTS, _name(model)] = _of_fusing(load_model(model), contrast)
+    judges |= {(BASELINE, name): _of_fusing(_Baseline(fusion)) for name, fusion in BASELINES.items()}
+    # A network takes all cores for one pair.
+    faults, failures = judge_all(found.pairs, judges, "measure", progress, in_parallel=model is None)
+    wrong = [*map(str, problems(found.issues)), *failures]
+    wrong += [f"{key[1]}: none of its images can be measured" for key in judges if key not in faults]
+    pictures = judged_by_all(faults, found.pairs)
+    if not faults or not pictures:
+        first = f"; the first of {len(wrong)} problems: {wrong[0]}" if wrong else ""
+        raise ValueError(f"there is no pair that every method has fused{first}")
+    return tabulate(faults, pictures, wrong)
+
+
+def _name(model: Model) -> str:
+    return type(model).__name__ if isinstance(model, nn.Module) else str(model)
+
+
+def _of_results(fusion: Fusion) -> Judge:
+    return lambda name, a, b: _of_image(fusion(name, a, b), a, b)
+
+
+def _of_image(fused: np.ndarray, a: np.ndarray, b: np.ndarray) -> Scores:
+    return {**measure(fused, a, b), WHITE_PIXELS: white_pixels(fused)}
+
+
+def _of_fusing(network: nn.Module, contrast: float | None = None) -> Judge:
+    tiles = TiledModel(network, _TILE, _OVERLAP)
+
+    def whole(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.asarray(fuse(a, b, network, contrast=contrast))
+
+    def tiled(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.asarray(fuse(a, b, tiles, contrast=contrast))
+
+    def judge(name: str, a: np.ndarray, b: np.ndarray) -> Scores:
+        fused = whole(a, b)
+        return {
+            **_of_image(fused, a, b),
+            "raster bias": raster_bias(whole, a, b, fused),
+            "tile seam": tile_seam(fused, tiled(a, b)) if max(a.shape) > _TILE else math.nan,
+        }
+
+    return judge
+
+
+class _Baseline(nn.Module):
+    """A baseline in the place of a network, from whole grey levels to whole grey levels, (1, 1, H, W)."""
+
+    def __init__(self, fusion: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+        super().__init__()
+        self.fusion = fusion
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        levels_a, levels_b = ((255 * x[0, 0]).round().to(torch.uint8).numpy() for x in (a, b))
+        return torch.from_numpy(self.fusion(levels_a, levels_b))[None, None] / 255
