@@ -103,7 +103,9 @@ class FusionLoss(nn.Module):
         gradient = c.gradient * compare_edges(fused, a, b)
         structure = c.structure * self._structure(fused, a, b, textured)
         overshoot = c.overshoot * overshoot_term(fused, a, b)
-        return LossTerms(gradient + intensity + structure + overshoot, gradient, intensity, structure, overshoot)
+        return LossTerms(
+            gradient + intensity + structure + overshoot, gradient, intensity, structure, overshoot
+        )
 
     def _structure(self, fused: Tensor, a: Tensor, b: Tensor, textured: Tensor) -> Tensor:
         share, value_range = self._share(a, b), self.config.ssim_range

@@ -28,6 +28,7 @@ Finally, nothing is gained by leaving the range of both sources by more than m, 
 
 All images are (B, 1, H, W).
 
+>>> from mambadfuse.losses import texture
 >>> fused, a, b = torch.rand(3, 2, 1, 16, 16)
 >>> target = intensity_target(a, b, glare=0.5)
 >>> intensity = robust_intensity_term(fused, target, 0.1, texture(a, b))
@@ -39,10 +40,12 @@ import math
 import torch
 from torch import Tensor
 
-from mambadfuse.losses.terms import blur, gradients, ssim_maps, texture
+from mambadfuse.losses.terms import blur, gradients, ssim_maps
 
 _REGION = 4.0  # standard deviation, in pixels, of the neighbourhood in which edge strengths are compared
-_SURROUNDINGS = 12.0  # standard deviation, in pixels, of the surroundings from which a target in glare stands out
+_SURROUNDINGS = (
+    12.0  # standard deviation, in pixels, of the surroundings from which a target in glare stands out
+)
 _SATURATED = (0.96, 0.99)  # from not at all to fully saturated
 _MARGIN = 6 / 255  # how far f may leave the range of both sources
 

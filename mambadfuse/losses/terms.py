@@ -74,9 +74,9 @@ class SSIMMaps(NamedTuple):
     """The two factors of SSIM around each pixel, (B, 1, H, W) each; SSIM is their product."""
 
     luminance: Tensor
-    """(2 μ_x μ_y + C1) / (μ_x² + μ_y² + C1): do the means agree?"""
+    """The factor with μ: do the means agree?"""
     structure: Tensor
-    """(2 σ_xy + C2) / (σ_x² + σ_y² + C2): do contrast and structure agree?"""
+    """The factor with σ: do contrast and structure agree?"""
 
 
 def ssim_maps(x: Tensor, y: Tensor, value_range: float = 1.0) -> SSIMMaps:
