@@ -234,9 +234,9 @@ def test_glare_changes_nothing_where_no_source_is_saturated(seed):
 
 def test_overshoot_is_the_distance_from_the_range_of_both_sources_and_its_margin():
     a, b = torch.full((1, 1, 2, 2), 0.4), torch.full((1, 1, 2, 2), 0.6)
-    fused = torch.tensor([[[[0.5, 0.6 + 6 / 255], [0.7, 0.3]]]])
-    beyond = 0.1 - 6 / 255
-    assert overshoot_term(fused, a, b).item() == pytest.approx(2 * beyond / 4)
+    fused = torch.tensor([[[[0.5, 0.6 + 0.03 * 0.4], [0.7, 0.3]]]])
+    expected = (0.1 - 0.03 * 0.4) + (0.1 - 0.03 * 0.4)
+    assert overshoot_term(fused, a, b).item() == pytest.approx(expected / 4)
     assert overshoot_term(torch.full_like(a, 1.02), a, torch.ones_like(a)).item() == pytest.approx(0.02)
     assert overshoot_term(torch.full_like(a, -0.02), torch.zeros_like(a), b).item() == pytest.approx(0.02)
 

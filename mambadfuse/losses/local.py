@@ -22,9 +22,9 @@ local contrast of the other source, d = min(a, b), is shown below white:
 
     t      = max(a, b) + k min(d − μ_d − 2 σ_d, 0)        μ_d, σ_d: under a Gaussian of 12 pixels
 
-Finally, nothing is gained by leaving the range of both sources by more than m, 6 grey levels, or [0, 1] at all:
+Finally, a fused image should hardly leave the range of both sources, and never [0, 1]:
 
-    L_over = mean distance of f from [min(a, b) − m, max(a, b) + m] ∩ [0, 1]
+    L_over = mean distance of f from [(1 − m) min(a, b), max(a, b) + m (1 − max(a, b))],   m = 0.03
 
 All images are (B, 1, H, W).
 
@@ -47,7 +47,7 @@ _SURROUNDINGS = (
     12.0  # standard deviation, in pixels, of the surroundings from which a target in glare stands out
 )
 _SATURATED = (0.96, 0.99)  # from not at all to fully saturated
-_MARGIN = 6 / 255  # how far f may leave the range of both sources
+_MARGIN = 0.03  # how far f may leave the range of both sources, of the way to black or white
 
 
 def intensity_target(a: Tensor, b: Tensor, glare: float) -> Tensor:
@@ -88,10 +88,11 @@ def similarity_map(source: Tensor, fused: Tensor, value_range: float, share: Ten
 
 
 def overshoot_term(fused: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """L_over, a scalar: the mean distance from the range of both sources, widened by 6 grey levels, within [0, 1]."""
-    highest = (torch.maximum(a, b) + _MARGIN).clamp(max=1)
-    lowest = (torch.minimum(a, b) - _MARGIN).clamp(min=0)
-    return ((fused - highest).clamp(min=0) + (lowest - fused).clamp(min=0)).mean()
+    """L_over, a scalar: the mean distance from the range of both sources, widened by 3 % of the way to black and white."""
+    brighter, darker = torch.maximum(a, b), torch.minimum(a, b)
+    above = fused - (brighter + _MARGIN * (1 - brighter))
+    below = (1 - _MARGIN) * darker - fused
+    return (above.clamp(min=0) + below.clamp(min=0)).mean()
 
 
 def stronger_gradients(a: Tensor, b: Tensor) -> Tensor:

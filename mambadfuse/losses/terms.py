@@ -74,9 +74,9 @@ class SSIMMaps(NamedTuple):
     """The two factors of SSIM around each pixel, (B, 1, H, W) each; SSIM is their product."""
 
     luminance: Tensor
-    """The factor with μ: do the means agree?"""
+    """The factor of the means: is the brightness equal?"""
     structure: Tensor
-    """The factor with σ: do contrast and structure agree?"""
+    """The factor of variances and covariance: do contrast and structure agree?"""
 
 
 def ssim_maps(x: Tensor, y: Tensor, value_range: float = 1.0) -> SSIMMaps:
