@@ -88,7 +88,7 @@ def similarity_map(source: Tensor, fused: Tensor, value_range: float, share: Ten
 
 
 def overshoot_term(fused: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """L_over, a scalar: the mean distance from the range of both sources, widened by 3 % of the way to black and white."""
+    """L_over, a scalar: the mean distance from the range of both sources, widened by 3 % of the way to 0 and 1."""
     brighter, darker = torch.maximum(a, b), torch.minimum(a, b)
     above = fused - (brighter + _MARGIN * (1 - brighter))
     below = (1 - _MARGIN) * darker - fused
