@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _WINDOW, _SIGMA = 11, 1.5  # the Gaussian window of SSIM
+_GRAIN = 0.02  # standard deviation of a texture that counts half
 _K1, _K2 = 0.01, 0.03  # the constants of SSIM: C1 = (K1 R)², C2 = (K2 R)², R the range of values
 
 
@@ -152,7 +153,9 @@ def local_share(a: Tensor, b: Tensor, value_range: float = 1.0) -> Tensor:
 def texture(a: Tensor, b: Tensor) -> Tensor:
     """τ: 0 where both images are flat, 1 where either is textured.
 
-        τ = (σ_a² + σ_b²) / (σ_a² + σ_b² + 0.01²)
+        τ = (σ_a² + σ_b²) / (σ_a² + σ_b² + 0.02²)
+
+    Half of it is reached at a standard deviation of 5 grey levels: the grain of a photographed sky counts as flat.
 
     Args:
         a: images in [0, 1], (B, 1, H, W).
@@ -163,4 +166,4 @@ def texture(a: Tensor, b: Tensor) -> Tensor:
     """
     variance_a, variance_b = local_variances(a, b)
     both = variance_a + variance_b
-    return both / (both + _K1**2)
+    return both / (both + _GRAIN**2)
