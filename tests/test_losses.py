@@ -179,14 +179,14 @@ def test_a_smaller_range_is_the_same_as_stronger_pictures():
 
 def flat_sky() -> tuple[torch.Tensor, torch.Tensor]:
     """Grey levels of two sources that are both flat: bright a, dark b."""
-    return torch.full((1, 1, 24, 24), 0.7, dtype=torch.float64), torch.full(
-        (1, 1, 24, 24), 0.1, dtype=torch.float64
+    return torch.full((1, 1, 32, 32), 0.7, dtype=torch.float64), torch.full(
+        (1, 1, 32, 32), 0.1, dtype=torch.float64
     )
 
 
 def test_a_flat_region_follows_the_intensity_alone():
     a, b = flat_sky()
-    inside = np.s_[..., 8:-8, 8:-8]
+    inside = np.s_[..., 12:-12, 12:-12]  # SSIM sees zeros beyond the border
     fused = torch.full_like(a, 0.5).requires_grad_()
     terms = FusionLoss.local()(fused, a, b)
     (terms.gradient + terms.structure).backward(retain_graph=True)
@@ -206,14 +206,11 @@ def test_the_published_structure_pulls_a_flat_region_towards_both_sources():
 
 def test_texture_is_0_where_both_are_flat_and_near_1_where_either_is_not():
     noise, flat = pictures(6)[0], torch.full((2, 1, 16, 20), 0.5, dtype=torch.float64)
-    inside = np.s_[:, :, 6:-6, 6:-6]
-    torch.testing.assert_close(texture(flat, flat)[inside], torch.zeros_like(flat)[inside])
-    assert texture(noise, flat)[inside].min() > 0.97
-    grain = 0.5 + 0.02 * (torch.arange(20.0).double() % 2 * 2 - 1).expand(2, 1, 16, 20)
-    torch.testing.assert_close(
-        texture(grain, flat)[inside], torch.full_like(flat, 0.5)[inside], atol=0.01, rtol=0
-    )
+    torch.testing.assert_close(texture(flat, 0.2 * flat), torch.zeros_like(flat))  # at the border, too
+    assert texture(noise, flat).min() > 0.97
     torch.testing.assert_close(texture(noise, flat), texture(flat, noise))
+    grain = 0.5 + 0.02 * (torch.arange(20.0).double() % 2 * 2 - 1).expand(2, 1, 16, 20)
+    torch.testing.assert_close(texture(grain, flat), torch.full_like(flat, 0.5), atol=0.02, rtol=0)
 
 
 def test_glare_shows_the_contrast_of_the_other_source_below_white():

@@ -40,7 +40,7 @@ class FusionLoss(nn.Module):
     >>> fused, a, b = torch.rand(3, 2, 1, 16, 16)
     >>> terms = FusionLoss.vif()(fused.requires_grad_(), a, b)
     >>> terms.total.backward()
-    >>> loss = FusionLoss(FusionLossConfig.local(), detail=0.9)
+    >>> loss = FusionLoss(FusionLossConfig.local(), glare=0.3)
 
     Args:
         config: all settings; the default is ``FusionLossConfig.vif()``.

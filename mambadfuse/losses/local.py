@@ -40,7 +40,7 @@ import math
 import torch
 from torch import Tensor
 
-from mambadfuse.losses.terms import blur, gradients, ssim_maps
+from mambadfuse.losses.terms import blur, gradients, local_moments, ssim_maps
 
 _REGION = 4.0  # standard deviation, in pixels, of the neighbourhood in which edge strengths are compared
 _SURROUNDINGS = (
@@ -65,11 +65,8 @@ def intensity_target(a: Tensor, b: Tensor, glare: float) -> Tensor:
 
 def _below_brightest(x: Tensor) -> Tensor:
     """How far each pixel lies below what stands out from its surroundings, μ + 2 σ; at most 0."""
-    radius = round(3 * _SURROUNDINGS)
-    moments = torch.cat([torch.ones_like(x), x, x * x], dim=1)
-    weight, mean, square = blur(moments, _SURROUNDINGS, radius).split(1, dim=1)
-    mean, square = mean / weight, square / weight  # zeros outside the border do not count
-    return (x - mean - 2 * (square - mean**2).clamp(min=0).sqrt()).clamp(max=0)
+    mean, variance = local_moments(x, _SURROUNDINGS, round(3 * _SURROUNDINGS))
+    return (x - mean - 2 * variance.sqrt()).clamp(max=0)
 
 
 def robust_intensity_term(fused: Tensor, target: Tensor, scale: float, share: Tensor | float = 1.0) -> Tensor:

@@ -122,11 +122,22 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     return ssim_map(x, y).mean()
 
 
-def local_variances(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """The variance of each image in the window of SSIM around each pixel, (B, 1, H, W) each, at least 0."""
-    means = blur(torch.cat([a, b, a * a, b * b], dim=1), _SIGMA, _WINDOW // 2)  # (B, 4, H, W)
-    variance_a, variance_b = (means[:, 2:] - means[:, :2] ** 2).clamp(min=0).split(1, dim=1)
-    return variance_a, variance_b
+def local_moments(x: Tensor, sigma: float, radius: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance around each pixel under a Gaussian; pixels outside the border do not count.
+
+    Args:
+        x: images, (B, 1, H, W).
+        sigma: standard deviation of the Gaussian in pixels.
+        radius: the window is 2 radius + 1 pixels wide.
+
+    Returns:
+        Both (B, 1, H, W); the variance is at least 0.
+    """
+    weight, mean, square = blur(torch.cat([torch.ones_like(x), x, x * x], dim=1), sigma, radius).split(
+        1, dim=1
+    )
+    mean = mean / weight
+    return mean, (square / weight - mean**2).clamp(min=0)
 
 
 def local_share(a: Tensor, b: Tensor, value_range: float = 1.0) -> Tensor:
@@ -146,7 +157,7 @@ def local_share(a: Tensor, b: Tensor, value_range: float = 1.0) -> Tensor:
         (B, 1, H, W) in (0, 1); 0.5 where both are flat.
     """
     flat = (_K1 * value_range) ** 2
-    variance_a, variance_b = local_variances(a, b)
+    variance_a, variance_b = _variances(a, b)
     return (variance_a + flat) / (variance_a + variance_b + 2 * flat)
 
 
@@ -164,6 +175,10 @@ def texture(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         (B, 1, H, W) in [0, 1).
     """
-    variance_a, variance_b = local_variances(a, b)
-    both = variance_a + variance_b
+    both = sum(_variances(a, b))
     return both / (both + _GRAIN**2)
+
+
+def _variances(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Those in the window of SSIM."""
+    return local_moments(a, _SIGMA, _WINDOW // 2)[1], local_moments(b, _SIGMA, _WINDOW // 2)[1]
