@@ -61,14 +61,14 @@ def test_what_a_training_starts_from_is_made_before_or_by_the_card_that_is_named
         assert card.with_suffix(".safetensors").name in made_by(text)
 
 
-@pytest.mark.parametrize("line", TRAINING)
-def test_commands_of_training_name_settings_that_exist(line):
+def test_commands_of_training_name_settings_that_exist():
     parser = ArgumentParser()
     cli.COMMANDS["train"].add_options(parser)
-    options = parser.parse_args(shlex.split(line)[2:])
-    words = [word for word in options.settings if not word.startswith("init_from=")]
-    config = configure(options.task, options.budget, options.config, words)
-    assert config.model == configure(overrides=["model=lite"]).model
+    for line in TRAINING:
+        options = parser.parse_args(shlex.split(line)[2:])
+        words = [word for word in options.settings if not word.startswith("init_from=")]
+        config = configure(options.task, options.budget, options.config, words)
+        assert config.model == configure(overrides=["model=lite"]).model
 
 
 def tables(card):

@@ -26,7 +26,9 @@ from mambadfuse.losses import (
     ssim_map,
     stronger_gradients,
     terms,
+    texture,
 )
+from mambadfuse.losses.local import intensity_target, overshoot_term
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "losses.json").read_text())
@@ -131,7 +133,7 @@ def test_loss_is_symmetric_in_the_sources_and_sums_its_terms(seed, task):
 
 
 def test_a_perfect_answer_costs_nothing():
-    picture = 0.9 * pictures(0)[0]  # nowhere white: what is aimed at from above is missed by what is clamped
+    picture = 0.9 * pictures(0)[0]  # nowhere saturated: glare would be toned down
     for loss in PRESETS.values():
         assert loss(picture, picture, picture).total.item() == pytest.approx(0, abs=1e-12)
 
@@ -175,47 +177,78 @@ def test_a_smaller_range_is_the_same_as_stronger_pictures():
     torch.testing.assert_close(local_share(x / 8, y / 8, value_range=1 / 8), local_share(x, y))
 
 
-def test_black_is_aimed_at_from_below_and_only_where_both_are_black():
-    a = torch.zeros(1, 1, 24, 24, dtype=torch.float64)
-    b = a.clone()
-    b[..., 12:] = 0.5
-    below = FusionLoss(edges="direction", ssim_weighting="local", black=-0.02)
-    answer = torch.where(b > 0, b, -0.02).requires_grad_()
-    assert below(answer, a, b).intensity.item() == 0
-    assert below(answer, a, b).gradient == below(answer.clamp(min=0), a, b).gradient
-    assert below(answer, a, b).structure == below(answer.clamp(min=0), a, b).structure
-    saved = b.clone().requires_grad_()
-    below(saved, a, b).intensity.backward()
-    assert (saved.grad[..., :12] > 0).all()
-    assert (saved.grad[..., 12:] == 0).all()
+def flat_sky() -> tuple[torch.Tensor, torch.Tensor]:
+    """Grey levels of two sources that are both flat: bright a, dark b."""
+    return torch.full((1, 1, 32, 32), 0.7, dtype=torch.float64), torch.full(
+        (1, 1, 32, 32), 0.1, dtype=torch.float64
+    )
 
 
-def test_white_is_aimed_at_from_above_and_nothing_else_is_asked_of_it():
-    texture = 0.9 * pictures(8)[0][:1]
-    a, b = texture.clone(), 0.5 * texture
-    b[..., 8:] = 1.0
-    above = FusionLoss(edges="direction", ssim_weighting="local", white=1.02)
-    answer = torch.where(b < 1, torch.maximum(a, b), 1.02)
-    assert above(answer, a, b).intensity.item() == 0
-    grey = torch.where(b < 1, torch.maximum(a, b), 0.7).requires_grad_()
-    terms = above(grey, a, b)
-    assert terms.structure.item() == above(answer, a, b).structure.item()
+def test_a_flat_region_follows_the_intensity_alone():
+    a, b = flat_sky()
+    inside = np.s_[..., 12:-12, 12:-12]  # SSIM sees zeros beyond the border
+    fused = torch.full_like(a, 0.5).requires_grad_()
+    terms = FusionLoss.local()(fused, a, b)
     (terms.gradient + terms.structure).backward(retain_graph=True)
-    assert (grey.grad[..., 8:] == 0).all()
-    assert (grey.grad[..., :8] != 0).any()
+    assert fused.grad[inside].abs().max() < 1e-4
+    fused.grad = None
     terms.intensity.backward()
-    assert (grey.grad[..., 8:] < 0).all()
+    assert (fused.grad < 0).all()  # towards the brighter source, with the whole weight
+    torch.testing.assert_close(
+        fused.grad[inside], torch.full_like(a, -100 / a.numel())[inside], rtol=1e-3, atol=0
+    )
 
 
-@given(seed=st.integers(0, 2**31), detail=st.floats(0.1, 1))
-def test_a_share_of_the_detail_lies_between_the_maximum_and_all_of_it(seed, detail):
+def test_the_published_structure_pulls_a_flat_region_towards_both_sources():
+    a, b = flat_sky()
+    fused = torch.full_like(a, 0.7).requires_grad_()
+    FusionLoss(ssim_weighting="local")(fused, a, b).structure.backward()
+    assert (fused.grad[..., 8:-8, 8:-8] > 0).all()
+
+
+def test_texture_is_0_where_both_are_flat_and_near_1_where_either_is_not():
+    noise, flat = pictures(6)[0], torch.full((2, 1, 16, 20), 0.5, dtype=torch.float64)
+    torch.testing.assert_close(texture(flat, 0.2 * flat), torch.zeros_like(flat))  # at the border, too
+    assert texture(noise, flat).min() > 0.97
+    torch.testing.assert_close(texture(noise, flat), texture(flat, noise))
+    grain = 0.5 + 0.02 * (torch.arange(20.0).double() % 2 * 2 - 1).expand(2, 1, 16, 20)
+    torch.testing.assert_close(texture(grain, flat), torch.full_like(flat, 0.5), atol=0.02, rtol=0)
+
+
+def test_glare_shows_the_contrast_of_the_other_source_below_white():
+    saturated = torch.ones(1, 1, 64, 96, dtype=torch.float64)
+    people = torch.full_like(saturated, 0.3)
+    people[..., 20:44, 44:52] = 0.9
+    target = intensity_target(saturated, people, glare=0.5)
+    assert target[..., 32, 48].item() == 1  # what stands out stays white
+    assert target[..., 32, 40].item() < 0.85  # what surrounds it does not
+    assert target[..., 32, 2].item() > target[..., 32, 40].item()
+    assert target.max() <= 1
+    torch.testing.assert_close(target, intensity_target(people, saturated, glare=0.5))
+    torch.testing.assert_close(intensity_target(saturated, 0 * people, glare=0.5), saturated)
+
+
+@given(seed=st.integers(0, 2**31))
+def test_glare_changes_nothing_where_no_source_is_saturated(seed):
+    a, b, _ = pictures(seed)
+    a, b = 0.95 * a, 0.95 * b
+    assert torch.equal(intensity_target(a, b, glare=1.0), torch.maximum(a, b))
+
+
+def test_overshoot_is_the_distance_from_the_range_of_both_sources_and_its_margin():
+    a, b = torch.full((1, 1, 2, 2), 0.4), torch.full((1, 1, 2, 2), 0.6)
+    fused = torch.tensor([[[[0.5, 0.6 + 0.03 * 0.4], [0.7, 0.3]]]])
+    expected = (0.1 - 0.03 * 0.4) + (0.1 - 0.03 * 0.4)
+    assert overshoot_term(fused, a, b).item() == pytest.approx(expected / 4)
+    assert overshoot_term(torch.full_like(a, 1.02), a, torch.ones_like(a)).item() == pytest.approx(0.02)
+    assert overshoot_term(torch.full_like(a, -0.02), torch.zeros_like(a), b).item() == pytest.approx(0.02)
+
+
+@given(seed=st.integers(0, 2**31))
+def test_the_range_of_the_sources_costs_nothing(seed):
     fused, a, b = pictures(seed)
-    brighter = torch.maximum(a, b)
-    preset = FusionLossConfig.local()
-    whole, less = FusionLoss(preset, detail=1.0), FusionLoss(preset, detail=detail)
-    moved_back = brighter + detail * (fused - brighter)
-    for of_the_whole, of_less in zip(whole(fused, a, b), less(moved_back, a, b), strict=True):
-        torch.testing.assert_close(of_less, of_the_whole)
+    between = torch.minimum(a, b) + fused * (a - b).abs()
+    assert FusionLoss.local()(between, a, b).overshoot == 0
 
 
 @given(seed=st.integers(0, 2**31), scale=st.floats(0.01, 10))
@@ -287,10 +320,10 @@ def test_wrong_shapes_name_the_picture():
         {"ssim_weighting": "max"},
         {"edges": "soft"},
         {"ssim_range": 0.0},
-        {"black": 0.1},
-        {"white": 0.9},
-        {"detail": 0.0},
-        {"detail": 1.1},
+        {"glare": -0.1},
+        {"glare": 1.1},
+        {"flat": "grey"},
+        {"overshoot": -1.0},
         {"robust_scale": 0.0},
     ],
 )
@@ -300,10 +333,10 @@ def test_wrong_settings_are_named(bad):
 
 
 def test_the_loss_is_a_module_without_parameters_that_shows_its_settings():
-    loss = FusionLoss(FusionLossConfig.local(), detail=0.9)
+    loss = FusionLoss(FusionLossConfig.local(), glare=0.3)
     assert not loss.state_dict()
-    assert "detail=0.9" in repr(loss)
-    assert (loss.config.detail, loss.config.edges) == (0.9, "direction")
+    assert "glare=0.3" in repr(loss)
+    assert (loss.config.glare, loss.config.edges) == (0.3, "direction")
     with pytest.raises(TypeError, match="gradent"):
         FusionLoss(gradent=1.0)
 

@@ -72,7 +72,7 @@ def test_a_network_goes_by_name_or_piece_by_piece(overrides, model):
     [
         ["batch=6", "accumulate=3"],
         ["model=published", "model.dim=40"],
-        ["loss=med", "loss.gradient=40", "loss.detail=0.5"],
+        ["loss=med", "loss.gradient=40", "loss.glare=0.5"],
     ],
 )
 def test_the_order_of_overrides_is_free(overrides):

@@ -3,7 +3,7 @@
 ===============  ============================================================================
 ``published``    the three published terms: intensity, gradient, structure
 ``local``        what the kit's own loss changes in them
-``terms``        blur, Sobel derivatives, SSIM, local variance
+``terms``        blur, Sobel derivatives, SSIM, local variance and texture
 ``config``       weights and variants as plain data; presets
 ``fusion_loss``  the module that combines them
 ===============  ============================================================================
@@ -12,7 +12,7 @@
 from mambadfuse.losses.config import FusionLossConfig
 from mambadfuse.losses.fusion_loss import FusionLoss, LossTerms
 from mambadfuse.losses.local import stronger_gradients
-from mambadfuse.losses.terms import blur, gradients, local_share, sobel, ssim, ssim_map
+from mambadfuse.losses.terms import blur, gradients, local_share, sobel, ssim, ssim_map, texture
 
 __all__ = [
     "FusionLoss",
@@ -25,4 +25,5 @@ __all__ = [
     "ssim",
     "ssim_map",
     "stronger_gradients",
+    "texture",
 ]

@@ -16,8 +16,8 @@ class FusionLossConfig:
     100.0
 
     Raises:
-        ValueError: a weight is negative, ssim_range is not positive, black is positive, white is below 1,
-            detail is not in (0, 1], robust_scale is not positive, or ssim_weighting or edges is not one of its choices.
+        ValueError: a weight is negative, ssim_range or robust_scale is not positive, glare is not in [0, 1], or
+            ssim_weighting, edges or flat is not one of its choices.
     """
 
     intensity: float = 20.0
@@ -35,29 +35,25 @@ class FusionLossConfig:
     ssim_range: float = 1.0
     """R in the constants of SSIM and of the local variances; 1 is the range of the images. A smaller R makes fainter
     structure count."""
-    black: float = 0.0
-    """Target of L_int where a and b are 0. Below 0, the other two terms see f clamped to [0, 1], as it is saved."""
-    white: float = 1.0
-    """Target of L_int where a or b is nearly white, at least 0.98. Above 1, the other two terms see f clamped to
-    [0, 1], and set to 1 at these pixels."""
-    detail: float = 1.0
-    """d: the share of the detail that f should carry."""
     robust_scale: float = math.inf
     """s: the scale of the robust L_int; ``inf`` is the plain mean difference."""
+    flat: Literal["all", "intensity"] = "all"
+    """Which terms decide on the brightness of a region that is flat in both sources: "all", or L_int alone, which is
+    then not robust there."""
+    glare: float = 0.0
+    """k: the share of its contrast with which one source is shown, below white, where the other is saturated."""
+    overshoot: float = 0.0
+    """Weight of L_over."""
 
     def __post_init__(self) -> None:
         """Reject settings that are out of range."""
-        for name in ("intensity", "gradient", "structure"):
+        for name in ("intensity", "gradient", "structure", "overshoot"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"weight {name} must be at least 0, found {getattr(self, name)}")
         if not self.ssim_range > 0:
             raise ValueError(f"ssim_range must be positive, found {self.ssim_range}")
-        if not self.black <= 0:
-            raise ValueError(f"black must be at most 0, found {self.black}")
-        if not self.white >= 1:
-            raise ValueError(f"white must be at least 1, found {self.white}")
-        if not 0 < self.detail <= 1:
-            raise ValueError(f"detail must be above 0 and at most 1, found {self.detail}")
+        if not 0 <= self.glare <= 1:
+            raise ValueError(f"glare must be in [0, 1], found {self.glare}")
         if not self.robust_scale > 0:
             raise ValueError(f"robust_scale must be positive, found {self.robust_scale}")
         for name, kind in get_type_hints(type(self)).items():
@@ -76,20 +72,21 @@ class FusionLossConfig:
 
     @classmethod
     def local(cls) -> Self:
-        """The kit's own loss: 200, 45, 150, signed edges, structure weighted per pixel.
+        """The kit's own loss: 100, 45, 150, signed edges, structure weighted per pixel.
 
-        Black stays black, white stays white, 0.8 of the detail is enough, and the pull towards the maximum is halved
-        about four grey levels away from it.
+        Flat regions follow the intensity alone, the pull towards its target is halved 25 grey levels away from it where
+        there is texture, targets in glare keep half their contrast, and a weight of 1000 keeps the result in the range
+        of its sources.
         """
         return cls(
-            intensity=200.0,
+            intensity=100.0,
             gradient=45.0,
             structure=150.0,
             ssim_weighting="local",
             edges="direction",
             ssim_range=1 / 3,
-            black=-0.02,
-            white=1.02,
-            detail=0.8,
-            robust_scale=0.02,
+            robust_scale=0.1,
+            flat="intensity",
+            glare=0.5,
+            overshoot=1000.0,
         )

@@ -1,6 +1,6 @@
-"""The training loss: intensity, gradient and structure of the fused image, compared with both sources.
+"""The training loss: intensity, gradient, structure and range of the fused image, compared with both sources.
 
-L = w_int · L_int + w_grad · L_grad + w_ssim · L_ssim
+L = w_int · L_int + w_grad · L_grad + w_ssim · L_ssim + w_over · L_over
 """
 
 from dataclasses import replace
@@ -11,23 +11,24 @@ from torch import Tensor, nn
 
 from mambadfuse.losses.config import FusionLossConfig
 from mambadfuse.losses.local import (
-    amplify_detail,
-    clamp_as_saved,
     direction_term,
     intensity_target,
+    overshoot_term,
     robust_intensity_term,
+    similarity_map,
 )
 from mambadfuse.losses.published import gradient_share, gradient_term, structure_term
-from mambadfuse.losses.terms import local_share
+from mambadfuse.losses.terms import local_share, texture
 
 
 class LossTerms(NamedTuple):
-    """The weighted terms of one loss, each a scalar; ``total`` is the sum of the other three."""
+    """The weighted terms of one loss, each a scalar; ``total`` is the sum of the others."""
 
     total: Tensor
     gradient: Tensor
     intensity: Tensor
     structure: Tensor
+    overshoot: Tensor
 
 
 class FusionLoss(nn.Module):
@@ -39,7 +40,7 @@ class FusionLoss(nn.Module):
     >>> fused, a, b = torch.rand(3, 2, 1, 16, 16)
     >>> terms = FusionLoss.vif()(fused.requires_grad_(), a, b)
     >>> terms.total.backward()
-    >>> loss = FusionLoss(FusionLossConfig.local(), detail=0.9)
+    >>> loss = FusionLoss(FusionLossConfig.local(), glare=0.3)
 
     Args:
         config: all settings; the default is ``FusionLossConfig.vif()``.
@@ -95,14 +96,23 @@ class FusionLoss(nn.Module):
 
     def _terms(self, fused: Tensor, a: Tensor, b: Tensor) -> LossTerms:
         c = self.config
-        fused = amplify_detail(fused, a, b, c.detail)
-        target = intensity_target(a, b, c.black, c.white)
-        intensity = c.intensity * robust_intensity_term(fused, target, c.robust_scale)
-        fused = clamp_as_saved(fused, a, b, c.black, c.white)
+        textured = texture(a, b) if c.flat == "intensity" else torch.ones_like(a)
+        target = intensity_target(a, b, c.glare)
+        intensity = c.intensity * robust_intensity_term(fused, target, c.robust_scale, textured)
         compare_edges = direction_term if c.edges == "direction" else gradient_term
         gradient = c.gradient * compare_edges(fused, a, b)
-        structure = c.structure * structure_term(fused, a, b, self._share(a, b), c.ssim_range)
-        return LossTerms(gradient + intensity + structure, gradient, intensity, structure)
+        structure = c.structure * self._structure(fused, a, b, textured)
+        overshoot = c.overshoot * overshoot_term(fused, a, b)
+        return LossTerms(
+            gradient + intensity + structure + overshoot, gradient, intensity, structure, overshoot
+        )
+
+    def _structure(self, fused: Tensor, a: Tensor, b: Tensor, textured: Tensor) -> Tensor:
+        share, value_range = self._share(a, b), self.config.ssim_range
+        if self.config.flat == "all":
+            return structure_term(fused, a, b, share, value_range)
+        similarity_a, similarity_b = (similarity_map(x, fused, value_range, textured) for x in (a, b))
+        return 1 - (share * similarity_a + (1 - share) * similarity_b).mean()
 
     def _share(self, a: Tensor, b: Tensor) -> Tensor:
         """α, a scalar, or λ, (B, 1, H, W): how much of the structure term belongs to a."""

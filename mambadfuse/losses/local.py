@@ -1,35 +1,38 @@
-"""What the kit's own loss changes in the published one: local structure, signed edges, robust intensity.
+"""What the kit's own loss changes in the published one: local structure, signed edges, one demand on flat regions.
 
 The published terms leave two questions open. A gradient magnitude cannot tell an edge from its negative, and one α
 for a whole batch asks for the structure of both sources everywhere, even where one of them has none. So
 
     L_grad = mean |(∂x f, ∂y f) − (∂x e, ∂y e)|_1         e: the source with the stronger edges around the pixel,
                                                           so the sign and the direction of an edge count
-    L_ssim = 1 − mean (λ · SSIM(a, f) + (1 − λ) · SSIM(b, f))
-                                                          λ: per pixel, the share of a in the local variance
+    L_ssim = 1 − mean (λ · S(a, f) + (1 − λ) · S(b, f))   λ: per pixel, the share of a in the local variance
                                                           (Piella & Heijmans 2003 weight their index this way)
 
-The intensity term is robust: its pull, 1 / (1 + |f − max| / s), fades for pixels far from the maximum, so most pixels
-follow the brighter source closely and the others are free to carry edges and structure of the darker one.
+They also ask two things of a region that is flat in both sources, such as the sky: L_int wants the brighter of the two,
+L_ssim the brightness of both, and a network compromises on grey. With τ, 0 where both are flat and 1 where either has
+texture,
 
-    L_int  = mean s · log(1 + |f − t| / s)                s: the scale beyond which a difference counts as far
+    S      = (1 − τ (1 − l)) · c                          l, c: the luminance and the structure factor of SSIM
+    L_int  = mean (τ s log(1 + |f − t| / s) + (1 − τ) |f − t|)
 
-Its target t is max(a, b), except at the ends of the range: a little below 0 where both sources are black, and a little
-above 1 where one is white. A saved image is clamped to [0, 1], so an empty background comes out empty, and a white
-sky or bone stays white, which a network that aims at 0 and 1 themselves never quite reaches.
+so a flat region follows the intensity term alone. Where there is texture, L_int is robust: its pull,
+1 / (1 + |f − t| / s), fades for pixels far from the target, which are free to carry edges and structure of the darker
+source. The target t is max(a, b), except where one source is saturated. A saturated pixel says nothing, so there the
+local contrast of the other source, d = min(a, b), is shown below white:
 
-Finally, all terms judge f̃ in place of f. It amplifies the detail, the difference from the maximum:
+    t      = max(a, b) + k min(d − μ_d − 2 σ_d, 0)        μ_d, σ_d: under a Gaussian of 12 pixels
 
-    f̃ = max(a, b) + (f − max(a, b)) / d                   0 < d <= 1
+Finally, a fused image should hardly leave the range of both sources, and never [0, 1]:
 
-so the image that minimises the loss is that of d = 1, moved back by 1 − d of the way to the pixel-wise maximum: it
-shares more information with the sources, for somewhat weaker edges.
+    L_over = mean distance of f from [(1 − m) min(a, b), max(a, b) + m (1 − max(a, b))],   m = 0.03
 
 All images are (B, 1, H, W).
 
+>>> from mambadfuse.losses import texture
 >>> fused, a, b = torch.rand(3, 2, 1, 16, 16)
->>> target = intensity_target(a, b, black=-0.02, white=1.02)
->>> intensity = robust_intensity_term(amplify_detail(fused, a, b, detail=0.8), target, scale=0.02)
+>>> target = intensity_target(a, b, glare=0.5)
+>>> intensity = robust_intensity_term(fused, target, 0.1, texture(a, b))
+>>> overshoot = overshoot_term(fused, a, b)
 """
 
 import math
@@ -37,47 +40,56 @@ import math
 import torch
 from torch import Tensor
 
-from mambadfuse.losses.published import intensity_term
-from mambadfuse.losses.terms import blur, gradients
+from mambadfuse.losses.terms import blur, gradients, local_moments, ssim_maps
 
 _REGION = 4.0  # standard deviation, in pixels, of the neighbourhood in which edge strengths are compared
-_NEARLY_WHITE = 0.98  # a pixel at least this bright, 250 of 255 grey levels, counts as white
+_SURROUNDINGS = (
+    12.0  # standard deviation, in pixels, of the surroundings from which a target in glare stands out
+)
+_SATURATED = (0.96, 0.99)  # from not at all to fully saturated
+_MARGIN = 0.03  # how far f may leave the range of both sources, of the way to black or white
 
 
-def amplify_detail(fused: Tensor, a: Tensor, b: Tensor, detail: float) -> Tensor:
-    """f̃, (B, 1, H, W); f itself for ``detail`` = 1."""
+def intensity_target(a: Tensor, b: Tensor, glare: float) -> Tensor:
+    """t, (B, 1, H, W): max(a, b), lowered where it is saturated, by ``glare`` times the contrast of the other source.
+
+    ``glare`` = 0 changes nothing.
+    """
     brighter = torch.maximum(a, b)
-    return brighter + (fused - brighter) / detail if detail < 1 else fused
+    if glare == 0:
+        return brighter
+    low, high = _SATURATED
+    saturation = ((brighter - low) / (high - low)).clamp(0, 1)
+    return brighter + saturation * glare * _below_brightest(torch.minimum(a, b))
 
 
-def intensity_target(a: Tensor, b: Tensor, black: float, white: float) -> Tensor:
-    """t, (B, 1, H, W): max(a, b), but ``black`` where both are 0 and ``white`` where one is at least 0.98.
-
-    ``black`` = 0 and ``white`` = 1 change nothing.
-    """
-    brighter = target = torch.maximum(a, b)
-    if black < 0:
-        target = torch.where(brighter > 0, target, black)
-    if white > 1:
-        target = torch.where(brighter < _NEARLY_WHITE, target, white)
-    return target
+def _below_brightest(x: Tensor) -> Tensor:
+    """How far each pixel lies below what stands out from its surroundings, μ + 2 σ; at most 0."""
+    mean, variance = local_moments(x, _SURROUNDINGS, round(3 * _SURROUNDINGS))
+    return (x - mean - 2 * variance.sqrt()).clamp(max=0)
 
 
-def robust_intensity_term(fused: Tensor, target: Tensor, scale: float) -> Tensor:
-    """L_int, a scalar: mean s · log(1 + |f − t| / s); mean |f − t| for ``scale`` = inf."""
+def robust_intensity_term(fused: Tensor, target: Tensor, scale: float, share: Tensor | float = 1.0) -> Tensor:
+    """L_int, a scalar: robust to the ``share`` τ, the plain mean difference for the rest, or for ``scale`` = inf."""
+    difference = (fused - target).abs()
     if math.isinf(scale):
-        return intensity_term(fused, target)
-    return (scale * torch.log1p((fused - target).abs() / scale)).mean()
+        return difference.mean()
+    robust = scale * torch.log1p(difference / scale)
+    return (share * robust + (1 - share) * difference).mean()
 
 
-def clamp_as_saved(fused: Tensor, a: Tensor, b: Tensor, black: float, white: float) -> Tensor:
-    """What the gradient and structure terms see, (B, 1, H, W), where the intensity target leaves [0, 1].
+def similarity_map(source: Tensor, fused: Tensor, value_range: float, share: Tensor) -> Tensor:
+    """S, (B, 1, H, W): SSIM whose luminance factor counts to the ``share`` τ."""
+    luminance, structure = ssim_maps(source, fused, value_range)
+    return (1 - share * (1 - luminance)) * structure
 
-    The image is clamped as it will be when saved; with ``white`` above 1, white pixels count as exactly white.
-    """
-    if black < 0 or white > 1:
-        fused = fused.clamp(0, 1)
-    return torch.where(torch.maximum(a, b) < _NEARLY_WHITE, fused, 1.0) if white > 1 else fused
+
+def overshoot_term(fused: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """L_over, a scalar: the mean distance from the range of both sources, widened by 3 % of the way to 0 and 1."""
+    brighter, darker = torch.maximum(a, b), torch.minimum(a, b)
+    above = fused - (brighter + _MARGIN * (1 - brighter))
+    below = (1 - _MARGIN) * darker - fused
+    return (above.clamp(min=0) + below.clamp(min=0)).mean()
 
 
 def stronger_gradients(a: Tensor, b: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ def configure(
     ``model`` and ``loss`` take the name of one of their presets (``model=published``, ``loss=med``); their own
     settings follow a dot (``model.dim=40``). ``init_from`` also sets ``model`` and ``contrast`` as in those weights.
 
-    >>> configure("ivf", "minutes", overrides=["loss=med", "loss.detail=0.9", "steps=200"]).loss.detail
-    0.9
+    >>> configure("ivf", "minutes", overrides=["loss=med", "loss.gradient=90", "steps=200"]).loss.gradient
+    90.0
 
     Args:
         task: one of :data:`~mambadfuse.training.TASKS`.
