@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=notebooks/sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env fuse lab app notebooks student check test lint bench bench-quick clean
+.PHONY: help env fuse lab app notebooks student check fast-tests test lint style types bench bench-quick clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -42,7 +42,11 @@ notebooks: env  ## run all notebooks from top to bottom and keep their outputs
 student: env  ## write the notebooks without solutions into notebooks/student/
 	$(BIN)/python notebooks/build.py --student
 
-check: lint  ## lint, types and the fast tests: for every change
+# Types are checked while the tests run.
+check: style  ## lint, types and the fast tests: for every change
+	@$(MAKE) --no-print-directory --jobs=2 types fast-tests
+
+fast-tests: env
 	$(PYTEST) -m "not slow" tests
 
 test: lint  ## lint, types, all tests and (where there are any) notebooks: before every commit
@@ -51,9 +55,13 @@ ifneq ($(wildcard notebooks/*.ipynb),)
 	MAMBADFUSE_PROFILE=ci $(PYTEST) $(NBVAL) notebooks
 endif
 
-lint: env  ## style and types only
+lint: style types  ## style and types only
+
+style: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: env
 	$(BIN)/mypy
 
 bench: env  ## measure speed and memory on this machine

@@ -35,9 +35,17 @@ RESULTS = [
 ]
 
 
-@pytest.mark.slow
-def test_means_spreads_and_differences():
-    table = compare(RESULTS)
+@pytest.fixture(scope="module")
+def table():
+    return compare(RESULTS)
+
+
+@pytest.fixture(scope="module")
+def one_seed():
+    return compare([result for result in RESULTS if result.seed == 0])
+
+
+def test_means_spreads_and_differences(table):
     default, better, *_ = table.lines
     assert [line.row for line in table.lines] == ["default", "better", "lucky", "same"]
     assert default.means["VIF"] == pytest.approx(0.555)
@@ -46,16 +54,15 @@ def test_means_spreads_and_differences():
     assert better.effects["VIF"].difference == pytest.approx(0.1)
 
 
-@pytest.mark.slow
-def test_significance_over_images_and_over_seeds_is_distinguished():
-    marks = {line.row: line.effects["VIF"].mark for line in compare(RESULTS).lines[1:]}
+def test_significance_over_images_and_over_seeds_is_distinguished(table):
+    marks = {line.row: line.effects["VIF"].mark for line in table.lines[1:]}
     assert marks == {"better": "**", "lucky": "*", "same": ""}
-    assert all(line.effects["SSIM"].mark == "" for line in compare(RESULTS).lines[1:])
+    assert all(line.effects["SSIM"].mark == "" for line in table.lines[1:])
 
 
-def test_p_values_by_hand():
+def test_p_values_by_hand(table):
     """All twelve images gain: 2 of 2^12 sign patterns are as extreme. Of three rows the smallest p counts threefold."""
-    effects = {line.row: line.effects["VIF"] for line in compare(RESULTS).lines[1:]}
+    effects = {line.row: line.effects["VIF"] for line in table.lines[1:]}
     assert effects["better"].p_pictures == pytest.approx(3 * 2 / 2**12)
     assert effects["same"].p_pictures == 1
     t = 0.1 / (
@@ -66,12 +73,11 @@ def test_p_values_by_hand():
     assert effects["same"].p_seeds == 1
 
 
-def test_a_single_seed_has_no_spread_and_no_p_value():
-    table = compare([result for result in RESULTS if result.seed == 0])
-    assert math.isnan(table.lines[0].spreads["VIF"])
-    assert math.isnan(table.lines[1].effects["VIF"].p_seeds)
-    assert table.lines[1].effects["VIF"].mark == "*"
-    assert "±" not in str(table).split("\n\n")[1].split("\n", 1)[1]
+def test_a_single_seed_has_no_spread_and_no_p_value(one_seed):
+    assert math.isnan(one_seed.lines[0].spreads["VIF"])
+    assert math.isnan(one_seed.lines[1].effects["VIF"].p_seeds)
+    assert one_seed.lines[1].effects["VIF"].mark == "*"
+    assert "±" not in str(one_seed).split("\n\n")[1].split("\n", 1)[1]
 
 
 @pytest.mark.slow
@@ -109,8 +115,8 @@ def test_what_cannot_be_compared_is_refused(results, message):
         compare(results)
 
 
-def test_the_text_names_the_tests_and_the_correction():
-    text = str(compare(RESULTS))
+def test_the_text_names_the_tests_and_the_correction(table):
+    text = str(table)
     assert "12 validation images" in text
     assert "Wilcoxon signed-rank test" in text
     assert "Student's t-test" in text
@@ -119,12 +125,11 @@ def test_the_text_names_the_tests_and_the_correction():
     assert row.split() == ["better", "+0.100**", "+0.000"]
 
 
-def test_json_and_csv_hold_all_numbers():
-    table = compare([result for result in RESULTS if result.seed == 0])
-    content = json.loads(table.to_json())
+def test_json_and_csv_hold_all_numbers(one_seed):
+    content = json.loads(one_seed.to_json())
     assert content["lines"][0]["spreads"]["VIF"] == "nan"
     assert content["lines"][1]["effects"]["VIF"]["difference"] == pytest.approx(0.1)
-    rows = list(csv.DictReader(StringIO(table.to_csv())))
+    rows = list(csv.DictReader(StringIO(one_seed.to_csv())))
     assert [row["what"] for row in rows if row["row"] == "better"] == [
         "mean",
         "spread",
@@ -133,7 +138,7 @@ def test_json_and_csv_hold_all_numbers():
         "p_seeds",
     ]
     [difference] = [row for row in rows if (row["row"], row["what"]) == ("better", "difference")]
-    assert float(difference["VIF"]) == table.lines[1].effects["VIF"].difference
+    assert float(difference["VIF"]) == one_seed.lines[1].effects["VIF"].difference
     assert difference["seeds"] == "1"
 
 

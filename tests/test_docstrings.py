@@ -15,12 +15,15 @@ WITH_EXAMPLES = sorted(
     for path in PACKAGE.rglob("*.py")
     if ">>>" in path.read_text(encoding="utf-8")
 )
+SLOW = {"mambadfuse", "mambadfuse.fusion.pair", "mambadfuse.fusion.tiling"}  # fuse a pair of 480 x 360
 METRICS = [
     getattr(metrics, name) for name in metrics.__all__ if name.islower() and not name.startswith("require")
 ]
 
 
-@pytest.mark.parametrize("module", WITH_EXAMPLES)
+@pytest.mark.parametrize(
+    "module", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in WITH_EXAMPLES]
+)
 def test_examples_run(module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if module.endswith(".no_reference"):

@@ -65,6 +65,7 @@ def test_the_digest_changes_with_the_name_of_a_file_but_not_with_its_date(packag
     assert source_digest(folder) != before
 
 
+@pytest.mark.slow
 def test_an_edited_helper_is_compiled_anew(package: Path):
     assert compute(package) == (pytest.approx(0.7310586), False)
     assert compute(package) == (pytest.approx(0.7310586), True)
@@ -76,6 +77,7 @@ def test_an_edited_helper_is_compiled_anew(package: Path):
     assert compute(package) == (pytest.approx(2 * 0.7310586), True)
 
 
+@pytest.mark.slow
 def test_compiled_kernels_go_where_numba_is_told_to_put_them(package: Path, tmp_path: Path):
     chosen = tmp_path / "chosen"
     assert compute(package, NUMBA_CACHE_DIR=str(chosen)) == (pytest.approx(0.7310586), False)
@@ -84,6 +86,7 @@ def test_compiled_kernels_go_where_numba_is_told_to_put_them(package: Path, tmp_
     assert compute(package, NUMBA_CACHE_DIR=str(chosen)) == (pytest.approx(0.7310586), True)
 
 
+@pytest.mark.slow
 def test_an_installation_that_cannot_be_written_to_keeps_its_kernels_in_the_user_cache(
     package: Path, tmp_path: Path
 ):

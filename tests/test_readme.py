@@ -122,9 +122,12 @@ def test_the_workflow_runs_the_make_commands_that_are_shown():
 
 def test_make_check_is_a_part_of_make_test():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = dict(re.findall(r"^(\w+: \w+).*\n\t(.*)$", makefile, flags=re.M))
-    assert targets["test: lint"] == "$(PYTEST) tests"
-    assert targets["check: lint"] == '$(PYTEST) -m "not slow" tests'
+    needs = dict(re.findall(r"^([a-z-]+): ([a-z -]+?)(?:  ##.*)?$", makefile, flags=re.M))
+    recipes = dict(re.findall(r"^([a-z-]+): .*\n\t(.*)$", makefile, flags=re.M))
+    assert (needs["test"], needs["lint"], needs["check"]) == ("lint", "style types", "style")
+    assert recipes["check"].endswith(" types fast-tests")
+    assert recipes["test"] == "$(PYTEST) tests"
+    assert recipes["fast-tests"] == '$(PYTEST) -m "not slow" tests'
 
 
 def test_pip_commands_are_those_of_the_workflow_or_of_the_doctor(monkeypatch):
