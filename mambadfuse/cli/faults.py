@@ -7,7 +7,7 @@ from pathlib import Path
 from mambadfuse.cli.arguments import positive, refuse_swapped_sides
 from mambadfuse.cli.messages import complain, write
 
-SUMMARY = "measure the faults of fused images that no score shows: bands, halos, noise, ..."
+SUMMARY = "measure what no score shows: bands, overshoot, lost targets, noise and halos"
 
 
 def add_options(parser: ArgumentParser) -> None:
