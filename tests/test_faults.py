@@ -305,6 +305,16 @@ def test_a_ring_round_a_lamp_is_a_halo_and_its_size_that_of_the_ring(depth):
         assert measure(fuse(a, b), a, b)["halo"] == pytest.approx(0, abs=1e-6)
 
 
+def test_noise_of_the_sources_is_no_halo():
+    a, _ = lamp(230, 60)
+    a = (a + noise(1, *a.shape, largest=5)).astype(np.uint8)
+    b = flat(90, *a.shape) + noise(2, *a.shape, largest=5)
+    for f in (a, maximum(a, b), mean(a, b)):
+        assert measure(f, a, b)["halo"] == pytest.approx(0, abs=0.5)
+    ring = np.where((lamp(230, 60)[1] > 3) & (lamp(230, 60)[1] < 7), 25, 0)
+    assert measure((maximum(a, b) - ring).astype(np.uint8), a, b)["halo"] > 8
+
+
 def test_without_a_strong_edge_there_is_no_halo():
     weak, _ = lamp(119, 60)
     strong, _ = lamp(120, 60)

@@ -189,10 +189,12 @@ def halo(f: np.ndarray, a: np.ndarray, b: np.ndarray, flat: np.ndarray) -> float
 
     Pixels nearby that are equal in both sources should be equal in f. Where both sources are flat and a strong edge of
     one of them is at most 10 steps along rows and columns away, f is compared with its mean over those pixels within 12
-    whose sources differ by about 6 levels or less (a joint bilateral filter, of every third row and column); the result
-    is the root of the mean squared difference. NaN if there is no such place. The arguments are those of :func:`band`.
+    whose sources differ by about 6 levels or less (a joint bilateral filter, of every third row and column). With d the
+    root of the mean squared difference,
 
-    Noise of the sources counts as well: where they have any, compare with the halo of a pixel-wise maximum, not with 0.
+        halo = sqrt(max(d_f² − max(d_a, d_b)², 0))
+
+    so the noise of the sources does not count. NaN if there is no such place. The arguments are those of :func:`band`.
 
     >>> x = np.arange(64) + np.zeros((64, 1))
     >>> a = np.where(x < 32, 20.0, 220.0)
@@ -205,8 +207,8 @@ def halo(f: np.ndarray, a: np.ndarray, b: np.ndarray, flat: np.ndarray) -> float
     ring = flat & ndimage.binary_dilation(strong, iterations=_RING)
     if not ring.any():
         return math.nan
-    difference = f - _explained(f, a, b)
-    return float(np.sqrt(np.square(difference[ring]).mean()))
+    of_f, of_a, of_b = (float(np.square(x - _explained(x, a, b))[ring].mean()) for x in (f, a, b))
+    return math.sqrt(max(of_f - max(of_a, of_b), 0.0))
 
 
 def raster_bias(fuse: Fuse, a: np.ndarray, b: np.ndarray, fused: np.ndarray | None = None) -> float:
