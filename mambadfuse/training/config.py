@@ -87,6 +87,8 @@ class TrainingConfig:
     """Crops per step, over all processes and accumulated parts together."""
     crop_sizes: tuple[tuple[int, int], ...] = ((64, 64), (32, 128))
     """(height, width) of the crops; one size is drawn for each step."""
+    scenes: float = 0.0
+    """Share of the crops that are cut from made-up scenes (:mod:`mambadfuse.data.scenes`) rather than from the pairs."""
     seed: int = 0
     """Of the initial weights and of the crops."""
 
@@ -136,6 +138,8 @@ class TrainingConfig:
                 raise ValueError(
                     f"{name} must be one of {', '.join(get_args(kind))}, found {getattr(self, name)!r}"
                 )
+        if not 0 <= self.scenes < 1:
+            raise ValueError(f"scenes must be in [0, 1), found {self.scenes}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay must be in [0, 1), found {self.ema_decay}")
         if self.batch % self.accumulate:

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from mambadfuse.data.crops import PairedCrops
+from mambadfuse.data.scenes import with_scenes
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.files import atomic_write, make_folder
 from mambadfuse.models.checkpoints import CheckpointError, load, save, weights_digest
@@ -79,6 +80,8 @@ def train(
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: expected the name of a .safetensors file")
     require_large_enough(validation)
+    if config.scenes:
+        sets, sampling_weights = with_scenes(sets, sampling_weights, config.scenes)
     crops = PairedCrops(
         sets, sampling_weights, crop_sizes=config.crop_sizes, batch=config.batch, seed=config.seed
     )
