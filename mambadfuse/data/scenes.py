@@ -54,7 +54,7 @@ class Scene:
             a, b = _with_person(a, b, y, x, lamp[0] + rng.normal(0, 1.5 * lamp[1], 2), rng)
         if rng.random() < 0.4:
             b = b + _glow(y, x, *lamp) * rng.uniform(200, 600)
-        turns = rng.integers(4)
+        turns = int(rng.integers(4))
         return _as_picture(a, turns, rng), _as_picture(b, turns, rng)
 
     def digest(self) -> int:

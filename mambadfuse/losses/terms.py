@@ -175,7 +175,8 @@ def texture(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         (B, 1, H, W) in [0, 1).
     """
-    both = sum(_variances(a, b))
+    variance_a, variance_b = _variances(a, b)
+    both = variance_a + variance_b
     return both / (both + _GRAIN**2)
 
 

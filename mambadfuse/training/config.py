@@ -88,7 +88,7 @@ class TrainingConfig:
     crop_sizes: tuple[tuple[int, int], ...] = ((64, 64), (32, 128))
     """(height, width) of the crops; one size is drawn for each step."""
     scenes: float = 0.0
-    """Share of the crops that are cut from made-up scenes (:mod:`mambadfuse.data.scenes`) rather than from the pairs."""
+    """Share of the crops that are cut from made-up scenes, see :mod:`mambadfuse.data.scenes`, not from pairs."""
     seed: int = 0
     """Of the initial weights and of the crops."""
 
