@@ -75,7 +75,7 @@ class FusionLossConfig:
         """The kit's own loss: 100, 45, 150, signed edges, structure weighted per pixel.
 
         Flat regions follow the intensity alone, the pull towards its target is halved 25 grey levels away from it where
-        there is texture, targets in glare keep half their contrast, and a weight of 1000 keeps the result in the range
+        there is texture, targets in glare keep half their contrast, and a weight of 500 keeps the result in the range
         of its sources.
         """
         return cls(
@@ -88,5 +88,5 @@ class FusionLossConfig:
             robust_scale=0.1,
             flat="intensity",
             glare=0.5,
-            overshoot=1000.0,
+            overshoot=500.0,
         )
