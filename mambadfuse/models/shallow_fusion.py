@@ -45,13 +45,13 @@ class ExchangeBlock(nn.Module):
     come.
     """
 
-    def __init__(self, config: MambaDFuseConfig) -> None:
+    def __init__(self, config: MambaDFuseConfig, index: int = 0) -> None:
         super().__init__()
         self.period, self.residual = config.exchange_period, config.exchange_residual
         if self.residual:
             self.norm_a, self.norm_b = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
-        self.mamba_a = Mamba(config)
-        self.mamba_b = Mamba(config)
+        self.mamba_a = Mamba(config, index)
+        self.mamba_b = Mamba(config, index)
 
     def forward(
         self,
@@ -114,7 +114,8 @@ class ShallowFusion(nn.Module):
         self.conv_inputs, self.order = config.shallow_conv_inputs, config.shallow_order
         self.exchange_residual = config.exchange_residual
         self.add_residual = config.stage_residual == "added"
-        self.exchange = ExchangeStack(ExchangeBlock(config) for _ in range(config.exchange_depth))
+        first = config.extraction_depth
+        self.exchange = ExchangeStack(ExchangeBlock(config, first + k) for k in range(config.exchange_depth))
         channels = 2 * config.dim if self.conv_inputs == "both" else config.dim
         self.conv_a = nn.Conv2d(channels, config.dim, 3, padding=1)
         self.conv_b = nn.Conv2d(channels, config.dim, 3, padding=1)

@@ -20,7 +20,7 @@ import numpy as np
 from numba import boolean, float32, int64, njit
 from numpy import ndarray
 
-from mambadfuse.ops.cpu.kernel import C1, C2, C3, C4, C5, F3, Kernel, group
+from mambadfuse.ops.cpu.kernel import C1, C2, C3, C4, C5, F3, ORDER, Kernel, group
 from mambadfuse.ops.cpu.layout import ZERO, channel_masks, scratch_matrix, scratch_vectors
 from mambadfuse.ops.cpu.simd import (
     PANEL_STATES,
@@ -93,13 +93,26 @@ def _normalise(rows, affine, eps, dim):
 
 
 def _mamba_inner_forward(
-    first, last, start, stop, x, residual, add_residual, norm, weights, state, accumulate, out, checkpoints
+    first,
+    last,
+    start,
+    stop,
+    order,
+    x,
+    residual,
+    add_residual,
+    norm,
+    weights,
+    state,
+    accumulate,
+    out,
+    checkpoints,
 ):
-    """Tokens start..stop-1 of batch elements first..last-1.
+    """Tokens order[start..stop-1] of batch elements first..last-1.
 
-    x, residual, out (B, L, C), where out may be x. With ``add_residual``, residual += x and the unit reads residual;
-    with ``accumulate``, out += instead of out =. The state before the tokens is replaced by the one after them.
-    The checkpoints receive the state before each tile, for the gradient; none are kept if they have no tiles.
+    order (L,); x, residual, out (B, L, C), where out may be x. With ``add_residual``, residual += x and the unit reads
+    residual; with ``accumulate``, out += instead of out =. The state before the tokens is replaced by the one after
+    them. The checkpoints receive the state before each tile, for the gradient; none are kept if they have no tiles.
     """
     in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A, D, out_proj = weights
     affine, passes, eps = norm
@@ -118,8 +131,8 @@ def _mamba_inner_forward(
             if checkpoints.ssm.shape[1] > 0:
                 checkpoints.conv[b, t0 // TILE] = stream_gate[:before, :inner]
                 checkpoints.ssm[b, t0 // TILE] = state.ssm[b]
-            tile = slice(t0, t0 + count)
-            read_tokens(x[b, tile], residual[b, tile], add_residual, masks, rows)
+            places = order[t0 : t0 + count]
+            read_tokens(x[b], residual[b], places, add_residual, masks, rows)
             for _ in range(passes):
                 _normalise(rows, affine, eps, dim)
             project(rows, in_proj, stream_gate[before:])
@@ -135,25 +148,25 @@ def _mamba_inner_forward(
                     store(state.ssm, (b, i, n, 0), recurrence(B, C, n, A2, h, steps[i], drives[i], outs[i]))
             gate(stream_gate[before:, inner:], True, 0, blocks, outs, u)
             project(u, out_proj, out_rows)
-            write_tokens(out_rows, masks, accumulate, out[b, tile])
+            write_tokens(out_rows, masks, places, accumulate, out[b])
             for t in range(before):
                 stream_gate[t] = stream_gate[count + t]
         state.conv[b] = stream_gate[:before, :inner]
 
 
-def _add_norm(start, stop, x, residual, norm):
-    """residual += x and x = norm(residual) for tokens start..stop-1; shapes as in :func:`_mamba_inner_forward`."""
+def _add_norm(start, stop, order, x, residual, norm):
+    """residual += x and x = norm(residual) for tokens order[start..stop-1]; else as :func:`_mamba_inner_forward`."""
     affine, passes, eps = norm
     dim = x.shape[2]
     masks, rows = channel_masks(dim), scratch_matrix(TILE, affine.shape[1])
     rows[:] = ZERO
     for b in range(x.shape[0]):
         for t0 in range(start, stop, TILE):
-            tile = slice(t0, min(t0 + TILE, stop))
-            read_tokens(x[b, tile], residual[b, tile], True, masks, rows)
+            places = order[t0 : min(t0 + TILE, stop)]
+            read_tokens(x[b], residual[b], places, True, masks, rows)
             for _ in range(passes):
                 _normalise(rows, affine, eps, dim)
-            write_tokens(rows, masks, False, x[b, tile])
+            write_tokens(rows, masks, places, False, x[b])
 
 
 _NORM = group(Norm, C2, int64, float32)
@@ -161,6 +174,6 @@ WEIGHTS = group(PackedWeights, C2, C2, C1, C2, C2, C1, C3, C1, C2)
 _STATE, CHECKPOINTS = group(UnitState, C3, C4), group(UnitState, C4, C5)
 mamba_inner_forward = Kernel(
     _mamba_inner_forward,
-    *(int64, int64, int64, int64, F3, F3, boolean, _NORM, WEIGHTS, _STATE, boolean, F3, CHECKPOINTS),
+    *(int64, int64, int64, int64, ORDER, F3, F3, boolean, _NORM, WEIGHTS, _STATE, boolean, F3, CHECKPOINTS),
 )
-add_norm = Kernel(_add_norm, int64, int64, F3, F3, _NORM)
+add_norm = Kernel(_add_norm, int64, int64, ORDER, F3, F3, _NORM)

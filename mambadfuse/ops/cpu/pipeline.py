@@ -32,9 +32,9 @@ Stage = Callable[[int, int], None]
 """``stage(first, stop)`` processes tokens first..stop-1."""
 
 
-def norm_stage(x: Tensor, residual: Tensor, norm: nn.LayerNorm) -> Stage:
+def norm_stage(x: Tensor, residual: Tensor, norm: nn.LayerNorm, order: Tensor | None = None) -> Stage:
     """residual += x, then x = norm(residual), in place; both (B, L, C) with C at least sixteen."""
-    arguments = x.numpy(), residual.numpy(), _kernel_norm(norm, 1)
+    arguments = _places(x, order), x.numpy(), residual.numpy(), _kernel_norm(norm, 1)
     return lambda first, stop: add_norm.compiled(first, stop, *arguments)
 
 
@@ -46,16 +46,19 @@ def mamba_inner_stage(
     norm_passes: int = 1,
     residual: Tensor | None = None,
     accumulate: bool = False,
+    order: Tensor | None = None,
 ) -> Stage:
     """out = mamba_inner(norm(x)), or out += with ``accumulate``; all (B, L, C) with C at least sixteen.
 
     The norm is applied ``norm_passes`` times in a row. With ``residual``, residual += x and the unit reads residual
     in place of x. ``out`` may be ``x``.
 
-    The stage carries its state from one tile to the next: call it once for each token, in their order.
+    The stage carries its state from one tile to the next: call it once for each token, in their order. With ``order``
+    (L,), it reads the tokens in that order: ``stage(first, stop)`` processes the tokens order[first..stop-1].
     """
     packed = packed_weights(*vars(weights).values())
     arguments = (
+        _places(x, order),
         x.numpy(),
         (x if residual is None else residual).numpy(),
         residual is not None,
@@ -68,6 +71,10 @@ def mamba_inner_stage(
     )
     unit = mamba_inner_forward.compiled
     return lambda first, stop: unit(0, len(x), first, stop, *arguments)
+
+
+def _places(x: Tensor, order: Tensor | None) -> np.ndarray:
+    return (torch.arange(x.shape[1]) if order is None else order).numpy()
 
 
 def _kernel_norm(norm: nn.LayerNorm, passes: int) -> Norm:
