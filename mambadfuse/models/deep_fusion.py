@@ -29,7 +29,8 @@ class M3Block(nn.Module):
 
     where LN is applied ``norm_passes`` times with the same parameters.
     It takes and returns the fused features as the pair (branch f, running sum r), (B, L, C) each; the guides a
-    and b, (B, L, C), are only read.
+    and b, (B, L, C), are only read. All three scans read the map in the same direction, which depends on ``index``, the
+    place of the block in the depth of the network.
 
     Fields of the configuration:
 

@@ -15,7 +15,8 @@ plain         the equations as they stand                                       
 All give the same result up to rounding. The first two need the Numba backend, at least sixteen channels in float32,
 and parts that the kernels know: torch's own layers in the form that they have here, and exactly the classes marked by
 :func:`fusable`. None of these parts may have a hook, which would never see what stays inside a kernel. Tiling needs
-causal mixers, each of them used once.
+causal mixers, each of them used once. Only blocks that all read the map in the same order can be taken through by the
+tile: where the order changes, a block waits for all of the block before.
 
 The functions at the end take a module apart into the weights that the kernels read; the names are those of the modules.
 
@@ -69,8 +70,11 @@ def carried_out(
         fused: ``(module, *tokens, height)`` -> the same result computed by kernels, with gradients.
         without_gradient: the same without gradients.
         when: whether the kernels of ``fused`` and ``without_gradient`` implement this module.
-        in_scan_order: whether the tokens are put in the order in which the ``direction`` of the module reads them, and
-            the results back in raster order.
+        in_scan_order: whether the equations are given their tokens in the order in which the ``direction`` of the
+            module reads them; callers give and receive raster order.
+
+    Raises:
+        ValueError: the method is called with caches, but not all scans in it read in raster order.
     """
 
     def decorate(equations: Method) -> Method:
@@ -84,8 +88,12 @@ def carried_out(
             gradient = torch.is_grad_enabled()
             kernel = fused if gradient or without_gradient is None else without_gradient
             if caches is not None:  # a tile of a longer sequence
+                if not _reads_raster_order(module):
+                    raise ValueError(
+                        "caches continue a map row by row: every scan must have the direction 'right'"
+                    )
                 return equations(module, *tokens, caches=caches, height=height)
-            if kernel and when(module) and ops.supports_mamba_inner(tokens[0]) and _kernels_apply(module):
+            if kernel and ops.supports_mamba_inner(tokens[0]) and _kernels_apply(module) and when(module):
                 return kernel(module, *tokens, height)
             order = _order(module.direction, tokens[0], height) if in_scan_order else None
             tiled = not gradient and tokens[0].shape[1] > TILE and _may_be_tiled(module)
@@ -106,7 +114,7 @@ def carried_out(
 
 def _order(direction: Direction, x: Tensor, height: int | None) -> Tensor | None:
     """The order in which the tokens of x (B, L, C) are read; None for raster order."""
-    return None if direction == "right" else reading_order(direction, x.shape[1], height)
+    return None if direction == "right" else reading_order(direction, x.shape[1], height, x.device)
 
 
 def _kernels_apply(module: nn.Module) -> bool:
@@ -145,12 +153,15 @@ def _may_be_tiled(module: nn.Module) -> bool:
 
 
 def _reads_raster_order(module: nn.Module) -> bool:
-    """Whether tiles of a map, row by row, may flow through all parts."""
+    """Whether all scans read in raster order."""
     return all(getattr(part, "direction", "right") == "right" for part in module.modules())
 
 
 def _in_tiles(function: Callable[..., Any], order: Tensor | None, *tokens: Tensor) -> Any:
-    """function(*tokens) for token sequences (B, L, C), called with tiles (B, T, C) in order and put together again."""
+    """function(*tokens) for token sequences (B, L, C), called with tiles (B, T, C) in order and put together again.
+
+    The order is that of the sequence, or else the one given, (L,).
+    """
     length = tokens[0].shape[1]
     outputs: list[Tensor] = []
     single = False
@@ -175,22 +186,23 @@ def mamba(unit: Any, x: Tensor, height: int | None) -> Tensor:
 def mamba_stack(stack: Any, x: Tensor, height: int | None) -> tuple[Tensor, Tensor]:
     """The blocks of a Mamba stack as a pipeline: (B, L, C) -> branch and running sum, (B, L, C) each.
 
-    Blocks that read in different directions are pipelines one after the other.
+    Blocks that read in different directions are pipelines one after the other; a single block is one of several stages.
     """
-    from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
+    from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, mamba_inner_stages, run_pipeline
 
     x, residual = x.clone(memory_format=torch.contiguous_format), x.new_zeros(x.shape)
-    for direction, blocks in groupby(stack.blocks, lambda block: block.mamba.direction):
+    for direction, group in groupby(stack.blocks, lambda block: block.mamba.direction):
         order = _order(direction, x, height)
-        run_pipeline(
-            [
-                mamba_inner_stage(
-                    x, x, mamba_weights(block.mamba), block.norm, residual=residual, order=order
-                )
-                for block in blocks
-            ],
-            x.shape[1],
+        units = [(mamba_weights(block.mamba), block.norm) for block in group]
+        stages = (
+            mamba_inner_stages(x, *units[0], residual, order)
+            if len(units) == 1
+            else [
+                mamba_inner_stage(x, x, weights, norm, residual=residual, order=order)
+                for weights, norm in units
+            ]
         )
+        run_pipeline(stages, x.shape[1])
     return x, residual
 
 

@@ -214,7 +214,7 @@ class Mamba(nn.Module):
 
     Args:
         config: the sizes, the mixer and the order of the scans.
-        index: of the block in the depth of the network, from 0, on which the direction of its scan depends.
+        index: place of its block in the depth of the network, from 0, on which the direction of the scan depends.
 
     >>> Mamba(MambaConfig(dim=8))(torch.zeros(1, 12, 8)).shape
     torch.Size([1, 12, 8])
@@ -241,7 +241,8 @@ class MambaBlock(nn.Module):
         r' = x + r;   x' = Mamba(LN(r'))
 
     It takes and returns the pair (branch x, running sum r): x' + r' is what an ordinary residual block would
-    return. Whether that last sum is made is up to the stage (in the published network it is not).
+    return. Whether that last sum is made is up to the stage (in the published network it is not). ``index`` is the
+    place of the block in the depth of the network.
     """
 
     def __init__(self, config: MambaConfig, index: int = 0) -> None:
@@ -261,7 +262,7 @@ class MambaBlock(nn.Module):
 class MambaStack(nn.Module):
     """``depth`` blocks in sequence: tokens (B, L, C) -> branch and running sum, each (B, L, C).
 
-    ``first`` is the index of its first block in the depth of the network.
+    ``first`` is the place of its first block in the depth of the network.
     """
 
     def __init__(self, config: MambaConfig, depth: int, first: int = 0) -> None:
@@ -272,7 +273,10 @@ class MambaStack(nn.Module):
     def forward(
         self, x: Tensor, *, caches: Caches | None = None, height: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """(B, L, C) -> branch and running sum; only the mixer "convolution" needs the height of the map."""
+        """(B, L, C) -> branch and running sum.
+
+        Only the mixer "convolution" and the directions "down" and "up" need the height of the map.
+        """
         residual = torch.zeros_like(x)
         for block in self.blocks:
             x, residual = block(x, residual, caches=caches, height=height)

@@ -41,7 +41,9 @@ def scan_direction(config: MambaConfig, index: int) -> Direction:
     return DIRECTIONS[index % len(DIRECTIONS)]
 
 
-def reading_order(direction: Direction, length: int, height: int | None = None) -> Tensor:
+def reading_order(
+    direction: Direction, length: int, height: int | None = None, device: torch.device | None = None
+) -> Tensor:
     """Where the tokens (L,) of a map stand in raster order, in the order in which they are read.
 
     >>> reading_order("down", 6, height=2)
@@ -50,7 +52,7 @@ def reading_order(direction: Direction, length: int, height: int | None = None) 
     Raises:
         ValueError: the direction is "down" or "up", and the height of the map is missing.
     """
-    order = torch.arange(length)
+    order = torch.arange(length, device=device)
     if direction in ("down", "up"):
         if height is None:
             raise ValueError(f"a scan in the direction {direction!r} needs the height of the map")
@@ -59,10 +61,10 @@ def reading_order(direction: Direction, length: int, height: int | None = None) 
 
 
 def in_order(tokens: Tensor, order: Tensor) -> Tensor:
-    """Raster order -> the order in which they are read, (B, L, C) each."""
-    return tokens.index_select(1, order.to(tokens.device))
+    """Tokens in raster order -> in the order in which they are read, (B, L, C) each."""
+    return tokens.index_select(1, order)
 
 
 def in_raster_order(tokens: Tensor, order: Tensor) -> Tensor:
     """The inverse of :func:`in_order`."""
-    return torch.empty_like(tokens).index_copy(1, order.to(tokens.device), tokens)
+    return torch.empty_like(tokens).index_copy_(1, order, tokens)

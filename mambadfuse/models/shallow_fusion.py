@@ -6,6 +6,8 @@ modalities and a plain mean complete the phase. The exchange itself has no param
 Letters: B batch, L length (tokens), C model width, H and W height and width.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -42,7 +44,7 @@ class ExchangeBlock(nn.Module):
     It takes and returns branch and running sum of both modalities, (B, L, C) each, as
     :class:`mambadfuse.models.mamba.MambaBlock` does. The running sums are never exchanged. Without
     ``config.exchange_residual`` (the figure's reading) there is no sum and no norm: the branches are exchanged as they
-    come.
+    come. ``index`` is the place of the block in the depth of the network.
     """
 
     def __init__(self, config: MambaDFuseConfig, index: int = 0) -> None:
@@ -75,11 +77,15 @@ class ExchangeBlock(nn.Module):
         return a, sum_a, b, sum_b
 
 
+def _read_alike(stack: Iterable[ExchangeBlock]) -> bool:
+    return all(block.mamba_a.direction == block.mamba_b.direction for block in stack)
+
+
 @execution.fusable
 class ExchangeStack(nn.ModuleList):
     """Exchange blocks, one after the other."""
 
-    @execution.carried_out(without_gradient=execution.exchange_stack)
+    @execution.carried_out(without_gradient=execution.exchange_stack, when=_read_alike)
     def forward(
         self,
         a: Tensor,
