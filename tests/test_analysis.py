@@ -14,6 +14,7 @@ import mambadfuse as mdf
 from mambadfuse.analysis import branches, comparison, exchange, memory
 from mambadfuse.analysis.colormap import coloured, common_range
 from mambadfuse.fusion import baselines
+from mambadfuse.models.scan_order import DIRECTIONS, reading_order
 from mambadfuse.plotting import png
 
 TINY = mdf.MambaDFuseConfig(
@@ -175,6 +176,18 @@ class TestBranches:
         tiled, _ = branches.branch_maps(model, *PAIR)
         np.testing.assert_allclose(tiled[1].shares["a"], whole[1].shares["a"], rtol=1e-4)
         np.testing.assert_allclose(tiled[1].gates["b"], whole[1].gates["b"], rtol=1e-4)
+
+    @pytest.mark.parametrize("direction", DIRECTIONS)
+    def test_shares_stand_where_the_scan_read(self, direction, monkeypatch):
+        depths = {"extraction_depth": 0, "exchange_depth": 0, "deep_depth": 1, "reconstruction_depth": 0}
+        network = mdf.MambaDFuse(mdf.MambaDFuseConfig(dim=8, deep_conv=False, **depths))
+        block = network.deep.blocks[0]
+        block.direction = direction
+        block.ssm_a.register_forward_hook(lambda m, i, y: y * (torch.arange(y.shape[1]) == 0)[:, None])
+        monkeypatch.setattr("mambadfuse.models.execution.TILE", 35)
+        (maps,), _ = branches.branch_maps(network, *PAIR)
+        first_of_each_tile = reading_order(direction, 140, height=10)[::35]
+        assert set(maps.shares["a"].ravel().nonzero()[0]) == set(first_of_each_tile.tolist())
 
     def test_a_shared_gate_keeps_all_weights_but_the_gates(self, model):
         twin = branches.with_gate(model, "shared")

@@ -10,6 +10,7 @@ from mambadfuse.models.config import MambaConfig
 from mambadfuse.models.deep_fusion import M3Block
 from mambadfuse.models.mamba import Mamba, MambaStack, SelectiveSSM
 
+ORDERS = ["raster", "alternating"]
 SMALL = {"dim": 8, "state": 4, "extraction_depth": 2, "deep_depth": 2, "reconstruction_depth": 2}
 
 
@@ -17,10 +18,12 @@ SMALL = {"dim": 8, "state": 4, "extraction_depth": 2, "deep_depth": 2, "reconstr
 @pytest.mark.parametrize("tile", [1, 3, 16])
 @pytest.mark.parametrize("preset", ["published", "figure"])
 @pytest.mark.parametrize("mixer", ["scan", "bidirectional", "convolution"])
-def test_the_fused_picture_does_not_depend_on_the_tile_length(monkeypatch, tile, preset, mixer):
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_fused_picture_does_not_depend_on_the_tile_length(monkeypatch, tile, preset, mixer, order):
     torch.manual_seed(0)
     config = getattr(MambaDFuseConfig, preset)()
-    model = MambaDFuse(type(config)(**{**config.to_dict(), **SMALL, "mixer": mixer})).double()
+    changes = {**SMALL, "mixer": mixer, "scan_order": order}
+    model = MambaDFuse(type(config)(**{**config.to_dict(), **changes})).double()
     a, b = torch.rand(2, 2, 1, 5, 7, dtype=torch.float64)
     whole = model(a, b).detach()
     monkeypatch.setattr(execution, "TILE", tile)
@@ -31,9 +34,12 @@ def test_the_fused_picture_does_not_depend_on_the_tile_length(monkeypatch, tile,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("backend", "threads"), [("reference", 1), ("torch", 1), ("numba", 1), ("numba", 2)])
-def test_backends_and_threads_agree_on_a_picture(backend, threads):
+@pytest.mark.parametrize("order", ORDERS)
+def test_backends_and_threads_agree_on_a_picture(backend, threads, order):
     torch.manual_seed(0)
-    model = MambaDFuse(MambaDFuseConfig(dim=16, extraction_depth=2, deep_depth=2, reconstruction_depth=2))
+    model = MambaDFuse(
+        MambaDFuseConfig(dim=16, extraction_depth=2, deep_depth=2, reconstruction_depth=2, scan_order=order)
+    )
     a, b = torch.rand(2, 1, 1, 24, 20)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -119,11 +125,10 @@ def test_a_norm_of_ones_own_is_never_replaced_by_a_kernel(gradient):
     assert torch.equal(residual, x)
 
 
-def tiny_network() -> MambaDFuse:
+def tiny_network(order: str = "raster") -> MambaDFuse:
     torch.manual_seed(0)
-    return MambaDFuse(
-        MambaDFuseConfig(dim=16, extraction_depth=2, exchange_depth=1, deep_depth=1, reconstruction_depth=1)
-    )
+    depths = {"extraction_depth": 2, "exchange_depth": 1, "deep_depth": 1, "reconstruction_depth": 1}
+    return MambaDFuse(MambaDFuseConfig(dim=16, scan_order=order, **depths))
 
 
 class SumOfBranches(M3Block):
@@ -171,6 +176,12 @@ def use_parts_twice(model):
     model.shallow.exchange[0].mamba_a = model.shallow.exchange[0].mamba_b
 
 
+def turn_directions(model):
+    model.high_level_a.blocks[0].mamba.direction = "down"
+    model.shallow.exchange[0].mamba_a.direction = "up"
+    model.deep.blocks[0].direction = "left"
+
+
 CHANGES = [
     change_branches,
     change_forward_of_an_instance,
@@ -178,6 +189,7 @@ CHANGES = [
     change_convolution,
     change_norm,
     use_parts_twice,
+    turn_directions,
 ]
 
 
@@ -185,8 +197,11 @@ CHANGES = [
 @pytest.mark.parametrize("tile", [7, execution.TILE])
 @pytest.mark.parametrize("backend", ["numba", "torch"])
 @pytest.mark.parametrize("gradient", [True, False])
-def test_a_network_that_was_changed_is_computed_as_it_stands(monkeypatch, change, tile, backend, gradient):
-    model = tiny_network()
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_network_that_was_changed_is_computed_as_it_stands(
+    monkeypatch, change, tile, backend, gradient, order
+):
+    model = tiny_network(order)
     change(model)
     a, b = torch.rand(2, 2, 1, 5, 6)
     with ops.use_backend("reference"):

@@ -8,6 +8,7 @@ from mambadfuse import MambaDFuse, MambaDFuseConfig, ops
 from mambadfuse.models.config import MambaConfig
 from mambadfuse.models.execution import mamba_weights
 from mambadfuse.models.mamba import Mamba, MambaStack
+from mambadfuse.models.scan_order import reading_order
 from mambadfuse.ops.cpu import mamba_inner_forward, pipeline
 
 
@@ -53,6 +54,33 @@ def test_a_unit_equals_its_modules_in_float64(dim: int, state: int, width: int, 
     torch.testing.assert_close(residual, total.float())
 
 
+@pytest.mark.parametrize(("dim", "state", "width"), [*SIZES, (20, 3, 1)])
+@pytest.mark.parametrize("direction", ["right", "left", "down", "up"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_unit_reads_in_any_order_whole_or_shared_by_threads(
+    dim, state, width, direction, shared, monkeypatch
+):
+    torch.manual_seed(0)
+    height, length = 11, 11 * 13
+    unit, norm = Mamba(MambaConfig(dim, state, width, expand=1 if dim == 20 else 2)), random_norm(dim)
+    unit.direction = direction
+    order, (x, residual) = reading_order(direction, length, height), torch.randn(2, 2, length, dim)
+    with torch.no_grad():
+        unit.double(), norm.double()
+        total = (x + residual).double()
+        expected = unit(norm(total), height=height).float()
+        unit.float(), norm.float()
+        stages = (
+            pipeline.mamba_inner_stages(x, mamba_weights(unit), norm, residual, order)
+            if shared
+            else [pipeline.mamba_inner_stage(x, x, mamba_weights(unit), norm, 1, residual, order=order)]
+        )
+        monkeypatch.setattr(pipeline, "TILE", 50)
+        pipeline.run_pipeline(stages, length)
+    torch.testing.assert_close(x, expected, rtol=0, atol=2e-6 * expected.abs().max().item())
+    torch.testing.assert_close(residual, total.float())
+
+
 def test_a_unit_may_overwrite_what_it_reads():
     unit, x = Mamba(MambaConfig(60)), torch.randn(1, 130, 60)
     with torch.no_grad():
@@ -76,7 +104,16 @@ def pictures() -> Tensor:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["published", "figure", "lite"])
-@pytest.mark.parametrize("changes", [{}, {"exchange_residual": False}, {"exchange_period": 0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"exchange_residual": False},
+        {"exchange_period": 0},
+        {"scan_order": "alternating"},
+        {"scan_order": "alternating", "exchange_residual": False},
+    ],
+)
 def test_the_network_streams_to_the_same_picture_on_any_tiles_and_threads(
     threads, monkeypatch, preset, changes
 ):

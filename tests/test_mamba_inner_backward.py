@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from mambadfuse import MambaDFuse, MambaDFuseConfig, ops
 from mambadfuse.models.config import MambaConfig
 from mambadfuse.models.mamba import Mamba
+from mambadfuse.models.scan_order import DIRECTIONS
 from mambadfuse.ops.cpu import mamba_inner_forward
 
 SIZES = [(16, 16, 4), (60, 16, 4), (33, 5, 2), (80, 20, 3)]  # model width, states, width of the convolution
@@ -21,14 +22,26 @@ def threads():
     torch.set_num_threads(before)
 
 
-def gradients(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
+def gradients(module: nn.Module, x: Tensor, **options: int) -> dict[str, Tensor]:
     """Output, and the gradients of a fixed random sum of it for the input and every weight."""
     x = x.detach().requires_grad_()
-    y = module(x)
+    y = module(x, **options)
     weights = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(y)
     wanted = dict(module.named_parameters())
     found = torch.autograd.grad((y * weights).sum(), [x, *wanted.values()])
     return {"output": y.detach(), **dict(zip(["input", *wanted], found, strict=True))}
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_every_gradient_equals_that_of_the_modules_in_every_order(direction: str):
+    torch.manual_seed(0)
+    unit, x = Mamba(MambaConfig(33, 5)), torch.randn(2, 11 * 13, 33)
+    unit.direction = direction
+    found = gradients(unit, x, height=11)
+    expected = gradients(unit.double(), x.double(), height=11)
+    for name, wanted in expected.items():
+        error = (found[name] - wanted).abs().max() / wanted.abs().max()
+        assert not error > 1e-5, f"{name}: relative error {error:.1e}"
 
 
 @pytest.mark.parametrize(("dim", "state", "width"), SIZES)
@@ -56,11 +69,12 @@ def test_threads_change_no_bit(threads):
 
 
 @pytest.mark.parametrize("preset", ["published", "figure", "lite"])
-def test_the_network_learns_as_on_the_torch_backend(preset: str):
+@pytest.mark.parametrize("order", ["raster", "alternating"])
+def test_the_network_learns_as_on_the_torch_backend(preset: str, order: str):
     torch.manual_seed(0)
     config = getattr(MambaDFuseConfig, preset)().to_dict()
     depths = {"extraction_depth": 1, "deep_depth": 2, "reconstruction_depth": 1, "exchange_depth": 1}
-    model = MambaDFuse(MambaDFuseConfig(**{**config, **depths}))
+    model = MambaDFuse(MambaDFuseConfig(**{**config, **depths, "scan_order": order}))
     a, b = torch.rand(2, 2, 1, 9, 13)
 
     def step(backend: str) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from mambadfuse.fusion.postprocess import postprocess
 from mambadfuse.models.deep_fusion import M3Block
 from mambadfuse.models.mamba import to_map
 from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.models.scan_order import in_raster_order, reading_order
 
 Map = NDArray[np.floating]
 BRANCHES = {
@@ -115,7 +116,10 @@ def _recording(model: MambaDFuse) -> Iterator[Recorded]:
 
 
 def _block_maps(block: M3Block, recorded: dict[str, list[Tensor]], height: int) -> BlockMaps:
-    whole = {name: torch.cat(tiles, dim=1) for name, tiles in recorded.items()}  # (1, L, E) or (1, L, 2 E)
+    read = {name: torch.cat(tiles, dim=1) for name, tiles in recorded.items()}  # (1, L, E) or (1, L, 2 E)
+    tokens = next(iter(read.values()))
+    order = reading_order(block.direction, tokens.shape[1], height, tokens.device)
+    whole = {name: in_raster_order(x, order) for name, x in read.items()}
     gated = BRANCHES if block.gate == "own" else {"f": "fused"}
     gates = {k: F.silu(whole[f"in_proj_{suffix}"].chunk(2, dim=-1)[1]) for k, suffix in gated.items()}
     lengths = {}

@@ -28,6 +28,9 @@ class MambaConfig:
     mixer: Literal["scan", "bidirectional", "convolution"] = "scan"
     """What mixes the tokens of every Mamba unit and M3 block: one scan (code and figure); the mean of two scans with
     shared weights, one of them reversed; or a gated 7x7 depthwise convolution, which makes the network a CNN."""
+    scan_order: Literal["raster", "alternating"] = "raster"
+    """Every block scans the map row by row (code and figure), or the direction turns from block to block: right, left,
+    down, up. Nothing changes for the mixer "convolution", which reads in no order."""
 
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mambadfuse.models import execution
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.mamba import Caches, build_mixer, to_map, to_tokens
+from mambadfuse.models.scan_order import scan_direction
 
 
 def _has_own_gates(block: "M3Block") -> bool:
@@ -28,7 +29,8 @@ class M3Block(nn.Module):
 
     where LN is applied ``norm_passes`` times with the same parameters.
     It takes and returns the fused features as the pair (branch f, running sum r), (B, L, C) each; the guides a
-    and b, (B, L, C), are only read.
+    and b, (B, L, C), are only read. All three scans read the map in the same direction, which depends on ``index``, the
+    place of the block in the depth of the network.
 
     Fields of the configuration:
 
@@ -41,8 +43,9 @@ class M3Block(nn.Module):
       0.001..0.1 like every other scan of the network.
     """
 
-    def __init__(self, config: MambaDFuseConfig) -> None:
+    def __init__(self, config: MambaDFuseConfig, index: int = 0) -> None:
         super().__init__()
+        self.direction = scan_direction(config, index)
         dim, inner = config.dim, config.inner
         self.gate, self.norm_passes = config.gate, config.norm_passes
         self.shares_state_matrix = config.state_matrix == "shared" and config.mixer != "convolution"
@@ -92,7 +95,7 @@ class M3Block(nn.Module):
             x = norm(x)
         return x
 
-    @execution.carried_out(fused=execution.m3_branches, when=_has_own_gates)
+    @execution.carried_out(fused=execution.m3_branches, when=_has_own_gates, in_scan_order=True)
     def branches(
         self,
         f: Tensor,
@@ -128,7 +131,8 @@ class DeepFusion(nn.Module):
     def __init__(self, config: MambaDFuseConfig) -> None:
         super().__init__()
         self.add_residual = config.stage_residual == "added"
-        self.blocks = nn.ModuleList(M3Block(config) for _ in range(config.deep_depth))
+        first = config.extraction_depth + config.exchange_depth
+        self.blocks = nn.ModuleList(M3Block(config, first + k) for k in range(config.deep_depth))
 
     def forward(self, f: Tensor, a: Tensor, b: Tensor, height: int) -> Tensor:
         """(B, L, C) each -> (B, L, C)."""

@@ -15,7 +15,8 @@ plain         the equations as they stand                                       
 All give the same result up to rounding. The first two need the Numba backend, at least sixteen channels in float32,
 and parts that the kernels know: torch's own layers in the form that they have here, and exactly the classes marked by
 :func:`fusable`. None of these parts may have a hook, which would never see what stays inside a kernel. Tiling needs
-causal mixers, each of them used once.
+causal mixers, each of them used once. Only blocks that all read the map in the same order can be taken through by the
+tile: where the order changes, a block waits for all of the block before.
 
 The functions at the end take a module apart into the weights that the kernels read; the names are those of the modules.
 
@@ -24,12 +25,14 @@ Letters: B batch, L length (tokens), T tokens of a tile, C model width.
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import groupby
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from mambadfuse import ops
+from mambadfuse.models.scan_order import Direction, in_order, in_raster_order, reading_order
 
 TILE = 8192  # tokens: long enough to keep all cores busy, short enough for the caches of the processor
 
@@ -59,19 +62,25 @@ def carried_out(
     fused: Callable[..., Any] | None = None,
     without_gradient: Callable[..., Any] | None = None,
     when: Callable[[Any], bool] = lambda module: True,
+    in_scan_order: bool = False,
 ) -> Callable[[Method], Method]:
     """Decorates a method ``(self, *tokens, caches=None, height=None)`` that computes equations over tokens (B, L, C).
 
     Args:
-        fused: ``(module, *tokens)`` -> the same result computed by kernels, with gradients.
+        fused: ``(module, *tokens, height)`` -> the same result computed by kernels, with gradients.
         without_gradient: the same without gradients.
         when: whether the kernels of ``fused`` and ``without_gradient`` implement this module.
+        in_scan_order: whether the equations are given their tokens in the order in which the ``direction`` of the
+            module reads them; callers give and receive raster order.
+
+    Raises:
+        ValueError: the method is called with caches, but not all scans in it read in raster order.
     """
 
     def decorate(equations: Method) -> Method:
         @wraps(equations)
         def method(
-            module: nn.Module,
+            module: Any,
             *tokens: Tensor,
             caches: dict[nn.Module, Any] | None = None,
             height: int | None = None,
@@ -79,17 +88,33 @@ def carried_out(
             gradient = torch.is_grad_enabled()
             kernel = fused if gradient or without_gradient is None else without_gradient
             if caches is not None:  # a tile of a longer sequence
+                if not _reads_raster_order(module):
+                    raise ValueError(
+                        "caches continue a map row by row: every scan must have the direction 'right'"
+                    )
                 return equations(module, *tokens, caches=caches, height=height)
-            if kernel and when(module) and ops.supports_mamba_inner(tokens[0]) and _kernels_apply(module):
-                return kernel(module, *tokens)
-            if gradient or tokens[0].shape[1] <= TILE or not _may_be_tiled(module):
+            if kernel and ops.supports_mamba_inner(tokens[0]) and _kernels_apply(module) and when(module):
+                return kernel(module, *tokens, height)
+            order = _order(module.direction, tokens[0], height) if in_scan_order else None
+            tiled = not gradient and tokens[0].shape[1] > TILE and _may_be_tiled(module)
+            if tiled and (in_scan_order or _reads_raster_order(module)):
+                carried: dict[nn.Module, Any] = {}
+                return _in_tiles(
+                    lambda *tile: equations(module, *tile, caches=carried, height=height), order, *tokens
+                )
+            if order is None:
                 return equations(module, *tokens, height=height)
-            carried: dict[nn.Module, Any] = {}
-            return _in_tiles(lambda *tile: equations(module, *tile, caches=carried, height=height), *tokens)
+            found = equations(module, *(in_order(x, order) for x in tokens), height=height)
+            return in_raster_order(found, order)
 
         return cast(Method, method)
 
     return decorate
+
+
+def _order(direction: Direction, x: Tensor, height: int | None) -> Tensor | None:
+    """The order in which the tokens of x (B, L, C) are read; None for raster order."""
+    return None if direction == "right" else reading_order(direction, x.shape[1], height, x.device)
 
 
 def _kernels_apply(module: nn.Module) -> bool:
@@ -127,13 +152,21 @@ def _may_be_tiled(module: nn.Module) -> bool:
     return len(places) == len(set(places)) and all(getattr(part, "causal", True) for part in places)
 
 
-def _in_tiles(function: Callable[..., Any], *tokens: Tensor) -> Any:
-    """function(*tokens) for token sequences (B, L, C), called with tiles (B, T, C) in order and put together again."""
+def _reads_raster_order(module: nn.Module) -> bool:
+    """Whether all scans read in raster order."""
+    return all(getattr(part, "direction", "right") == "right" for part in module.modules())
+
+
+def _in_tiles(function: Callable[..., Any], order: Tensor | None, *tokens: Tensor) -> Any:
+    """function(*tokens) for token sequences (B, L, C), called with tiles (B, T, C) in order and put together again.
+
+    The order is that of the sequence, or else the one given, (L,).
+    """
     length = tokens[0].shape[1]
     outputs: list[Tensor] = []
     single = False
     for start in range(0, length, TILE):
-        part = slice(start, min(start + TILE, length))
+        part = slice(start, min(start + TILE, length)) if order is None else order[start : start + TILE]
         found = function(*(x[:, part] for x in tokens))
         single = isinstance(found, Tensor)
         results = (found,) if single else found
@@ -143,83 +176,100 @@ def _in_tiles(function: Callable[..., Any], *tokens: Tensor) -> Any:
     return outputs[0] if single else tuple(outputs)
 
 
-def mamba(unit: Any, x: Tensor) -> Tensor:
+def mamba(unit: Any, x: Tensor, height: int | None) -> Tensor:
     """A Mamba unit as one kernel: (B, L, C) -> (B, L, C)."""
     from mambadfuse.ops.cpu.mamba_inner import mamba_inner
 
-    return mamba_inner(x, mamba_weights(unit))
+    return mamba_inner(x, mamba_weights(unit), _order(unit.direction, x, height))
 
 
-def mamba_stack(stack: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The blocks of a Mamba stack as a pipeline: (B, L, C) -> branch and running sum, (B, L, C) each."""
-    from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
+def mamba_stack(stack: Any, x: Tensor, height: int | None) -> tuple[Tensor, Tensor]:
+    """The blocks of a Mamba stack as a pipeline: (B, L, C) -> branch and running sum, (B, L, C) each.
+
+    Blocks that read in different directions are pipelines one after the other; a single block is one of several stages.
+    """
+    from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, mamba_inner_stages, run_pipeline
 
     x, residual = x.clone(memory_format=torch.contiguous_format), x.new_zeros(x.shape)
-    run_pipeline(
-        [
-            mamba_inner_stage(x, x, mamba_weights(block.mamba), block.norm, residual=residual)
-            for block in stack.blocks
-        ],
-        x.shape[1],
-    )
+    for direction, group in groupby(stack.blocks, lambda block: block.mamba.direction):
+        order = _order(direction, x, height)
+        units = [(mamba_weights(block.mamba), block.norm) for block in group]
+        stages = (
+            mamba_inner_stages(x, *units[0], residual, order)
+            if len(units) == 1
+            else [
+                mamba_inner_stage(x, x, weights, norm, residual=residual, order=order)
+                for weights, norm in units
+            ]
+        )
+        run_pipeline(stages, x.shape[1])
     return x, residual
 
 
 def exchange_stack(
-    stack: Any, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor
+    stack: Any, a: Tensor, sum_a: Tensor, b: Tensor, sum_b: Tensor, height: int | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The exchange blocks as a pipeline: norms and swap, then the Mamba units; all (B, L, C)."""
+    """The exchange blocks as a pipeline, or several: norms and swap, then the Mamba units; all (B, L, C)."""
     from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, norm_stage, run_pipeline
 
     a, sum_a, b, sum_b = (x.clone(memory_format=torch.contiguous_format) for x in (a, sum_a, b, sum_b))
-    stages: list[Callable[[int, int], None]] = []
-    for block in stack:
-        if block.residual:
-            stages += [norm_stage(a, sum_a, block.norm_a), norm_stage(b, sum_b, block.norm_b)]
-        if block.period:
-            stages += [_swap_stage(a, b, block.period)]
-        stages += [
-            mamba_inner_stage(x, x, mamba_weights(unit))
-            for x, unit in ((a, block.mamba_a), (b, block.mamba_b))
-        ]
-    run_pipeline(stages, a.shape[1])
+    for direction, blocks in groupby(stack, lambda block: block.mamba_a.direction):
+        order = _order(direction, a, height)
+        stages: list[Callable[[int, int], None]] = []
+        for block in blocks:
+            if block.residual:
+                stages += [
+                    norm_stage(a, sum_a, block.norm_a, order),
+                    norm_stage(b, sum_b, block.norm_b, order),
+                ]
+            if block.period:
+                stages += [_swap_stage(a, b, block.period, order)]
+            stages += [
+                mamba_inner_stage(x, x, mamba_weights(unit), order=order)
+                for x, unit in ((a, block.mamba_a), (b, block.mamba_b))
+            ]
+        run_pipeline(stages, a.shape[1])
     return a, sum_a, b, sum_b
 
 
-def _swap_stage(a: Tensor, b: Tensor, period: int) -> Callable[[int, int], None]:
+def _swap_stage(a: Tensor, b: Tensor, period: int, order: Tensor | None) -> Callable[[int, int], None]:
     """:func:`mambadfuse.models.shallow_fusion.exchange_channels` in place."""
     swapped_a, swapped_b = a.numpy()[..., ::period], b.numpy()[..., ::period]
 
     def swap(first: int, stop: int) -> None:
-        part_a, part_b = swapped_a[:, first:stop], swapped_b[:, first:stop]
-        part_a[:], part_b[:] = part_b.copy(), part_a.copy()
+        part = slice(first, stop) if order is None else order[first:stop].numpy()
+        swapped_a[:, part], swapped_b[:, part] = swapped_b[:, part].copy(), swapped_a[:, part].copy()
 
     return swap
 
 
-def m3_mix(block: Any, f: Tensor, residual: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def m3_mix(
+    block: Any, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int | None
+) -> tuple[Tensor, Tensor]:
     """``M3Block.mix`` as a pipeline: f, r, a and b (B, L, C) -> out_proj(y) and r', (B, L, C) each."""
     from mambadfuse.ops.cpu.pipeline import mamba_inner_stage, run_pipeline
 
     f, a, b = f.contiguous(), a.contiguous(), b.contiguous()
     residual, out = residual.clone(memory_format=torch.contiguous_format), f.new_empty(f.shape)
     weights_f, weights_a, weights_b = _branches(block)
-    passes = block.norm_passes
+    passes, order = block.norm_passes, _order(block.direction, f, height)
     stages = [
-        mamba_inner_stage(f, out, weights_f, block.norm_fused, passes, residual),
-        mamba_inner_stage(a, out, weights_a, block.norm_a, passes, accumulate=True),
-        mamba_inner_stage(b, out, weights_b, block.norm_b, passes, accumulate=True),
+        mamba_inner_stage(f, out, weights_f, block.norm_fused, passes, residual, order=order),
+        mamba_inner_stage(a, out, weights_a, block.norm_a, passes, accumulate=True, order=order),
+        mamba_inner_stage(b, out, weights_b, block.norm_b, passes, accumulate=True, order=order),
     ]
     run_pipeline(stages, f.shape[1])
     return out, residual
 
 
-def m3_branches(block: Any, f: Tensor, a: Tensor, b: Tensor) -> Tensor:
+def m3_branches(block: Any, f: Tensor, a: Tensor, b: Tensor, height: int | None) -> Tensor:
     """``M3Block.branches`` with a kernel for each branch: f, a and b (B, L, C) -> out_proj(y), (B, L, C)."""
     from mambadfuse.ops.cpu.mamba_inner import mamba_inner
 
-    weights_f, weights_a, weights_b = _branches(block)
-    return mamba_inner(f, weights_f) + mamba_inner(a, weights_a) + mamba_inner(b, weights_b)
+    (weights_f, weights_a, weights_b), order = _branches(block), _order(block.direction, f, height)
+    return (
+        mamba_inner(f, weights_f, order) + mamba_inner(a, weights_a, order) + mamba_inner(b, weights_b, order)
+    )
 
 
 def mamba_weights(unit: Any) -> Any:

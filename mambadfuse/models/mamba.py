@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from mambadfuse import ops
 from mambadfuse.models import execution
 from mambadfuse.models.config import MambaConfig
+from mambadfuse.models.scan_order import scan_direction
 
 
 def to_tokens(x: Tensor) -> Tensor:
@@ -208,19 +209,25 @@ class Mamba(nn.Module):
     """The Mamba unit: project up, selective SSM and gate, project down. (B, L, C) -> (B, L, C).
 
     It has neither norm nor residual of its own; see :class:`MambaBlock`. Other values of
-    ``config.mixer`` replace the SSM, for comparison.
+    ``config.mixer`` replace the SSM, for comparison. The tokens of a map come and go in raster order; in between they
+    stand in the order in which the scan reads them (:mod:`mambadfuse.models.scan_order`).
+
+    Args:
+        config: the sizes, the mixer and the order of the scans.
+        index: place of its block in the depth of the network, from 0, on which the direction of the scan depends.
 
     >>> Mamba(MambaConfig(dim=8))(torch.zeros(1, 12, 8)).shape
     torch.Size([1, 12, 8])
     """
 
-    def __init__(self, config: MambaConfig) -> None:
+    def __init__(self, config: MambaConfig, index: int = 0) -> None:
         super().__init__()
+        self.direction = scan_direction(config, index)
         self.in_proj = nn.Linear(config.dim, 2 * config.inner, bias=False)
         self.ssm = build_mixer(config)
         self.out_proj = nn.Linear(config.inner, config.dim, bias=False)
 
-    @execution.carried_out(fused=execution.mamba)
+    @execution.carried_out(fused=execution.mamba, in_scan_order=True)
     def forward(self, x: Tensor, *, caches: Caches | None = None, height: int | None = None) -> Tensor:
         """(B, L, C) -> (B, L, C)."""
         u, z = self.in_proj(x).chunk(2, dim=-1)  # (B, L, C) -> 2 x (B, L, E)
@@ -234,13 +241,14 @@ class MambaBlock(nn.Module):
         r' = x + r;   x' = Mamba(LN(r'))
 
     It takes and returns the pair (branch x, running sum r): x' + r' is what an ordinary residual block would
-    return. Whether that last sum is made is up to the stage (in the published network it is not).
+    return. Whether that last sum is made is up to the stage (in the published network it is not). ``index`` is the
+    place of the block in the depth of the network.
     """
 
-    def __init__(self, config: MambaConfig) -> None:
+    def __init__(self, config: MambaConfig, index: int = 0) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.dim)
-        self.mamba = Mamba(config)
+        self.mamba = Mamba(config, index)
 
     def forward(
         self, x: Tensor, residual: Tensor, *, caches: Caches | None = None, height: int | None = None
@@ -252,17 +260,23 @@ class MambaBlock(nn.Module):
 
 @execution.fusable
 class MambaStack(nn.Module):
-    """``depth`` blocks in sequence: tokens (B, L, C) -> branch and running sum, each (B, L, C)."""
+    """``depth`` blocks in sequence: tokens (B, L, C) -> branch and running sum, each (B, L, C).
 
-    def __init__(self, config: MambaConfig, depth: int) -> None:
+    ``first`` is the place of its first block in the depth of the network.
+    """
+
+    def __init__(self, config: MambaConfig, depth: int, first: int = 0) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(MambaBlock(config) for _ in range(depth))
+        self.blocks = nn.ModuleList(MambaBlock(config, first + k) for k in range(depth))
 
     @execution.carried_out(without_gradient=execution.mamba_stack)
     def forward(
         self, x: Tensor, *, caches: Caches | None = None, height: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """(B, L, C) -> branch and running sum; only the mixer "convolution" needs the height of the map."""
+        """(B, L, C) -> branch and running sum.
+
+        Only the mixer "convolution" and the directions "down" and "up" need the height of the map.
+        """
         residual = torch.zeros_like(x)
         for block in self.blocks:
             x, residual = block(x, residual, caches=caches, height=height)

@@ -22,7 +22,8 @@ class Reconstruction(nn.Module):
         super().__init__()
         dim = config.dim
         self.add_residual = config.stage_residual == "added"
-        self.stack = MambaStack(config, config.reconstruction_depth)
+        first = config.extraction_depth + config.exchange_depth + config.deep_depth
+        self.stack = MambaStack(config, config.reconstruction_depth, first)
         self.conv1 = nn.Conv2d(dim, dim // 2, 3, padding=1)
         self.conv2 = nn.Conv2d(dim // 2, dim // 4, 3, padding=1)
         self.conv3 = nn.Conv2d(dim // 4, 1, 3, padding=1)

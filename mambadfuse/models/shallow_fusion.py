@@ -6,6 +6,8 @@ modalities and a plain mean complete the phase. The exchange itself has no param
 Letters: B batch, L length (tokens), C model width, H and W height and width.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -42,16 +44,16 @@ class ExchangeBlock(nn.Module):
     It takes and returns branch and running sum of both modalities, (B, L, C) each, as
     :class:`mambadfuse.models.mamba.MambaBlock` does. The running sums are never exchanged. Without
     ``config.exchange_residual`` (the figure's reading) there is no sum and no norm: the branches are exchanged as they
-    come.
+    come. ``index`` is the place of the block in the depth of the network.
     """
 
-    def __init__(self, config: MambaDFuseConfig) -> None:
+    def __init__(self, config: MambaDFuseConfig, index: int = 0) -> None:
         super().__init__()
         self.period, self.residual = config.exchange_period, config.exchange_residual
         if self.residual:
             self.norm_a, self.norm_b = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
-        self.mamba_a = Mamba(config)
-        self.mamba_b = Mamba(config)
+        self.mamba_a = Mamba(config, index)
+        self.mamba_b = Mamba(config, index)
 
     def forward(
         self,
@@ -75,11 +77,15 @@ class ExchangeBlock(nn.Module):
         return a, sum_a, b, sum_b
 
 
+def _read_alike(stack: Iterable[ExchangeBlock]) -> bool:
+    return all(block.mamba_a.direction == block.mamba_b.direction for block in stack)
+
+
 @execution.fusable
 class ExchangeStack(nn.ModuleList):
     """Exchange blocks, one after the other."""
 
-    @execution.carried_out(without_gradient=execution.exchange_stack)
+    @execution.carried_out(without_gradient=execution.exchange_stack, when=_read_alike)
     def forward(
         self,
         a: Tensor,
@@ -114,7 +120,8 @@ class ShallowFusion(nn.Module):
         self.conv_inputs, self.order = config.shallow_conv_inputs, config.shallow_order
         self.exchange_residual = config.exchange_residual
         self.add_residual = config.stage_residual == "added"
-        self.exchange = ExchangeStack(ExchangeBlock(config) for _ in range(config.exchange_depth))
+        first = config.extraction_depth
+        self.exchange = ExchangeStack(ExchangeBlock(config, first + k) for k in range(config.exchange_depth))
         channels = 2 * config.dim if self.conv_inputs == "both" else config.dim
         self.conv_a = nn.Conv2d(channels, config.dim, 3, padding=1)
         self.conv_b = nn.Conv2d(channels, config.dim, 3, padding=1)

@@ -7,12 +7,13 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from numba import float32, njit, void
+from numba import float32, int64, njit, void
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.types import Array, BaseTuple, Type
 
 F1, F2, F3, F4, F5 = (Array(float32, axes, "A") for axes in range(1, 6))  # any strides, channels contiguous
 C1, C2, C3, C4, C5 = (Array(float32, axes, "C") for axes in range(1, 6))  # contiguous throughout
+ORDER = Array(int64, 1, "C")  # the tokens in the order in which they are read
 
 
 def group(names: type[tuple], *fields: Type) -> Type:

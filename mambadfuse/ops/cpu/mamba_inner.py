@@ -34,7 +34,7 @@ class MambaInnerWeights:
     out_proj: Tensor  # (C, E)
 
 
-def mamba_inner(x: Tensor, weights: MambaInnerWeights) -> Tensor:
+def mamba_inner(x: Tensor, weights: MambaInnerWeights, order: Tensor | None = None) -> Tensor:
     """The Mamba unit between its norm and its residual (Gu and Dao 2023, section 3.4).
 
         u, z = in_proj(x);   u = silu(conv(u));   Δ_raw, B, C = x_proj(u);   A = -exp(A_log)
@@ -43,14 +43,15 @@ def mamba_inner(x: Tensor, weights: MambaInnerWeights) -> Tensor:
     Args:
         x: tokens (B, L, C), C at least sixteen, in float32 on a CPU.
         weights: the parameters, in float32 on a CPU.
+        order: the tokens in the order in which they are read, (L,), each once; None for the order of x.
 
     Returns:
-        Tokens (B, L, C), differentiable with respect to x and all weights.
+        Tokens (B, L, C) in the order of x, differentiable with respect to x and all weights.
     """
-    parameters = vars(weights).values()
+    parameters, order = vars(weights).values(), torch.arange(x.shape[1]) if order is None else order
     if torch.is_grad_enabled():
-        return _MambaInner.apply(x, *_pack(*parameters))
-    return _forward(x, packed_weights(*parameters), keep_checkpoints=False)[0]
+        return _MambaInner.apply(x, order, *_pack(*parameters))
+    return _forward(x, order, packed_weights(*parameters), keep_checkpoints=False)[0]
 
 
 @reuse_while_unchanged
@@ -110,7 +111,9 @@ def _arrays(packed: Sequence[Tensor]) -> PackedWeights:
     return PackedWeights(*(x.detach().contiguous().numpy() for x in packed))
 
 
-def _forward(x: Tensor, weights: PackedWeights, keep_checkpoints: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(
+    x: Tensor, order: Tensor, weights: PackedWeights, keep_checkpoints: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """The output (B, L, C), and the checkpoints of convolution and scan (B, tiles or 0, ...)."""
     batch, length, dim = x.shape
     state, out = initial_state(batch, weights), torch.empty(x.shape)
@@ -123,6 +126,7 @@ def _forward(x: Tensor, weights: PackedWeights, keep_checkpoints: bool) -> tuple
         batch,
         0,
         length,
+        order.numpy(),
         tokens,
         tokens,
         False,
@@ -138,15 +142,15 @@ def _forward(x: Tensor, weights: PackedWeights, keep_checkpoints: bool) -> tuple
 
 class _MambaInner(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, *packed):
-        out, *checkpoints = _forward(x, _arrays(packed), keep_checkpoints=any(ctx.needs_input_grad))
-        ctx.save_for_backward(x, *checkpoints, *packed)
+    def forward(ctx, x, order, *packed):
+        out, *checkpoints = _forward(x, order, _arrays(packed), keep_checkpoints=any(ctx.needs_input_grad))
+        ctx.save_for_backward(x, order, *checkpoints, *packed)
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, dout):
-        x, conv, ssm, *packed = ctx.saved_tensors
+        x, order, conv, ssm, *packed = ctx.saved_tensors
         checkpoints, weights = UnitState(conv.numpy(), ssm.numpy()), _arrays(packed)
         batch, _, dim = x.shape
         dx, dpacked = torch.empty(x.shape), [weight.new_zeros(batch, *weight.shape) for weight in packed]
@@ -155,6 +159,7 @@ class _MambaInner(torch.autograd.Function):
         parallel_for(
             mamba_inner_backward,
             batch,
+            order.numpy(),
             tokens,
             dtokens,
             weights,
@@ -164,7 +169,7 @@ class _MambaInner(torch.autograd.Function):
             _arrays(dpacked),
         )
         dpacked[0] = dpacked[0][:, :dim]
-        return dx, *(gradient.sum(0) for gradient in dpacked)
+        return dx, None, *(gradient.sum(0) for gradient in dpacked)
 
 
 def _transposed(packed: Sequence[Tensor], dim: int) -> TransposedWeights:

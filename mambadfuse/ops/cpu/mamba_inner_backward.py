@@ -12,7 +12,7 @@ from typing import NamedTuple
 from numba import int64, njit
 from numpy import ndarray
 
-from mambadfuse.ops.cpu.kernel import C2, C3, C4, F3, Kernel, group
+from mambadfuse.ops.cpu.kernel import C2, C3, C4, F3, ORDER, Kernel, group
 from mambadfuse.ops.cpu.layout import ZERO, channel_masks, scratch_matrix, scratch_vectors
 from mambadfuse.ops.cpu.mamba_inner_forward import CHECKPOINTS, TILE, WEIGHTS, PackedWeights
 from mambadfuse.ops.cpu.simd import PANEL_STATES, PANEL_WIDTH, SIMD_WIDTH, broadcast, load, load_panel, store
@@ -122,11 +122,12 @@ def _gate_gradient(dgates, outs, dz):
             store(dz, (t, i * SIMD_WIDTH), load(dgates, (i, t, 0)) * load(outs, (i, t, 0)))
 
 
-def _mamba_inner_backward(first, last, x, dout, weights, transposed, checkpoints, dx, gradients):
+def _mamba_inner_backward(first, last, order, x, dout, weights, transposed, checkpoints, dx, gradients):
     """Jobs first..last-1; dX is the gradient with respect to X.
 
-    x, dout, dx (B, L, C); checkpoints as the forward kernel kept them. The gradients of the weights start from zero:
-    shapes as the weights' behind an axis for the batch element, over which the caller sums, in_proj with C' rows.
+    order (L,); x, dout, dx (B, L, C); checkpoints as the forward kernel kept them. The gradients of the weights start
+    from zero: shapes as the weights' behind an axis for the batch element, over which the caller sums, in_proj with
+    C' rows.
     """
     in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A, D, _ = weights
     din_proj, dconv, dconv_bias, dx_proj, ddt_proj, ddt_bias, dA, dD, dout_proj = gradients
@@ -148,9 +149,9 @@ def _mamba_inner_backward(first, last, x, dout, weights, transposed, checkpoints
         dsums[:], dh[:] = ZERO, ZERO
         for tile in range((length - 1) // TILE, -1, -1):
             count = min(TILE, length - tile * TILE)
-            tokens = slice(tile * TILE, tile * TILE + count)
-            read_tokens(x[b, tokens], x[b, tokens], False, masks, rows)
-            read_tokens(dout[b, tokens], x[b, tokens], False, masks, drows_out)
+            places = order[tile * TILE : tile * TILE + count]
+            read_tokens(x[b], x[b], places, False, masks, rows)
+            read_tokens(dout[b], x[b], places, False, masks, drows_out)
             stream_gate[:before, :inner] = checkpoints.conv[b, tile]
             stream, gates = stream_gate[:, :inner], stream_gate[before : before + count, inner:]
             delta, dgate_columns = BC_delta[:count, 2 * states :], dstream_gate[:count, inner : 2 * inner]
@@ -212,12 +213,12 @@ def _mamba_inner_backward(first, last, x, dout, weights, transposed, checkpoints
             _convolve_backward(stream, conv, dsums, count, dstream_gate, dconv[b], dconv_bias[b])
             _project_backward(rows[:count], dstream_gate, din_proj[b])
             project(dstream_gate, transposed.in_proj, drows_in)
-            write_tokens(drows_in, masks, False, dx[b, tokens])
+            write_tokens(drows_in, masks, places, False, dx[b])
             dsums[TILE:] = dsums[:before]
 
 
 _TRANSPOSED = group(TransposedWeights, C2, C2, C2, C2)
 _GRADIENTS = group(PackedWeights, C3, C3, C2, C3, C3, C2, C4, C2, C3)
 mamba_inner_backward = Kernel(
-    _mamba_inner_backward, int64, int64, F3, F3, WEIGHTS, _TRANSPOSED, CHECKPOINTS, F3, _GRADIENTS
+    _mamba_inner_backward, int64, int64, ORDER, F3, F3, WEIGHTS, _TRANSPOSED, CHECKPOINTS, F3, _GRADIENTS
 )

@@ -20,7 +20,7 @@ import numpy as np
 from numba import boolean, float32, int64, njit
 from numpy import ndarray
 
-from mambadfuse.ops.cpu.kernel import C1, C2, C3, C4, C5, F3, Kernel, group
+from mambadfuse.ops.cpu.kernel import C1, C2, C3, C4, C5, F3, ORDER, Kernel, group
 from mambadfuse.ops.cpu.layout import ZERO, channel_masks, scratch_matrix, scratch_vectors
 from mambadfuse.ops.cpu.simd import (
     PANEL_STATES,
@@ -75,6 +75,15 @@ class UnitState(NamedTuple):
 
 
 @njit(forceinline=True)
+def read_normalised(x, residual, order, add_residual, norm, masks, rows):
+    """rows = norm(x), or norm(residual) after residual += x; arguments as in :func:`read_tokens`."""
+    affine, passes, eps = norm
+    read_tokens(x, residual, order, add_residual, masks, rows)
+    for _ in range(passes):
+        _normalise(rows, affine, eps, x.shape[1])
+
+
+@njit(forceinline=True)
 def _normalise(rows, affine, eps, dim):
     """The layer norm of each row over its first dim channels, in place; affine as in :class:`Norm`."""
     for t in range(rows.shape[0]):
@@ -92,20 +101,44 @@ def _normalise(rows, affine, eps, dim):
             store(rows, (t, c), load(rows, (t, c)) * scale * load(affine, (0, c)) + load(affine, (1, c)))
 
 
-def _mamba_inner_forward(
-    first, last, start, stop, x, residual, add_residual, norm, weights, state, accumulate, out, checkpoints
-):
-    """Tokens start..stop-1 of batch elements first..last-1.
+@njit(forceinline=True)
+def scan_tile(B, C, A, state, steps, drives, outs):
+    """The recurrence of all blocks; A and state (blocks, N, 16), the rest as in :func:`recurrence` for each block.
 
-    x, residual, out (B, L, C), where out may be x. With ``add_residual``, residual += x and the unit reads residual;
-    with ``accumulate``, out += instead of out =. The state before the tokens is replaced by the one after them.
-    The checkpoints receive the state before each tile, for the gradient; none are kept if they have no tiles.
+    The state before the tile is replaced by the one after it.
+    """
+    for i in range(A.shape[0]):
+        for n in range(0, A.shape[1], PANEL_STATES):
+            A2, h = load_panel(A, (i, n, 0)) * LOG2_E, load_panel(state, (i, n, 0))
+            store(state, (i, n, 0), recurrence(B, C, n, A2, h, steps[i], drives[i], outs[i]))
+
+
+def _mamba_inner_forward(
+    first,
+    last,
+    start,
+    stop,
+    order,
+    x,
+    residual,
+    add_residual,
+    norm,
+    weights,
+    state,
+    accumulate,
+    out,
+    checkpoints,
+):
+    """Tokens order[start..stop-1] of batch elements first..last-1.
+
+    order (L,); x, residual, out (B, L, C), where out may be x. With ``add_residual``, residual += x and the unit reads
+    residual; with ``accumulate``, out += instead of out =. The state before the tokens is replaced by the one after
+    them. The checkpoints receive the state before each tile, for the gradient; none are kept if they have no tiles.
     """
     in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A, D, out_proj = weights
-    affine, passes, eps = norm
-    dim, inner, states, before = x.shape[2], conv.shape[1], A.shape[1], conv.shape[0] - 1
-    blocks, masks = A.shape[0], channel_masks(dim)
-    rows, out_rows = scratch_matrix(TILE, affine.shape[1]), scratch_matrix(TILE, out_proj.shape[1])
+    inner, states, before = conv.shape[1], A.shape[1], conv.shape[0] - 1
+    blocks, masks = A.shape[0], channel_masks(x.shape[2])
+    rows, out_rows = scratch_matrix(TILE, norm.affine.shape[1]), scratch_matrix(TILE, out_proj.shape[1])
     stream_gate = scratch_matrix(before + TILE, in_proj.shape[1])
     sums, u = scratch_matrix(TILE, inner), scratch_matrix(TILE, inner)
     BC_delta = scratch_matrix(TILE, x_proj.shape[1])
@@ -118,10 +151,8 @@ def _mamba_inner_forward(
             if checkpoints.ssm.shape[1] > 0:
                 checkpoints.conv[b, t0 // TILE] = stream_gate[:before, :inner]
                 checkpoints.ssm[b, t0 // TILE] = state.ssm[b]
-            tile = slice(t0, t0 + count)
-            read_tokens(x[b, tile], residual[b, tile], add_residual, masks, rows)
-            for _ in range(passes):
-                _normalise(rows, affine, eps, dim)
+            places = order[t0 : t0 + count]
+            read_normalised(x[b], residual[b], places, add_residual, norm, masks, rows)
             project(rows, in_proj, stream_gate[before:])
             convolve(stream_gate, conv, conv_bias, sums, u)
             project(u, x_proj, BC_delta)
@@ -129,38 +160,31 @@ def _mamba_inner_forward(
                 u, BC_delta[:, 2 * states :], dt_proj, dt_bias, D, steps, slopes, drives, outs
             )
             B, C = BC_delta[:count, :states], BC_delta[:count, states : 2 * states]
-            for i in range(blocks):
-                for n in range(0, states, PANEL_STATES):
-                    A2, h = load_panel(A, (i, n, 0)) * LOG2_E, load_panel(state.ssm, (b, i, n, 0))
-                    store(state.ssm, (b, i, n, 0), recurrence(B, C, n, A2, h, steps[i], drives[i], outs[i]))
+            scan_tile(B, C, A, state.ssm[b], steps, drives, outs)
             gate(stream_gate[before:, inner:], True, 0, blocks, outs, u)
             project(u, out_proj, out_rows)
-            write_tokens(out_rows, masks, accumulate, out[b, tile])
+            write_tokens(out_rows, masks, places, accumulate, out[b])
             for t in range(before):
                 stream_gate[t] = stream_gate[count + t]
         state.conv[b] = stream_gate[:before, :inner]
 
 
-def _add_norm(start, stop, x, residual, norm):
-    """residual += x and x = norm(residual) for tokens start..stop-1; shapes as in :func:`_mamba_inner_forward`."""
-    affine, passes, eps = norm
-    dim = x.shape[2]
-    masks, rows = channel_masks(dim), scratch_matrix(TILE, affine.shape[1])
+def _add_norm(start, stop, order, x, residual, norm):
+    """residual += x and x = norm(residual) for tokens order[start..stop-1]; else as :func:`_mamba_inner_forward`."""
+    masks, rows = channel_masks(x.shape[2]), scratch_matrix(TILE, norm.affine.shape[1])
     rows[:] = ZERO
     for b in range(x.shape[0]):
         for t0 in range(start, stop, TILE):
-            tile = slice(t0, min(t0 + TILE, stop))
-            read_tokens(x[b, tile], residual[b, tile], True, masks, rows)
-            for _ in range(passes):
-                _normalise(rows, affine, eps, dim)
-            write_tokens(rows, masks, False, x[b, tile])
+            places = order[t0 : min(t0 + TILE, stop)]
+            read_normalised(x[b], residual[b], places, True, norm, masks, rows)
+            write_tokens(rows, masks, places, False, x[b])
 
 
-_NORM = group(Norm, C2, int64, float32)
+NORM = group(Norm, C2, int64, float32)
 WEIGHTS = group(PackedWeights, C2, C2, C1, C2, C2, C1, C3, C1, C2)
-_STATE, CHECKPOINTS = group(UnitState, C3, C4), group(UnitState, C4, C5)
+STATE, CHECKPOINTS = group(UnitState, C3, C4), group(UnitState, C4, C5)
 mamba_inner_forward = Kernel(
     _mamba_inner_forward,
-    *(int64, int64, int64, int64, F3, F3, boolean, _NORM, WEIGHTS, _STATE, boolean, F3, CHECKPOINTS),
+    *(int64, int64, int64, int64, ORDER, F3, F3, boolean, NORM, WEIGHTS, STATE, boolean, F3, CHECKPOINTS),
 )
-add_norm = Kernel(_add_norm, int64, int64, F3, F3, _NORM)
+add_norm = Kernel(_add_norm, int64, int64, ORDER, F3, F3, NORM)

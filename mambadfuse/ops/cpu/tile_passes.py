@@ -39,32 +39,32 @@ def clear(vectors):
 
 
 @njit(forceinline=True)
-def read_tokens(x, residual, add_residual, masks, rows):
-    """rows = x; with ``add_residual``, residual += x and rows = residual.
+def read_tokens(x, residual, order, add_residual, masks, rows):
+    """rows = x; with ``add_residual``, residual += x and rows = residual; row t is the token x[order[t]].
 
-    x, residual (T, C); rows (T or more, C rounded up to whole vectors). The masks (blocks, 16) keep channels that two
-    blocks share from being added twice.
+    x, residual (L, C); order (T,); rows (T or more, C rounded up to whole vectors). The masks (blocks, 16) keep
+    channels that two blocks share from being added twice.
     """
-    for t in range(x.shape[0]):
+    for t in range(order.shape[0]):
         for i in range(masks.shape[0]):
             c0 = first_channel(i, x.shape[1])
-            tokens = load(x, (t, c0))
+            tokens = load(x, (order[t], c0))
             if add_residual:
-                tokens = load(residual, (t, c0)) + load(masks, (i, 0)) * tokens
-                store(residual, (t, c0), tokens)
+                tokens = load(residual, (order[t], c0)) + load(masks, (i, 0)) * tokens
+                store(residual, (order[t], c0), tokens)
             store(rows, (t, c0), tokens)
 
 
 @njit(forceinline=True)
-def write_tokens(rows, masks, accumulate, out):
-    """out = rows; with ``accumulate``, out += rows. out (T, C), rows and masks as in :func:`read_tokens`."""
-    for t in range(out.shape[0]):
+def write_tokens(rows, masks, order, accumulate, out):
+    """out = rows; with ``accumulate``, out += rows. out (L, C), all else as in :func:`read_tokens`."""
+    for t in range(order.shape[0]):
         for i in range(masks.shape[0]):
             c0 = first_channel(i, out.shape[1])
             tokens = load(rows, (t, c0))
             if accumulate:
-                tokens = load(out, (t, c0)) + load(masks, (i, 0)) * tokens
-            store(out, (t, c0), tokens)
+                tokens = load(out, (order[t], c0)) + load(masks, (i, 0)) * tokens
+            store(out, (order[t], c0), tokens)
 
 
 @njit(forceinline=True)
