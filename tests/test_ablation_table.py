@@ -96,3 +96,14 @@ def test_rows_are_selected_with_the_default_in_the_order_of_the_table():
 def test_invalid_tables_are_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         read_table(written(tmp_path, text))
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"absent\.yaml: no such file$"):
+        read_table(tmp_path / "absent.yaml")
+
+
+def test_a_table_holds_no_aliases(tmp_path):
+    (tmp_path / "mine.yaml").write_text("default: &d {question: q, changes: {}}\nmine: *d\n")
+    with pytest.raises(ValueError, match=r"mine\.yaml: is not readable as YAML: the alias \*d"):
+        read_table(tmp_path / "mine.yaml")

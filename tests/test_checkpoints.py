@@ -1,11 +1,17 @@
 """Weights files: round trips, the published names, and refusals that name what is wrong."""
 
+import gzip
 import json
+import os
+import tracemalloc
+import zipfile
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig, load, load_published, save
@@ -153,13 +159,178 @@ def test_load_names_what_is_wrong(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["net.pth", "net.bin", "net.safetensors"])
-def test_load_of_a_file_of_the_authors_says_how_it_is_read(tmp_path, published_tensors, name):
+def test_a_file_of_the_authors_goes_wherever_weights_go(tmp_path, published_tensors, name):
     path = tmp_path / name
-    torch.save(published_tensors, path)
-    with pytest.raises(CheckpointError, match=r"net\..*is a PyTorch file.*load_published\(path\) reads it"):
+    for write in (torch.save, save_file):
+        write(published_tensors, path)
+        model = load(path)
+        assert model.config == MambaDFuseConfig.published()
+        assert torch.equal(model.token_norm.weight, published_tensors["patch_embed.norm.weight"])
+        assert MambaDFuse.from_pretrained(path).config == model.config
+
+
+def compiled(tensors):
+    return {f"_orig_mod.{name}": tensor for name, tensor in tensors.items()}
+
+
+def parallel(tensors):
+    return {f"module.{name}": tensor for name, tensor in tensors.items()}
+
+
+WRAPPED = {
+    "params_ema before params": lambda t: {"params": {k: 0 * v for k, v in t.items()}, "params_ema": t},
+    "state_dict beside the rest": lambda t: {"epoch": 3, "optimizer": {"lr": 1e-4}, "state_dict": t},
+    "model": lambda t: {"model": OrderedDict(t)},
+    "one in another": lambda t: {"model": {"state_dict": t}},
+    "compiled": compiled,
+    "compiled and parallel": lambda t: compiled(parallel(t)),
+    "parallel and compiled": lambda t: {"params": parallel(compiled(t))},
+    "lightning": lambda t: {"state_dict": {f"model.{k}": v for k, v in t.items()}},
+    "half precision": lambda t: {k: v.half() for k, v in t.items()},
+    "doubles": lambda t: {k: v.double() for k, v in t.items()},
+    "parameters": lambda t: {k: torch.nn.Parameter(v) for k, v in t.items()},
+    "transposed in memory": lambda t: {k: v.t().contiguous().t() if v.ndim == 2 else v for k, v in t.items()},
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_whatever_wraps_the_tensors_is_taken_off(tmp_path, published_tensors, kind):
+    path = tmp_path / "net.pth"
+    torch.save(WRAPPED[kind](published_tensors), path)
+    for name, tensor in load_published(path).state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert tensor.is_contiguous()
+        expected = published_tensors[published_name(name)]
+        assert torch.equal(tensor, expected.half().float() if kind == "half precision" else expected), name
+
+
+def zipped(name):
+    def write(path):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, b"1")
+
+    return write
+
+
+def compressed(path):
+    torch.save({"x": torch.zeros(9)}, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+def picture(path):
+    Image.new("L", (4, 4)).save(path, "png")
+
+
+STRANGERS = {
+    "an HTML page": b"\n<!DOCTYPE html><html><body>404</body></html>",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n",
+    "a gzip archive: unpack it": gzip.compress(b"weights"),
+    "a text file": "weights: später\n".encode(),
+    "of no known format": bytes(range(1, 200)),
+    "an image": picture,
+    "a zip archive, but none that torch.save writes": zipped("weights/net.pth"),
+    "a TorchScript program": zipped("net/constants.pkl"),
+    "compressed, as torch.save never does": compressed,
+}
+
+
+@pytest.mark.parametrize("what", STRANGERS)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_file_that_holds_no_weights_is_called_what_it_is(tmp_path, what, suffix):
+    path, content = tmp_path / f"net{suffix}", STRANGERS[what]
+    path.write_bytes(content) if isinstance(content, bytes) else content(path)
+    for read in (load, load_published, MambaDFuse.from_pretrained):
+        with pytest.raises(CheckpointError, match=rf"net{suffix}: is {what}"):
+            read(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "net.pth")
+    with pytest.raises(CheckpointError, match=r"net\.pth: is not a file"):
+        load(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a\0b", "a\0b.pth", "x" * 300 + "/" + "y" * 300])
+def test_names_that_no_file_can_have_are_refused(name):
+    for read in (load, load_published, MambaDFuse.from_pretrained):
+        with pytest.raises(CheckpointError):
+            read(name)
+
+
+HUGE = 10**9
+IMPOSSIBLE = [
+    {"extraction_depth": HUGE},
+    {"deep_depth": 10**30},
+    {"dim": 4 * HUGE},
+    {"dim": 4 * 10**30},
+    {"state": HUGE},
+    {"state": 10**400},
+    {"expand": 10**12, "dim": 4 * 10**12},
+    {"conv_width": HUGE},
+]
+
+
+@pytest.mark.parametrize("changes", IMPOSSIBLE, ids=str)
+def test_a_configuration_that_the_tensors_do_not_have_costs_no_memory(tmp_path, changes):
+    path = tmp_path / "mine.safetensors"
+    save(MambaDFuse(TINY), path)
+    save_file(load_file(path), path, {"config": json.dumps(TINY.to_dict() | changes)})
+    tracemalloc.start()
+    with pytest.raises(
+        CheckpointError, match=r"mine\.safetensors: (\w+_depth is|no network has|\d+ tensors do)"
+    ):
         load(path)
-    save_file(published_tensors, path)
-    with pytest.raises(CheckpointError, match=r"load_published\(path\) reads it.*save\(load_published"):
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+
+
+DTYPES = {"bool": torch.bool, "int8": torch.int8, "int64": torch.int64, "complex64": torch.complex64}
+
+
+@pytest.mark.parametrize("kind", DTYPES)
+def test_numbers_that_are_no_weights_are_refused(tmp_path, published_tensors, kind):
+    path = tmp_path / "mine.safetensors"
+    save(MambaDFuse(TINY), path)
+    tensors = load_file(path)
+    config = {"config": json.dumps(TINY.to_dict())}
+    odd = {"token_norm.weight": torch.ones(8, dtype=DTYPES[kind])}
+    torch.save({**published_tensors, "patch_embed.norm.weight": torch.ones(60, dtype=DTYPES[kind])}, path)
+    with pytest.raises(CheckpointError, match=rf"token_norm\.weight is {kind}, expected floating-point"):
+        load(path)
+    if kind != "complex64":  # which not every version of safetensors writes
+        save_file(tensors | odd, path, config)
+        with pytest.raises(CheckpointError, match=rf"token_norm\.weight is {kind}, expected floating-point"):
+            load(path)
+
+
+ODD = {
+    r"the key 0 of type int": lambda t: {0: t["conv_last3.bias"]},
+    r"found an empty one": lambda t: {},
+    r"found int under 'epoch'": lambda t: {**t, "epoch": 3},
+    r"conv3\.bias is not a plain dense tensor": lambda t: {**t, "conv_last3.bias": torch.ones(1).to_sparse()},
+    r"conv3\.bias holds NaN or infinity": lambda t: {**t, "conv_last3.bias": torch.tensor([1e300]).double()},
+}
+
+
+@pytest.mark.parametrize("said", ODD)
+def test_dictionaries_that_are_no_state_dict_are_refused(tmp_path, published_tensors, said):
+    path = tmp_path / "net.pth"
+    torch.save(ODD[said](published_tensors), path)
+    with pytest.raises(CheckpointError, match=rf"net\.pth: .*{said}"):
+        load_published(path)
+
+
+def test_a_state_dict_of_another_network_is_told_from_a_damaged_file(tmp_path):
+    path = tmp_path / "net.pth"
+    torch.save(torch.nn.Conv2d(1, 1, 3).state_dict(), path)
+    with pytest.raises(
+        CheckpointError, match=r"missing low_level.*no configuration, so the authors' checkpoint was expected"
+    ):
         load(path)
 
 

@@ -157,6 +157,16 @@ def test_an_entry_lives_no_longer_than_its_parameter():
     assert kept() is None
 
 
+def test_packed_parameters_can_be_swapped():
+    stack, other = (MambaStack(MambaConfig(16), 1) for _ in range(2))
+    x = torch.randn(1, 40, 16)
+    before, expected = outputs(stack, x), outputs(other, x)
+    for one, two in zip(stack.parameters(), other.parameters(), strict=True):
+        torch.utils.swap_tensors(one, two)
+    assert torch.equal(outputs(stack, x), expected)
+    assert torch.equal(outputs(other, x), before)
+
+
 def test_weights_that_are_not_numbers_are_packed_each_time():
     counting, x = Counting(), torch.tensor([float("nan")])
     counting.pack(x), counting.pack(x)

@@ -221,3 +221,47 @@ def test_examples_run(module):
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]"
+    for before, name in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (BOMB.encode(), r"the alias \*a stands for a value elsewhere"),
+        (b"steps: 5\nbatch: *steps\n", r"the alias \*steps"),
+        (b"steps: " + b"[" * 5000, "not readable as YAML: maximum recursion"),
+        (b"steps: !!int x\n", "not readable as YAML"),
+        (b"steps: !!timestamp x\n", "not readable as YAML"),
+        (b"steps: !!python/object:os.system x\n", "not readable as YAML"),
+        (b"steps: " + b"9" * 6000, "not readable as YAML|whole number"),
+        (b"steps: 5 #" + b"x" * 60_000, "at most 50000 characters"),
+        (b"\xff\xfe\x00", "not readable as YAML"),
+        (b"", "expected names and values"),
+    ],
+)
+def test_hostile_files_of_settings_are_refused(tmp_path, content, said):
+    (tmp_path / "odd.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"odd\.yaml: .*({said})"):
+        configure(file=tmp_path / "odd.yaml")
+
+
+def test_an_override_is_no_place_for_aliases():
+    with pytest.raises(ValueError, match=r"crop_sizes=.*: the value is not readable as YAML: the alias \*a"):
+        configure(overrides=["crop_sizes=[&a 64x64, *a]"])
+
+
+def test_a_missing_file_of_settings_is_named_without_the_words_of_the_system(tmp_path):
+    with pytest.raises(OSError, match=r"absent\.yaml: no such file$"):
+        configure(file=tmp_path / "absent.yaml")
+    with pytest.raises(OSError, match=r": is not a file$"):
+        configure(file=tmp_path)
+
+
+def test_an_unknown_name_of_any_length_is_named_in_short():
+    with pytest.raises(ValueError, match=r"unknown setting 'x{100}': did you mean"):
+        configure(overrides=["x" * 50_000 + "=1"])

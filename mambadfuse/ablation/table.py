@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mambadfuse.training import TrainingConfig, configure
 from mambadfuse.training.config import flatten
+from mambadfuse.training.yaml_text import read_yaml
 
 SHIPPED = Path(__file__).with_name("table.yaml")
 DEFAULT = "default"
@@ -37,10 +36,7 @@ def read_table(path: str | Path | None = None) -> dict[str, Row]:
         OSError: it cannot be read.
     """
     path = Path(path) if path else SHIPPED
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is not readable as YAML: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or next(iter(content), None) != DEFAULT:
         raise ValueError(f"{path}: expected rows by name, the first of them {DEFAULT!r}")
     rows = {str(name): _row(str(name), entry, path) for name, entry in content.items()}

@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except KeyboardInterrupt:
-        complain("interrupted")
+    except KeyboardInterrupt as stop:
+        complain(": ".join(["interrupted", *map(str, stop.args)]))
         return 130
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        complain(str(error))
+    except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
+        complain(str(error) or type(error).__name__)
         return 1

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from mambadfuse.data.colour import Floats, luma, recolour
 from mambadfuse.data.inputs import ImageLike, to_float_batch
+from mambadfuse.fusion.memory import within_memory
 from mambadfuse.fusion.postprocess import check_contrast, postprocess
 from mambadfuse.models import checkpoints
 
 Model = str | Path | nn.Module
 
+_BAND = 256  # rows
 COLOURS = ("auto", "a", "b", "grey")
 
 
@@ -33,6 +35,7 @@ def fuse(
     The network fuses luma, Y' = postprocess(model(Y_a, Y_b), contrast), see :mod:`mambadfuse.fusion.postprocess`;
     chroma is put back by :func:`mambadfuse.data.colour.recolour`. The authors' test script first pads both images to
     a multiple of 8; no layer of the network needs that and padding changes values, so this function does not pad.
+    Images that do not fit in memory are fused in tiles, with a warning, see :mod:`mambadfuse.fusion.memory`.
 
     >>> import mambadfuse as mdf
     >>> from mambadfuse.data.samples import samples
@@ -66,6 +69,7 @@ def fuse(
             option has an unknown value; the device is not usable here; the output of the model is not an image.
         TypeError: an input is none of these kinds, or of another dtype.
         CheckpointError: the weights cannot be loaded.
+        MemoryError: the images do not fit in memory, not even in tiles.
     """
     check_options(colour, contrast, bits)
     pixels_a, pixels_b = to_float_batch(a, "a"), to_float_batch(b, "b")
@@ -76,7 +80,7 @@ def fuse(
         )
     fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), load_model(model, device), contrast)
     chroma = _chroma_source(colour, pixels_a, pixels_b)
-    picture = fused[..., None] if chroma is None else recolour(fused, chroma)
+    picture = fused[..., None] if chroma is None else _recoloured(fused, chroma)
     tensors = [x for x in (a, b) if isinstance(x, Tensor)]
     if tensors:
         batch = torch.from_numpy(picture).movedim(-1, 1).to(tensors[0].device)
@@ -114,8 +118,15 @@ def _chroma_source(colour: str, a: Floats, b: Floats) -> Floats | None:
     return next((pixels for pixels in candidates if pixels.shape[-1] == 3), None)
 
 
+def _recoloured(fused: Floats, chroma: Floats) -> Floats:
+    """recolour(fused, chroma), band by band, as its temporaries are several times as large as the image."""
+    bands = [slice(row, row + _BAND) for row in range(0, fused.shape[1], _BAND)]
+    return np.concatenate([recolour(fused[:, rows], chroma[:, rows]) for rows in bands], axis=1)
+
+
 def _fuse_luma(a: Floats, b: Floats, network: nn.Module, contrast: float | None) -> Floats:
     """postprocess(network(a, b)), all (B, H, W), on the device and in the dtype of the network."""
+    network = within_memory(network, *a.shape[1:], batch=len(a))
     like = next(network.parameters(), torch.empty(0))
     with torch.inference_mode():
         fused = network(*(torch.from_numpy(x)[:, None].to(like) for x in (a, b))).float().cpu()

@@ -5,16 +5,9 @@ from pathlib import Path
 
 from torch import nn
 
-from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.mambadfuse import MambaDFuse
-from mambadfuse.models.published_names import published_name
-from mambadfuse.models.weights_file import (
-    CheckpointError,
-    WeightsFile,
-    fill,
-    read_published,
-    write_weights,
-)
+from mambadfuse.models.state_dict_file import CheckpointError
+from mambadfuse.models.weights_file import WeightsFile, network_of, read_weights, write_weights
 
 __all__ = ["CheckpointError", "load", "load_published", "save", "weights_digest"]
 
@@ -27,8 +20,8 @@ def load(source: str | Path) -> MambaDFuse:
 
     Args:
         source: the name of shipped weights ("ivf", "ct-mri", "pet-mri", "spect-mri"; their checksum is
-            verified) the path of a file written by :func:`save`, or of a folder
-            written by ``save_pretrained``.
+            verified), the path of a file written by :func:`save`, of a folder written by ``save_pretrained``, or of
+            the authors' checkpoint, see :func:`load_published`.
 
     Raises:
         CheckpointError: no such file, a damaged file, or tensors that do not fit its configuration.
@@ -51,17 +44,17 @@ def save(model: MambaDFuse, path: str | Path) -> None:
 def load_published(path: str | Path) -> MambaDFuse:
     """The authors' checkpoint (``.pth``, or the same tensors as ``.safetensors``) as the published network.
 
-    All 484 tensors are matched one to one by name and shape. Pickled files are read with ``weights_only=True``:
-    nothing in them is executed.
+    All 484 tensors are matched one to one by name and shape, whatever a training script has wrapped them in: see
+    :mod:`mambadfuse.models.state_dict_file`. Nothing in a pickled file is executed.
 
     Raises:
         CheckpointError: a missing, damaged, incomplete or different file, with the first names that do not fit.
     """
-    tensors = read_published(Path(path))
-    model = MambaDFuse(MambaDFuseConfig.published())
-    names = {published_name(name): name for name in model.state_dict()}
-    fill(model, {names.get(name, name): t for name, t in tensors.items()}, Path(path))
-    return model.eval()
+    path = Path(path)
+    weights = read_weights(path)
+    if not weights.published:
+        raise CheckpointError(f"{path}: is a file of this kit, expected the authors' checkpoint: use load")
+    return network_of(weights, MambaDFuse, path)
 
 
 def weights_digest(model: nn.Module) -> str:

@@ -2,19 +2,22 @@
 
 import json
 import re
+from os.path import exists
 from pathlib import Path
 from typing import Any, Self
 
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from torch import Tensor, nn
+from huggingface_hub.errors import HfHubHTTPError
+from torch import Tensor
 
 from mambadfuse.data.tasks import TASKS
 from mambadfuse.files import atomic_write
 from mambadfuse.fusion.postprocess import check_contrast
 from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.state_dict_file import CheckpointError
 from mambadfuse.models.weights_file import (
     WeightsFile,
-    fill,
+    network_of,
     read_weights,
     shipped_weights,
     write_weights,
@@ -67,20 +70,28 @@ class Pretrained(
 
         Args:
             pretrained_model_name_or_path: the name of shipped weights ("ivf", "ct-mri", "pet-mri", "spect-mri"), a
-                weights file, a folder written by :meth:`save_pretrained`, or a repository of the Hugging Face Hub
-                ("user/name").
+                weights file (the authors' checkpoint, too), a folder written by :meth:`save_pretrained`, or a
+                repository of the Hugging Face Hub ("user/name").
             hub_options: for the Hub, as ``huggingface_hub`` takes them: ``revision``, ``token``, ``cache_dir``,
                 ``force_download``, ``local_files_only``.
 
         Raises:
-            CheckpointError: a missing or damaged file, or tensors that do not fit its configuration.
-            HfHubHTTPError: the Hub has no such repository, or it cannot be reached.
+            CheckpointError: a missing or damaged file, tensors that do not fit its configuration, or the Hub cannot
+                be reached.
+            HfHubHTTPError: the Hub has no such repository, or refuses it.
         """
         source = str(pretrained_model_name_or_path)
-        path = Path(source)
-        if path.exists() or path.suffix in _SUFFIXES or not _REPOSITORY.fullmatch(source):
+        if not _REPOSITORY.fullmatch(source) or exists(source) or Path(source).suffix in _SUFFIXES:
             return cls.from_file(source)
-        return cls.from_file(hf_hub_download(source, WEIGHTS, **hub_options))
+        try:
+            downloaded = hf_hub_download(source, WEIGHTS, **hub_options)
+        except HfHubHTTPError:
+            raise
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{source}: no such file, and the Hugging Face Hub does not give it: {error}"
+            ) from error
+        return cls.from_file(downloaded)
 
     @classmethod
     def from_file(cls, source: str | Path) -> Self:
@@ -89,14 +100,14 @@ class Pretrained(
         Raises:
             CheckpointError: no such file, a damaged file, or tensors that do not fit its configuration.
         """
-        path = shipped_weights(str(source)) if str(source) in TASKS else Path(source)
-        path = path / WEIGHTS if path.is_dir() else path
-        weights = read_weights(path)
-        model = cls(weights.config)
+        try:
+            path = shipped_weights(str(source)) if str(source) in TASKS else Path(source)
+            path = path / WEIGHTS if path.is_dir() else path
+            weights = read_weights(path)
+        except OSError as error:
+            raise CheckpointError(f"{source}: cannot be read ({error.strerror or error})") from error
+        model = network_of(weights, cls, path)
         model.contrast = weights.contrast
-        assert isinstance(model, nn.Module)
-        fill(model, weights.tensors, path)
-        model.eval()
         return model
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:

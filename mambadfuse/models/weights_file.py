@@ -1,4 +1,4 @@
-"""Weights files: the kit's safetensors files, and what can be read of the authors' checkpoints.
+"""Weights files: the kit's safetensors files, and the authors' checkpoints.
 
 A file of the kit holds the tensors of ``MambaDFuse.state_dict()`` and, in its metadata, the configuration of the
 network and the contrast of the images made with it: the file alone is enough to rebuild its network.
@@ -6,38 +6,37 @@ network and the contrast of the images made with it: the file alone is enough to
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from mambadfuse.data.tasks import TASKS
 from mambadfuse.files import atomic_write
 from mambadfuse.fusion.postprocess import check_contrast
 from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.published_names import published_name
+from mambadfuse.models.state_dict_file import CheckpointError, read_state_dict
 from mambadfuse.resources import resource_folder
 
-_PUBLISHED_HINT = (
-    "If it holds the authors' weights, load_published(path) reads it in Python, and "
-    "save(load_published(path), 'published.safetensors') turns it into a file of this kit"
-)
+Network = TypeVar("Network")
 
-
-class CheckpointError(ValueError):
-    """A weights file that cannot be used; the message names the file and what is wrong with it."""
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What a weights file of the kit holds."""
+    """What a weights file holds."""
 
     tensors: dict[str, Tensor]
     config: MambaDFuseConfig
     contrast: float = 1.0
     """Factor by which the contrast of fused images is scaled: see :mod:`mambadfuse.fusion.postprocess`."""
+    published: bool = False
+    """Whether the file has no configuration, and is taken for a checkpoint of the authors."""
 
     def __post_init__(self) -> None:
         """Refuse a contrast that is not a positive number."""
@@ -45,18 +44,14 @@ class WeightsFile:
 
 
 def read_weights(path: Path) -> WeightsFile:
-    """The content of a weights file of the kit.
+    """The content of a weights file of the kit, or of the authors' checkpoint under its published names.
 
     Raises:
-        CheckpointError: no such file, or not an intact weights file of this kit.
+        CheckpointError: no such file, or not an intact file of weights.
     """
-    if _is_pytorch_file(path):
-        raise CheckpointError(
-            f"{path}: is a PyTorch file, expected a safetensors file of this kit. {_PUBLISHED_HINT}"
-        )
-    tensors, metadata = _read_safetensors(path)
+    tensors, metadata = read_state_dict(path)
     if "config" not in metadata:
-        raise CheckpointError(f"{path}: holds no configuration, as files of this kit do. {_PUBLISHED_HINT}")
+        return WeightsFile(tensors, MambaDFuseConfig.published(), published=True)
     try:
         settings = json.loads(metadata["config"])
         if not isinstance(settings, dict):
@@ -101,72 +96,58 @@ def shipped_weights(task: str) -> Path:
     return path
 
 
-def read_published(path: Path) -> dict[str, Tensor]:
-    """The tensors of the authors' checkpoint under their published names.
+def network_of(weights: WeightsFile, network: Callable[[MambaDFuseConfig], Network], path: Path) -> Network:
+    """The network of a weights file, in evaluation mode; it costs what its tensors in the file cost, and no more.
 
-    Pickled files are read with ``weights_only=True``: nothing in them is executed.
-
-    Raises:
-        CheckpointError: a missing or damaged file, or one of this kit.
-    """
-    tensors, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), {})
-    if "config" in metadata:
-        raise CheckpointError(f"{path}: is a file of this kit, expected the authors' checkpoint: use load")
-    return {name.removeprefix("module."): t for name, t in tensors.items()}
-
-
-def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Load the tensors of a file into a network, all of them or none.
+    It is built without memory for its parameters; they become those of the file, in float32, once all of them fit.
 
     Raises:
-        CheckpointError: names or shapes do not match one to one, or a tensor is not finite; the first five are named.
+        CheckpointError: names, shapes or types do not match one to one, or a tensor is not finite; the first five are
+            named.
     """
+    for name, value in weights.config.to_dict().items():
+        if name.endswith("depth") and value > len(weights.tensors) and not weights.published:
+            raise CheckpointError(
+                f"{path}: {name} is {value}, but the file holds {len(weights.tensors)} tensors"
+            )
+    try:
+        with torch.device("meta"):
+            model = network(weights.config)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{path}: no network has its configuration: {error}") from error
+    assert isinstance(model, nn.Module)
     wanted = model.state_dict()
-    problems = [f"missing {name}" for name in wanted if name not in tensors]
-    problems += [f"unknown {name}" for name in tensors if name not in wanted]
-    problems += [
-        f"{name} has shape {tuple(t.shape)}, expected {tuple(wanted[name].shape)}"
-        for name, t in tensors.items()
-        if name in wanted and t.shape != wanted[name].shape
-    ]
-    problems += [f"{name} holds NaN or infinity" for name, t in tensors.items() if not t.isfinite().all()]
+    names = {published_name(name): name for name in wanted} if weights.published else {}
+    found = {names.get(name, name): tensor for name, tensor in weights.tensors.items()}
+    problems = [f"missing {name}" for name in wanted if name not in found]
+    problems += [problem for name, t in found.items() if (problem := _misfit(name, t, wanted.get(name)))]
     if problems:
-        raise CheckpointError(f"{path}: {len(problems)} tensors do not fit: {'; '.join(problems[:5])}")
-    model.load_state_dict(tensors)
+        named = f"{len(problems)} tensors do not fit: {'; '.join(problems[:5])}"
+        why = (
+            ". It holds no configuration, so the authors' checkpoint was expected"
+            if weights.published
+            else ""
+        )
+        raise CheckpointError(f"{path}: {named}{why}")
+    tensors = {
+        name: t.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        for name, t in found.items()
+    }
+    model.load_state_dict(tensors, assign=True)
+    model.eval()
+    return model
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    _require_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        return safetensors.torch.load_file(path), metadata
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    _require_file(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged pickles raise almost anything
-        raise CheckpointError(f"{path}: not a readable PyTorch file of plain tensors ({error})") from error
-    if isinstance(content, dict) and isinstance(content.get("params"), dict):
-        content = content["params"]
-    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
-        raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
-    return content
-
-
-def _is_pytorch_file(path: Path) -> bool:
-    """Whether a file was written by ``torch.save``, judging by its first bytes, or else by its suffix."""
-    _require_file(path)
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04" or path.suffix.lower() in (".pth", ".pt")
-
-
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; names of shipped weights are {', '.join(TASKS)}")
-    if path.stat().st_size == 0:
-        raise CheckpointError(f"{path}: the file is empty")
+def _misfit(name: str, tensor: Tensor, wanted: Tensor | None) -> str:
+    """What is wrong with a tensor of a file; empty if nothing is."""
+    if wanted is None:
+        return f"unknown {name}"
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return f"{name} is not a plain dense tensor"
+    if tensor.dtype not in _DTYPES:
+        return f"{name} is {str(tensor.dtype).removeprefix('torch.')}, expected floating-point numbers"
+    if tensor.shape != wanted.shape:
+        return f"{name} has shape {tuple(tensor.shape)}, expected {tuple(wanted.shape)}"
+    if not tensor.float().isfinite().all():
+        return f"{name} holds NaN or infinity, or numbers beyond float32"
+    return ""

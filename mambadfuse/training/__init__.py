@@ -7,6 +7,7 @@
 =================  ================================================================
 ``config``         everything that determines a run; presets by task and budget
 ``settings``       the same from ``name=value`` overrides and YAML files
+``yaml_text``      YAML without what makes a small file fill the memory
 ``loop``           **a run from its first step to a file of weights**
 ``step``           one step, on any device, with one process or several
 ``state``          what changes from step to step

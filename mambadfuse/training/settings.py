@@ -11,6 +11,7 @@ import yaml
 
 from mambadfuse.models.checkpoints import load
 from mambadfuse.training.config import TrainingConfig, flatten
+from mambadfuse.training.yaml_text import parse_yaml, read_yaml
 
 T = TypeVar("T")
 
@@ -82,10 +83,7 @@ def as_yaml(config: TrainingConfig) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is not readable as YAML: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected names and values (steps: 100), found {type(content).__name__}")
     return content
@@ -113,10 +111,7 @@ def _add_override(changes: dict[str, Any], override: str) -> None:
         inner = changes.get(part, {})
         changes[part] = inner if isinstance(inner, dict) else {"preset": inner}
         changes = changes[part]
-    try:
-        found = yaml.safe_load(value) if value else ""
-    except yaml.YAMLError as error:
-        raise ValueError(f"{override}: the value is not readable as YAML: {error}") from error
+    found = parse_yaml(value, f"{override:.200}: the value") if value else ""
     if isinstance(changes.get(name), dict) and not isinstance(found, dict):
         changes[name]["preset"] = found  # loss.gradient=40 came before loss=med
     else:
@@ -125,7 +120,7 @@ def _add_override(changes: dict[str, Any], override: str) -> None:
 
 def _unknown(config: Any, name: Any, prefix: str) -> str:
     known = [prefix + field for field in flatten(asdict(config))]
-    wrong = f"{prefix}{name}"
+    wrong = f"{prefix}{name}"[:100]
     closest = get_close_matches(wrong, known, n=1, cutoff=0.0)
     return f"unknown setting {wrong!r}: did you mean {closest[0]!r}? Known are {', '.join(known)}"
 

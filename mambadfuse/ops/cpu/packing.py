@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 Packed = TypeVar("Packed")
 
@@ -22,18 +22,20 @@ def reuse_while_unchanged(pack: Callable[..., Packed]) -> Callable[..., Packed]:
     """Keep the last result of ``pack(*parameters)`` for each first parameter, until any parameter has other values.
 
     Values are compared with a copy: nothing else detects every change to a parameter (``parameter.data.mul_(2)``
-    does not increment its version), and comparing takes a tenth of the time of packing. An entry is dropped when its
-    first parameter is. The result is shared between callers, which must not write to it.
+    does not increment its version), and comparing takes a tenth of the time of packing. An entry is dropped with the
+    storage of its first parameter; ``torch.utils.swap_tensors`` refuses tensors to which weak references point, but not
+    such storages. The result is shared between callers, which must not write to it.
     """
-    entries = WeakTensorKeyDictionary()
+    entries: WeakKeyDictionary[torch.UntypedStorage, tuple[list[Tensor], Packed]] = WeakKeyDictionary()
 
     @wraps(pack)
     def packed(*parameters: Tensor) -> Packed:
-        entry = entries.get(parameters[0])
+        storage = parameters[0].untyped_storage()
+        entry = entries.get(storage)
         if entry is None or not all(map(_equal, parameters, entry[0])):
             copies = [x.detach().clone() for x in parameters]
             entry = copies, pack(*copies)
-            entries[parameters[0]] = entry
+            entries[storage] = entry
         return entry[1]
 
     return packed

@@ -1,0 +1,156 @@
+"""Whether a pass through the network fits in memory, asked before the work; if not, tiles that do.
+
+Letters: B batch, H and W height and width, C model width, E inner width of a Mamba unit.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from torch import nn
+
+from mambadfuse.fusion.tiling import TiledModel
+from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.mambadfuse import MambaDFuse
+
+_log = logging.getLogger("mambadfuse")
+
+# Measured on CPUs, at the moment when most is held: in shallow fusion, or between two mixers that are not causal.
+_FEATURE_MAPS = 13
+_INNER_MAPS = 20
+_PICTURE = 60  # bytes per pixel: both images, the result, and what is between them
+_TILES = (2048, 1024, 512, 256, 128)
+_OVERLAP = 64
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def pass_memory(config: MambaDFuseConfig, height: int, width: int, batch: int = 1) -> int:
+    """What :func:`mambadfuse.fuse` takes at most on a CPU beside what the process holds already, in bytes, roughly.
+
+        4 B H W · 13 C, for a causal mixer;   4 B H W · 20 E, for another;   and 60 B H W for the images
+
+    The features of the network are float32, (B, H W, C) or (B, H W, E); a causal mixer needs its inner width only for
+    one tile of tokens at a time.
+
+    >>> from mambadfuse import MambaDFuseConfig
+    >>> pass_memory(MambaDFuseConfig.lite(), 3000, 4000) / 1e9
+    20.688
+
+    Args:
+        config: of the network.
+        height: of the images.
+        width: of the images.
+        batch: number of pairs that are fused at once.
+    """
+    return batch * height * width * (_bytes_per_token(config) + _PICTURE)
+
+
+def free_memory() -> int | None:
+    """The bytes that this process can still get, from system, cgroup and resource limits; None where none of them says.
+
+    >>> (free_memory() or 1) > 0
+    True
+    """
+    found = [x for x in (_available(), _left_in_cgroup(), _left_of_address_space()) if x is not None]
+    return max(0, min(found)) if found else None
+
+
+def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -> nn.Module:
+    """The network itself if such images fit in memory, else the same in the largest tiles that do, with a warning.
+
+    Judged are :class:`mambadfuse.MambaDFuse` and :class:`TiledModel` around it, on a CPU; other modules are returned as
+    they are.
+
+    Args:
+        network: to fuse with.
+        height: of the images.
+        width: of the images.
+        batch: number of pairs that are fused at once.
+
+    Raises:
+        MemoryError: no tile fits, or not that of the given :class:`TiledModel`; the message says what is needed.
+    """
+    inner = network.network if isinstance(network, TiledModel) else network
+    free = free_memory()
+    if not isinstance(inner, MambaDFuse) or next(inner.parameters()).device.type != "cpu" or free is None:
+        return network
+
+    def needed(side: int) -> int:
+        tile = min(height, side) * min(width, side) * _bytes_per_token(inner.config)
+        return batch * (tile + height * width * _PICTURE)
+
+    size = f"{width}x{height}" if batch == 1 else f"{batch} times {width}x{height}"
+    if isinstance(network, TiledModel):
+        if needed(network.size) > free:
+            raise MemoryError(
+                f"fusing {size} in tiles of {network.size} pixels takes about {_gigabytes(needed(network.size))}, "
+                f"{_gigabytes(free)} are free: choose smaller tiles (--tile on the command line)"
+            )
+        return network
+    if pass_memory(inner.config, height, width, batch) <= free:
+        return network
+    tile = next((side for side in _TILES if needed(side) <= free), None)
+    if tile is None:
+        raise MemoryError(
+            f"fusing {size} takes about {_gigabytes(needed(_TILES[-1]))} even in tiles of {_TILES[-1]} pixels, "
+            f"{_gigabytes(free)} are free: scale the images down (or try a smaller --tile)"
+        )
+    _log.warning(
+        "note: fusing %s in one piece takes about %s, %s are free: it is fused in tiles of %d pixels, which changes "
+        "the result a little (--tile chooses their size)",
+        size,
+        _gigabytes(pass_memory(inner.config, height, width, batch)),
+        _gigabytes(free),
+        tile,
+    )
+    return TiledModel(inner, tile, min(_OVERLAP, tile // 2))
+
+
+def _bytes_per_token(config: MambaDFuseConfig) -> int:
+    maps = _FEATURE_MAPS * config.dim if config.mixer == "scan" else _INNER_MAPS * config.inner
+    return 4 * maps
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"
+
+
+def _available() -> int | None:
+    """What Linux can give without swapping."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _left_in_cgroup() -> int | None:
+    """What is left of the limit of a container, version 2 or 1; page cache that can be dropped counts as free."""
+    for limit, used, unused in (
+        ("memory.max", "memory.current", "memory.stat"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+    ):
+        try:
+            left = int((_CGROUP / limit).read_text()) - int((_CGROUP / used).read_text())
+            lines = (_CGROUP / unused).read_text().splitlines()
+        except (OSError, ValueError):  # no such version, or the limit is "max"
+            continue
+        cache = (int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+        return left + next(cache, 0)
+    return None
+
+
+def _left_of_address_space() -> int | None:
+    """What is left of ``ulimit -v``."""
+    if sys.platform == "win32":
+        return None
+    import resource  # not on Windows
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:
+        return None
+    return limit - pages * resource.getpagesize()
