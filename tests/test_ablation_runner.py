@@ -10,7 +10,16 @@ from ablation_cases import SETTINGS, TABLE, comparable, experiment
 from filelock import FileLock
 from training_cases import toy_pairs
 
-from mambadfuse.ablation import BusyError, Row, Store, bundled_pairs, centre_crop, pending_runs, run_all
+from mambadfuse.ablation import (
+    BusyError,
+    Row,
+    Store,
+    bundled_pairs,
+    centre_crop,
+    pending_runs,
+    run_all,
+    runner,
+)
 from mambadfuse.ablation import experiment as one_run
 from mambadfuse.ablation.experiment import downsample
 from mambadfuse.training import loop
@@ -163,6 +172,37 @@ def test_a_stopped_command_leaves_a_checkpoint_and_no_process(tmp_path, number):
     ):  # free once the run's process has ended
         assert list(folder.glob("*.run/*.safetensors"))
     assert mine.store.results() == []
+
+
+def test_a_stopped_command_says_how_many_runs_had_ended(tmp_path, monkeypatch):
+    class Finished:
+        """Stands for the process of a run, and for that run in it."""
+
+        def __init__(self, experiment, run, threads):
+            self.run, self.process, self.sentinel, self.stopped = run, self, object(), False
+            children.append(self)
+
+        def outcome(self):
+            return ""
+
+        def terminate(self):
+            self.stopped = True
+
+        def join(self):
+            pass
+
+    def first_then_ctrl_c(sentinels):
+        if len(children) == 3:
+            raise KeyboardInterrupt
+        return sentinels[:1]
+
+    children = []
+    monkeypatch.setattr(runner, "_Child", Finished)
+    monkeypatch.setattr(runner, "wait", first_then_ctrl_c)
+    runs = [runner.Run(DEFAULT, seed) for seed in range(5)]
+    with pytest.raises(KeyboardInterrupt, match="1 of 5 runs had ended; the same command resumes the others"):
+        run_all(experiment(tmp_path), runs, jobs=2, say=lambda _: None)
+    assert [child.stopped for child in children] == [False, True, True]
 
 
 def test_no_pairs_or_small_ones_are_refused(tmp_path):

@@ -30,11 +30,11 @@ COMMIT = "0123456789" * 4
 
 
 class Server:
-    """Serves ``files`` by path; a path in ``replies`` gets that reply instead: (status, body, announced length)."""
+    """Serves ``files`` by path; one in ``replies`` gets that reply instead: (status, body, length or None)."""
 
     def __init__(self):
         self.files: dict[str, bytes] = {}
-        self.replies: dict[str, tuple[int, bytes, int]] = {}
+        self.replies: dict[str, tuple[int, bytes, int | None]] = {}
         self.asked: list[str] = []
         server = self
 
@@ -46,7 +46,8 @@ class Server:
                 usual = missing if body is None else (200, body, len(body))
                 status, body, length = server.replies.get(self.path, usual)
                 self.send_response(status)
-                self.send_header("Content-Length", str(length))
+                if length is not None:
+                    self.send_header("Content-Length", str(length))
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -200,17 +201,17 @@ def test_a_server_that_does_not_answer(server, cache, toyset, monkeypatch):
 
 
 def test_interrupted_in_the_middle_of_a_file_and_resumed(server, cache, toyset, monkeypatch):
-    fetch = pooch.HTTPDownloader.__call__
+    fetch = download.receive
 
-    def interrupted(self, url, output_file, *rest):
+    def interrupted(url, output_file, *rest):
         if url.endswith("CT/1.png"):
             Path(output_file).write_bytes(b"half")
             raise KeyboardInterrupt
-        return fetch(self, url, output_file, *rest)
+        return fetch(url, output_file, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pooch.HTTPDownloader, "__call__", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        patch.setattr(download, "receive", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="1 of 8 files are complete and kept; call again"):
             get("toyset")
     expect_only_whole_files(cache, server, 1)
     get("toyset")
@@ -237,17 +238,42 @@ def test_a_damaged_file_stays_as_it_is_while_its_replacement_cannot_be_had(serve
     assert len([path for path in cache.rglob("*") if path.is_file()]) == 8
 
 
-def test_a_full_disk(server, cache, toyset, monkeypatch):
-    fetch = pooch.HTTPDownloader.__call__
+def test_a_body_is_too_large_before_it_is_read(server, cache, toyset, monkeypatch):
+    monkeypatch.setattr(download, "LARGEST_FILE", 1000)
+    server.replies[path_of(server, "MRI/2.png")] = (200, b"", 10**12)
+    with pytest.raises(
+        DownloadError, match=r"2\.png: from .*found: 1000000000000 bytes or more.*at most 1000\b"
+    ):
+        get("toyset")
+    expect_only_whole_files(cache, server, 2)
 
-    def full(self, url, output_file, *rest):
+
+def test_a_body_that_announces_nothing_is_too_large_while_it_is_read(server, cache, toyset, monkeypatch):
+    monkeypatch.setattr(download, "LARGEST_FILE", 1000)
+    server.replies[path_of(server, "MRI/2.png")] = (200, bytes(5000), None)
+    with pytest.raises(DownloadError, match=r"found: \d{4} bytes or more, expected at most 1000\b"):
+        get("toyset")
+    expect_only_whole_files(cache, server, 2)
+
+
+def test_a_server_that_drips_is_left(server, cache, toyset, monkeypatch):
+    monkeypatch.setattr(download, "LONGEST", -1)
+    with pytest.raises(DownloadError, match=r"found: \d+ bytes in -1 seconds, and no end"):
+        get("toyset")
+    assert not cache.exists()
+
+
+def test_a_full_disk(server, cache, toyset, monkeypatch):
+    fetch = download.receive
+
+    def full(url, output_file, *rest):
         if url.endswith("MRI/2.png"):
             Path(output_file).write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        return fetch(self, url, output_file, *rest)
+        return fetch(url, output_file, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pooch.HTTPDownloader, "__call__", full)
+        patch.setattr(download, "receive", full)
         with pytest.raises(
             DownloadError, match=r"2\.png: from http.* found: No space left on device .*MAMBADFUSE_DATA"
         ):

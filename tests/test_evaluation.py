@@ -317,3 +317,23 @@ def test_one_folder_of_results_needs_no_list():
 def test_a_file_name_in_place_of_pixels_says_how_to_read_it():
     with pytest.raises(TypeError, match="fused must be pixels, found a file name"):
         mdf.evaluate("fused.png", np.zeros((9, 9)), np.zeros((9, 9)))
+
+
+def test_ctrl_c_says_how_many_pairs_were_done_and_writes_nothing(place, monkeypatch, capsys):
+    judged = []
+
+    def interrupted(fused, a, b, **options):
+        judged.append(a)
+        if np.array_equal(a, place[0]["2"]):
+            raise KeyboardInterrupt
+        return evaluate(fused, a, b, **options)
+
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("mambadfuse.evaluation.folders.evaluate", interrupted)
+    command = "evaluate --fused first --a a --b b --no-baselines --metrics EN --json scores.json"
+    assert main(command.split()) == 130
+    assert capsys.readouterr().err == (
+        "mambadfuse: interrupted: 1 of 3 pairs were done, and nothing is written; the same command starts over\n"
+    )
+    assert len(judged) < 4
+    assert not Path("scores.json").exists()

@@ -68,7 +68,7 @@ def run_all(
         One line for each run without a result, saying what went wrong.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C or SIGTERM, once all runs have saved a checkpoint.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once all runs have saved a checkpoint; it says how many had ended.
     """
     waiting, running, problems = deque(runs), list[_Child](), list[str]()
     total, threads = len(waiting), max(1, torch.get_num_threads() // jobs)
@@ -83,6 +83,11 @@ def run_all(
                     outcome = child.outcome()
                     problems += [f"{child.run}: {outcome}"] if outcome else []
                     say(f"{total - len(waiting) - len(running)}/{total} {child.run}: {outcome or 'done'}")
+        except KeyboardInterrupt:
+            ended_before = total - len(waiting) - len(running)
+            raise KeyboardInterrupt(
+                f"{ended_before} of {total} runs had ended; the same command resumes the others"
+            ) from None
         finally:
             for child in running:
                 child.process.terminate()  # it saves a checkpoint first

@@ -1,21 +1,28 @@
 """Downloads: data sets of the catalogue in a cache, every file verified and written atomically."""
 
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pooch
+import requests
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RequestException, Timeout
 from tqdm import tqdm
+from urllib3.exceptions import HTTPError
 
 from mambadfuse.data.catalogue import Dataset, Entry, Source, load
 from mambadfuse.data.tasks import folders_of
 
 VARIABLE = "MAMBADFUSE_DATA"
 ADDRESS = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
+
+LARGEST_FILE = 64 * 2**20  # bytes; the largest image of the catalogue has half a megabyte
+LONGEST = 300.0  # seconds for one file
+_SILENCE = 30.0  # seconds without a byte
 
 
 class DownloadError(RuntimeError):
@@ -34,8 +41,9 @@ def get(name: str, split: str | None = None) -> Path:
     Below it lie ``<split>/{ir,vi}``, ``<split>/{mri,ct}`` and so on, as
     :func:`mambadfuse.data.discovery.find_sets` reads them. Each file is written under a temporary name, renamed once
     its SHA-256 is right, and never fetched again: after an error or Ctrl-C a second call fetches the missing files.
-    A single file is not resumed: they are images of at most half a megabyte. A file in the cache that was changed
-    is replaced.
+    A single file is not resumed: they are images of at most half a megabyte. A server that announces or sends more
+    than ``LARGEST_FILE`` bytes, or takes longer than ``LONGEST`` seconds for a file, is left. A file in the cache that
+    was changed is replaced.
 
     Args:
         name: of a data set in the catalogue.
@@ -60,9 +68,11 @@ def get(name: str, split: str | None = None) -> Path:
         for done, file in enumerate(tqdm(files, desc=name, unit="file", disable=None)):
             try:
                 _fetch(fetcher, file)
-            except DownloadError as error:
-                kept = f"{done} of {len(files)} files are complete and kept"
-                raise DownloadError(f"{error}. {kept}; call again to fetch the others") from error.__cause__
+            except (DownloadError, KeyboardInterrupt) as error:
+                kept = f"{done} of {len(files)} files are complete and kept; call again to fetch the others"
+                if isinstance(error, KeyboardInterrupt):
+                    raise KeyboardInterrupt(kept) from None
+                raise DownloadError(f"{error}. {kept}") from error.__cause__
     finally:
         for file in files:
             _remove_empty((where() / file).parent, there_before)
@@ -98,7 +108,7 @@ def _fetch(fetcher: pooch.Pooch, file: str) -> None:
     """Puts a file into the cache unless it is there, or says in one sentence why that fails."""
     path, address = fetcher.abspath / file, fetcher.get_url(file)
     try:
-        fetcher.fetch(file)
+        fetcher.fetch(file, downloader=receive)
     except (NoConnection, Timeout) as error:
         host = urlsplit(address).hostname
         raise DownloadError(
@@ -114,6 +124,43 @@ def _fetch(fetcher: pooch.Pooch, file: str) -> None:
         raise DownloadError(
             f"{path}: from {address}: expected a folder to write to, found: {reason} (choose another with {VARIABLE})"
         ) from error
+
+
+def receive(address: str, output: str, _fetcher: pooch.Pooch) -> None:
+    """Writes what an address holds into a file, within the limits of size and time.
+
+    Raises:
+        RequestException: a refusal, an incomplete body, or one beyond the limits.
+    """
+    stop = time.monotonic() + LONGEST
+    with requests.get(
+        address, stream=True, timeout=_SILENCE, headers={"Accept-Encoding": "identity"}
+    ) as reply:
+        reply.raise_for_status()
+        announced = reply.headers.get("Content-Length", "")
+        _require_small(int(announced) if announced.isdecimal() else 0)
+        received = 0
+        with open(output, "wb") as file:
+            while part := _part(reply):
+                received += len(part)
+                _require_small(received)
+                if time.monotonic() > stop:
+                    raise RequestException(f"{received} bytes in {LONGEST:g} seconds, and no end")
+                file.write(part)
+
+
+def _part(reply: requests.Response) -> bytes:
+    """The bytes that have arrived; waits for one at least, unless the body is complete."""
+    try:
+        part: bytes = reply.raw.read1(2**16)
+    except HTTPError as error:  # of urllib3, such as an incomplete body
+        raise RequestException(str(error)) from error
+    return part
+
+
+def _require_small(size: int) -> None:
+    if size > LARGEST_FILE:
+        raise RequestException(f"{size} bytes or more, expected at most {LARGEST_FILE}")
 
 
 def _first_cause(error: BaseException) -> str:

@@ -89,6 +89,9 @@ def judge_all(
     Returns:
         The numbers of each method that has any, by the name of the pair; and what went wrong, one text for each
         problem. That an image cannot be read, or has another size, or that a judge raises ValueError, is a problem.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, once the pairs that are being judged are done; it says how many were.
     """
     judge = partial(_judge, judges=judges)
     numbers: dict[Key, dict[str, Scores]] = {key: {} for key in judges}
@@ -96,10 +99,19 @@ def judge_all(
     with ThreadPoolExecutor(os.cpu_count()) if in_parallel else nullcontext() as pool:
         done = pool.map(judge, pairs) if pool else map(judge, pairs)
         bar = tqdm(done, desc=description, total=len(pairs), unit="pair", disable=not progress)
-        for pair, (of_pair, more) in zip(pairs, bar, strict=True):
-            failures += more
-            for key, own in of_pair.items():
-                numbers[key][pair.name] = own
+        finished = 0
+        try:
+            for pair, (of_pair, more) in zip(pairs, bar, strict=True):
+                failures += more
+                finished += 1
+                for key, own in of_pair.items():
+                    numbers[key][pair.name] = own
+        except KeyboardInterrupt:
+            if pool:
+                pool.shutdown(wait=False, cancel_futures=True)
+            raise KeyboardInterrupt(
+                f"{finished} of {len(pairs)} pairs were done, and nothing is written; the same command starts over"
+            ) from None
     return {key: own for key, own in numbers.items() if own}, failures
 
 

@@ -126,12 +126,12 @@ def _recoloured(fused: Floats, chroma: Floats) -> Floats:
 
 def _fuse_luma(a: Floats, b: Floats, network: nn.Module, contrast: float | None) -> Floats:
     """postprocess(network(a, b)), all (B, H, W), on the device and in the dtype of the network."""
-    count, height, width = a.shape
-    network = within_memory(network, height, width, count)
+    batch, height, width = a.shape
+    network = within_memory(network, height, width, batch)
     like = next(network.parameters(), torch.empty(0))
     with torch.inference_mode():
         fused = network(*(torch.from_numpy(x)[:, None].to(like) for x in (a, b))).float().cpu()
-    expected = (count, 1, height, width)
+    expected = (len(a), 1, *a.shape[1:])
     if fused.shape != expected:
         raise ValueError(f"the model must return shape {expected}, found {tuple(fused.shape)}")
     if not fused.isfinite().all():
