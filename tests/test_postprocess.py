@@ -55,7 +55,7 @@ def test_fuse_takes_the_contrast_of_the_network_unless_told_another():
         np.testing.assert_array_equal(mdf.fuse(a, b, First(), contrast=asked), expected)
 
 
-@pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), "abc", True])
+@pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), 10**39, "abc", True])
 def test_what_is_no_contrast_is_refused_at_once(wrong, tmp_path):
     picture = DARK[0, 0].numpy()
     with pytest.raises(ValueError, match=f"contrast must be a positive number, found {wrong!r}"):

@@ -1,18 +1,20 @@
 """Postprocessing: from the output of a network to the image that is shown, scored and saved."""
 
-from math import inf
 from numbers import Real
 
+import torch
 from torch import Tensor
+
+_LARGEST = torch.finfo(torch.float32).max  # beyond, infinity times zero would be no number
 
 
 def check_contrast(contrast: float) -> None:
     """Refuses a contrast that cannot be applied.
 
     Raises:
-        ValueError: it is not a number above 0.
+        ValueError: it is not a number above 0 that float32 holds.
     """
-    if isinstance(contrast, bool) or not isinstance(contrast, Real) or not 0 < contrast < inf:
+    if isinstance(contrast, bool) or not isinstance(contrast, Real) or not 0 < contrast <= _LARGEST:
         raise ValueError(f"contrast must be a positive number, found {contrast!r}")
 
 
