@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _MODULE_OF = {
     "MambaDFuse": "mambadfuse.models",
     "MambaDFuseConfig": "mambadfuse.models",
+    "align": "mambadfuse.alignment.align",
     "evaluate": "mambadfuse.metrics",
     "evaluate_folders": "mambadfuse.evaluation.folders",
     "fuse": "mambadfuse.fusion.pair",
@@ -37,6 +38,7 @@ _PACKAGES = ("data", "losses", "metrics", "ops")
 __all__ = [
     "MambaDFuse",
     "MambaDFuseConfig",
+    "align",
     "data",
     "evaluate",
     "evaluate_folders",
@@ -54,6 +56,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from mambadfuse import data, losses, metrics, ops
+    from mambadfuse.alignment.align import align
     from mambadfuse.data.images import read_image
     from mambadfuse.evaluation.folders import evaluate_folders
     from mambadfuse.fusion.folders import fuse_folders

@@ -27,7 +27,16 @@ PACKAGE = ROOT / "mambadfuse"
 FLOORS = {
     1: ["files", "resources"],
     2: ["ops", "ops.*", "data", "data.*"],
-    3: ["losses", "losses.*", "metrics", "metrics.*", "fusion.postprocess", "fusion.baselines"],
+    3: [
+        "losses",
+        "losses.*",
+        "metrics",
+        "metrics.*",
+        "alignment",
+        "alignment.*",
+        "fusion.postprocess",
+        "fusion.baselines",
+    ],
     4: ["models", "models.*"],
     5: ["fusion", "fusion.*"],
     6: ["evaluation", "evaluation.*"],

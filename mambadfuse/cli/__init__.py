@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import mambadfuse
-from mambadfuse.cli import ablate, data, doctor, evaluate, faults, fuse, train
+from mambadfuse.cli import ablate, align, data, doctor, evaluate, faults, fuse, train
 from mambadfuse.cli.messages import complain
 
 
@@ -26,6 +26,7 @@ class Command(Protocol):
 
 COMMANDS: dict[str, Command] = {
     "fuse": fuse,
+    "align": align,
     "evaluate": evaluate,
     "faults": faults,
     "data": data,
