@@ -193,9 +193,9 @@ def test_a_flat_region_follows_the_intensity_alone():
     assert fused.grad[inside].abs().max() < 1e-4
     fused.grad = None
     terms.intensity.backward()
-    assert (fused.grad < 0).all()  # towards the brighter source, with the whole weight
+    assert (fused.grad < 0).all()  # towards the brighter source, threefold
     torch.testing.assert_close(
-        fused.grad[inside], torch.full_like(a, -100 / a.numel())[inside], rtol=1e-3, atol=0
+        fused.grad[inside], torch.full_like(a, -3 * 100 / a.numel())[inside], rtol=1e-3, atol=0
     )
 
 
@@ -271,6 +271,16 @@ def test_a_robust_intensity_pulls_less_at_what_is_far():
     assert near / far == pytest.approx((0.05 + 0.95) / (0.05 + 0.05))
 
 
+def test_flat_regions_count_with_their_weight():
+    flat, fused = torch.full((1, 1, 16, 16), 0.5), torch.full((1, 1, 16, 16), 0.25)
+    once, thrice = (FusionLoss(flat="intensity", flat_weight=w)(fused, flat, flat) for w in (1.0, 3.0))
+    assert once.intensity.item() == pytest.approx(20 * 0.25)
+    assert thrice.intensity.item() == pytest.approx(3 * 20 * 0.25)
+    assert once.structure == thrice.structure
+    everywhere = FusionLoss(flat_weight=3.0)(fused, flat, flat)
+    assert everywhere.intensity == once.intensity
+
+
 def test_weights_scale_their_own_term_alone():
     fused, a, b = pictures(1)
     base, doubled = FusionLoss()(fused, a, b), FusionLoss(intensity=40)(fused, a, b)
@@ -325,6 +335,7 @@ def test_wrong_shapes_name_the_picture():
         {"flat": "grey"},
         {"overshoot": -1.0},
         {"robust_scale": 0.0},
+        {"flat_weight": -1.0},
     ],
 )
 def test_wrong_settings_are_named(bad):

@@ -40,6 +40,8 @@ class FusionLossConfig:
     flat: Literal["all", "intensity"] = "all"
     """Which terms decide on the brightness of a region that is flat in both sources: "all", or L_int alone, which is
     then not robust there."""
+    flat_weight: float = 1.0
+    """w: how much more a pixel of such a region counts in L_int, with flat = "intensity"."""
     glare: float = 0.0
     """k: the share of its contrast with which one source is shown, below white, where the other is saturated."""
     overshoot: float = 0.0
@@ -47,7 +49,7 @@ class FusionLossConfig:
 
     def __post_init__(self) -> None:
         """Reject settings that are out of range."""
-        for name in ("intensity", "gradient", "structure", "overshoot"):
+        for name in ("intensity", "gradient", "structure", "flat_weight", "overshoot"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"weight {name} must be at least 0, found {getattr(self, name)}")
         if not self.ssim_range > 0:
@@ -74,9 +76,9 @@ class FusionLossConfig:
     def local(cls) -> Self:
         """The kit's own loss: 100, 45, 150, signed edges, structure weighted per pixel.
 
-        Flat regions follow the intensity alone, the pull towards its target is halved 25 grey levels away from it where
-        there is texture, targets in glare keep half their contrast, and a weight of 500 keeps the result in the range
-        of its sources.
+        Flat regions follow the intensity alone and count threefold in it, the pull towards its target is halved 25 grey
+        levels away from it where there is texture, targets in glare keep half their contrast, and a weight of 500 keeps
+        the result in the range of its sources.
         """
         return cls(
             intensity=100.0,
@@ -87,6 +89,7 @@ class FusionLossConfig:
             ssim_range=1 / 3,
             robust_scale=0.1,
             flat="intensity",
+            flat_weight=3.0,
             glare=0.5,
             overshoot=500.0,
         )

@@ -98,7 +98,9 @@ class FusionLoss(nn.Module):
         c = self.config
         textured = texture(a, b) if c.flat == "intensity" else torch.ones_like(a)
         target = intensity_target(a, b, c.glare)
-        intensity = c.intensity * robust_intensity_term(fused, target, c.robust_scale, textured)
+        intensity = c.intensity * robust_intensity_term(
+            fused, target, c.robust_scale, textured, c.flat_weight
+        )
         compare_edges = direction_term if c.edges == "direction" else gradient_term
         gradient = c.gradient * compare_edges(fused, a, b)
         structure = c.structure * self._structure(fused, a, b, textured)

@@ -13,9 +13,10 @@ L_ssim the brightness of both, and a network compromises on grey. With τ, 0 whe
 texture,
 
     S      = (1 − τ (1 − l)) · c                          l, c: the luminance and the structure factor of SSIM
-    L_int  = mean (τ s log(1 + |f − t| / s) + (1 − τ) |f − t|)
+    L_int  = mean (τ s log(1 + |f − t| / s) + w (1 − τ) |f − t|)
 
-so a flat region follows the intensity term alone. Where there is texture, L_int is robust: its pull,
+so a flat region follows the intensity term alone; with w = 3 a network learns early that its brightness is that of the
+target, not a mixture of both sources. Where there is texture, L_int is robust: its pull,
 1 / (1 + |f − t| / s), fades for pixels far from the target, which are free to carry edges and structure of the darker
 source. The target t is max(a, b), except where one source is saturated. A saturated pixel says nothing, so there the
 local contrast of the other source, d = min(a, b), is shown below white:
@@ -69,13 +70,16 @@ def _below_brightest(x: Tensor) -> Tensor:
     return (x - mean - 2 * variance.sqrt()).clamp(max=0)
 
 
-def robust_intensity_term(fused: Tensor, target: Tensor, scale: float, share: Tensor | float = 1.0) -> Tensor:
-    """L_int, a scalar: robust to the ``share`` τ, the plain mean difference for the rest, or for ``scale`` = inf."""
+def robust_intensity_term(
+    fused: Tensor, target: Tensor, scale: float, share: Tensor | float = 1.0, flat_weight: float = 1.0
+) -> Tensor:
+    """L_int, a scalar: robust to the ``share`` τ, plain for the rest, which counts ``flat_weight`` times.
+
+    With ``scale`` = inf all of it is plain.
+    """
     difference = (fused - target).abs()
-    if math.isinf(scale):
-        return difference.mean()
-    robust = scale * torch.log1p(difference / scale)
-    return (share * robust + (1 - share) * difference).mean()
+    robust = difference if math.isinf(scale) else scale * torch.log1p(difference / scale)
+    return (share * robust + flat_weight * (1 - share) * difference).mean()
 
 
 def similarity_map(source: Tensor, fused: Tensor, value_range: float, share: Tensor) -> Tensor:
