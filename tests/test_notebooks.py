@@ -136,7 +136,10 @@ def test_three_exercises_have_their_solution_and_its_check(path):
     cells = code_cells(read(path))
     places = [k for k, cell in enumerate(cells) if "solution" in tags(cell)]
     assert len(places) >= 3
-    assert all("passed" in printed(cells[place + 1]) for place in places)
+    checks = [cells[place + 1] for place in places if "exercises." in cells[place + 1].source]
+    assert len(checks) == 3
+    assert all(f"from mambadfuse.course import {path.stem[3:]} as exercises" in cell.source for cell in checks)
+    assert all("passed" in printed(cell) for cell in checks)
 
 
 @each
