@@ -195,6 +195,13 @@ def test_the_course_opens_with_the_copies():
 
 
 @each
+def test_the_letters_are_a_click_away(path):
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    assert "(README.md#letters)" in text
+    assert "(../docs/glossary.md)" in text
+
+
+@each
 def test_questions_to_think_on_have_an_answer_to_unfold(path):
     for cell in read(path).cells:
         if cell.cell_type == "markdown" and "Think on:" in cell.source:
