@@ -65,7 +65,7 @@ def student(notebook: NotebookNode, name: str) -> NotebookNode:
 
     Below the heading of the exercises, it links to the solutions: to the notebook itself, which is called ``name``.
     """
-    solutions = f"Write in the empty cells. The [solutions](../{name}#Exercises) are one click away, in the whole notebook."
+    solutions = f"Stuck? The [solutions](../{name}#Exercises) are in the whole notebook, one click away."
     copy = nbformat.from_dict(notebook)
     copy.cells = [cell for cell in copy.cells if "solution" not in cell.metadata.get("tags", [])]
     for cell in copy.cells:
