@@ -106,6 +106,9 @@ def choice(*options: str) -> Callable[[object], str]:
 
     >>> choice("grow", "shrink")("It GROWS")
     'grow'
+
+    Raises:
+        NotYet: the answer has none of them, or several.
     """
 
     def read(answer: object) -> str:
@@ -139,7 +142,11 @@ def names(answer: object, known: Collection[str]) -> list[str]:
 
 
 def array(answer: object) -> NDArray[Any]:
-    """An array of whatever holds numbers: a list, a tuple, an array, a tensor, also one with gradients."""
+    """An array of whatever holds numbers: a list, a tuple, an array, a tensor, also one with gradients.
+
+    >>> array(torch.ones(2, requires_grad=True))
+    array([1., 1.], dtype=float32)
+    """
     return answer.detach().cpu().numpy() if isinstance(answer, Tensor) else np.asarray(answer)
 
 
@@ -179,7 +186,13 @@ def pair(answer: object, parts: str) -> tuple[Any, Any]:
 
 
 def function(answer: object) -> None:
-    """Raises :class:`NotYet` if an answer is not a function, such as one that was called already."""
+    """Makes sure that an answer is a function.
+
+    >>> function(abs)
+
+    Raises:
+        NotYet: it is something else, such as the result of a call.
+    """
     if not callable(answer):
         raise NotYet(f"expected the function itself, without brackets, found {_described(answer)}")
 

@@ -30,12 +30,20 @@ def roughly(answer: object) -> set[str]:
 
 
 def yes_or_no(answer: object) -> set[str]:
-    """The normal form of a truth value."""
+    """The normal form of a truth value.
+
+    >>> yes_or_no("no")
+    {'False'}
+    """
     return {str(answers.truth(answer))}
 
 
 def one_of(*options: str) -> Callable[[object], set[str]]:
-    """The normal form of one of these words."""
+    """The normal form of one of these words.
+
+    >>> one_of("grow", "shrink")("It grows")
+    {'grow'}
+    """
     return lambda answer: {answers.choice(*options)(answer)}
 
 
@@ -55,13 +63,22 @@ def letters_of(letters: str) -> Callable[[object], set[str]]:
 
 
 def digest(name: str, form: str) -> str:
-    """What is kept of the normal form of an answer."""
+    """What is kept of the normal form of an answer.
+
+    >>> digest("half of 8", "4")
+    '924e61cfcc8b'
+    """
     return hashlib.sha256(f"{name}: {form}".encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question, and what to say to a wrong answer."""
+    """One question, and what to say to a wrong answer.
+
+    >>> question = Question("half of 8", digest("half of 8", "4"), "divide", exactly, {16: "that is twice"})
+    >>> question.hint_for("4.0"), question.hint_for(16), question.hint_for(5)
+    (None, 'that is twice', 'divide')
+    """
 
     name: str
     answer: str
@@ -85,10 +102,12 @@ class Question:
 
 
 def ask(questions: Sequence[Question], answer: object) -> None:
-    """Compares an answer, a mapping by name or a sequence, with all questions.
+    """Compares an answer to several questions, by name or in their order, with what is right.
+
+    >>> ask([Question("half of 8", digest("half of 8", "4"), "divide", exactly)], {"Half of 8": 4})
 
     Raises:
-        NotYet: the first wrong answer has this hint; says how many are right.
+        NotYet: one of them is wrong; the hint says how many are right, and is that of the first wrong one.
     """
     given = answers.entries(answer, [question.name for question in questions])
     hints = [(question.name, question.hint_for(given[question.name])) for question in questions]
