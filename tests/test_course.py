@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
+from notebook_code import definitions
 
 from mambadfuse.course import answers, paper
 from mambadfuse.course.exercise import NotYet, exercise
@@ -188,8 +190,23 @@ def test_the_first_wrong_answer_is_named_and_the_right_ones_are_counted():
         paper.ask(asked, {"y": True, "z": False, "x": False})
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")), ids=lambda path: path.stem
-)
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_notebook_has_its_file_of_exercises(path):
     assert (ROOT / "mambadfuse" / "course" / f"{path.stem[3:]}.py").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_an_exercise_that_nobody_has_answered_is_not_yet_passed(path, capsys):
+    """The first two of each notebook: the third asks for what the notebook has computed."""
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    solutions = [k for k, cell in enumerate(cells) if "solution" in cell.metadata.get("tags", [])]
+    names = definitions(path.stem[:2])
+    for k in solutions[:2]:
+        exec(cells[k - 1].source, names)
+        capsys.readouterr()
+        exec(cells[k + 1].source, names)
+        assert capsys.readouterr().out.startswith("not yet: "), cells[k - 1].source
