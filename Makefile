@@ -29,8 +29,9 @@ env: .venv/.installed  ## install everything into .venv/ (the other commands do 
 fuse: env  ## fuse the sample pairs and draw a contact sheet
 	$(BIN)/mambadfuse fuse --samples --overwrite --out outputs/samples
 
-lab: env  ## open the course in JupyterLab
-	$(BIN)/jupyter lab notebooks/
+# The server's root is the repository, so that links to solutions and to files of the package can be followed.
+lab: student  ## open the course in JupyterLab, without its solutions
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/student/00_start_here.ipynb
 
 # A page that is closed asks to end its kernel, and forgets the XSRF token (Voila issue 1458). Origins stay checked.
 app: env  ## open the panels without any code around them, for a lecture hall
@@ -39,7 +40,7 @@ app: env  ## open the panels without any code around them, for a lecture hall
 notebooks: env  ## run all notebooks from top to bottom and keep their outputs
 	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py
 
-student: env  ## write the notebooks without solutions into notebooks/student/
+student: env  ## write copies of the notebooks without solutions into notebooks/student/
 	$(BIN)/python notebooks/build.py --student
 
 # Types are checked while the tests run.

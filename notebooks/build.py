@@ -60,8 +60,12 @@ def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return whole
 
 
-def student(notebook: NotebookNode) -> NotebookNode:
-    """A copy for exercises: without the cells tagged "solution" and without outputs, links adapted to its folder."""
+def student(notebook: NotebookNode, name: str) -> NotebookNode:
+    """A copy for exercises: without the cells tagged "solution" and without outputs, links adapted to its folder.
+
+    Below the heading of the exercises, it links to the solutions: to the notebook itself, which is called ``name``.
+    """
+    solutions = f"Stuck? The [solutions](../{name}#Exercises) are in the whole notebook, one click away."
     copy = nbformat.from_dict(notebook)
     copy.cells = [cell for cell in copy.cells if "solution" not in cell.metadata.get("tags", [])]
     for cell in copy.cells:
@@ -69,6 +73,7 @@ def student(notebook: NotebookNode) -> NotebookNode:
             cell.outputs, cell.execution_count = [], None
         else:
             cell.source = re.sub(r"\]\((?!\w+:|#|\d\d_\w+\.ipynb)", "](../", cell.source)
+            cell.source = re.sub(r"^## Exercises$", rf"\g<0>\n\n{solutions}", cell.source, flags=re.M)
     return copy
 
 
@@ -104,13 +109,14 @@ def rebuild(path: Path) -> str:
     return f"{path.name}: run from top to bottom"
 
 
-def hand_out(path: Path) -> str:
-    copy = STUDENT / path.name
-    if copy.exists():  # it may hold a student's answers
-        return f"{path.name}: kept student/{path.name}; delete it to get a new one"
-    STUDENT.mkdir(exist_ok=True)
-    write(student(nbformat.read(path, as_version=4)), copy)
-    return f"{path.name}: wrote student/{path.name}"
+def hand_out(paths: list[Path], folder: Path) -> str:
+    """Writes the copies that are missing from a folder; one that is there may hold a student's answers."""
+    folder.mkdir(exist_ok=True)
+    missing = [path for path in paths if not (folder / path.name).exists()]
+    for path in missing:
+        write(student(nbformat.read(path, as_version=4), path.name), folder / path.name)
+    kept = len(paths) - len(missing)
+    return f"copies without solutions: {len(missing)} written, {kept} kept (delete a copy to get it anew)"
 
 
 def main() -> None:
@@ -120,13 +126,13 @@ def main() -> None:
     )
     parser.add_argument("--student", action="store_true", help="write notebooks/student/ and run nothing")
     options = parser.parse_args()
-    action = hand_out if options.student else rebuild
-    os.environ["MAMBADFUSE_PROFILE"] = "ci"  # the profile of the outputs that the tests compare with
-    for path in notebooks():
-        if not options.names or path.name[:2] in options.names:
-            print(action(path))
+    chosen = [path for path in notebooks() if not options.names or path.name[:2] in options.names]
     if options.student:
+        print(hand_out(chosen, STUDENT))
         return
+    os.environ["MAMBADFUSE_PROFILE"] = "ci"  # the profile of the outputs that the tests compare with
+    for path in chosen:
+        print(rebuild(path))
     write_readme()
     if not options.names:
         print(rebuild(APP))

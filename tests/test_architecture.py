@@ -44,7 +44,8 @@ FLOORS = {
     8: ["training", "training.*"],
     9: ["ablation", "ablation.*"],
     10: ["analysis", "analysis.*"],
-    11: ["cli", "cli.*", "widgets", "widgets.*", "notebook", "doctor", "__init__", "__main__"],
+    11: ["course", "course.*"],
+    12: ["cli", "cli.*", "widgets", "widgets.*", "notebook", "doctor", "__init__", "__main__"],
 }
 
 # The scan knows tensors only, and what reads or scores images knows nothing of the scan.

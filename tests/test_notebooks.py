@@ -136,7 +136,12 @@ def test_three_exercises_have_their_solution_and_its_check(path):
     cells = code_cells(read(path))
     places = [k for k, cell in enumerate(cells) if "solution" in tags(cell)]
     assert len(places) >= 3
-    assert all("passed" in printed(cells[place + 1]) for place in places)
+    checks = [cells[place + 1] for place in places if "exercises." in cells[place + 1].source]
+    assert len(checks) == 3
+    assert all(
+        f"from mambadfuse.course import {path.stem[3:]} as exercises" in cell.source for cell in checks
+    )
+    assert all("passed" in printed(cell) for cell in checks)
 
 
 @each
@@ -149,7 +154,7 @@ def test_the_readme_of_the_course_says_what_the_notebook_says(path):
 @each
 def test_the_copy_for_students_keeps_all_but_the_solutions(path):
     student = runpy.run_path(str(FOLDER / "build.py"))["student"]
-    whole, copy = read(path), student(read(path))
+    whole, copy = read(path), student(read(path), path.name)
     nbformat.validate(copy)
     assert not any("solution" in tags(cell) for cell in copy.cells)
     assert [cell.id for cell in copy.cells] == [c.id for c in whole.cells if "solution" not in tags(c)]
@@ -158,6 +163,51 @@ def test_the_copy_for_students_keeps_all_but_the_solutions(path):
         if cell.cell_type == "markdown":
             for link in re.findall(r"\]\(([^)#]+)\)", cell.source):
                 assert "://" in link or (FOLDER / "student" / link).resolve().exists(), link
+
+
+@each
+def test_the_solutions_are_one_click_away_from_the_exercises(path):
+    copy = runpy.run_path(str(FOLDER / "build.py"))["student"](read(path), path.name)
+    (exercises,) = [
+        cell.source for cell in copy.cells if re.search("^## Exercises$", cell.source, flags=re.M)
+    ]
+    assert f"[solutions](../{path.name}#Exercises)" in exercises
+
+
+def test_copies_that_hold_answers_are_kept(tmp_path):
+    hand_out = runpy.run_path(str(FOLDER / "build.py"))["hand_out"]
+    assert "2 written, 0 kept" in hand_out(PATHS[:2], tmp_path)
+    (tmp_path / PATHS[0].name).write_text("answers", encoding="utf-8")
+    assert "1 written, 2 kept" in hand_out(PATHS[:3], tmp_path)
+    assert (tmp_path / PATHS[0].name).read_text(encoding="utf-8") == "answers"
+    assert not any(
+        "solution" in tags(cell) for path in PATHS[1:3] for cell in read(tmp_path / path.name).cells
+    )
+
+
+def test_the_course_opens_with_the_copies():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (needs, opened) = re.search(
+        r"^lab: (\w+) .*\n\t.*default_url=/lab/tree/(\S+)$", makefile, flags=re.M
+    ).groups()
+    assert needs == "student"
+    assert opened == f"notebooks/student/{PATHS[0].name}"
+
+
+@each
+def test_the_letters_are_a_click_away(path):
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    assert "(README.md#letters)" in text
+    assert "(../docs/glossary.md)" in text
+
+
+@each
+def test_questions_to_think_on_have_an_answer_to_unfold(path):
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown" and "Think on:" in cell.source:
+            _, question, answer = re.split(r"(Think on: .*)\n\n", cell.source)
+            assert answer.startswith("<details><summary>One answer</summary>\n\n"), question
+            assert "\n\n</details>" in answer, question
 
 
 def test_every_cell_of_the_app_was_run_and_is_compared():

@@ -1,0 +1,163 @@
+"""The exercises of notebook 10: chance on paper, an exact test over seeds, a row of one's own."""
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mambadfuse.ablation import read_table, row_config
+from mambadfuse.ablation.table import DEFAULT, Row
+from mambadfuse.course.answers import array, function, number
+from mambadfuse.course.exercise import NotYet, exercise
+from mambadfuse.course.paper import Question, ask, exactly, roughly
+
+BUDGET = "laptop"
+
+CHANCE = (
+    Question(
+        "pictures, one row",
+        "d170ca7b898b",
+        "2 / 2^n must fall below 0.05",
+        exactly,
+        {5: "2 / 2^5 = 0.0625", 4: "2 / 2^4 = 0.125", 20: "the smallest p is 2 / 2^n, not 1 / n"},
+    ),
+    Question(
+        "pictures, 26 rows",
+        "fbb597d71c21",
+        "Holm multiplies the smallest of 26 p values by 26",
+        exactly,
+        {
+            6: "that is one row: Holm multiplies the smallest of 26 p values by 26",
+            10: "26 * 2 / 2^10 = 0.051",
+            156: "the p value is multiplied, not the number of pictures",
+        },
+    ),
+    Question(
+        "of 26 empty rows",
+        "9d8ba9bc9ceb",
+        "each of them is below 0.05 with a probability of 0.05",
+        roughly,
+        {
+            0: "without a correction chance strikes at times",
+            26: "each only now and then",
+            0.05: "that is one row",
+        },
+    ),
+)
+
+
+@exercise
+def chance(answer: object) -> None:
+    """Exercise 1: from how many pictures on a row can be significant, one and 26 of them, and false alarms of 26.
+
+    >>> from mambadfuse.course.ablation_lab import chance
+    >>> chance([5, 10, 26])
+    'not yet: 0 of 3 are right; pictures, one row: 2 / 2^5 = 0.0625'
+    """
+    ask(CHANCE, answer)
+
+
+@exercise
+def exact_test_over_seeds(exact_p: Callable[..., Any]) -> None:
+    """Exercise 2: in which share of all divisions of two groups of seeds their means are as far apart as observed.
+
+    >>> from mambadfuse.course.ablation_lab import exact_test_over_seeds
+    >>> exact_test_over_seeds(lambda x, y: 0.04)
+    'not yet: for [1.0, 1.1, 1.2] against [0.0, 0.1, 0.2] the share is not 0.04: in how many of the 20 divisions are \
+the means so far apart?'
+    """
+    function(exact_p)
+    up, down = np.array([1.0, 1.1, 1.2]), np.array([0.0, 0.1, 0.2])
+    mixed = np.array([0.4, 0.9, 0.1]), np.array([0.6, 0.8, 0.7, 1.0])
+    cases = [(up, down), (up, up), (np.array([3.0, 4.0]), np.array([1.0, 2.0, 2.5])), mixed, (down, up)]
+    for x, y in cases:
+        answer = exact_p(x.copy(), y.copy())
+        if answer is None:
+            raise NotYet("your function still returns None")
+        if np.size(array(answer)) != 1:
+            raise NotYet(f"expected one share, found {np.size(array(answer))} numbers")
+        _check_share(number(answer), x, y)
+
+
+def _check_share(found: float, x: np.ndarray, y: np.ndarray) -> None:
+    z, n = np.concatenate([x, y]), len(x)
+    groups = [np.isin(range(len(z)), chosen) for chosen in combinations(range(len(z)), n)]
+    apart = np.array([z[mine].mean() - z[~mine].mean() for mine in groups])
+    observed = x.mean() - y.mean()
+    far = np.abs(apart) >= abs(observed) - 1e-12
+    if np.isclose(found, far.mean()):
+        return
+    given = f"for {x.tolist()} against {y.tolist()}"
+    sums = np.array([z[mine].sum() - z[~mine].sum() for mine in groups])
+    wrong = {
+        f"{given} you count the divisions; divide by all {len(groups)} of them": far.sum(),
+        f"{given} a tie does not count: '>' should be '>='": (np.abs(apart) > abs(observed) + 1e-12).mean(),
+        f"{given} a tie is lost to rounding: allow for 1e-12": (np.abs(apart) >= abs(observed)).mean(),
+        f"{given} you look at one side alone: x may as well be below y": (apart >= observed - 1e-12).mean(),
+        f"{given} you compare sums; groups of different sizes need means": (
+            np.abs(sums) >= abs(x.sum() - y.sum()) - 1e-12
+        ).mean(),
+        f"{given} that is the share of the divisions with means nearer to each other": 1 - far.mean(),
+    }
+    for hint, value in wrong.items():
+        if np.isclose(found, value):
+            raise NotYet(hint)
+    raise NotYet(
+        f"{given} the share is not {found:.4g}: in how many of the {len(groups)} divisions are the means so far apart?"
+    )
+
+
+@exercise
+def new_row(answer: object) -> None:
+    """Exercise 3: a row that the table does not have, with a question and exactly one change, in YAML or as a mapping.
+
+    >>> from mambadfuse.course.ablation_lab import new_row
+    >>> new_row('wide: {question: "Wider?", changes: {}}')
+    'not yet: your row changes nothing: which setting answers its question?'
+    """
+    row = _read(answer)
+    if not row.question.strip().endswith("?"):
+        raise NotYet(f"a question ends in a question mark, found {row.question!r}")
+    if len(row.changes) > 1:
+        raise NotYet(
+            f"{len(row.changes)} changes at once ({', '.join(row.changes)}): which one made the difference?"
+        )
+    if not row.changes:
+        raise NotYet("your row changes nothing: which setting answers its question?")
+    table = read_table()
+    config = row_config(row, budget=BUDGET)
+    if config == row_config(table[DEFAULT], budget=BUDGET):
+        raise NotYet(f"{', '.join(row.changes)} has this value already: your row changes nothing")
+    if known := [other for other in table.values() if row_config(other, budget=BUDGET) == config]:
+        raise NotYet(f"the table has this training already: {known[0].name}")
+
+
+def _read(answer: object) -> Row:
+    """The one row of an answer, read as a file of rows is."""
+    content = yaml.safe_load(answer) if isinstance(answer, str) else answer
+    if not content:
+        raise NotYet("your row is still empty")
+    if not isinstance(content, Mapping):
+        raise NotYet("expected a name, and below it a question and changes, as in the file of the table")
+    rows = {name: entry for name, entry in content.items() if name != DEFAULT}
+    if len(rows) != 1:
+        raise NotYet(f"expected one row, found {len(rows)}: {', '.join(map(str, rows))}")
+    default = {DEFAULT: {"question": "?", "changes": {}}}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mine.yaml"
+        path.write_text(yaml.safe_dump(_plain(default | rows), sort_keys=False), encoding="utf-8")
+        try:
+            return list(read_table(path).values())[1]
+        except ValueError as error:
+            raise NotYet(str(error).replace(f"{path}: ", "")) from error
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy and tensors as Python's own, which YAML can write."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    return value.item() if hasattr(value, "item") else value

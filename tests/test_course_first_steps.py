@@ -1,0 +1,515 @@
+"""The exercises of notebooks 00 to 03: right answers pass as they are written, wrong ones get a hint."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from course_cases import CRASH, crash, right, wrong
+
+from mambadfuse import metrics
+from mambadfuse.course import selective_scan_and_mamba as scan
+from mambadfuse.course import start_here as start
+from mambadfuse.course import state_space_models as states
+from mambadfuse.course import the_fusion_problem as fusion
+from mambadfuse.data.colour import luma
+from mambadfuse.data.images import read_image
+from mambadfuse.data.samples import samples
+from mambadfuse.fusion import baselines
+from mambadfuse.models import mamba
+from mambadfuse.models.config import MambaConfig
+from mambadfuse.models.mambadfuse import MambaDFuse, MambaDFuseConfig
+
+# --------------------------------------------------------------------------------------------- 00, start here
+
+
+def test_which_rules_are_symmetric():
+    a, b = np.random.default_rng(0).random((2, 12, 12))
+    torch.manual_seed(0)
+    network = MambaDFuse(MambaDFuseConfig(dim=8)).requires_grad_(False)
+    x, y = (torch.from_numpy(side).float()[None, None] for side in (a, b))
+    changes = {
+        name: not np.allclose(rule(a, b), rule(b, a))
+        for name, rule in {"mean": baselines.mean, "maximum": baselines.maximum}.items()
+    }
+    changes["network"] = not torch.allclose(network(x, y), network(y, x))
+    assert start.swapped_sources(changes) == "passed"
+
+
+@right(
+    [
+        {"network": True, "Maximum": False, "MEAN": False},
+        {"mean": 0, "maximum": "no", "network": "yes"},
+        [False, False, True],
+        np.array([False, False, True]),
+        torch.tensor([0, 0, 1]),
+    ]
+)
+def test_swapped_sources_right(answer):
+    assert start.swapped_sources(answer) == "passed"
+
+
+@wrong(
+    everything_changes=([True] * 3, "write (a + b) / 2"),
+    nothing_changes=([False] * 3, "network: in the figure"),
+    maximum_takes_one_side=([False, True, True], "maximum: is the larger of two"),
+    mean_is_weighted=([True, False, True], "mean: write"),
+    unanswered=(
+        {"mean": None, "maximum": None, "network": None},
+        "without an answer: mean, maximum, network",
+    ),
+    unsure=([False, False, "perhaps"], "expected True or False"),
+    another_rule=({"median": True}, "nothing is called 'median'"),
+)
+def test_swapped_sources_wrong(answer, hint):
+    assert hint in start.swapped_sources(answer)
+
+
+def put_back(Y, rgb):
+    return Y[..., None] + (rgb - luma(rgb)[..., None])
+
+
+@right(
+    [
+        put_back,
+        lambda Y, rgb: rgb + (Y - luma(rgb))[:, :, np.newaxis],
+        lambda Y, rgb: put_back(Y, rgb).tolist(),
+        lambda Y, rgb: torch.from_numpy(put_back(Y, rgb)),
+        lambda Y, rgb: np.clip(put_back(Y, rgb), 0, 1).astype(np.float64),
+        lambda Y, rgb: np.stack([Y + rgb[..., k] - luma(rgb) for k in range(3)], axis=-1),
+    ]
+)
+def test_colour_put_back_right(answer):
+    assert start.colour_put_back(answer) == "passed"
+
+
+def into_place(Y, rgb):
+    rgb += (Y - luma(rgb))[..., None]
+    return rgb
+
+
+@wrong(
+    nothing=(lambda Y, rgb: None, "still returns None"),
+    called=(np.zeros((2, 3, 3)), "the function itself"),
+    grey_alone=(lambda Y, rgb: Y, "third axis"),
+    grey_three_times=(lambda Y, rgb: np.stack([Y] * 3, axis=-1), "nothing of rgb is in it"),
+    brightness_twice=(lambda Y, rgb: Y[..., None] + rgb, "d has to have luma 0"),
+    colour_scaled=(lambda Y, rgb: rgb * (Y / luma(rgb))[..., None], "you scale the colour"),
+    sign_lost=(lambda Y, rgb: 2 * Y[..., None] - put_back(Y, rgb), "sign of d"),
+    mean_for_luma=(
+        lambda Y, rgb: Y[..., None] + rgb - rgb.mean(-1, keepdims=True),
+        "the luma of the result is off",
+    ),
+    half_the_colour=(lambda Y, rgb: (Y[..., None] + put_back(Y, rgb)) / 2, "the colour is not that of rgb"),
+    writes_into_rgb=(into_place, "writes into the picture"),
+    crash=(crash, CRASH),
+)
+def test_colour_put_back_wrong(answer, hint):
+    assert hint in start.colour_put_back(answer)
+
+
+@pytest.fixture(scope="module")
+def fused():
+    """In place of the network's picture, which takes long: the pyramid, sharper than the mean and paler than b."""
+    pictures = {}
+    for pair in samples("ivf"):
+        a, b = (metrics.grey(read_image(path)) for path in (pair.a, pair.b))
+        pictures[pair.name] = baselines.laplacian_pyramid(a, b) / 255
+    return pictures
+
+
+@right(
+    [
+        {"pair": "synthetic_smoke_yard", "score": "MI", "rule": "mean"},
+        {"rule": "Mean", "pair": "Synthetic smoke yard", "score": "mi"},
+        ("synthetic_smoke_yard", "MI", "mean"),
+        ["synthetic_smoke_yard", "MI", "maximum"],
+        np.array(["synthetic_smoke_yard", "MI", "MAXIMUM"]),
+    ]
+)
+def test_rule_beats_network_right(answer, fused):
+    assert start.rule_beats_network(answer, fused).startswith("passed: MI of synthetic_smoke_yard: network ")
+
+
+@wrong(
+    no_pair=(("smoke", "MI", "mean"), "pair must be one of"),
+    no_score=(("synthetic_smoke_yard", "PSNR", "mean"), "score must be one of EN"),
+    no_rule=(("synthetic_smoke_yard", "MI", "pyramid"), "rule must be one of mean, maximum"),
+    network_is_better=(("synthetic_smoke_yard", "EN", "mean"), "which score rewards what a mean does"),
+    without_a_rule=({"pair": "synthetic_smoke_yard", "score": "MI"}, "without an answer: rule"),
+    empty=(None, "expected an answer for each of pair, score, rule"),
+)
+def test_rule_beats_network_wrong(answer, hint, fused):
+    assert hint in start.rule_beats_network(answer, fused)
+
+
+# -------------------------------------------------------------------------------------- 01, the fusion problem
+
+SAME = {
+    "EN": True,
+    "SD": True,
+    "SF": False,
+    "MI": True,
+    "SCD": True,
+    "VIF": False,
+    "Qabf": False,
+    "SSIM": False,
+}
+
+
+def test_which_scores_survive_a_shuffle():
+    rng = np.random.default_rng(0)
+    f, a, b = (np.cumsum(rng.integers(-3, 4, (44, 44)), axis=1) * 4 % 256 for _ in "fab")
+    f, a, b = (x.astype(np.uint8) for x in (f, a, b))
+    order = rng.permutation(a.size)
+    before = metrics.evaluate(f, a, b, metrics=metrics.EIGHT)
+    after = metrics.evaluate(*(x.ravel()[order].reshape(x.shape) for x in (f, a, b)), metrics=metrics.EIGHT)
+    assert fusion.shuffled_pixels({k: abs(after[k] - before[k]) < 1e-9 for k in before}) == "passed"
+
+
+@right(
+    [
+        SAME,
+        dict(reversed(SAME.items())),
+        {name.lower(): str(value) for name, value in SAME.items()},
+        list(SAME.values()),
+        torch.tensor(list(SAME.values())),
+    ]
+)
+def test_shuffled_pixels_right(answer):
+    assert fusion.shuffled_pixels(answer) == "passed"
+
+
+@wrong(
+    all_change=([False] * 8, "EN: the histogram"),
+    none_changes=([True] * 8, "SF: it is made of differences between neighbours"),
+    mutual_information_looks=(SAME | {"MI": False}, "MI: it counts"),
+    correlation_looks=(SAME | {"SCD": False}, "SCD: it correlates"),
+    vif_is_information=(SAME | {"VIF": True}, "VIF: it looks through windows"),
+    ssim_is_statistics=(SAME | {"SSIM": True}, "SSIM: it compares means and variances in windows"),
+    unanswered=(SAME | {"Qabf": None}, "without an answer: Qabf"),
+)
+def test_shuffled_pixels_wrong(answer, hint):
+    assert hint in fusion.shuffled_pixels(answer)
+
+
+def AG(f):
+    gy, gx = np.gradient(f)
+    return np.sqrt((gx**2 + gy**2) / 2).mean()
+
+
+def gradients(f):
+    return np.gradient(f.astype(float))
+
+
+@right(
+    [
+        AG,
+        lambda f: float(AG(f)),
+        lambda f: torch.tensor(AG(f)),
+        lambda f: np.array([AG(f)]),
+        lambda f: float(np.hypot(*gradients(f)).mean() / math.sqrt(2)),
+    ]
+)
+def test_average_gradient_right(answer):
+    assert fusion.average_gradient(answer) == "passed"
+
+
+@wrong(
+    nothing=(lambda f: None, "still returns None"),
+    no_mean=(lambda f: np.sqrt(sum(g**2 for g in gradients(f)) / 2), "what does the bar mean"),
+    no_half=(lambda f: np.hypot(*gradients(f)).mean(), "factor of √2"),
+    half_outside=(lambda f: np.hypot(*gradients(f)).mean() / 2, "below the root"),
+    no_root=(lambda f: (sum(g**2 for g in gradients(f)) / 2).mean(), "the root is missing"),
+    root_of_the_mean=(
+        lambda f: np.sqrt((sum(g**2 for g in gradients(f)) / 2).mean()),
+        "AG is the mean of the roots",
+    ),
+    two_roots=(lambda f: sum(abs(g) for g in gradients(f)).mean() / math.sqrt(2), "sum of both squares"),
+    one_direction=(lambda f: abs(gradients(f)[1]).mean() / math.sqrt(2), "are both g_x and g_y in it"),
+    crash=(crash, CRASH),
+)
+def test_average_gradient_wrong(answer, hint):
+    assert hint in fusion.average_gradient(answer)
+
+
+@pytest.fixture(scope="module")
+def yard():
+    """The sources at half size, and the window of the persons there."""
+    pair = next(pair for pair in samples("ivf") if pair.name == "synthetic_smoke_yard")
+    a, b = (metrics.grey(read_image(path))[::2, ::2].copy() for path in (pair.a, pair.b))
+    return a, b, (82, 130, 30, 30)
+
+
+def sharpened(a, b):
+    x = b.astype(np.float64)
+    around = (np.roll(x, 1, 0) + np.roll(x, -1, 0) + np.roll(x, 1, 1) + np.roll(x, -1, 1)) / 4
+    return np.clip(x + 0.2 * (x - around), 0, 255)
+
+
+@right(
+    [
+        lambda a, b: sharpened(a, b).round().astype(np.uint8),
+        sharpened,
+        lambda a, b: sharpened(a, b).astype(np.int64).tolist(),
+        lambda a, b: torch.from_numpy(sharpened(a, b)),
+    ]
+)
+def test_forgery_right(answer, yard):
+    assert fusion.forgery(answer, *yard).startswith("passed: better in 7 of 8, persons at ")
+
+
+@wrong(
+    nothing=(lambda a, b: None, "still returns None"),
+    one_camera=(lambda a, b: a, "behind in"),
+    honest=(baselines.laplacian_pyramid, "better in 0 of 8"),
+    noise=(lambda a, b: np.random.default_rng(0).integers(0, 256, a.shape), "behind in MI"),
+    fractions=(lambda a, b: b / 255, "multiply by 255"),
+    out_of_range=(lambda a, b: a.astype(float) + b, "grey levels end at 0 and 255"),
+    colour=(lambda a, b: np.stack([a, b, b], axis=-1), "expected a picture of shape"),
+    not_a_number=(lambda a, b: b / np.zeros(b.shape), "infinities or NaN"),
+    crash=(crash, CRASH),
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_forgery_wrong(answer, hint, yard):
+    assert hint in fusion.forgery(answer, *yard)
+
+
+# --------------------------------------------------------------------------------------- 02, state-space models
+
+MEMORY = {"half": 7, "row": 0.002, "skipped": 3, "euler": "grow"}
+
+
+def test_what_a_memory_does():
+    left = np.exp(-0.1 * np.arange(100))
+    h = math.exp(0) * 3 + 0 * 50  # A_bar h + B_bar u at Δ = 0
+    euler = "grow" if abs(1 - 2.5) > 1 else "shrink"
+    assert states.memory([int((left >= 0.5).sum()), 1 / 500, h, euler]) == "passed"
+
+
+@right(
+    [
+        MEMORY,
+        dict(reversed(MEMORY.items())),
+        {"Half": "7", "Row": "1/500", "Skipped": 3.0, "Euler": "It grows"},
+        [np.int64(7), np.float32(0.002), torch.tensor(3.0), "GROW"],
+        (7, torch.tensor([0.002]), np.array(3), "growing"),
+    ]
+)
+def test_memory_right(answer):
+    assert states.memory(answer) == "passed"
+
+
+@wrong(
+    rounded_down=(MEMORY | {"half": 6}, "e^(-0.6) = 0.55 is left"),
+    not_whole=(MEMORY | {"half": 6.93}, "tokens are whole"),
+    straight_line=(MEMORY | {"half": 5}, "not a straight line"),
+    one_over_e=(MEMORY | {"half": 10}, "1 / e is left"),
+    the_memory_itself=(MEMORY | {"row": 500}, "which Δ has it"),
+    input_added=(MEMORY | {"skipped": 53}, "with the factor B̄ = Δ"),
+    emptied=(MEMORY | {"skipped": 0}, "no time passes"),
+    euler_decays=(MEMORY | {"euler": "shrinks"}, "without its sign"),
+    euler_stays=(MEMORY | {"euler": "same"}, "expected one of grow, shrink"),
+)
+def test_memory_wrong(answer, hint):
+    assert hint in states.memory(answer)
+
+
+def trapezoid(delta, A, B):
+    return (1 + delta * A / 2) / (1 - delta * A / 2), delta * B / (1 - delta * A / 2)
+
+
+@right(
+    [
+        trapezoid,
+        lambda delta, A, B: list(trapezoid(delta, A, B)),
+        lambda delta, A, B: tuple(x.numpy() for x in trapezoid(delta, A, B)),
+        lambda delta, A, B: tuple(x.tolist() for x in trapezoid(delta, A, B)),
+        lambda delta, A, B: ((2 + delta * A) / (2 - delta * A), 2 * delta * B / (2 - delta * A)),
+        lambda delta, A, B: tuple(x.float() for x in trapezoid(delta, A, B)),
+    ]
+)
+def test_trapezoid_rule_right(answer):
+    assert states.trapezoid_rule(answer) == "passed"
+
+
+@wrong(
+    nothing=(lambda d, A, B: None, "still returns None"),
+    one_part=(lambda d, A, B: trapezoid(d, A, B)[0], "expected a pair"),
+    exact=(lambda d, A, B: (torch.exp(d * A), d * B), "the exact one"),
+    euler=(lambda d, A, B: (1 + d * A, d * B), "Euler's"),
+    backward_euler=(lambda d, A, B: (1 / (1 - d * A), d * B / (1 - d * A)), "end of the step alone"),
+    sign=(lambda d, A, B: ((1 - d * A / 2) / (1 + d * A / 2), d * B / (1 + d * A / 2)), "a sign is lost"),
+    other_order=(lambda d, A, B: trapezoid(d, A, B)[::-1], "B_bar before A_bar"),
+    input_not_divided=(
+        lambda d, A, B: (trapezoid(d, A, B)[0], d * B),
+        "is divided by what stands before h_t",
+    ),
+    input_without_step=(lambda d, A, B: (trapezoid(d, A, B)[0], B / (1 - d * A / 2)), "the step is missing"),
+    something=(lambda d, A, B: (d, d), "does not solve it"),
+    crash=(crash, CRASH),
+)
+def test_trapezoid_rule_wrong(answer, hint):
+    assert hint in states.trapezoid_rule(answer)
+
+
+RINGING = complex(-math.log(2) / 5, 2 * math.pi / 2.5)
+
+
+@right(
+    [
+        RINGING,
+        RINGING.conjugate(),
+        np.complex64(RINGING),
+        torch.tensor(RINGING),
+        (RINGING.real, RINGING.imag),
+        "-0.1386 + 2.513i",
+    ]
+)
+def test_ringing_right(answer):
+    assert states.ringing(answer) == "passed"
+
+
+@wrong(
+    as_given=(complex(-1, 0), "the real part decides that"),
+    real=(-math.log(2) / 5, "a real number does not swing"),
+    growing=(RINGING * -1, "it grows"),
+    no_step=(RINGING / 10, "the real part decides that"),
+    in_turns=(complex(RINGING.real, 0.4), "it swings 0.16 times"),
+    twice=(complex(RINGING.real, 2 * RINGING.imag), "it swings 2.00 times"),
+    nothing=(None, "expected one complex number"),
+    words=("a bell", "ValueError"),
+)
+def test_ringing_wrong(answer, hint):
+    assert hint in states.ringing(answer)
+
+
+# ------------------------------------------------------------------------------ 03, selective scan and Mamba
+
+COSTS = {"rounds": 20, "scan": 4, "attention": 16, "memory": 2280}
+
+
+def test_what_a_unit_carries_from_token_to_token():
+    unit, caches = mamba.Mamba(MambaConfig(60)), {}
+    with torch.no_grad():
+        unit.ssm(torch.randn(1, 9, 120), caches=caches)
+    cache = caches[unit.ssm]
+    memory = cache.ssm_state.numel() + cache.conv_state.numel()
+    assert scan.costs(COSTS | {"memory": memory, "rounds": 2 * int(math.log2(1024))}) == "passed"
+
+
+@right(
+    [
+        COSTS,
+        dict(reversed(COSTS.items())),
+        {name.upper(): str(value) for name, value in COSTS.items()},
+        np.array(list(COSTS.values())),
+        torch.tensor([20.0, 4, 16, 2280]),
+    ]
+)
+def test_costs_right(answer):
+    assert scan.costs(answer) == "passed"
+
+
+@wrong(
+    there_alone=(COSTS | {"rounds": 10}, "and back?"),
+    token_by_token=(COSTS | {"rounds": 1024}, "handles all pairs at once"),
+    twice_the_side=(COSTS | {"scan": 2}, "how many times the pixels"),
+    attention_linear=(COSTS | {"attention": 4}, "how many times the pairs of tokens"),
+    states_alone=(COSTS | {"memory": 1920}, "those are the states"),
+    present_token=(COSTS | {"memory": 2400}, "one is the present one"),
+    outer_channels=(COSTS | {"memory": 960}, "E inner channels"),
+    convolution_alone=(COSTS | {"memory": 360}, "that is the convolution's share"),
+)
+def test_costs_wrong(answer, hint):
+    assert hint in scan.costs(answer)
+
+
+def backward(dy, a, C):
+    dh, dx = torch.zeros(()), torch.empty_like(dy)
+    for t in reversed(range(len(dy))):
+        dh = C[t] * dy[t] + dh
+        dx[t] = dh
+        dh = a[t] * dh
+    return dx
+
+
+def forward(a, x):
+    h, states = 0.0, []
+    for a_t, x_t in zip(a, x, strict=True):
+        h = a_t * h + x_t
+        states.append(h)
+    return torch.stack(states)
+
+
+def by_autograd(dy, a, C):
+    x = torch.zeros(8, dtype=dy.dtype, requires_grad=True)
+    return torch.autograd.grad((C * forward(a, x) * dy).sum(), x)[0]
+
+
+def from_the_right(dy, a, C):
+    return forward(a.flip(0), (C * dy).flip(0)).flip(0)
+
+
+def into_its_input(dy, a, C):
+    dy.copy_(backward(dy, a, C))
+    return dy
+
+
+@right(
+    [
+        backward,
+        by_autograd,
+        lambda dy, a, C: backward(dy, a, C).tolist(),
+        lambda dy, a, C: list(backward(dy, a, C)),
+        lambda dy, a, C: backward(dy, a, C).numpy(),
+    ]
+)
+def test_backward_pass_right(answer):
+    assert scan.backward_pass(answer) == "passed"
+
+
+@wrong(
+    nothing=(lambda dy, a, C: None, "still returns None"),
+    last_state=(lambda dy, a, C: backward(dy, a, C)[0], "expected shape (8,), found ()"),
+    own_alone=(lambda dy, a, C: C * dy, "the term with the next token is missing"),
+    other_decay=(from_the_right, "which a took h_t into h_{t+1}"),
+    no_decay=(lambda dy, a, C: backward(dy, torch.ones_like(a), C), "a is missing"),
+    no_C=(lambda dy, a, C: backward(dy, a, torch.ones_like(C)), "C is missing"),
+    forwards=(lambda dy, a, C: forward(a, C * dy), "the gradient comes from the tokens after t"),
+    last_token_wrong=(lambda dy, a, C: backward(dy, a, C) + 1, "start with the last token"),
+    first_token_wrong=(
+        lambda dy, a, C: backward(dy, a, C) + (torch.arange(8) == 2),
+        "the first wrong one is token 2",
+    ),
+    writes_into_dy=(into_its_input, "writes into the tensors"),
+    crash=(crash, CRASH),
+)
+def test_backward_pass_wrong(answer, hint):
+    assert hint in scan.backward_pass(answer)
+
+
+def accuracy(sees):
+    """As in the notebook: when to remember and what is asked are enough."""
+    return torch.tensor([0.99 if {"delta", "C"} <= set(sees) else 0.4])
+
+
+@right([("delta", "C"), ["C", "delta"], {"C", "DELTA"}, "delta and c", "C, delta", np.array(["C", "delta"])])
+def test_selective_parameters_right(answer):
+    assert scan.selective_parameters(answer, accuracy) == "passed"
+
+
+@wrong(
+    none=((), "nothing gets 40 %"),
+    one=("delta", "delta alone gets 40 %"),
+    others=(("B", "C"), "B and C get 40 %"),
+    all_three=(("delta", "B", "C"), "find at most two"),
+    decay=(("A", "C"), "nothing is called 'A'"),
+    number=(2, "expected some of delta, B, C"),
+)
+def test_selective_parameters_wrong(answer, hint):
+    assert hint in scan.selective_parameters(answer, accuracy)
+
+
+def test_a_training_that_fails_is_told():
+    assert "ZeroDivisionError" in scan.selective_parameters("B", crash)
