@@ -85,11 +85,12 @@ def reading_order(
     """
     if direction not in ("right", "left") and height is None:
         raise ValueError(f"a scan in the direction {direction!r} needs the height of the map")
+    rows = height or 1
     if isinstance(direction, OwnOrder):
-        return direction(height or 0, length // (height or 1)).to(device)
+        return direction(rows, length // rows).to(device)
     order = torch.arange(length, device=device)
     if direction in ("down", "up"):
-        order = order.view(height, -1).t().flatten()
+        order = order.view(rows, -1).t().flatten()
     return order.flip(0) if direction in ("left", "up") else order
 
 
