@@ -148,10 +148,8 @@ def _module(module_name: str, name: str) -> ModuleType:
         if any(one.has_changed() for one in seen.values()):
             for changed in seen:
                 sys.modules.pop(changed, None)
-    writes, sys.dont_write_bytecode = (
-        sys.dont_write_bytecode,
-        True,
-    )  # it would hide a change within the same second
+    # bytecode on disk would hide a change within the same second
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a module may raise anything

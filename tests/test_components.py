@@ -164,6 +164,14 @@ def test_operations_are_those_that_a_component_states_or_torch_counts(place):
     assert forward_flops(block, h, w)["deep fusion"] == h * w * 2 * 3 * TINY.dim * TINY.dim
 
 
+def test_a_causal_mixer_is_counted(place):
+    mixer = CAUSAL.replace(
+        "before + u.cumsum(1)", "before + u @ torch.ones(2 * u.shape[2], u.shape[2]).T[:, : u.shape[2]]"
+    )
+    write(place / "mine.py", mixer)
+    assert mixer_flops(replace(TINY, mixer="mine:Sums"), 3, 5) == 15 * 2 * TINY.inner**2
+
+
 def test_operations_that_nobody_knows_are_said_to_be_unknown(place):
     write(place / "mine.py", CAUSAL)
     config = replace(TINY, mixer="mine:Sums")

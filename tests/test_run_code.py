@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 
 import pytest
-from component_cases import MIXER, edit, forget, install
+from component_cases import edit, forget, install
 from training_cases import CONFIG, checkpoint_steps, quiet
 
 from mambadfuse.components import component
 from mambadfuse.losses import FusionLossConfig, fusion_loss
 from mambadfuse.source_code import code_digest, kit_digest, own_files
-from mambadfuse.training import code, configure
+from mambadfuse.training import code
 from mambadfuse.training.code import RunCode, code_of
 
 OWN = replace(CONFIG, model=replace(CONFIG.model, mixer="attention:RowAttention"))
@@ -68,6 +68,11 @@ def test_the_code_of_a_component_counts(place):
     assert code_of(CONFIG) == replace(first, own={}, classes=())
 
 
+def test_the_kits_own_classes_may_be_named_too():
+    named = replace(CONFIG, model=replace(CONFIG.model, mixer="mambadfuse.models.mamba:GatedConv"))
+    assert code_of(named).own == {}
+
+
 def test_a_subclassed_configuration_or_loss_is_other_code(monkeypatch):
     @dataclass(frozen=True)
     class Other(FusionLossConfig):
@@ -103,17 +108,14 @@ def test_code_is_stored_and_read_again(place):
 
 
 def test_a_run_does_not_go_on_with_other_code_unless_told_to(place, capsys):
-    configure(overrides=[MIXER])
     out = place / "w.safetensors"
     quiet(out, model=OWN.model)
     edit(place / "attention.py", "HEADS = 2", "HEADS = 4")
-    configure(overrides=[MIXER])
     with pytest.raises(
         ValueError, match=r"w.run: the code has changed since step 6: attention\. .*--other-code"
     ):
         quiet(out, model=OWN.model)
     edit(place / "attention.py", "HEADS = 4", "HEADS = 2")
-    configure(overrides=[MIXER])
     quiet(out, model=OWN.model)
     assert checkpoint_steps(out)[-1] == 6
 

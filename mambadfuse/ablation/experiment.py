@@ -86,13 +86,15 @@ class Experiment:
 
     def stored_result(self, row: Row, seed: int) -> Result | None:
         """The stored result of exactly this training with the present code, None if there is none."""
-        matching = self._same_but_for_code(row, seed)
+        if not (matching := self._same_but_for_code(row, seed)):
+            return None
         code = code_of(self.config(row, seed))
         return next((result for result in matching if RunCode.from_dict(result.code) == code), None)
 
     def code_changes(self, row: Row, seed: int) -> str:
         """What has changed in the code since the last result of this training with other code; empty without one."""
-        matching = self._same_but_for_code(row, seed)
+        if not (matching := self._same_but_for_code(row, seed)):
+            return ""
         code = code_of(self.config(row, seed))
         changes = (code.changes_from(RunCode.from_dict(result.code)) for result in matching)
         return next(filter(None, changes), "")

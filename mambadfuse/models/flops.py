@@ -89,7 +89,7 @@ def _own_flops(name: str, config: MambaDFuseConfig, widths: tuple[int, ...], hei
         with torch.device("meta"), torch.no_grad(), ops.use_backend("torch"):
             module, tokens = made(config), [torch.empty(1, height * width, c) for c in widths]
             with FlopCounterMode(display=False) as counter:
-                module(*tokens, height=height)
+                module(*tokens, height=height, **({"caches": None} if getattr(made, "causal", False) else {}))
             counted = counter.get_total_flops()
     except Exception as error:  # whatever it is, without values it cannot be counted
         raise _unknown(name) from error

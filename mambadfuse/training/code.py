@@ -69,7 +69,7 @@ def code_of(config: TrainingConfig) -> RunCode:
     with torch.device("meta"):
         network, loss = MambaDFuse(config.model), build_loss(config.loss)
     names = [*config.model.own_components().values(), *filter(is_component, [config.loss.criterion])]
-    named = {name.partition(":")[0] for name in names}
+    named = {name.partition(":")[0] for name in names if not name.startswith(f"{KIT}.")}
     parts = {type(part) for part in (*network.modules(), *loss.modules(), config, config.model, config.loss)}
     own = [c for part in parts for c in part.__mro__ if c.__module__ in named or is_own(c.__module__)]
     modules = named | {c.__module__ for c in own}

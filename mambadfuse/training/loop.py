@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -15,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from mambadfuse.components import name_components
 from mambadfuse.data.crops import PairedCrops
 from mambadfuse.data.scenes import with_scenes
 from mambadfuse.data.training_pairs import TrainingPair
@@ -86,6 +88,7 @@ def train(
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: expected the name of a .safetensors file")
     require_large_enough(validation)
+    name_components(asdict(config))  # imported anew if they have changed since an earlier run of this process
     if config.scenes:
         sets, sampling_weights = with_scenes(sets, sampling_weights, config.scenes)
     crops = PairedCrops(
