@@ -277,6 +277,21 @@ def test_the_command_names_the_component_of_its_weights(weights, capsys):
     assert path.with_name("f.png").exists()
 
 
+def test_folders_fused_with_other_code_are_not_taken_for_the_same(weights, capsys):
+    path, _ = weights
+    toy = synthetic_pair(0, (24, 32))
+    for side in ("a", "b"):
+        path.with_name(side).mkdir()
+        write_image(path.with_name(side) / "0.png", (255 * getattr(toy, side)).astype("uint8"))
+    command = ["fuse", "--a", "a", "--b", "b", "--out", "f", "--model", path.name]
+    command += ["--component", "attention:RowAttention"]
+    assert cli.main(command) == 0
+    assert cli.main(command) == 0
+    edit(path.with_name("attention.py"), "HEADS = 2", "HEADS = 4")
+    assert cli.main(command) == 1
+    assert "was made with code {'attention': " in capsys.readouterr().err
+
+
 def test_a_buffer_that_no_file_holds_is_named(place):
     write(
         place / "mine.py",
