@@ -23,6 +23,7 @@ _MODULE_OF = {
     "MambaDFuse": "mambadfuse.models",
     "MambaDFuseConfig": "mambadfuse.models",
     "align": "mambadfuse.alignment.align",
+    "component": "mambadfuse.components",
     "evaluate": "mambadfuse.metrics",
     "evaluate_folders": "mambadfuse.evaluation.folders",
     "fuse": "mambadfuse.fusion.pair",
@@ -39,6 +40,7 @@ __all__ = [
     "MambaDFuse",
     "MambaDFuseConfig",
     "align",
+    "component",
     "data",
     "evaluate",
     "evaluate_folders",
@@ -57,6 +59,7 @@ __all__ = [
 if TYPE_CHECKING:
     from mambadfuse import data, losses, metrics, ops
     from mambadfuse.alignment.align import align
+    from mambadfuse.components import component
     from mambadfuse.data.images import read_image
     from mambadfuse.evaluation.folders import evaluate_folders
     from mambadfuse.fusion.folders import fuse_folders

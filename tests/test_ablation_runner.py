@@ -129,7 +129,10 @@ def test_pending_runs_are_ordered_by_seed(tmp_path):
     rows = [DEFAULT, TABLE["depth-half"], ONCE]
     runs, left_out = pending_runs(mine, rows, range(2))
     assert [str(run) for run in runs] == ["default, seed 0", "default, seed 1", "norm-once, seed 1"]
-    assert left_out == ["depth-half: left out, it changes nothing at this budget"]
+    assert left_out == [
+        "depth-half: left out, it changes nothing at this budget",
+        "results of the same code that are reused: 1",
+    ]
 
 
 @pytest.mark.slow

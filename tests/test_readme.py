@@ -60,6 +60,8 @@ def desk(tmp_path) -> Path:
         with Image.open(source) as picture:
             picture.crop((0, 0, 128, 64)).save(tmp_path / f"{side}.png")
         shutil.copy(tmp_path / f"{side}.png", tmp_path / side / "street.png")
+    for text in [*blocks("py"), *blocks("yaml")]:  # files, with their name in the first line
+        (tmp_path / text.split("\n")[0].removeprefix("# ")).write_text(text, encoding="utf-8")
     for method in ("ours", "theirs"):
         shutil.copytree(tmp_path / "visible", tmp_path / "results" / method)
     return tmp_path

@@ -35,11 +35,16 @@ def write_folders(root: Path, pairs) -> list[str]:
     return [str(root / "a"), str(root / "b")]
 
 
-def quiet(out, pairs=None, validation=(), **changes):
+def quiet(out, pairs=None, validation=(), other_code=False, **changes):
     """A run of ``CONFIG`` with changes, on one thread without output."""
     torch.set_num_threads(1)
     return train(
-        replace(CONFIG, **changes), [pairs or toy_pairs()], out, validation=validation, progress=False
+        replace(CONFIG, **changes),
+        [pairs or toy_pairs()],
+        out,
+        validation=validation,
+        progress=False,
+        other_code=other_code,
     )
 
 

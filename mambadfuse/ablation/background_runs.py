@@ -46,6 +46,7 @@ class Job:
     def run(self, folder: Path) -> None:
         """Train to the last step and store the result, if it is not stored yet; called again after a pause, resume."""
         experiment = self.experiment
+        is_stored = experiment.stored_result(self.row, self.seed) is not None
         train(
             self.config,
             experiment.sets,
@@ -53,8 +54,8 @@ class Job:
             validation=experiment.validation[:VALIDATED],
             progress=False,
         )
-        if experiment.stored_result(self.row, self.seed) is None:
-            experiment.store.append(experiment.train_and_score(self.row, self.seed, folder / WEIGHTS))
+        if not is_stored:
+            experiment.store.append(experiment.scored(self.row, self.seed, self.config, folder / WEIGHTS))
 
 
 class BackgroundRun:
@@ -111,7 +112,7 @@ class BackgroundRun:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
                 start_new_session=True,  # interrupting a notebook cell must not interrupt training
             )
 

@@ -17,9 +17,11 @@ from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.files import make_folder
 from mambadfuse.fusion.pair import fuse, load_model
 from mambadfuse.metrics import EIGHT, evaluate
+from mambadfuse.models.flops import total_flops
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import TrainingConfig, read_log, run_folder, train
 from mambadfuse.training.checkpointing import exclusive
+from mambadfuse.training.code import RunCode, code_of, kit_code
 from mambadfuse.training.estimate import peak_memory
 from mambadfuse.training.state import versions
 from mambadfuse.training.validation import require_large_enough
@@ -77,25 +79,40 @@ class Experiment:
 
     def weights_path(self, row: Row, seed: int) -> Path:
         """The weights file of an unfinished run; its log is ``steps.jsonl`` in the ``run_folder`` of that file."""
-        identity = json.dumps([self.config(row, seed).identity(), self.pairs])
+        config = self.config(row, seed)
+        identity = json.dumps([config.identity(), self.pairs, code_of(config).identity()])
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         return self.out / "runs" / f"{row.name}-{seed}-{digest}" / "weights.safetensors"
 
     def stored_result(self, row: Row, seed: int) -> Result | None:
-        """The stored result of exactly this training, None if there is none."""
-        config, setting = _plain(self.config(row, seed).identity()), self.setting
-        matching = [
-            result
-            for result in self.store.results()
-            if (result.row, result.seed, result.setting) == (row.name, seed, setting)
-            and result.config == config
-        ]
-        return matching[-1] if matching else None
+        """The stored result of exactly this training with the present code, None if there is none."""
+        if not (matching := self._same_but_for_code(row, seed)):
+            return None
+        code = code_of(self.config(row, seed))
+        return next((result for result in matching if RunCode.from_dict(result.code) == code), None)
+
+    def code_changes(self, row: Row, seed: int) -> str:
+        """What has changed in the code since the last result of this training with other code; empty without one."""
+        if not (matching := self._same_but_for_code(row, seed)):
+            return ""
+        code = code_of(self.config(row, seed))
+        changes = (code.changes_from(RunCode.from_dict(result.code)) for result in matching)
+        return next(filter(None, changes), "")
 
     @property
     def setting(self) -> tuple[object, ...]:
         """What its results have in common: the :attr:`Result.setting` of each."""
-        return self.task, self.budget, tuple(self.settings), self.pairs
+        return self.task, self.budget, tuple(self.settings), self.pairs, kit_code()
+
+    def _same_but_for_code(self, row: Row, seed: int) -> list[Result]:
+        """The stored results of this training, with any code, latest first."""
+        config = _plain(self.config(row, seed).identity())
+        return [
+            result
+            for result in reversed(self.store.results())
+            if (result.row, result.seed, result.config) == (row.name, seed, config)
+            and result.setting[:-1] == self.setting[:-1]
+        ]
 
     def run(self, row: Row, seed: int, progress: bool = False) -> Result:
         """Train, score and store; a stopped run resumes, a stored one is not run again.
@@ -120,7 +137,7 @@ class Experiment:
         return result
 
     def train_and_score(self, row: Row, seed: int, weights: Path, progress: bool = False) -> Result:
-        """Train to the last step and score; nothing is stored.
+        """Train to the last step and score as :meth:`scored`; nothing is stored.
 
         Raises:
             Exception: as :meth:`run`.
@@ -128,6 +145,10 @@ class Experiment:
         config = self.config(row, seed)
         make_folder(weights.parent)
         train(config, self.sets, weights, progress=progress)
+        return self.scored(row, seed, config, weights)
+
+    def scored(self, row: Row, seed: int, config: TrainingConfig, weights: Path) -> Result:
+        """The result of a run that was trained with this configuration to its last step; nothing is stored."""
         log = read_log(run_folder(weights) / "steps.jsonl")
         network = load_model(weights, "cpu" if config.device == "cpu" else "auto")
         assert isinstance(network, MambaDFuse)
@@ -149,6 +170,8 @@ class Experiment:
                 picture: {name: _rounded(x) for name, x in one.items()} for picture, one in scores.items()
             },
             curve=downsample((record["step"], record["total"]) for record in log),
+            flops=total_flops(config.model, *self.validation[0].shape),
+            code=code_of(config).to_dict(),
         )
 
 

@@ -26,7 +26,7 @@ from io import StringIO
 import numpy as np
 from scipy import stats
 
-from mambadfuse.ablation.store import Result, Scores
+from mambadfuse.ablation.store import Result, Scores, rows_by_code
 from mambadfuse.ablation.table import DEFAULT
 from mambadfuse.evaluation.table import cell, columns, plain
 
@@ -161,6 +161,7 @@ def compare(results: Sequence[Result]) -> Report:
         ValueError: there is no result of ``default``, or results cannot be compared: their tasks, budgets, settings,
             pairs or images differ.
     """
+    results = rows_by_code(results)
     settings = {result.setting for result in results}
     if len(settings) > 1:
         listed = "; ".join(" ".join(map(str, setting)) for setting in sorted(settings, key=str))

@@ -32,9 +32,10 @@ class Run:
 def pending_runs(
     experiment: Experiment, rows: Sequence[Row], seeds: Iterable[int]
 ) -> tuple[list[Run], list[str]]:
-    """The runs without a stored result, seed by seed, and the rows that are left out, with the reason.
+    """The runs without a stored result, seed by seed, and lines on what is left out, reused or run once more.
 
-    Rows that change nothing at this budget are left out, such as half the depth of a single block.
+    Rows that change nothing at this budget are left out, such as half the depth of a single block. A result is reused
+    only if the same code would run, see :mod:`mambadfuse.training.code`.
 
     Raises:
         ValueError: a row cannot be trained with these settings.
@@ -44,7 +45,13 @@ def pending_runs(
     same = [row for row in rows if row is not default and experiment.config(row, 0) == base]
     runs = [Run(row, seed) for seed in seeds for row in rows if row not in same]
     missing = [run for run in runs if experiment.stored_result(run.row, run.seed) is None]
-    return missing, [f"{row.name}: left out, it changes nothing at this budget" for row in same]
+    lines = [f"{row.name}: left out, it changes nothing at this budget" for row in same]
+    if reused := len(runs) - len(missing):
+        lines += [f"results of the same code that are reused: {reused}"]
+    for run in missing:
+        if changes := experiment.code_changes(run.row, run.seed):
+            lines += [f"{run}: there is a result of other code, since when this has changed: {changes}"]
+    return missing, lines
 
 
 def run_all(

@@ -1,10 +1,11 @@
 """Results of an ablation as JSON lines, only ever appended, whole, even by several processes at once."""
 
+import hashlib
 import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,34 @@ class Result:
     """Of every image, by its name."""
     curve: Sequence[Sequence[float]]
     """At most fifty points [step, loss]; each loss is the mean since the previous point."""
+    flops: int | None = None
+    """Operations for one pair of validation images, the first; None if a component of one's own does not tell them."""
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """The code that ran, see :class:`mambadfuse.training.code.RunCode`; empty where it was not recorded."""
 
     @property
     def setting(self) -> tuple[Any, ...]:
-        """What results must share to be compared: task, budget, settings and pairs."""
-        return self.task, self.budget, tuple(self.settings), self.pairs
+        """What results must share to be compared: task, budget, settings, pairs and the code of the kit."""
+        return self.task, self.budget, tuple(self.settings), self.pairs, self.code.get("kit", "")
+
+
+def rows_by_code(results: Sequence[Result]) -> list[Result]:
+    """The same results, in which a row that was trained with several versions of code of one's own is several rows.
+
+    The version of its last result keeps the name, the others are called ``row@`` and six hex digits.
+    """
+    latest = {result.row: _own_code(result) for result in results}
+    return [
+        result
+        if _own_code(result) == latest[result.row]
+        else replace(result, row=f"{result.row}@{_own_code(result)}")
+        for result in results
+    ]
+
+
+def _own_code(result: Result) -> str:
+    own = {name: part for name, part in result.code.items() if name in ("own", "classes")}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:6]
 
 
 class Store:

@@ -82,7 +82,14 @@ def branch_maps(model: MambaDFuse, a: Tensor, b: Tensor) -> tuple[list[BlockMaps
         model: the network.
         a: first image, (1, 1, H, W), in [0, 1].
         b: second image, (1, 1, H, W), in [0, 1].
+
+    Raises:
+        ValueError: deep fusion is not made of M3 blocks.
     """
+    if model.config.fusion_block != "m3":
+        raise ValueError(
+            f"expected a network of M3 blocks, found the fusion block {model.config.fusion_block}"
+        )
     like, height = next(model.parameters()), a.shape[2]
     with torch.inference_mode(), _recording(model) as recorded:
         fused = model(a.to(like), b.to(like))

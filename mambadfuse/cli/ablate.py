@@ -82,6 +82,12 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="only show the table of the results in --out, in FILE, or of the 'shipped' ones",
     )
+    parser.add_argument(
+        "--code",
+        default="",
+        metavar="COMMIT",
+        help="with --report, only results of this version of the kit, by its commit or digest; all by default",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with all digits")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
 
@@ -189,19 +195,34 @@ def _report(options: Namespace, results: "Sequence[Result]") -> int:
     from mambadfuse.ablation import compare
 
     wanted = {"default", *options.rows} if options.rows else {result.row for result in results}
-    results = [result for result in results if result.row in wanted]
-    settings = dict.fromkeys(result.setting for result in results)
-    tables = [compare([r for r in results if r.setting == setting]) for setting in settings]
+    results = [result for result in results if result.row in wanted and _is_of(result, options.code)]
+    alike = {result.setting: [r for r in results if r.setting == result.setting] for result in results}
+    tables = [compare(group) for group in alike.values()]
     if not tables:
         complain("there are no results yet")
         return 1
-    print("\n\n\n".join(map(str, tables)))
+    kits = [_kit(group[-1]) for group in alike.values()]
+    heads = [f"{kit}\n" for kit in kits] if len(set(kits)) > 1 else [""] * len(kits)
+    print("\n\n\n".join(f"{head}{table}" for head, table in zip(heads, tables, strict=True)))
     for path, text in ((options.json, "to_json"), (options.csv, "to_csv")):
         if path:
             if len(tables) > 1:
-                raise ValueError(f"{path}: cannot hold {len(tables)} tables, of different settings or pairs")
+                raise ValueError(
+                    f"{path}: cannot hold {len(tables)} tables, of different settings, pairs or code (see --code)"
+                )
             write(path, getattr(tables[0], text)().encode())
     return 0
+
+
+def _is_of(result: "Result", version: str) -> bool:
+    """Whether a result is of a version of the kit; of any if it is empty."""
+    return any(str(result.code.get(name, "")).startswith(version) for name in ("kit", "commit"))
+
+
+def _kit(result: "Result") -> str:
+    """The version of the kit in words."""
+    code = {"kit": "of a version that was not recorded", "commit": "", **result.code}
+    return f"kit {code['kit']}{code['commit'] and ', commit '}{code['commit']}"
 
 
 def _say(text: str) -> None:

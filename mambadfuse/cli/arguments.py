@@ -1,9 +1,10 @@
 """Values of options, checked while the command line is read."""
 
 import re
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from math import inf
 
+from mambadfuse.components import component
 from mambadfuse.data.tasks import MODALITIES, modality_of, task_of
 
 _SMALLEST_TILE = 32  # smaller ones are very slow, and leave the scan almost no context
@@ -31,6 +32,27 @@ def pixels(text: str) -> int:
     if not text.isdecimal() or int(text) < _SMALLEST_TILE:
         raise ArgumentTypeError(f"expected a number of pixels, at least {_SMALLEST_TILE}, found {text!r}")
     return int(text)
+
+
+def add_component_option(parser: ArgumentParser) -> None:
+    """Declares ``--component``, which :func:`name_components` reads."""
+    parser.add_argument(
+        "--component",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="a component of your own that the weights need; its module is imported, so trust it",
+    )
+
+
+def name_components(options: Namespace) -> None:
+    """Imports the components that the weights may then use.
+
+    Raises:
+        ValueError: one cannot be imported.
+    """
+    for name in options.component:
+        component(name)
 
 
 def refuse_swapped_sides(options: Namespace) -> None:

@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mambadfuse.cli.arguments import positive, refuse_swapped_sides
+from mambadfuse.cli.arguments import add_component_option, name_components, positive, refuse_swapped_sides
 from mambadfuse.cli.messages import complain, write
 
 SUMMARY = "measure what no score shows: bands, overshoot, lost targets, noise and halos"
@@ -35,6 +35,7 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="NAME|FILE",
         help="also fuse the pairs with shipped weights, or those of a file, and measure that; slow",
     )
+    add_component_option(parser)
     parser.add_argument(
         "--contrast",
         type=positive,
@@ -56,6 +57,7 @@ def run(options: Namespace) -> int:
 
     from mambadfuse.evaluation.fault_folders import measure_folders
 
+    name_components(options)
     table = measure_folders(
         options.fused,
         options.a,

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mambadfuse.cli.arguments import device, pixels, positive, refuse_swapped_sides
+from mambadfuse.cli.arguments import (
+    add_component_option,
+    device,
+    name_components,
+    pixels,
+    positive,
+    refuse_swapped_sides,
+)
 from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
 from mambadfuse.cli.messages import complain
 from mambadfuse.data.tasks import MODALITIES, TASKS, modality_of, task_of
@@ -42,6 +49,7 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="NAME|FILE",
         help="shipped weights, or a file; default ivf, for samples those of each task",
     )
+    add_component_option(parser)
     parser.add_argument(
         "--colour",
         choices=("auto", "a", "b", "grey"),
@@ -75,6 +83,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Fuses what the options name; 1 if a pair failed or a file was skipped."""
     _check_usage(options)
+    name_components(options)
     if options.samples:
         return _fuse_samples(options)
     _mention_other_weights(options)
@@ -190,6 +199,7 @@ def _fuse_pairs(
     from mambadfuse.fusion.manifest import manifest
     from mambadfuse.fusion.pair import load_model
     from mambadfuse.models.checkpoints import weights_digest
+    from mambadfuse.source_code import code_digest, own_files
 
     network = load_model(weights, options.device)
     settings = {
@@ -200,6 +210,9 @@ def _fuse_pairs(
         "bits": options.bits,
         "tile": options.tile,
     }
+    if options.component:
+        files = own_files(name.partition(":")[0] for name in options.component)
+        settings["code"] = {name: code_digest(file) for name, file in sorted(files.items())}
     names = [pair.name for pair in pairs]
     with manifest(out, names, settings, options.overwrite):
         try:

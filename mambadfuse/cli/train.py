@@ -56,6 +56,11 @@ def add_options(parser: ArgumentParser) -> None:
         help="settings, such as model=published model.dim=40 learning_rate=5e-4; --dry-run lists all of them",
     )
     parser.add_argument(
+        "--other-code",
+        action="store_true",
+        help="resume even where the code of the kit or of a component has changed since",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="only show the settings and the expected time and memory"
     )
 
@@ -88,7 +93,14 @@ def run(options: Namespace) -> int:
         summary = f"{sum(map(len, sets))} pairs, {config.steps} steps of {config.batch} crops"
         print(summary, *warnings, sep="\n", flush=True)
     try:
-        train(config, sets, options.out, sampling_weights=weights, validation=validation)
+        train(
+            config,
+            sets,
+            options.out,
+            sampling_weights=weights,
+            validation=validation,
+            other_code=options.other_code,
+        )
     except OSError as error:
         complain(f"{error}. Fix this, then repeat the command to resume")
         return 1

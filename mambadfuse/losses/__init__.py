@@ -10,7 +10,7 @@
 """
 
 from mambadfuse.losses.config import FusionLossConfig
-from mambadfuse.losses.fusion_loss import FusionLoss, LossTerms
+from mambadfuse.losses.fusion_loss import FusionLoss, LossTerms, build_loss
 from mambadfuse.losses.local import stronger_gradients
 from mambadfuse.losses.terms import blur, gradients, local_share, sobel, ssim, ssim_map, texture
 
@@ -19,6 +19,7 @@ __all__ = [
     "FusionLossConfig",
     "LossTerms",
     "blur",
+    "build_loss",
     "gradients",
     "local_share",
     "sobel",

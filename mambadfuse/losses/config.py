@@ -4,6 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Self, get_args, get_origin, get_type_hints
 
+from mambadfuse.components import is_component
+
+KIT = "fusion"
+
 
 @dataclass(frozen=True)
 class FusionLossConfig:
@@ -16,8 +20,8 @@ class FusionLossConfig:
     100.0
 
     Raises:
-        ValueError: a weight is negative, ssim_range or robust_scale is not positive, glare is not in [0, 1], or
-            ssim_weighting, edges or flat is not one of its choices.
+        ValueError: a weight is negative, ssim_range or robust_scale is not positive, glare is not in [0, 1],
+            ssim_weighting, edges or flat is not one of its choices, or criterion has not the form of a name.
     """
 
     intensity: float = 20.0
@@ -46,9 +50,16 @@ class FusionLossConfig:
     """k: the share of its contrast with which one source is shown, below white, where the other is saturated."""
     overshoot: float = 0.0
     """Weight of L_over."""
+    criterion: str = KIT
+    """What computes the loss: "fusion" is :class:`~mambadfuse.losses.FusionLoss`; or a class of one's own,
+    "module:Class" (:mod:`mambadfuse.components`), to which all other settings mean what it makes of them."""
 
     def __post_init__(self) -> None:
         """Reject settings that are out of range."""
+        if self.criterion != KIT and not is_component(self.criterion):
+            raise ValueError(
+                f"criterion must be {KIT!r} or a name such as my_module:MyLoss, found {self.criterion!r}"
+            )
         for name in ("intensity", "gradient", "structure", "flat_weight", "overshoot"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"weight {name} must be at least 0, found {getattr(self, name)}")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from mambadfuse.components import is_component, named_component
 from mambadfuse.losses.config import FusionLossConfig
 from mambadfuse.losses.local import (
     direction_term,
@@ -123,6 +124,47 @@ class FusionLoss(nn.Module):
         if self.config.ssim_weighting == "equal":
             return a.new_tensor(0.5)
         return gradient_share(a, b)
+
+
+class OneTerm(NamedTuple):
+    """A loss that is not made of terms."""
+
+    total: Tensor
+
+
+class OwnLoss(nn.Module):
+    """A loss of one's own, ``module:Class``.
+
+    The class, a ``torch.nn.Module``, is built with the configuration and called with ``fused``, ``a`` and ``b``,
+    (B, 1, H, W) each, in float32 or float64. It returns a scalar, or a named tuple of scalars one of which is
+    ``total``, as :class:`LossTerms`.
+
+    Raises:
+        ValueError: there is no such class, it has parameters, which nothing would train, or it returns something else.
+    """
+
+    def __init__(self, config: FusionLossConfig) -> None:
+        super().__init__()
+        self.name = config.criterion
+        self.own = named_component(config.criterion, nn.Module)(config)
+        if any(True for _ in self.own.parameters()):
+            raise ValueError(f"{self.name}: has parameters, and only those of the network are trained")
+
+    def forward(self, fused: Tensor, a: Tensor, b: Tensor) -> Any:
+        """The terms for a batch, a named tuple with ``total``."""
+        with torch.autocast(fused.device.type, enabled=False):
+            found = self.own(_at_least_float32(fused), _at_least_float32(a), _at_least_float32(b))
+        terms = OneTerm(found) if isinstance(found, Tensor) else found
+        if "total" not in getattr(terms, "_fields", ()) or any(term.numel() != 1 for term in terms):
+            raise ValueError(
+                f"{self.name}: expected a scalar, or a named tuple of scalars with a total, found {found!r:.200}"
+            )
+        return terms
+
+
+def build_loss(config: FusionLossConfig) -> nn.Module:
+    """The loss that ``config.criterion`` names; it returns a named tuple with ``total``."""
+    return OwnLoss(config) if is_component(config.criterion) else FusionLoss(config)
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

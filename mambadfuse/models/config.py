@@ -7,6 +7,14 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
+from mambadfuse.components import FIELDS, is_component
+
+_OF_THE_KIT = {
+    "mixer": ("scan", "bidirectional", "convolution"),
+    "scan_order": ("raster", "alternating"),
+    "fusion_block": ("m3",),
+}
+
 
 @dataclass(frozen=True)
 class MambaConfig:
@@ -25,17 +33,24 @@ class MambaConfig:
     """Width W of the causal convolution before every scan."""
     expand: int = 2
     """Inner width E of a Mamba unit in multiples of C."""
-    mixer: Literal["scan", "bidirectional", "convolution"] = "scan"
-    """What mixes the tokens of every Mamba unit and M3 block: one scan (code and figure); the mean of two scans with
-    shared weights, one of them reversed; or a gated 7x7 depthwise convolution, which makes the network a CNN."""
-    scan_order: Literal["raster", "alternating"] = "raster"
-    """Every block scans the map row by row (code and figure), or the direction turns from block to block: right, left,
-    down, up. Nothing changes for the mixer "convolution", which reads in no order."""
+    mixer: str = "scan"
+    """What mixes the tokens of every Mamba unit and M3 block: one "scan" (code and figure); "bidirectional", the mean
+    of two scans with shared weights, one of them reversed; "convolution", a gated 7x7 depthwise one, which makes the
+    network a CNN; or a class of one's own, "module:Class" (:mod:`mambadfuse.components`)."""
+    scan_order: str = "raster"
+    """In "raster" order every block scans the map row by row (code and figure); "alternating", the direction turns from
+    block to block: right, left, down, up; or an order of one's own, "module:function". Nothing changes for the mixer
+    "convolution" or one of one's own that is not causal, which read in no order."""
 
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from."""
         for field in fields(self):
             value, allowed = getattr(self, field.name), get_args(field.type)
+            if field.name in _OF_THE_KIT and value not in _OF_THE_KIT[field.name] and not is_component(value):
+                raise ValueError(
+                    f"{field.name} must be one of {_OF_THE_KIT[field.name]}, found {value!r}; "
+                    "a component of your own has a name such as my_module:MyClass"
+                )
             if allowed and (value not in allowed or type(value) not in map(type, allowed)):
                 raise ValueError(f"{field.name} must be one of {allowed}, found {value!r}")
             if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
@@ -54,6 +69,15 @@ class MambaConfig:
     def rank(self) -> int:
         """Rank R of the step-size projection, as in Mamba: C / 16, rounded up."""
         return math.ceil(self.dim / 16)
+
+    def own_components(self) -> dict[str, str]:
+        """The components that are not the kit's own, by field.
+
+        >>> MambaConfig(mixer="attention:RowAttention").own_components()
+        {'mixer': 'attention:RowAttention'}
+        """
+        settings = asdict(self)
+        return {field: settings[field] for field in FIELDS if is_component(settings.get(field))}
 
 
 @dataclass(frozen=True)
@@ -77,7 +101,9 @@ class MambaDFuseConfig(MambaConfig):
     exchange_depth: int = 2
     """Channel-exchange blocks."""
     deep_depth: int = 5
-    """M3 blocks."""
+    """M3 blocks, or those of ``fusion_block``."""
+    fusion_block: str = "m3"
+    """What deep fusion is made of: the M3 block "m3", or a class of one's own, "module:Class"."""
     reconstruction_depth: int = 8
     """Mamba blocks in the reconstruction."""
 

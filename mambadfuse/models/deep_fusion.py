@@ -9,6 +9,7 @@ Letters: B batch, L length (tokens), C model width, E inner width, H and W heigh
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mambadfuse.components import is_component, named_component
 from mambadfuse.models import execution
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.mamba import Caches, build_mixer, to_map, to_tokens
@@ -48,7 +49,10 @@ class M3Block(nn.Module):
         self.direction = scan_direction(config, index)
         dim, inner = config.dim, config.inner
         self.gate, self.norm_passes = config.gate, config.norm_passes
-        self.shares_state_matrix = config.state_matrix == "shared" and config.mixer != "convolution"
+        self.shares_state_matrix = config.state_matrix == "shared" and config.mixer in (
+            "scan",
+            "bidirectional",
+        )
         guide_width = 2 * inner if self.gate == "own" else inner
         self.norm_fused, self.norm_a, self.norm_b = (nn.LayerNorm(dim) for _ in range(3))
         self.in_proj_fused = nn.Linear(dim, 2 * inner, bias=False)
@@ -121,8 +125,41 @@ class M3Block(nn.Module):
         return self.out_proj((y_f + y_a + y_b) * F.silu(z_f))
 
 
+class OwnFusionBlock(nn.Module):
+    """A fusion block of one's own, ``module:Class``, as a residual block.
+
+        r' = f + r;   f' = block(r', a, b)
+
+    The class, a ``torch.nn.Module``, is built with the configuration and called with r', a and b (B, L, C) and with
+    the ``height`` of the map by name.
+
+    Raises:
+        ValueError: there is no such class, or it returns another shape than (B, L, C).
+    """
+
+    def __init__(self, config: MambaDFuseConfig) -> None:
+        super().__init__()
+        self.name = config.fusion_block
+        self.own = named_component(config.fusion_block, nn.Module)(config)
+
+    def forward(
+        self, f: Tensor, residual: Tensor, a: Tensor, b: Tensor, height: int
+    ) -> tuple[Tensor, Tensor]:
+        """Branch, running sum, guides a and b, (B, L, C) each -> branch and running sum of the next block."""
+        residual = f + residual
+        fused = self.own(residual, a, b, height=height)
+        if fused.shape != f.shape:
+            raise ValueError(f"{self.name}: expected features {tuple(f.shape)}, found {tuple(fused.shape)}")
+        return fused, residual
+
+
+def build_fusion_block(config: MambaDFuseConfig, index: int = 0) -> nn.Module:
+    """The block that ``config.fusion_block`` names; ``index`` as for :class:`M3Block`."""
+    return OwnFusionBlock(config) if is_component(config.fusion_block) else M3Block(config, index)
+
+
 class DeepFusion(nn.Module):
-    """``config.deep_depth`` M3 blocks: fused features, guides (B, L, C) and the height H -> fused features (B, L, C).
+    """``config.deep_depth`` blocks: fused features, guides (B, L, C) and the height H -> fused features (B, L, C).
 
     With ``config.stage_residual`` "added" the last running sum is added to the last branch (figure); the published
     network drops it.
@@ -132,7 +169,7 @@ class DeepFusion(nn.Module):
         super().__init__()
         self.add_residual = config.stage_residual == "added"
         first = config.extraction_depth + config.exchange_depth
-        self.blocks = nn.ModuleList(M3Block(config, first + k) for k in range(config.deep_depth))
+        self.blocks = nn.ModuleList(build_fusion_block(config, first + k) for k in range(config.deep_depth))
 
     def forward(self, f: Tensor, a: Tensor, b: Tensor, height: int) -> Tensor:
         """(B, L, C) each -> (B, L, C)."""

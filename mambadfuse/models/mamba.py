@@ -24,9 +24,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from mambadfuse import ops
+from mambadfuse.components import is_component, named_component
 from mambadfuse.models import execution
 from mambadfuse.models.config import MambaConfig
-from mambadfuse.models.scan_order import scan_direction
+from mambadfuse.models.scan_order import is_causal, scan_direction
 
 
 def to_tokens(x: Tensor) -> Tensor:
@@ -196,8 +197,45 @@ class GatedConv(nn.Module):
         return y if z is None else y * F.silu(z)
 
 
+class OwnMixer(nn.Module):
+    """A mixer of one's own, ``module:Class``: y = mixer(u), times silu(z) if a gate is given.
+
+    The class, a ``torch.nn.Module``, is built with the configuration. It is called with tokens (B, L, E) and with the
+    ``height`` of the map by name; if its attribute ``causal`` is True, with ``caches`` by name, too, as
+    :class:`SelectiveSSM`.
+
+    Raises:
+        ValueError: there is no such class, or it returns another shape than it was given.
+    """
+
+    def __init__(self, config: MambaConfig) -> None:
+        super().__init__()
+        self.name = config.mixer
+        self.own = named_component(config.mixer, nn.Module)(config)
+        self.causal = is_causal(config)
+
+    def forward(
+        self,
+        u: Tensor,
+        z: Tensor | None = None,
+        A_log: Tensor | None = None,
+        caches: Caches | None = None,
+        height: int | None = None,
+    ) -> Tensor:
+        """u and z (B, L, E) -> (B, L, E); A_log is ignored."""
+        options = {"caches": caches} if self.causal else {}
+        y: Tensor = self.own(u, height=height, **options)
+        if y.shape != u.shape:
+            raise ValueError(
+                f"{self.name}: expected tokens {tuple(u.shape)} as it was given, found {tuple(y.shape)}"
+            )
+        return y if z is None else y * F.silu(z)
+
+
 def build_mixer(config: MambaConfig, own_state_matrix: bool = True, dt_init: str = "mamba") -> nn.Module:
     """What mixes the tokens of a Mamba unit, as ``config.mixer`` says; the rest as for :class:`SelectiveSSM`."""
+    if is_component(config.mixer):
+        return OwnMixer(config)
     if config.mixer == "convolution":
         return GatedConv(config)
     ssm = SelectiveSSM if config.mixer == "scan" else BidirectionalSSM
@@ -275,7 +313,7 @@ class MambaStack(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(B, L, C) -> branch and running sum.
 
-        Only the mixer "convolution" and the directions "down" and "up" need the height of the map.
+        Only the mixer "convolution", one's own, and directions other than "right" and "left" need the height.
         """
         residual = torch.zeros_like(x)
         for block in self.blocks:

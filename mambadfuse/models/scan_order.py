@@ -13,32 +13,62 @@ down        column by column from the top left
 up          the same backwards
 ==========  =====================================
 
+An order of one's own is a function, ``module:function``, from the height and width of a map and the place of a block in
+the depth of the network, from 0, to where the tokens (L,) stand in raster order, in the order in which they are read.
+
 Letters: B batch, H and W height and width, L = H W tokens, C model width.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from mambadfuse.components import is_component, named_component
 from mambadfuse.models.config import MambaConfig
 
-Direction = Literal["right", "left", "down", "up"]
-DIRECTIONS: tuple[Direction, ...] = ("right", "left", "down", "up")
+
+@dataclass(frozen=True)
+class OwnOrder:
+    """The order of one's own in which one block reads."""
+
+    order: Callable[[int, int, int], Tensor]
+    index: int
+
+    def __call__(self, height: int, width: int) -> Tensor:
+        """Where the tokens (L,) stand in raster order, in the order in which they are read."""
+        return _permutation(self.order, height, width, self.index)
+
+
+Direction = str | OwnOrder
+DIRECTIONS = ("right", "left", "down", "up")
 
 
 def scan_direction(config: MambaConfig, index: int) -> Direction:
     """The direction of all scans in a block, by its ``index`` in the depth of the network, from 0.
 
-    Always "right", or with ``config.scan_order`` "alternating" each of :data:`DIRECTIONS` in turn. The mixer
-    "convolution" reads a map in no order, and so always as it is.
+    Always "right", or with ``config.scan_order`` "alternating" each of :data:`DIRECTIONS` in turn, or an order of one's
+    own. The mixer "convolution", or one of one's own that is not causal, reads a map in no order, and so always as it
+    is.
 
     >>> [scan_direction(MambaConfig(scan_order="alternating"), index) for index in range(5)]
     ['right', 'left', 'down', 'up', 'right']
     """
-    if config.scan_order == "raster" or config.mixer == "convolution":
+    in_no_order = config.mixer == "convolution" or (is_component(config.mixer) and not is_causal(config))
+    if config.scan_order == "raster" or in_no_order:
         return "right"
+    if is_component(config.scan_order):
+        return OwnOrder(named_component(config.scan_order), index)
     return DIRECTIONS[index % len(DIRECTIONS)]
+
+
+def is_causal(config: MambaConfig) -> bool:
+    """Whether each token is mixed with earlier ones alone; False for a mixer of one's own that does not say."""
+    if is_component(config.mixer):
+        return bool(getattr(named_component(config.mixer), "causal", False))
+    return config.mixer == "scan"
 
 
 def reading_order(
@@ -50,14 +80,29 @@ def reading_order(
     tensor([0, 3, 1, 4, 2, 5])
 
     Raises:
-        ValueError: the direction is "down" or "up", and the height of the map is missing.
+        ValueError: the direction is neither "right" nor "left", and the height of the map is missing; or an order of
+            one's own is no permutation of the tokens.
     """
+    if direction not in ("right", "left") and height is None:
+        raise ValueError(f"a scan in the direction {direction!r} needs the height of the map")
+    rows = height or 1
+    if isinstance(direction, OwnOrder):
+        return direction(rows, length // rows).to(device)
     order = torch.arange(length, device=device)
     if direction in ("down", "up"):
-        if height is None:
-            raise ValueError(f"a scan in the direction {direction!r} needs the height of the map")
-        order = order.view(height, -1).t().flatten()
+        order = order.view(rows, -1).t().flatten()
     return order.flip(0) if direction in ("left", "up") else order
+
+
+@lru_cache(maxsize=64)
+def _permutation(order: Callable[[int, int, int], Tensor], height: int, width: int, index: int) -> Tensor:
+    found = order(height, width, index)
+    if not torch.equal(found.cpu().sort().values, torch.arange(height * width)):
+        raise ValueError(
+            f"{order.__module__}:{order.__name__}: expected each of the tokens 0 to {height * width - 1} of "
+            f"{height} x {width} once, found {found}"
+        )
+    return found
 
 
 def in_order(tokens: Tensor, order: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Weights files: the kit's safetensors files, and the authors' checkpoints.
 
 A file of the kit holds the tensors of ``MambaDFuse.state_dict()`` and, in its metadata, the configuration of the
-network and the contrast of the images made with it: the file alone is enough to rebuild its network.
+network and the contrast of the images made with it: the file alone is enough to rebuild its network, unless that has
+components of somebody's own. Of these the file holds the names, and is loaded only where they have been named before.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from mambadfuse.components import require_named
 from mambadfuse.files import atomic_write
 from mambadfuse.fusion.postprocess import check_contrast
 from mambadfuse.models.config import MambaDFuseConfig
@@ -103,13 +105,18 @@ def network_of(weights: WeightsFile, network: Callable[[MambaDFuseConfig], Netwo
 
     Raises:
         CheckpointError: names, shapes or types do not match one to one, or a tensor is not finite; the first five are
-            named.
+            named. Or it needs a component that has not been named, see :mod:`mambadfuse.components`.
     """
     for name, value in weights.config.to_dict().items():
         if name.endswith("depth") and value > len(weights.tensors) and not weights.published:
             raise CheckpointError(
                 f"{path}: {name} is {value}, but the file holds {len(weights.tensors)} tensors"
             )
+    try:
+        for name in weights.config.own_components().values():
+            require_named(name)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     try:
         with torch.device("meta"):
             model = network(weights.config)
@@ -134,6 +141,11 @@ def network_of(weights: WeightsFile, network: Callable[[MambaDFuseConfig], Netwo
         for name, t in found.items()
     }
     model.load_state_dict(tensors, assign=True)
+    unset = [name for name, buffer in model.named_buffers() if buffer.is_meta]
+    if unset:
+        raise CheckpointError(
+            f"{path}: does not hold the buffer {unset[0]}, register it with persistent=True"
+        )
     model.eval()
     return model
 

@@ -10,6 +10,7 @@
 ``yaml_text``      YAML without what makes a small file fill the memory
 ``loop``           **a run from its first step to a file of weights**
 ``step``           one step, on any device, with one process or several
+``code``           the code of a run: other code is another run
 ``state``          what changes from step to step
 ``checkpointing``  that state on disk, written whole or not at all
 ``validation``     whole images fused and scored during a run

@@ -10,9 +10,12 @@ import torch
 
 from mambadfuse.data.crops import PairedCrops
 from mambadfuse.data.training_pairs import TrainingPair
+from mambadfuse.models.flops import total_flops
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
 from mambadfuse.training.step import TrainingSteps, accelerator_for
+
+_SIDE = 256  # pixels, of the pair whose operations are counted
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,19 @@ class Estimate:
     processes: int
     steps: int
     seconds_per_step: float
+    flops: int | None
+    """Operations for one pair of 256 x 256 pixels; None if a component of one's own does not tell them."""
     memory: int | None
     """Peak memory of one process in bytes, on the GPU if it trains there; None where it is not reported."""
 
     def __str__(self) -> str:
         memory = "unknown" if self.memory is None else f"{self.memory / 1e9:.1f} GB"
+        operations = "unknown" if self.flops is None else f"{self.flops / 1e9:.2f} GFLOP"
         total = format_duration(self.steps * self.seconds_per_step)
         lines = [
             f"pairs        {self.pairs}",
             f"parameters   {self.parameters:,}",
+            f"operations   {operations} for a pair of {_SIDE} x {_SIDE} pixels",
             f"device       {self.device}, {self.precision}, processes: {self.processes}",
             f"steps        {self.steps:,}",
             f"time         {self.seconds_per_step:.2f} s per step, {total} in total, without validation",
@@ -78,6 +85,7 @@ def estimate(
         return Estimate(
             pairs=sum(map(len, sets)),
             parameters=sum(p.numel() for p in state.model.parameters()),
+            flops=total_flops(config.model, _SIDE, _SIDE),
             device=str(accelerator.device),
             precision={"no": "float32"}.get(accelerator.mixed_precision, accelerator.mixed_precision),
             processes=accelerator.num_processes,

@@ -6,14 +6,17 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from mambadfuse.components import name_components
 from mambadfuse.data.crops import PairedCrops
 from mambadfuse.data.scenes import with_scenes
 from mambadfuse.data.training_pairs import TrainingPair
@@ -21,6 +24,7 @@ from mambadfuse.files import atomic_write, make_folder
 from mambadfuse.models.checkpoints import CheckpointError, load, save, weights_digest
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training.checkpointing import CheckpointManager, exclusive
+from mambadfuse.training.code import RunCode, code_of
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.log import RunLog
 from mambadfuse.training.settings import as_yaml
@@ -37,6 +41,7 @@ def train(
     sampling_weights: Sequence[float] | None = None,
     validation: Sequence[TrainingPair] = (),
     progress: bool = True,
+    other_code: bool = False,
 ) -> Path:
     """Train to the last step and write the averaged weights; called again after an interruption, it resumes.
 
@@ -64,13 +69,16 @@ def train(
         sampling_weights: how often each set is drawn, relative to the others; equal if None.
         validation: pairs to validate on, each fused whole.
         progress: whether to show a progress bar and messages.
+        other_code: whether to go on where the code of the run has changed since its last checkpoint
+            (:mod:`mambadfuse.training.code`).
 
     Returns:
         ``out``.
 
     Raises:
         ValueError: no crop can be drawn; the batch cannot be divided among processes; ``out`` has another suffix; or
-            the run beside ``out`` has another configuration or other pairs, or is damaged.
+            the run beside ``out`` has another configuration, other pairs or, unless ``other_code``, other code, or is
+            damaged.
         DivergedError: the loss or its gradient is not finite.
         BusyError: another process is training this run.
         OSError: a file cannot be written; earlier checkpoints are untouched.
@@ -80,6 +88,7 @@ def train(
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: expected the name of a .safetensors file")
     require_large_enough(validation)
+    name_components(asdict(config))  # imported anew if they have changed since an earlier run of this process
     if config.scenes:
         sets, sampling_weights = with_scenes(sets, sampling_weights, config.scenes)
     crops = PairedCrops(
@@ -89,7 +98,7 @@ def train(
     with accelerator_for(config, _tracking_folder(config, folder)) as accelerator:
         run = _Run(config, crops, validation, folder, accelerator, progress)
         with run.locked():
-            run.resume()
+            run.resume(other_code)
             run.train()
             if accelerator.is_main_process:
                 run.save_weights(out)
@@ -125,6 +134,7 @@ class _Run:
             "sampling_weights": crops.sampling_weights,
             "pairs": crops.fingerprint(),
         }
+        self.code = code_of(config)
         self.checkpoints = CheckpointManager(folder, identity, config.keep_checkpoints)
 
     def locked(self) -> AbstractContextManager[None]:
@@ -134,10 +144,11 @@ class _Run:
         make_folder(self.folder)
         return exclusive(self.folder / ".lock", str(self.folder))
 
-    def resume(self) -> None:
+    def resume(self, other_code: bool) -> None:
         """Restore the latest checkpoint, if any, and remove from the folder whatever came after it."""
         checkpoint = self.checkpoints.latest()
         if checkpoint:
+            self._require_same_code(checkpoint.metadata, other_code)
             self.state.restore(checkpoint.tensors, checkpoint.metadata)
             self.say(f"resuming from step {self.state.step}, checkpoint in {self.folder}")
             before = checkpoint.metadata["versions"]
@@ -196,6 +207,18 @@ class _Run:
         if self.progress:
             tqdm.write(text, file=sys.stderr)
 
+    def _require_same_code(self, metadata: dict[str, Any], other_code: bool) -> None:
+        changes = self.code.changes_from(RunCode.from_dict(metadata.get("code", {})))
+        if not changes:
+            return
+        if not other_code:
+            raise ValueError(
+                f"{self.folder}: the code has changed since step {metadata['step']}: {changes}. Choose another name "
+                "for the weights, delete the folder, or go on with the new code: --other-code on the command line, "
+                "other_code=True in Python"
+            )
+        self.say(f"goes on with other code: {changes}")
+
     def _due(self, every: int) -> bool:
         return self.state.step % every == 0 or self.state.step == self.config.steps
 
@@ -225,7 +248,8 @@ class _Run:
 
     def _save_checkpoint(self) -> None:
         if self.accelerator.is_main_process:
-            self.checkpoints.save(self.state.step, self.state.tensors(), self.state.metadata())
+            metadata = self.state.metadata() | {"code": self.code.to_dict()}
+            self.checkpoints.save(self.state.step, self.state.tensors(), metadata)
 
 
 def _holds(out: Path, model: MambaDFuse) -> bool:

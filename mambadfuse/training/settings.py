@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
+from mambadfuse.components import component, is_component, name_components
 from mambadfuse.models.checkpoints import load
 from mambadfuse.training.config import TrainingConfig, flatten
 from mambadfuse.training.yaml_text import parse_yaml, read_yaml
@@ -25,7 +26,9 @@ def configure(
     """The preset of a task and a budget, changed by a YAML file, then by overrides such as ``batch=8``.
 
     ``model`` and ``loss`` take the name of one of their presets (``model=published``, ``loss=med``); their own
-    settings follow a dot (``model.dim=40``). ``init_from`` also sets ``model`` and ``contrast`` as in those weights.
+    settings follow a dot (``model.dim=40``). A component of one's own is named as
+    ``model.mixer=attention:RowAttention`` or ``loss=my_module:MyLoss``, which imports its module. ``init_from`` also
+    sets ``model`` and ``contrast`` as in those weights.
 
     >>> configure("ivf", "minutes", overrides=["loss=med", "loss.gradient=90", "steps=200"]).loss.gradient
     90.0
@@ -38,7 +41,7 @@ def configure(
 
     Raises:
         ValueError: an unknown name, with the closest known one; a value of the wrong type; or a file that is not a
-            mapping of names to values.
+            mapping of names to values; or a component that cannot be imported.
         OSError: the file cannot be read.
         CheckpointError: ``init_from`` names no weights.
     """
@@ -48,10 +51,14 @@ def configure(
     if file:
         changes = _merge(_read(Path(file)), changes)
     config = TrainingConfig.preset(task, budget)
+    name_components(changes)
     if changes.get("init_from"):
         given = load(str(changes["init_from"]))
         config = replace(config, model=given.config, contrast=given.contrast)
-    return changed(config, changes)
+    config = changed(config, changes)
+    if is_component(config.loss.criterion):
+        component(config.loss.criterion)
+    return config
 
 
 def changed(config: T, changes: Mapping[str, Any], prefix: str = "") -> T:
@@ -67,6 +74,8 @@ def changed(config: T, changes: Mapping[str, Any], prefix: str = "") -> T:
         current = getattr(config, name)
         if is_dataclass(current):
             nested = dict(value) if isinstance(value, Mapping) else {"preset": value}
+            if name == "loss" and is_component(nested.get("preset")):
+                nested["criterion"] = nested.pop("preset")
             if "preset" in nested:
                 current = _preset(type(current), nested.pop("preset"), prefix + name)
             values[name] = changed(current, nested, f"{prefix}{name}.")

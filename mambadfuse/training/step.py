@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mambadfuse.data.crops import Crop, PairedCrops, StepSampler
-from mambadfuse.losses import FusionLoss, LossTerms
+from mambadfuse.losses import LossTerms, build_loss
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
 
@@ -78,7 +78,7 @@ class TrainingSteps:
         self, config: TrainingConfig, state: TrainingState, crops: PairedCrops, accelerator: Accelerator
     ) -> None:
         self.config, self.state, self.crops, self.accelerator = config, state, crops, accelerator
-        self.loss = FusionLoss(config.loss)
+        self.loss = build_loss(config.loss).to(accelerator.device)
         self.network, self.optimiser = accelerator.prepare(state.model, state.optimiser)
 
     def __iter__(self) -> Iterator[dict[str, float]]:
@@ -105,13 +105,13 @@ class TrainingSteps:
 
     def _step(self, parts: Iterator[Crop]) -> dict[str, float]:
         self.network.train()
-        record = dict.fromkeys(LossTerms._fields, 0.0)
-        record["learning_rate"] = float(self.state.schedule.get_last_lr()[0])
+        record: dict[str, float] = {}
+        rate = float(self.state.schedule.get_last_lr()[0])
         for part in parts:
             with self.accelerator.accumulate(self.network):
                 terms = self._loss_terms(part)
                 for name, value in terms._asdict().items():
-                    record[name] += float(value.detach()) / self.config.accumulate
+                    record[name] = record.get(name, 0.0) + float(value.detach()) / self.config.accumulate
                 self._require_finite("loss", record["total"])
                 self.accelerator.backward(terms.total * self.accelerator.num_processes)
                 if self.accelerator.sync_gradients:
@@ -121,7 +121,7 @@ class TrainingSteps:
         self.state.schedule.step()
         self.state.ema.update_parameters(self.state.model)
         self.state.step += 1
-        return record
+        return record | {"learning_rate": rate}
 
     def _clip(self) -> float:
         """Clip the gradient; returns its norm before clipping."""

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from torch import nn
 
 from mambadfuse.data.images import write_image
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.fusion.postprocess import postprocess
-from mambadfuse.losses import FusionLoss, FusionLossConfig
+from mambadfuse.losses import FusionLossConfig, build_loss
 from mambadfuse.metrics import EIGHT, evaluate
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.plotting.contact_sheet import Row, contact_sheet
@@ -54,7 +55,7 @@ def validate(
     Returns:
         The mean over all pairs of each loss term and each of the eight scores ("literature" convention).
     """
-    compute_loss = FusionLoss(loss)
+    compute_loss = build_loss(loss).to(accelerator.device)
     own = range(accelerator.process_index, len(pairs), accelerator.num_processes)
     scores, rows = [], []
     for number in own:
@@ -77,7 +78,7 @@ def fused_beside(sheet: Path) -> Path:
 
 @torch.no_grad()
 def _fuse(
-    model: MambaDFuse, pair: TrainingPair, loss: FusionLoss, device: torch.device
+    model: MambaDFuse, pair: TrainingPair, loss: nn.Module, device: torch.device
 ) -> tuple[dict[str, float], Row]:
     """The loss terms of one pair, and its images as uint8."""
     pictures = pair.pictures()
