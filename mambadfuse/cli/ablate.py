@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mambadfuse.cli.arguments import refuse_sources
 from mambadfuse.cli.messages import complain, write
+from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
 from mambadfuse.cli.train import BUDGETS
 from mambadfuse.data.tasks import TASKS
 
@@ -37,16 +39,10 @@ def add_options(parser: ArgumentParser) -> None:
         dest="settings",
         help="settings for every row, such as steps=300 or model.dim=24",
     )
-    parser.add_argument(
-        "--pairs",
-        type=Path,
-        nargs=2,
-        action="append",
-        metavar=("A", "B"),
-        help="folders to train on, may be repeated; by default samples and toy pairs that come with the kit",
-    )
-    parser.add_argument(
-        "--validate", type=Path, nargs=2, metavar=("A", "B"), help="two folders of pairs to score"
+    add_training_pairs(
+        parser,
+        "folders to train on, may be repeated; by default samples and toy pairs that come with the kit",
+        "score",
     )
     parser.add_argument(
         "--centre-crop", metavar="HxW", help="score only the centre of each image, to save time"
@@ -103,7 +99,9 @@ def run(options: Namespace) -> int:
             print(f"{row.name:<18}  {row.question}\n{'':<18}  {changes or 'changes nothing'}")
         return 0
     if options.report is not None:
-        return _report(options, _stored(options).results())
+        store = _stored(options)
+        refuse_sources(options, [options.json, options.csv], [options.table, store.path])
+        return _report(options, store.results())
 
     from mambadfuse.ablation import pending_runs, run_all
 
@@ -131,11 +129,12 @@ def _experiment(options: Namespace) -> "Experiment":
     from mambadfuse.ablation import Experiment, bundled_pairs, centre_crop
     from mambadfuse.data.training_pairs import find_training_pairs
 
+    outputs = [options.json, options.csv, options.out / "results.jsonl"]
+    found, judged = training_pairs_of(options, outputs, [options.table])
     sets: list[Sequence[TrainingPair]]
     validation: Sequence[TrainingPair]
-    if options.pairs:
-        sets = [find_training_pairs(*folders) for folders in options.pairs]
-        validation = find_training_pairs(*options.validate)
+    if judged:
+        sets, validation = [find_training_pairs(each) for each in found], find_training_pairs(judged)
     elif options.task == "ivf":
         sets, validation = bundled_pairs()
         print("no --pairs: training on the infrared-visible samples and toy pairs, scoring other toy pairs")

@@ -3,6 +3,8 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mambadfuse.cli.pairs import PAIRS_FILE
+
 SUMMARY = "list and download data sets, check a folder of pairs"
 
 
@@ -25,9 +27,11 @@ def add_options(parser: ArgumentParser) -> None:
     action.add_argument(
         "path",
         type=Path,
+        nargs="?",
         metavar="PATH",
         help="folder that holds both sides, in the layout of any common data set",
     )
+    action.add_argument("--pairs-file", type=Path, metavar="CSV", help=f"instead: {PAIRS_FILE}")
     action.add_argument(
         "--as", dest="name", metavar="NAME", help="compare with this data set of the catalogue"
     )
@@ -60,7 +64,9 @@ def _get(options: Namespace) -> int:
 def _check(options: Namespace) -> int:
     from mambadfuse.data import checking
 
-    report = checking.check(options.path, options.name, options.decode)
+    if bool(options.path) == bool(options.pairs_file):
+        options.usage_error("give a folder, or --pairs-file")
+    report = checking.check(options.path or options.pairs_file, options.name, options.decode)
     print(report)
     return 0 if report.ok else 1
 

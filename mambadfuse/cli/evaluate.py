@@ -4,7 +4,9 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mambadfuse.cli.arguments import refuse_sources
 from mambadfuse.cli.messages import complain, write
+from mambadfuse.cli.pairs import add_folders, pairs_of
 
 SUMMARY = "score folders of fused images, and rank them beside classical baselines"
 
@@ -19,16 +21,7 @@ def add_options(parser: ArgumentParser) -> None:
         required=True,
         help="one folder of results for each method",
     )
-    parser.add_argument(
-        "--a",
-        type=Path,
-        metavar="DIR",
-        required=True,
-        help="folder of the infrared or MRI side, or of both sides",
-    )
-    parser.add_argument(
-        "--b", type=Path, metavar="DIR", help="folder of the other side; not needed if --a holds both sides"
-    )
+    add_folders(parser)
     parser.add_argument(
         "--convention",
         choices=("literature", "strict"),
@@ -62,13 +55,17 @@ def run(options: Namespace) -> int:
         if path and path.suffix.lower() != ".png":
             options.usage_error(f"--{name} {path}: expected the name of a .png file")
 
+    from mambadfuse.data.results import results_in
     from mambadfuse.evaluation.folders import evaluate_folders
     from mambadfuse.metrics import EIGHT
 
+    found = pairs_of(options)
+    results = [file for folder in options.fused for file in results_in(folder, found.pairs).values()]
+    outputs = [options.json, options.csv, options.plot, options.boxes]
+    refuse_sources(options, outputs, [*found.files, *results, options.pairs_file], found.folders)
     table = evaluate_folders(
         options.fused,
-        options.a,
-        options.b,
+        found,
         convention=options.convention,
         metrics=options.metrics or EIGHT,
         baselines=not options.no_baselines,

@@ -98,7 +98,7 @@ class FilePair:
 
 
 def find_training_pairs(
-    a: str | Path, b: str | Path | None = None, limited: bool | None = None
+    a: str | Path | PairSet, b: str | Path | None = None, limited: bool | None = None
 ) -> list[FilePair]:
     """The pairs that :func:`~mambadfuse.data.discovery.find_pairs` finds, ready for training.
 
@@ -111,7 +111,7 @@ def find_training_pairs(
     [(360, 480), (360, 480)]
 
     Args:
-        a: the folder of the infrared or MRI side, or of both sides.
+        a: the folder of the infrared or MRI side, or of both sides; or the pairs themselves.
         b: the folder of the other side; None or ``a`` if both sides lie below ``a``.
         limited: whether side b is limited-range luma. None decides by the images in folders named ``*_Y``; those
             in other folders count as full range.
@@ -139,6 +139,10 @@ def find_training_pairs(
 def _limited_files(found: PairSet) -> Sequence[Path]:
     """The b sides in ``*_Y`` folders, if they look like limited range."""
     root = found.folder_b
-    folders = {pair.b: (root.name, *pair.b.relative_to(root).parent.parts) for pair in found.pairs}
-    luma = [path for path, parts in folders.items() if any(part.lower().endswith("_y") for part in parts)]
+
+    def in_luma_folder(path: Path) -> bool:
+        below = path.parent.relative_to(root).parts if path.is_relative_to(root) else path.parent.parts[-1:]
+        return any(part.lower().endswith("_y") for part in (root.name, *below))
+
+    luma = [pair.b for pair in found.pairs if in_luma_folder(pair.b)]
     return luma if luma and looks_limited(luma) else []

@@ -7,7 +7,7 @@ import numpy as np
 
 from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.issues import problems
-from mambadfuse.data.pairs import Pair
+from mambadfuse.data.pairs import Pair, PairSet
 from mambadfuse.evaluation.methods import (
     Fusion,
     Judge,
@@ -27,7 +27,7 @@ _ROUNDING = 2e-3  # between our mean and the same one published to three decimal
 
 def evaluate_folders(
     fused: str | Path | Sequence[str | Path],
-    a: str | Path,
+    a: str | Path | PairSet,
     b: str | Path | None = None,
     *,
     convention: str = "literature",
@@ -52,7 +52,7 @@ def evaluate_folders(
 
     Args:
         fused: one folder for each method; images in it without sources are ignored.
-        a: the folder of one side, or of both.
+        a: the folder of one side, or of both; or the pairs themselves.
         b: the folder of the other side; None or ``a`` if both lie below ``a``. Two folders may be exchanged.
         convention: "literature" or "strict", as in :func:`mambadfuse.metrics.evaluate`.
         metrics: names of metrics, as there.
@@ -93,7 +93,7 @@ def evaluate_folders(
     pictures = _scored_by_all(scores, found.pairs, wrong)
     methods = [Method(name, kind, *summarise(own, pictures), own) for (kind, name), own in scores.items()]
     if beside:
-        wrong += _evidence_of_other_images(beside, methods, Path(a))
+        wrong += _evidence_of_other_images(beside, methods, found.folder_a)
         methods += [Method(row.method, PUBLISHED, row.means, {}, {}, row.source) for row in beside.rows]
     return rank(methods, metrics, pictures, convention, wrong)
 

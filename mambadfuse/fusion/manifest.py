@@ -1,15 +1,67 @@
-"""The manifest of a folder of results: the settings each was made with, so that none is kept with other settings."""
+"""Which results are kept: none of other settings, as the manifest says, none damaged, none older than a source."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
+from torch import nn
+
 from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.models.checkpoints import weights_digest
 
 MANIFEST = ".fused_with.json"
 
 Settings = dict[str, str | int | float | None]
+
+
+def settings_of(
+    network: nn.Module,
+    model: str,
+    *,
+    colour: str = "auto",
+    contrast: float | None = None,
+    bits: int = 8,
+    tile: int | None = None,
+) -> Settings:
+    """What decides the pixels of a result, the sources aside; the options are those of :func:`mambadfuse.fuse`.
+
+    Args:
+        network: that fuses.
+        model: its name, for messages.
+        colour: the option.
+        contrast: the option.
+        bits: the option.
+        tile: size of the tiles, None for none.
+    """
+    return {
+        "model": model,
+        "weights": weights_digest(network),
+        "colour": colour,
+        "contrast": getattr(network, "contrast", 1.0) if contrast is None else contrast,
+        "bits": bits,
+        "tile": tile,
+    }
+
+
+def why_outdated(result: Path, sources: Iterable[Path]) -> str | None:
+    """Why an existing result no longer stands for its sources; None if it does.
+
+    It is empty, damaged, or older than one of them. Of a PNG file the checksums of all parts are compared.
+    """
+    if not result.is_file():
+        return "was not a file"
+    made = result.stat()
+    if not made.st_size:
+        return "was empty (0 bytes)"
+    try:
+        with Image.open(result) as image:
+            image.verify()
+    except Exception as error:  # decoders meet broken data with almost any exception
+        return f"was damaged ({error})"
+    newer = (source for source in sources if source.exists() and source.stat().st_mtime_ns > made.st_mtime_ns)
+    return next((f"was older than {source}" for source in newer), None)
 
 
 @contextmanager
@@ -57,12 +109,12 @@ def _same_values(made: Settings | None, now: Settings) -> bool:
 
 
 def _stamp(folder: Path, name: str) -> tuple[int, int] | None:
-    """Time and inode of a result, which change when it is written again; None if there is none."""
+    """Time and inode of a result, which change when it is written again; None if there is none, or an empty file."""
     try:
         stat = (folder / f"{name}.png").stat()
     except OSError:
         return None
-    return stat.st_mtime_ns, stat.st_ino
+    return (stat.st_mtime_ns, stat.st_ino) if stat.st_size else None
 
 
 def _difference(made: Settings | None, now: Settings) -> str:
