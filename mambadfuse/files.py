@@ -1,6 +1,7 @@
 """Writing files atomically, making the folders they go to, and keeping outputs apart from sources."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -48,6 +49,22 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def printable(name: str) -> str:
+    """A name, or a text with names, that can be printed and written as UTF-8: bytes that are no text are escaped.
+
+    >>> from mambadfuse.files import printable
+    >>> import os
+    >>> print(printable("夜 " + os.fsdecode(b"bad\xff.png")))
+    夜 bad\xff.png
+    """
+    return re.sub("[\ud800-\udfff]", lambda lone: _escaped(ord(lone[0])), name)
+
+
+def _escaped(surrogate: int) -> str:
+    is_byte = 0xDC80 <= surrogate <= 0xDCFF  # as which Python keeps a byte that it cannot decode
+    return f"\\x{surrogate - 0xDC00:02x}" if is_byte else f"\\u{surrogate:04x}"
 
 
 def make_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mambadfuse.cli.arguments import refuse_sources
-from mambadfuse.cli.messages import complain, write
+from mambadfuse.cli.messages import complain, say, write
 from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
 from mambadfuse.cli.train import BUDGETS
 from mambadfuse.data.tasks import TASKS
@@ -96,7 +96,7 @@ def run(options: Namespace) -> int:
     if options.list:
         for row in rows:
             changes = ", ".join(f"{name}={value}" for name, value in row.changes.items())
-            print(f"{row.name:<18}  {row.question}\n{'':<18}  {changes or 'changes nothing'}")
+            say(f"{row.name:<18}  {row.question}\n{'':<18}  {changes or 'changes nothing'}")
         return 0
     if options.report is not None:
         store = _stored(options)
@@ -107,16 +107,16 @@ def run(options: Namespace) -> int:
 
     experiment = _experiment(options)
     runs, left_out = pending_runs(experiment, rows, range(options.seeds))
-    print("\n".join([f"{len(runs)} runs to do", *left_out]), flush=True)
+    say("\n".join([f"{len(runs)} runs to do", *left_out]))
     if options.dry_run:
         _print_estimates(experiment, runs, options.jobs)
         return 0
     if options.submit:
         from mambadfuse.ablation.cluster import submit_all
 
-        problems = submit_all(experiment, runs, options.submit, say=_say)
+        problems = submit_all(experiment, runs, options.submit, say=say)
     else:
-        problems = run_all(experiment, runs, options.jobs, say=_say)
+        problems = run_all(experiment, runs, options.jobs, say=say)
     mine = [result for result in experiment.store.results() if result.setting == experiment.setting]
     failed = _report(options, mine)
     for problem in problems:
@@ -137,7 +137,7 @@ def _experiment(options: Namespace) -> "Experiment":
         sets, validation = [find_training_pairs(each) for each in found], find_training_pairs(judged)
     elif options.task == "ivf":
         sets, validation = bundled_pairs()
-        print("no --pairs: training on the infrared-visible samples and toy pairs, scoring other toy pairs")
+        say("no --pairs: training on the infrared-visible samples and toy pairs, scoring other toy pairs")
     else:
         options.usage_error(
             f"--task {options.task}: needs --pairs and --validate, the kit has pairs for ivf only"
@@ -178,9 +178,9 @@ def _print_estimates(experiment: "Experiment", runs: "Sequence[Run]", jobs: int)
         if run.row.name not in seconds:
             expected = estimate(experiment.config(run.row, 0), experiment.sets, measured=2)
             seconds[run.row.name] = expected.steps * expected.seconds_per_step
-        print(f"{run!s:<28}  {format_duration(seconds[run.row.name])}", flush=True)
+        say(f"{run!s:<28}  {format_duration(seconds[run.row.name])}")
     total = sum(seconds[run.row.name] for run in runs)
-    print(f"{format_duration(total / jobs)} in total with --jobs {jobs}, without scoring")
+    say(f"{format_duration(total / jobs)} in total with --jobs {jobs}, without scoring")
 
 
 def _report(options: Namespace, results: "Sequence[Result]") -> int:
@@ -194,14 +194,10 @@ def _report(options: Namespace, results: "Sequence[Result]") -> int:
     if not tables:
         complain("there are no results yet")
         return 1
-    print("\n\n\n".join(map(str, tables)))
+    say("\n\n\n".join(map(str, tables)))
     for path, text in ((options.json, "to_json"), (options.csv, "to_csv")):
         if path:
             if len(tables) > 1:
                 raise ValueError(f"{path}: cannot hold {len(tables)} tables, of different settings or pairs")
             write(path, getattr(tables[0], text)().encode())
     return 0
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mambadfuse.cli.messages import say
 from mambadfuse.cli.pairs import PAIRS_FILE
 
 SUMMARY = "list and download data sets, check a folder of pairs"
@@ -50,14 +51,14 @@ def run(options: Namespace) -> int:
 def _list(options: Namespace) -> int:
     from mambadfuse.data import catalogue
 
-    print(catalogue.describe(options.name))
+    say(catalogue.describe(options.name))
     return 0
 
 
 def _get(options: Namespace) -> int:
     from mambadfuse.data import download
 
-    print(download.get(options.name, options.split))
+    say(download.get(options.name, options.split))
     return 0
 
 
@@ -67,12 +68,12 @@ def _check(options: Namespace) -> int:
     if bool(options.path) == bool(options.pairs_file):
         options.usage_error("give a folder, or --pairs-file")
     report = checking.check(options.path or options.pairs_file, options.name, options.decode)
-    print(report)
+    say(report)
     return 0 if report.ok else 1
 
 
 def _where(options: Namespace) -> int:
     from mambadfuse.data import download
 
-    print(download.where())
+    say(download.where())
     return 0

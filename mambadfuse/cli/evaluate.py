@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from mambadfuse.cli.arguments import refuse_sources
-from mambadfuse.cli.messages import complain, write
+from mambadfuse.cli.messages import complain, say, write
 from mambadfuse.cli.pairs import add_folders, pairs_of
 
 SUMMARY = "score folders of fused images, and rank them beside classical baselines"
@@ -72,7 +72,7 @@ def run(options: Namespace) -> int:
         rows=options.rows,
         progress=sys.stderr.isatty(),
     )
-    print(table)
+    say(table)
     for problem in table.problems:
         complain(problem)
     if options.json:

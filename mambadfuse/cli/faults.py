@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from mambadfuse.cli.arguments import positive, refuse_sources
-from mambadfuse.cli.messages import complain, write
+from mambadfuse.cli.messages import complain, say, write
 from mambadfuse.cli.pairs import add_folders, pairs_of, refuse_swapped_sides
 
 SUMMARY = "measure what no score shows: bands, overshoot, lost targets, noise and halos"
@@ -60,7 +60,7 @@ def run(options: Namespace) -> int:
         contrast=options.contrast,
         progress=sys.stderr.isatty(),
     )
-    print(table)
+    say(table)
     for problem in table.problems:
         complain(problem)
     if options.json:

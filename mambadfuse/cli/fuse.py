@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mambadfuse.cli.arguments import device, pixels, positive, refuse_sources
 from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
-from mambadfuse.cli.messages import complain
+from mambadfuse.cli.messages import complain, say
 from mambadfuse.cli.pairs import PAIRS_FILE, add_shard, pairs_of, refuse_swapped_sides
 from mambadfuse.data.tasks import MODALITIES, TASKS, modality_of, task_of
 
@@ -134,7 +134,7 @@ def _fuse_files(options: Namespace) -> int:
     picture_format(out, options.bits)  # refuse a name that cannot be written before the work is done
     outdated = why_outdated(out, (options.a, options.b)) if out.exists() else None
     if out.exists() and not outdated and not options.overwrite:
-        print(f"kept {out}, whatever its settings (--overwrite replaces it)")
+        say(f"kept {out}, whatever its settings (--overwrite replaces it)")
     else:
         network = _in_tiles(load_model(options.model, options.device), options.tile)
         fused = fuse(
@@ -142,7 +142,7 @@ def _fuse_files(options: Namespace) -> int:
         )
         make_folder(out.parent)
         write_image(out, np.asarray(fused))
-        print(f"wrote {out}{f', which {outdated}' if outdated else ''}")
+        say(f"wrote {out}{f', which {outdated}' if outdated else ''}")
     if options.sheet:
         draw_sheet([Result(out.stem, options.a, options.b, out)], options.sheet, _titles(options))
     return 0
@@ -196,7 +196,7 @@ def _fuse_samples(options: Namespace) -> int:
         weights = options.model or (task if has_weights else "ivf")
         pairs = [pair for pair in found if pair.task == task]
         why = "" if has_weights or options.model else ", as this task has none of its own"
-        print(f"{task}: fusing {len(pairs)} with the weights {weights}{why}", flush=True)
+        say(f"{task}: fusing {len(pairs)} with the weights {weights}{why}")
         reports.append(_fuse_pairs(pairs, options.out / task, weights, options))
         results += _results(pairs, options.out / task, prefix=f"{task}: ")
     _summarise(reports, (), options.out)
@@ -267,7 +267,7 @@ def _summarise(reports: "Sequence[FusionReport]", skipped: "Sequence[Issue]", ou
     written, kept, failed = (
         sum(len(getattr(report, what)) for report in reports) for what in ("written", "kept", "failed")
     )
-    print(f"{written} fused, {kept} kept, {failed} failed, {len(skipped)} skipped; results in {out}")
+    say(f"{written} fused, {kept} kept, {failed} failed, {len(skipped)} skipped; results in {out}")
 
 
 def _titles(options: Namespace) -> tuple[str, str]:

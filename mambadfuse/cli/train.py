@@ -4,7 +4,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mambadfuse.cli.messages import complain
+from mambadfuse.cli.messages import complain, say
 from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
 from mambadfuse.data.tasks import TASKS
 
@@ -90,5 +90,5 @@ def run(options: Namespace) -> int:
         complain(f"{error}. Fix this, then repeat the command to resume")
         return 1
     if prints:
-        print(f"wrote {options.out}")
+        say(f"wrote {options.out}")
     return 0

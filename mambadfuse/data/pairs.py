@@ -184,7 +184,7 @@ def files_below(folder: Path) -> list[Path]:
         PairError: there is no such folder, or nothing in it.
     """
     require_folder(folder)
-    names = {path: path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    names = {path: path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
     files = [path for path, name in names.items() if not any(part.startswith(".") for part in name.parts)]
     if not files:
         raise PairError(Issue(folder, "the folder holds no images"))
@@ -196,7 +196,9 @@ def pictures_by_name(files: Iterable[Path], root: Path) -> tuple[dict[str, Path]
     same_name: dict[str, list[Path]] = defaultdict(list)
     issues = []
     for path in sorted(files):
-        if path.suffix.lower() in FORMATS:
+        if not path.is_file():
+            issues.append(Issue(path, "is a pipe, socket or device" if path.exists() else "is a broken link"))
+        elif path.suffix.lower() in FORMATS:
             name = path.relative_to(root).with_suffix("").as_posix()
             same_name[unicodedata.normalize("NFC", name)].append(path)
         else:

@@ -69,7 +69,7 @@ def tasks_in(folder: Path) -> list[str]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    return [path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")]
 
 
 def _side(label: Label) -> str | None:

@@ -16,6 +16,7 @@ from mambadfuse.data.images import picture_size
 from mambadfuse.data.issues import problems
 from mambadfuse.data.limited_range import looks_limited, read_luma
 from mambadfuse.data.pairs import PairSet
+from mambadfuse.files import printable
 
 _log = logging.getLogger("mambadfuse")
 
@@ -131,7 +132,13 @@ def find_training_pairs(
             raise ValueError(str(size_mismatch(pair, size, other)))
         width, height = size
         pairs.append(
-            FilePair(pair.name, pair.a, pair.b, (height, width), bool(limited) or pair.b in limited_range)
+            FilePair(
+                printable(pair.name),
+                pair.a,
+                pair.b,
+                (height, width),
+                bool(limited) or pair.b in limited_range,
+            )
         )
     return pairs
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mambadfuse.files import printable
 from mambadfuse.metrics import LOWER_IS_BETTER
 
 Scores = dict[str, float]  # by metric
@@ -120,7 +121,7 @@ class Table:
             for what, picture, numbers in lines:
                 cells = [cell(numbers.get(metric, math.nan)) for metric in self.metrics]
                 writer.writerow([method.name, method.kind, what, picture, *cells])
-        return text.getvalue()
+        return printable(text.getvalue())
 
     def _mean_cell(self, method: Method, metric: str) -> str:
         if metric not in method.means:
@@ -225,9 +226,11 @@ def json_text(content: Any) -> str:
 
 
 def plain(x: Any) -> Any:
-    """A value that JSON can hold: infinities and NaN become the strings "inf", "-inf" and "nan"."""
+    """A value that JSON can hold: infinities and NaN become the strings "inf", "-inf" and "nan", names printable."""
+    if isinstance(x, str):
+        return printable(x)
     if isinstance(x, dict):
-        return {key: plain(value) for key, value in x.items()}
+        return {plain(key): plain(value) for key, value in x.items()}
     if isinstance(x, list | tuple):
         return [plain(value) for value in x]
     return str(x) if isinstance(x, float) and not math.isfinite(x) else x

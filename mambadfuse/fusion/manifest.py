@@ -138,4 +138,4 @@ def _read(folder: Path) -> dict[str, Settings]:
 def _write(folder: Path, recorded: dict[str, Settings]) -> None:
     make_folder(folder)
     with atomic_write(folder / MANIFEST) as file:
-        file.write(json.dumps(recorded, indent=0, ensure_ascii=False).encode())
+        file.write(json.dumps(recorded, indent=0).encode())
