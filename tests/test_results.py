@@ -62,6 +62,10 @@ def test_what_is_missing_stays_missing_and_what_belongs_to_no_pair_is_ignored(ma
     assert match(["scores_1.png", "sheet.png", "2_fused.png"], THREE, THREE)["2"] == "2_fused.png"
 
 
+def test_a_word_that_holds_a_number_is_no_name_if_it_is_common_to_all(match):
+    assert match(["1_v2.png", "10_v2.png"], THREE, THREE) == {"1": "1_v2.png", "10": "10_v2.png"}
+
+
 def test_a_plain_name_comes_first(match):
     assert match(["1.png", "1_mask.png", "2_mask.png"], THREE, THREE) == {"1": "1.png"}
 

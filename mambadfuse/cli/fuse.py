@@ -161,12 +161,12 @@ def _fuse_folders(options: Namespace) -> int:
     for pair in found.pairs:
         refuse_swapped_sides(options, pair.a, pair.b)
     _mention_other_weights(options, found.task)
-    if options.shard:
-        found = found.shard(*options.shard)
     targets = [result_file(out, pair) for pair in found.pairs]
     refuse_sources(
         options, [*targets, options.sheet], [*found.files, options.model, options.pairs_file], found.folders
     )
+    if options.shard:
+        found = found.shard(*options.shard)
     report = _fuse_pairs(found.pairs, out, options.model, options)
     skipped = problems(found.issues)
     _summarise([report], skipped, out)
@@ -223,7 +223,7 @@ def _fuse_pairs(
         tile=options.tile,
     )
     names = [pair.name for pair in pairs]
-    with manifest(out, names, settings, options.overwrite):
+    with manifest(out, names, settings, options.overwrite, options.shard):
         try:
             return fuse_pairs(
                 pairs,

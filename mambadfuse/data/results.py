@@ -61,7 +61,10 @@ def _keys(pairs: Sequence[Pair]) -> Iterator[dict[tuple[str, str], str]]:
 
 
 def _readings(keys: Mapping[tuple[str, str], str], pictures: Collection[str]) -> list[dict[str, str]]:
-    """Every way to read the pictures as names of pairs with one affix; those that find all pairs, if there are any."""
+    """Every way to read the pictures as names of pairs with one affix.
+
+    If some ways find all pairs, or explain the names of all pictures, only these.
+    """
     found: dict[_Affix, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for picture in sorted(pictures):
         folder, _, last = picture.rpartition("/")
@@ -69,7 +72,9 @@ def _readings(keys: Mapping[tuple[str, str], str], pictures: Collection[str]) ->
         for start, end in combinations(_boundaries(text), 2):
             if name := keys.get((folder, text[start:end])):
                 found[text[:start], text[end:]][name].append(picture)
-    complete = [own for own in found.values() if len(own) == len(keys)]
+    complete = [
+        own for own in found.values() if len(own) == len(keys) or sum(map(len, own.values())) == len(pictures)
+    ]
     readings: list[dict[str, str]] = []
     for own in complete or found.values():
         for which in range(max(map(len, own.values()))):

@@ -57,6 +57,7 @@ class Table:
             ties share a rank. A published method has no rank where it has no score.
         mean_ranks: by label: the mean rank over the metrics that every method has.
         problems: what could not be scored, and why; each starts with a path.
+        shard: which part of how many parts of the pairs this is; None for all of them.
     """
 
     convention: str
@@ -66,6 +67,7 @@ class Table:
     ranks: dict[str, dict[str, int]]
     mean_ranks: Scores
     problems: tuple[str, ...]
+    shard: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         number = f"{len(self.pictures)} image{'' if len(self.pictures) == 1 else 's'}"
@@ -100,7 +102,7 @@ class Table:
             "methods": methods,
             "problems": self.problems,
         }
-        return json_text(content)
+        return json_text(content if self.shard is None else {"shard": self.shard, **content})
 
     def to_csv(self) -> str:
         """The whole table as CSV: for every method, one line per image and one each for mean, std and rank.
@@ -184,6 +186,14 @@ def summarise(scores: Mapping[str, Scores], pictures: Iterable[str]) -> tuple[Sc
         with np.errstate(invalid="ignore"):  # infinity minus infinity
             means[metric], stds[metric] = float(values.mean()), float(values.std())
     return means, stds
+
+
+def summarise_all(
+    scores: Mapping[tuple[str, str], dict[str, Scores]], pictures: Sequence[str]
+) -> list[Method]:
+    """The methods of these scores by kind, name and picture: results first, then by name."""
+    in_order = sorted(scores.items(), key=lambda entry: (entry[0][0] != RESULT, entry[0]))
+    return [Method(name, kind, *summarise(own, pictures), own) for (kind, name), own in in_order]
 
 
 def _merit(metric: str, mean: float) -> float:

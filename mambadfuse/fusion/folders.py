@@ -52,6 +52,7 @@ def fuse_folders(
     contrast: float | None = None,
     bits: int = 8,
     device: str = "auto",
+    shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> FusionReport:
     """Fuses the pairs of two folders, or of one folder that holds both sides, into ``out/<name>.png``.
@@ -80,6 +81,7 @@ def fuse_folders(
         contrast: as in :func:`mambadfuse.fuse`.
         bits: as in :func:`mambadfuse.fuse`.
         device: as in :func:`mambadfuse.fuse`.
+        shard: (3, 16) fuses the third of 16 equal parts of the pairs alone; several processes may fuse one part each.
         progress: whether to show a progress bar.
 
     Raises:
@@ -91,11 +93,14 @@ def fuse_folders(
     """
     found = find_pairs(a, b)
     require_outside(out, found.folder_a, found.folder_b)
+    require_apart((result_file(Path(out), pair) for pair in found.pairs), found.files, found.folders)
+    if shard:
+        found = found.shard(*shard)
     check_options(colour, contrast, bits)
     network = load_model(model, device)
     name = type(model).__name__ if isinstance(model, nn.Module) else str(model or "ivf")
     settings = settings_of(network, name, colour=colour, contrast=contrast, bits=bits)
-    with manifest(Path(out), [pair.name for pair in found.pairs], settings, overwrite):
+    with manifest(Path(out), [pair.name for pair in found.pairs], settings, overwrite, shard):
         report = fuse_pairs(
             found.pairs,
             out,

@@ -65,7 +65,13 @@ def why_outdated(result: Path, sources: Iterable[Path]) -> str | None:
 
 
 @contextmanager
-def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: bool) -> Iterator[None]:
+def manifest(
+    folder: Path,
+    names: Sequence[str],
+    settings: Settings,
+    overwrite: bool,
+    shard: tuple[int, int] | None = None,
+) -> Iterator[None]:
     """Wraps a run that writes ``folder/<name>.png``, and records the settings of each result it writes.
 
     The manifest is written at the start, so that a killed run can be resumed. Results that an interrupted
@@ -76,6 +82,8 @@ def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
         names: of the results that the run is to write.
         settings: of the run.
         overwrite: whether the run replaces existing results.
+        shard: which part of how many parts of all results these are. Each part has a manifest of its own, since several
+            processes may write at once; of two that speak of one result, the younger one counts.
 
     Raises:
         ValueError: without ``overwrite``, if a result exists that is not recorded with these settings.
@@ -91,16 +99,18 @@ def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
             f"({first}.png {_difference(recorded.get(first), settings)}): choose another folder (--out), "
             "or replace them (--overwrite)"
         )
-    recorded = {name: made for name, made in recorded.items() if name not in differing}
-    recorded |= {name: settings for name in names if name not in existing}
-    _write(folder, recorded)
+    if shard:
+        recorded = {name: recorded.get(name) for name in names}
+    recorded |= dict.fromkeys(differing) | {name: settings for name in names if name not in existing}
+    file = folder / (".fused_with.{}-of-{}.json".format(*shard) if shard else MANIFEST)
+    _write(file, recorded)
     try:
         yield
     finally:
         recorded |= {
             name: settings for name in names if _stamp(folder, name) not in (None, existing.get(name))
         }
-        _write(folder, recorded)
+        _write(file, recorded)
 
 
 def _same_values(made: Settings | None, now: Settings) -> bool:
@@ -125,17 +135,20 @@ def _difference(made: Settings | None, now: Settings) -> str:
     return f"was made with {then}, now it is {today}"
 
 
-def _read(folder: Path) -> dict[str, Settings]:
-    """The settings of each result by its name; empty if there is no readable manifest."""
-    try:
-        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    entries = content.items() if isinstance(content, dict) else ()
-    return {name: made for name, made in entries if isinstance(made, dict)}
+def _read(folder: Path) -> dict[str, Settings | None]:
+    """The settings of each result by its name, None if they are unknown; empty if there is no readable manifest."""
+    recorded: dict[str, Settings | None] = {}
+    for _, file in sorted((file.stat().st_mtime_ns, file) for file in folder.glob(".fused_with*.json")):
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        entries = content.items() if isinstance(content, dict) else ()
+        recorded |= {name: made if isinstance(made, dict) else None for name, made in entries}
+    return recorded
 
 
-def _write(folder: Path, recorded: dict[str, Settings]) -> None:
-    make_folder(folder)
-    with atomic_write(folder / MANIFEST) as file:
-        file.write(json.dumps(recorded, indent=0).encode())
+def _write(file: Path, recorded: dict[str, Settings | None]) -> None:
+    make_folder(file.parent)
+    with atomic_write(file) as opened:
+        opened.write(json.dumps(recorded, indent=0).encode())
