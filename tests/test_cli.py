@@ -1,5 +1,6 @@
 """The command line: exit codes, what is written, and messages without tracebacks."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -95,6 +96,24 @@ def test_a_result_is_kept_unless_overwritten(place, capsys):
     assert "kept f.png" in capsys.readouterr().out
     assert fuse("--a a.png --b b.png --out f.png --overwrite") == 0
     assert (place / "f.png").read_bytes() != before
+
+
+def test_an_empty_or_older_result_of_two_files_is_made_again(place, capsys):
+    (place / "f.png").touch()
+    assert fuse("--a a.png --b b.png --out f.png") == 0
+    assert "wrote f.png, which was empty (0 bytes)" in capsys.readouterr().out
+    os.utime("b.png", ns=((place / "f.png").stat().st_mtime_ns + 1,) * 2)
+    assert fuse("--a a.png --b b.png --out f.png") == 0
+    assert "wrote f.png, which was older than b.png" in capsys.readouterr().out
+
+
+def test_what_is_made_again_is_said(place, capsys):
+    assert fuse("--a a --b b --out out") == 0
+    (place / "out/1.png").write_bytes(b"")
+    assert fuse("--a a --b b --out out") == 0
+    captured = capsys.readouterr()
+    assert "made again out/1.png: was empty (0 bytes)" in captured.err
+    assert "1 fused, 1 kept" in captured.out
 
 
 def test_two_folders(place, capsys):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mambadfuse.cli.messages import complain
+from mambadfuse.cli.messages import complain, say
 from mambadfuse.data.tasks import MODALITIES, TASKS
 
 MOST_ROWS = 24  # more pairs would be too small to judge
@@ -40,7 +40,7 @@ def draw_sheet(results: Sequence[Result], path: Path, columns: tuple[str, str]) 
     rows = [Row(name, *(read_image(file) for file in files)) for name, *files in shown]
     contact_sheet(rows, path, columns)
     part = f" (the first {len(shown)} of {len(done)} pairs)" if len(shown) < len(done) else ""
-    print(f"contact sheet: {path}{part}")
+    say(f"contact sheet: {path}{part}")
 
 
 def titles(task: str) -> tuple[str, str]:

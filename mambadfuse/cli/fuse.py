@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mambadfuse.cli.arguments import device, pixels, positive, refuse_swapped_sides
+from mambadfuse.cli.arguments import device, pixels, positive, refuse_sources
 from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
-from mambadfuse.cli.messages import complain
+from mambadfuse.cli.messages import complain, say
+from mambadfuse.cli.pairs import PAIRS_FILE, add_shard, pairs_of, refuse_swapped_sides
 from mambadfuse.data.tasks import MODALITIES, TASKS, modality_of, task_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="PATH",
         help="visible, CT, PET or SPECT side: a file or a folder; not needed if --a holds both sides",
     )
+    parser.add_argument("--pairs-file", type=Path, metavar="CSV", help=f"instead: {PAIRS_FILE}")
+    add_shard(parser)
     parser.add_argument("--samples", action="store_true", help="fuse the sample pairs of the kit instead")
     parser.add_argument("--out", type=Path, metavar="PATH", required=True, help="file, or folder, to write")
     parser.add_argument(
@@ -77,8 +80,7 @@ def run(options: Namespace) -> int:
     _check_usage(options)
     if options.samples:
         return _fuse_samples(options)
-    _mention_other_weights(options)
-    return _fuse_folders(options) if options.a.is_dir() else _fuse_files(options)
+    return _fuse_folders(options) if options.pairs_file or options.a.is_dir() else _fuse_files(options)
 
 
 def _check_usage(options: Namespace) -> None:
@@ -86,24 +88,29 @@ def _check_usage(options: Namespace) -> None:
     if options.sheet and options.sheet.suffix.lower() != ".png":
         options.usage_error(f"--sheet {options.sheet}: expected the name of a .png file")
     if options.samples:
-        if options.a or options.b:
-            options.usage_error("--samples brings its own images: leave out --a and --b")
+        if options.a or options.b or options.pairs_file or options.shard:
+            options.usage_error(
+                "--samples brings its own images: leave out --a and --b, --pairs-file and --shard"
+            )
+        return
+    if options.pairs_file:
         return
     if options.a and options.a.is_dir() and not options.b:
         options.b = options.a
     if not (options.a and options.b):
-        options.usage_error("give --a and --b, or --samples")
+        options.usage_error("give --a and --b, or --samples, or --pairs-file")
     for path in (options.a, options.b):
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file or folder")
     if options.a.is_dir() != options.b.is_dir():
         options.usage_error("--a and --b must be two files or two folders, found one of each")
-    refuse_swapped_sides(options)
+    if options.shard and not options.a.is_dir():
+        options.usage_error("--shard is for folders, or --pairs-file")
+    refuse_swapped_sides(options, options.a, options.b)
 
 
-def _mention_other_weights(options: Namespace) -> None:
+def _mention_other_weights(options: Namespace, task: str | None) -> None:
     """Prints a note if no weights were chosen and the names of the images suggest others than the default."""
-    task = task_of(modality_of(options.a), modality_of(options.b))
     if task and task != "ivf" and not options.model:
         complain(f"note: the weights are those of ivf; the names of these images suggest --model {task}")
 
@@ -114,6 +121,7 @@ def _fuse_files(options: Namespace) -> int:
 
     from mambadfuse.data.images import picture_format, write_image
     from mambadfuse.files import make_folder
+    from mambadfuse.fusion.manifest import why_outdated
     from mambadfuse.fusion.pair import fuse, load_model
 
     out = options.out
@@ -121,11 +129,12 @@ def _fuse_files(options: Namespace) -> int:
         options.usage_error(f"--a and --b are the same file, {options.a}")
     if out.is_dir():
         options.usage_error(f"--out {out} is a folder: two files are fused into a file")
-    if out.exists() and any(out.samefile(source) for source in (options.a, options.b)):
-        options.usage_error(f"--out {out} would replace its own source")
+    refuse_sources(options, [out, options.sheet], [options.a, options.b, options.model])
+    _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
     picture_format(out, options.bits)  # refuse a name that cannot be written before the work is done
-    if out.exists() and not options.overwrite:
-        print(f"kept {out}, whatever its settings (--overwrite replaces it)")
+    outdated = why_outdated(out, (options.a, options.b)) if out.exists() else None
+    if out.exists() and not outdated and not options.overwrite:
+        say(f"kept {out}, whatever its settings (--overwrite replaces it)")
     else:
         network = _in_tiles(load_model(options.model, options.device), options.tile)
         fused = fuse(
@@ -133,23 +142,31 @@ def _fuse_files(options: Namespace) -> int:
         )
         make_folder(out.parent)
         write_image(out, np.asarray(fused))
-        print(f"wrote {out}")
+        say(f"wrote {out}{f', which {outdated}' if outdated else ''}")
     if options.sheet:
         draw_sheet([Result(out.stem, options.a, options.b, out)], options.sheet, _titles(options))
     return 0
 
 
 def _fuse_folders(options: Namespace) -> int:
-    """Every pair of two folders, or of one that holds both sides, into ``out/<name>.png``."""
-    from mambadfuse.data.discovery import find_pairs
+    """Every pair of two folders, of one that holds both sides, or of a file of pairs, into ``out/<name>.png``."""
     from mambadfuse.data.issues import problems
-    from mambadfuse.fusion.folders import require_outside
+    from mambadfuse.fusion.folders import require_outside, result_file
 
     out = options.out
     if out.is_file():
         options.usage_error(f"--out {out} is a file: folders are fused into a folder")
-    require_outside(out, options.a, options.b)
-    found = find_pairs(options.a, options.b)
+    require_outside(out, *filter(None, (options.a, options.b)))
+    found = pairs_of(options)
+    for pair in found.pairs:
+        refuse_swapped_sides(options, pair.a, pair.b)
+    _mention_other_weights(options, found.task)
+    targets = [result_file(out, pair) for pair in found.pairs]
+    refuse_sources(
+        options, [*targets, options.sheet], [*found.files, options.model, options.pairs_file], found.folders
+    )
+    if options.shard:
+        found = found.shard(*options.shard)
     report = _fuse_pairs(found.pairs, out, options.model, options)
     skipped = problems(found.issues)
     _summarise([report], skipped, out)
@@ -163,22 +180,28 @@ def _fuse_folders(options: Namespace) -> int:
 def _fuse_samples(options: Namespace) -> int:
     """Every sample pair into ``out/<task>/<name>.png``, and all of them on a contact sheet."""
     from mambadfuse.data.samples import samples
+    from mambadfuse.fusion.folders import result_file
     from mambadfuse.resources import resource_folder
 
     reports, results = [], []
     found = samples()
+    sheet = options.sheet or options.out / "contact_sheet.png"
+    targets = [result_file(options.out / str(pair.task), pair) for pair in found]
+    refuse_sources(
+        options, [*targets, sheet], [options.model, *(path for pair in found for path in (pair.a, pair.b))]
+    )
     tasks = list(dict.fromkeys(pair.task for pair in found if pair.task))
     for task in tasks:
         has_weights = (resource_folder("weights") / f"{task}.safetensors").is_file()
         weights = options.model or (task if has_weights else "ivf")
         pairs = [pair for pair in found if pair.task == task]
         why = "" if has_weights or options.model else ", as this task has none of its own"
-        print(f"{task}: fusing {len(pairs)} with the weights {weights}{why}", flush=True)
+        say(f"{task}: fusing {len(pairs)} with the weights {weights}{why}")
         reports.append(_fuse_pairs(pairs, options.out / task, weights, options))
         results += _results(pairs, options.out / task, prefix=f"{task}: ")
     _summarise(reports, (), options.out)
     a, b = (" / ".join(dict.fromkeys(names)) for names in zip(*map(titles, tasks), strict=True))
-    draw_sheet(results, options.sheet or options.out / "contact_sheet.png", (a, b))
+    draw_sheet(results, sheet, (a, b))
     return 1 if any(report.failed for report in reports) else 0
 
 
@@ -187,21 +210,20 @@ def _fuse_pairs(
 ) -> "FusionReport":
     """Fuses pairs into a folder with a manifest of the settings; after Ctrl-C it says what is done so far."""
     from mambadfuse.fusion.folders import fuse_pairs
-    from mambadfuse.fusion.manifest import manifest
+    from mambadfuse.fusion.manifest import manifest, settings_of
     from mambadfuse.fusion.pair import load_model
-    from mambadfuse.models.checkpoints import weights_digest
 
     network = load_model(weights, options.device)
-    settings = {
-        "model": weights or "ivf",
-        "weights": weights_digest(network),
-        "colour": options.colour,
-        "contrast": getattr(network, "contrast", 1.0) if options.contrast is None else options.contrast,
-        "bits": options.bits,
-        "tile": options.tile,
-    }
+    settings = settings_of(
+        network,
+        weights or "ivf",
+        colour=options.colour,
+        contrast=options.contrast,
+        bits=options.bits,
+        tile=options.tile,
+    )
     names = [pair.name for pair in pairs]
-    with manifest(out, names, settings, options.overwrite):
+    with manifest(out, names, settings, options.overwrite, options.shard):
         try:
             return fuse_pairs(
                 pairs,
@@ -235,7 +257,9 @@ def _results(pairs: "Sequence[Pair]", out: Path, prefix: str = "") -> list[Resul
 
 
 def _summarise(reports: "Sequence[FusionReport]", skipped: "Sequence[Issue]", out: Path) -> None:
-    """Prints failures and skipped files on stderr, one line each, and a summary on stdout."""
+    """Prints on stderr what was made again, failed or was skipped, one line each, and a summary on stdout."""
+    for result in (result for report in reports for result in report.outdated):
+        complain(f"made again {result}")
     for failure in (failure for report in reports for failure in report.failed):
         complain(f"failed {failure}")
     for issue in skipped:
@@ -243,12 +267,12 @@ def _summarise(reports: "Sequence[FusionReport]", skipped: "Sequence[Issue]", ou
     written, kept, failed = (
         sum(len(getattr(report, what)) for report in reports) for what in ("written", "kept", "failed")
     )
-    print(f"{written} fused, {kept} kept, {failed} failed, {len(skipped)} skipped; results in {out}")
+    say(f"{written} fused, {kept} kept, {failed} failed, {len(skipped)} skipped; results in {out}")
 
 
 def _titles(options: Namespace) -> tuple[str, str]:
     """What --a and --b show, by their names, or else by the task of the weights."""
-    a, b = modality_of(options.a), modality_of(options.b)
+    a, b = (path and modality_of(path) for path in (options.a, options.b))
     if a is None and b is None and (options.model or "ivf") in TASKS:
         return titles(options.model or "ivf")
     return _title(a) if a else "side a", _title(b) if b else "side b"

@@ -196,7 +196,11 @@ def _describe(checked: CheckedSet) -> str:
     line = f"  {pair_set.task} {pair_set.split}: {len(pair_set.pairs)} pairs, {size}, "
     root = pair_set.folder_a
     if root == pair_set.folder_b:
-        found = [f"    {pair.a.relative_to(root)} with {pair.b.name}" for pair in pair_set.pairs]
+        found = [f"    {_below(root, pair.a)} with {pair.b.name}" for pair in pair_set.pairs]
         return "\n".join([f"{line}both sides in one folder:", *found])
     line += f"{root} and {pair_set.folder_b}"
     return f"{line}\n    side b looks like limited-range luma (16..235)" if checked.limited else line
+
+
+def _below(root: Path, path: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path

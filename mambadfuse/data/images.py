@@ -69,6 +69,8 @@ def read_picture(path: str | Path) -> Picture:
     try:
         if path.is_dir():
             raise ImageError("is a folder, expected an image file")
+        if path.exists() and not path.is_file():  # opening it could wait for ever
+            raise ImageError("is a pipe, socket or device, expected an image file")
         # An open file, not a name: Pillow 13 scrambles rotated, uncompressed TIFFs that it opens by name.
         with path.open("rb") as file:
             if not file.read(1):
@@ -107,7 +109,7 @@ def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
     Raises:
         ImageError: the image cannot be read.
     """
-    if not decode:
+    if not decode and path.is_file():
         with suppress(Exception), path.open("rb") as file:  # read_image describes what is wrong with a header
             image = Image.open(file, formats=sorted(set(FORMATS.values())))
             exif = Image.Image.getexif(image)  # image.getexif() would decode all of a PNG

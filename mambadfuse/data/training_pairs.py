@@ -16,6 +16,7 @@ from mambadfuse.data.images import picture_size
 from mambadfuse.data.issues import problems
 from mambadfuse.data.limited_range import looks_limited, read_luma
 from mambadfuse.data.pairs import PairSet
+from mambadfuse.files import printable
 
 _log = logging.getLogger("mambadfuse")
 
@@ -98,7 +99,7 @@ class FilePair:
 
 
 def find_training_pairs(
-    a: str | Path, b: str | Path | None = None, limited: bool | None = None
+    a: str | Path | PairSet, b: str | Path | None = None, limited: bool | None = None
 ) -> list[FilePair]:
     """The pairs that :func:`~mambadfuse.data.discovery.find_pairs` finds, ready for training.
 
@@ -111,7 +112,7 @@ def find_training_pairs(
     [(360, 480), (360, 480)]
 
     Args:
-        a: the folder of the infrared or MRI side, or of both sides.
+        a: the folder of the infrared or MRI side, or of both sides; or the pairs themselves.
         b: the folder of the other side; None or ``a`` if both sides lie below ``a``.
         limited: whether side b is limited-range luma. None decides by the images in folders named ``*_Y``; those
             in other folders count as full range.
@@ -131,7 +132,13 @@ def find_training_pairs(
             raise ValueError(str(size_mismatch(pair, size, other)))
         width, height = size
         pairs.append(
-            FilePair(pair.name, pair.a, pair.b, (height, width), bool(limited) or pair.b in limited_range)
+            FilePair(
+                printable(pair.name),
+                pair.a,
+                pair.b,
+                (height, width),
+                bool(limited) or pair.b in limited_range,
+            )
         )
     return pairs
 
@@ -139,6 +146,10 @@ def find_training_pairs(
 def _limited_files(found: PairSet) -> Sequence[Path]:
     """The b sides in ``*_Y`` folders, if they look like limited range."""
     root = found.folder_b
-    folders = {pair.b: (root.name, *pair.b.relative_to(root).parent.parts) for pair in found.pairs}
-    luma = [path for path, parts in folders.items() if any(part.lower().endswith("_y") for part in parts)]
+
+    def in_luma_folder(path: Path) -> bool:
+        below = path.parent.relative_to(root).parts if path.is_relative_to(root) else path.parent.parts[-1:]
+        return any(part.lower().endswith("_y") for part in (root.name, *below))
+
+    luma = [pair.b for pair in found.pairs if in_luma_folder(pair.b)]
     return luma if luma and looks_limited(luma) else []

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.issues import problems
+from mambadfuse.data.pairs import PairSet
 from mambadfuse.evaluation.fault_table import WHITE_PIXELS, FaultTable, tabulate
 from mambadfuse.evaluation.faults import measure, raster_bias, tile_seam, white_pixels
 from mambadfuse.evaluation.methods import (
@@ -32,7 +33,7 @@ _TILE, _OVERLAP = 256, 64  # pixels
 
 def measure_folders(
     fused: str | Path | Sequence[str | Path],
-    a: str | Path,
+    a: str | Path | PairSet,
     b: str | Path | None = None,
     *,
     model: Model | None = None,
@@ -59,7 +60,7 @@ def measure_folders(
 
     Args:
         fused: one folder for each method, or none: ``()``.
-        a: the folder of one side, or of both; with a model that of the infrared or MRI side.
+        a: the folder of one side, or of both, or the pairs themselves; with a model that of the infrared or MRI side.
         b: the folder of the other side; None or ``a`` if both lie below ``a``.
         model: whose faults are measured as well, as in :func:`mambadfuse.fuse`; None for no network.
         contrast: of the network, as there.

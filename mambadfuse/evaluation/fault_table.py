@@ -9,6 +9,7 @@ from io import StringIO
 from mambadfuse.evaluation.faults import FAULTS, FAULTS_OF_FUSING, Fault
 from mambadfuse.evaluation.methods import Key
 from mambadfuse.evaluation.table import BASELINE, Scores, cell, columns, json_text, label
+from mambadfuse.files import printable
 
 COLUMNS = {**FAULTS, **FAULTS_OF_FUSING}
 WHITE_PIXELS, WHITE_RATIO = "white pixels", "white ratio"
@@ -106,7 +107,7 @@ class FaultTable:
                 writer.writerow([method.name, method.kind, what, picture, *cells])
             worst = [method.worst.get(name, "") for name in names]
             writer.writerow([method.name, method.kind, "worst pair", "", *worst])
-        return text.getvalue()
+        return printable(text.getvalue())
 
 
 def tabulate(

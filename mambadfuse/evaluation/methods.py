@@ -11,8 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from mambadfuse.data.images import ImageError, read_image
-from mambadfuse.data.issues import Issue
-from mambadfuse.data.pairs import Pair, PairError, files_below, match_names, pictures_by_name
+from mambadfuse.data.pairs import Pair
+from mambadfuse.data.results import results_in
 from mambadfuse.evaluation.table import Scores
 from mambadfuse.metrics import grey
 
@@ -44,14 +44,9 @@ def read_from(folder: Path, pairs: Sequence[Pair]) -> Fusion:
     """The fusion that looks its results up in a folder; it raises ImageError where there is none.
 
     Raises:
-        PairError: the folder is missing or empty, or holds no image with the name of a pair.
+        PairError: as in :func:`~mambadfuse.data.results.results_in`.
     """
-    pictures, _ = pictures_by_name(files_below(folder), folder)
-    partners = match_names([pair.name for pair in pairs], pictures)
-    if not partners:
-        reason = f"no image in it has the name of a pair, such as {pairs[0].name} (suffixes may differ)"
-        raise PairError(Issue(folder, reason))
-    files = {name: pictures[partner] for name, partner in partners.items()}
+    files = results_in(folder, pairs)
 
     def fusion(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         if name not in files:

@@ -1,19 +1,77 @@
-"""The manifest of a folder of results: the settings each was made with, so that none is kept with other settings."""
+"""Which results are kept: none of other settings, as the manifest says, none damaged, none older than a source."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
+from torch import nn
+
 from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.models.checkpoints import weights_digest
 
 MANIFEST = ".fused_with.json"
 
 Settings = dict[str, str | int | float | None]
 
 
+def settings_of(
+    network: nn.Module,
+    model: str,
+    *,
+    colour: str = "auto",
+    contrast: float | None = None,
+    bits: int = 8,
+    tile: int | None = None,
+) -> Settings:
+    """What decides the pixels of a result, the sources aside; the options are those of :func:`mambadfuse.fuse`.
+
+    Args:
+        network: that fuses.
+        model: its name, for messages.
+        colour: the option.
+        contrast: the option.
+        bits: the option.
+        tile: size of the tiles, None for none.
+    """
+    return {
+        "model": model,
+        "weights": weights_digest(network),
+        "colour": colour,
+        "contrast": getattr(network, "contrast", 1.0) if contrast is None else contrast,
+        "bits": bits,
+        "tile": tile,
+    }
+
+
+def why_outdated(result: Path, sources: Iterable[Path]) -> str | None:
+    """Why an existing result no longer stands for its sources; None if it does.
+
+    It is empty, damaged, or older than one of them. Of a PNG file the checksums of all parts are compared.
+    """
+    if not result.is_file():
+        return "was not a file"
+    made = result.stat()
+    if not made.st_size:
+        return "was empty (0 bytes)"
+    try:
+        with Image.open(result) as image:
+            image.verify()
+    except Exception as error:  # decoders meet broken data with almost any exception
+        return f"was damaged ({error})"
+    newer = (source for source in sources if source.exists() and source.stat().st_mtime_ns > made.st_mtime_ns)
+    return next((f"was older than {source}" for source in newer), None)
+
+
 @contextmanager
-def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: bool) -> Iterator[None]:
+def manifest(
+    folder: Path,
+    names: Sequence[str],
+    settings: Settings,
+    overwrite: bool,
+    shard: tuple[int, int] | None = None,
+) -> Iterator[None]:
     """Wraps a run that writes ``folder/<name>.png``, and records the settings of each result it writes.
 
     The manifest is written at the start, so that a killed run can be resumed. Results that an interrupted
@@ -24,6 +82,8 @@ def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
         names: of the results that the run is to write.
         settings: of the run.
         overwrite: whether the run replaces existing results.
+        shard: which part of how many parts of all results these are. Each part has a manifest of its own, since several
+            processes may write at once; of two that speak of one result, the younger one counts.
 
     Raises:
         ValueError: without ``overwrite``, if a result exists that is not recorded with these settings.
@@ -39,16 +99,18 @@ def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
             f"({first}.png {_difference(recorded.get(first), settings)}): choose another folder (--out), "
             "or replace them (--overwrite)"
         )
-    recorded = {name: made for name, made in recorded.items() if name not in differing}
-    recorded |= {name: settings for name in names if name not in existing}
-    _write(folder, recorded)
+    if shard:
+        recorded = {name: recorded.get(name) for name in names}
+    recorded |= dict.fromkeys(differing) | {name: settings for name in names if name not in existing}
+    file = folder / (".fused_with.{}-of-{}.json".format(*shard) if shard else MANIFEST)
+    _write(file, recorded)
     try:
         yield
     finally:
         recorded |= {
             name: settings for name in names if _stamp(folder, name) not in (None, existing.get(name))
         }
-        _write(folder, recorded)
+        _write(file, recorded)
 
 
 def _same_values(made: Settings | None, now: Settings) -> bool:
@@ -57,12 +119,12 @@ def _same_values(made: Settings | None, now: Settings) -> bool:
 
 
 def _stamp(folder: Path, name: str) -> tuple[int, int] | None:
-    """Time and inode of a result, which change when it is written again; None if there is none."""
+    """Time and inode of a result, which change when it is written again; None if there is none, or an empty file."""
     try:
         stat = (folder / f"{name}.png").stat()
     except OSError:
         return None
-    return stat.st_mtime_ns, stat.st_ino
+    return (stat.st_mtime_ns, stat.st_ino) if stat.st_size else None
 
 
 def _difference(made: Settings | None, now: Settings) -> str:
@@ -73,17 +135,20 @@ def _difference(made: Settings | None, now: Settings) -> str:
     return f"was made with {then}, now it is {today}"
 
 
-def _read(folder: Path) -> dict[str, Settings]:
-    """The settings of each result by its name; empty if there is no readable manifest."""
-    try:
-        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    entries = content.items() if isinstance(content, dict) else ()
-    return {name: made for name, made in entries if isinstance(made, dict)}
+def _read(folder: Path) -> dict[str, Settings | None]:
+    """The settings of each result by its name, None if they are unknown; empty if there is no readable manifest."""
+    recorded: dict[str, Settings | None] = {}
+    for _, file in sorted((file.stat().st_mtime_ns, file) for file in folder.glob(".fused_with*.json")):
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        entries = content.items() if isinstance(content, dict) else ()
+        recorded |= {name: made if isinstance(made, dict) else None for name, made in entries}
+    return recorded
 
 
-def _write(folder: Path, recorded: dict[str, Settings]) -> None:
-    make_folder(folder)
-    with atomic_write(folder / MANIFEST) as file:
-        file.write(json.dumps(recorded, indent=0, ensure_ascii=False).encode())
+def _write(file: Path, recorded: dict[str, Settings | None]) -> None:
+    make_folder(file.parent)
+    with atomic_write(file) as opened:
+        opened.write(json.dumps(recorded, indent=0).encode())
