@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mambadfuse.cli.arguments import device, pixels, positive, refuse_swapped_sides
-from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
+from mambadfuse.cli.contact_sheet import Reading, Result, draw_sheet, titles
 from mambadfuse.cli.messages import complain
 from mambadfuse.data.tasks import MODALITIES, TASKS, modality_of, task_of
 
@@ -54,6 +54,23 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="C",
         help="contrast factor about the mean of the image; default that of the weights, 1 for none",
     )
+    for option, side in (("--stretch", "a"), ("--stretch-b", "b")):
+        parser.add_argument(
+            option,
+            nargs=2,
+            metavar=("LOW", "HIGH"),
+            help=f"values of side {side} that become black and white, or percentiles: 1%% 99%%",
+        )
+    parser.add_argument(
+        "--stretch-each", action="store_true", help="percentiles of each image, not of the whole folder"
+    )
+    parser.add_argument("--resize", choices=("a", "b"), help="resize this side to the size of the other")
+    parser.add_argument(
+        "--alpha",
+        choices=("black", "ignore", "a"),
+        default="black",
+        help="alpha channel: lay the image on black, leave it out, or take that of --b as side a (without --a)",
+    )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits per channel of results")
     parser.add_argument(
         "--device",
@@ -82,13 +99,30 @@ def run(options: Namespace) -> int:
 
 
 def _check_usage(options: Namespace) -> None:
-    """Stops with a usage error if the options do not go together; a single folder becomes both --a and --b."""
+    """Stops with a usage error if the options do not go together, and completes them.
+
+    A single folder, or that of the alpha channels, becomes both --a and --b; stretches become windows.
+    """
+    from mambadfuse.data.stretch import Stretch
+
     if options.sheet and options.sheet.suffix.lower() != ".png":
         options.usage_error(f"--sheet {options.sheet}: expected the name of a .png file")
     if options.samples:
-        if options.a or options.b:
-            options.usage_error("--samples brings its own images: leave out --a and --b")
+        if options.a or options.b or options.stretch or options.stretch_b or options.alpha == "a":
+            options.usage_error(
+                "--samples brings its own images: leave out --a and --b, --stretch and --alpha a"
+            )
         return
+    try:
+        options.stretch, options.stretch_b = (
+            Stretch.of(tuple(bounds)) if bounds else None for bounds in (options.stretch, options.stretch_b)
+        )
+    except ValueError as error:
+        options.usage_error(str(error))
+    if options.alpha == "a":
+        if options.a and options.b and options.a != options.b:
+            options.usage_error("--alpha a takes side a from the alpha channel of --b: leave out --a")
+        options.a = options.b = options.b or options.a
     if options.a and options.a.is_dir() and not options.b:
         options.b = options.a
     if not (options.a and options.b):
@@ -117,7 +151,7 @@ def _fuse_files(options: Namespace) -> int:
     from mambadfuse.fusion.pair import fuse, load_model
 
     out = options.out
-    if options.a.samefile(options.b):
+    if options.a.samefile(options.b) and options.alpha != "a":
         options.usage_error(f"--a and --b are the same file, {options.a}")
     if out.is_dir():
         options.usage_error(f"--out {out} is a folder: two files are fused into a file")
@@ -129,13 +163,24 @@ def _fuse_files(options: Namespace) -> int:
     else:
         network = _in_tiles(load_model(options.model, options.device), options.tile)
         fused = fuse(
-            options.a, options.b, network, colour=options.colour, contrast=options.contrast, bits=options.bits
+            options.a,
+            options.b,
+            network,
+            colour=options.colour,
+            contrast=options.contrast,
+            bits=options.bits,
+            stretch=options.stretch,
+            stretch_b=options.stretch_b,
+            resize=options.resize,
+            alpha=options.alpha,
         )
         make_folder(out.parent)
         write_image(out, np.asarray(fused))
         print(f"wrote {out}")
     if options.sheet:
-        draw_sheet([Result(out.stem, options.a, options.b, out)], options.sheet, _titles(options))
+        draw_sheet(
+            [Result(out.stem, options.a, options.b, out)], options.sheet, _titles(options), _reading(options)
+        )
     return 0
 
 
@@ -143,20 +188,24 @@ def _fuse_folders(options: Namespace) -> int:
     """Every pair of two folders, or of one that holds both sides, into ``out/<name>.png``."""
     from mambadfuse.data.discovery import find_pairs
     from mambadfuse.data.issues import problems
-    from mambadfuse.fusion.folders import require_outside
+    from mambadfuse.fusion.folders import images_with_alpha, require_outside, windows
 
     out = options.out
     if out.is_file():
         options.usage_error(f"--out {out} is a file: folders are fused into a folder")
     require_outside(out, options.a, options.b)
-    found = find_pairs(options.a, options.b)
+    found = images_with_alpha(options.a) if options.alpha == "a" else find_pairs(options.a, options.b)
+    if not options.stretch_each:
+        options.stretch, options.stretch_b = windows(
+            found.pairs, options.stretch, options.stretch_b, options.alpha
+        )
     report = _fuse_pairs(found.pairs, out, options.model, options)
     skipped = problems(found.issues)
     _summarise([report], skipped, out)
     if options.sheet:
         one_folder = found.folder_a == found.folder_b
         columns = titles(found.task) if one_folder and found.task else _titles(options)
-        draw_sheet(_results(found.pairs, out), options.sheet, columns)
+        draw_sheet(_results(found.pairs, out), options.sheet, columns, _reading(options))
     return 1 if report.failed or skipped else 0
 
 
@@ -200,6 +249,11 @@ def _fuse_pairs(
         "bits": options.bits,
         "tile": options.tile,
     }
+    settings |= {
+        name: str(value)
+        for name in ("stretch", "stretch_b", "resize", "alpha")
+        if (value := getattr(options, name)) not in (None, "black")
+    }
     names = [pair.name for pair in pairs]
     with manifest(out, names, settings, options.overwrite):
         try:
@@ -211,6 +265,10 @@ def _fuse_pairs(
                 colour=options.colour,
                 contrast=options.contrast,
                 bits=options.bits,
+                stretch=options.stretch,
+                stretch_b=options.stretch_b,
+                resize=options.resize,
+                alpha=options.alpha,
                 progress=sys.stderr.isatty(),
             )
         except KeyboardInterrupt:
@@ -244,6 +302,12 @@ def _summarise(reports: "Sequence[FusionReport]", skipped: "Sequence[Issue]", ou
         sum(len(getattr(report, what)) for report in reports) for what in ("written", "kept", "failed")
     )
     print(f"{written} fused, {kept} kept, {failed} failed, {len(skipped)} skipped; results in {out}")
+
+
+def _reading(options: Namespace) -> tuple[Reading, Reading]:
+    """How the two sides are read, for a contact sheet."""
+    alpha_a, alpha_b = ("only", "ignore") if options.alpha == "a" else (options.alpha, options.alpha)
+    return Reading(options.stretch, alpha_a), Reading(options.stretch_b, alpha_b)
 
 
 def _titles(options: Namespace) -> tuple[str, str]:

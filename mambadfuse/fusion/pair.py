@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from mambadfuse.data.colour import Floats, luma, recolour
 from mambadfuse.data.inputs import ImageLike, to_float_batch
+from mambadfuse.data.resize import SIDES, resize_to, same_shape
+from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.fusion.postprocess import check_contrast, postprocess
 from mambadfuse.models import checkpoints
 
 Model = str | Path | nn.Module
 
 COLOURS = ("auto", "a", "b", "grey")
+ALPHAS = ("black", "ignore", "a")
 
 
 def fuse(
@@ -27,6 +30,10 @@ def fuse(
     contrast: float | None = None,
     bits: int = 8,
     device: str = "auto",
+    stretch: StretchLike | Stretch | None = None,
+    stretch_b: StretchLike | Stretch | None = None,
+    resize: str | None = None,
+    alpha: str = "black",
 ) -> NDArray[Any] | Tensor:
     """Fuses two registered images of one size into one.
 
@@ -55,6 +62,14 @@ def fuse(
         bits: depth of an array result, 8 or 16.
         device: "cpu", "cuda", "cuda:1", ... With "auto", a module stays where it is, and weights go to a CUDA
             GPU if there is one, else to the CPU (not to MPS, where the scan is untested).
+        stretch: the values of a that become black and white, ``(29115, 31115)``, or their percentiles in a,
+            ``("1%", "99%")``; an array of any integers or floats may then be given.
+        stretch_b: the same for b.
+        resize: the side, "a" or "b", that is resized to the size of the other (Lanczos, or the mean of areas where it
+            shrinks); None refuses sides of different size.
+        alpha: what becomes of the alpha channel of a file or Pillow image: "black" lays the image on black by it,
+            "ignore" leaves it out, and "a" takes that of ``a`` as side a, and leaves out that of ``b``: for thermal
+            images stored as the alpha channel of visible ones, where a and b are the same file.
 
     Returns:
         If no input is a tensor, an array of uint8 or uint16 (rounded half to even), (H, W) if grey, else
@@ -62,17 +77,25 @@ def fuse(
 
     Raises:
         ImageError: a file or Pillow image cannot be read.
-        ValueError: the sizes differ; an input is empty, of a wrong shape, not finite or not in [0, 1]; an
-            option has an unknown value; the device is not usable here; the output of the model is not an image.
+        ValueError: the sizes differ, or with ``resize`` the aspect ratios, by more than 2 %; an input is empty, of a
+            wrong shape, masked, not finite or not in [0, 1]; an option has an unknown value; the device is not usable
+            here; the output of the model is not an image.
         TypeError: an input is none of these kinds, or of another dtype.
         CheckpointError: the weights cannot be loaded.
     """
-    check_options(colour, contrast, bits)
-    pixels_a, pixels_b = to_float_batch(a, "a"), to_float_batch(b, "b")
+    check_options(colour, contrast, bits, resize, alpha)
+    alpha_a, alpha_b = ("only", "ignore") if alpha == "a" else (alpha, alpha)
+    pixels_a = to_float_batch(a, "a", None if stretch is None else Stretch.of(stretch), alpha_a)
+    pixels_b = to_float_batch(b, "b", None if stretch_b is None else Stretch.of(stretch_b), alpha_b)
+    if resize == "a":
+        pixels_a = resize_to(pixels_a, *pixels_b.shape[1:3])
+    elif resize == "b":
+        pixels_b = resize_to(pixels_b, *pixels_a.shape[1:3])
     if pixels_a.shape[:3] != pixels_b.shape[:3]:
         names = [f" ({x})" if isinstance(x, str | Path) else "" for x in (a, b)]
         raise ValueError(
             f"a{names[0]} and b{names[1]} must be of one size, found {_size(pixels_a)} and {_size(pixels_b)}"
+            f"{_advice(pixels_a, pixels_b)}"
         )
     fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), load_model(model, device), contrast)
     chroma = _chroma_source(colour, pixels_a, pixels_b)
@@ -85,7 +108,9 @@ def fuse(
     return numbers[..., 0] if chroma is None else numbers
 
 
-def check_options(colour: str, contrast: float | None, bits: int) -> None:
+def check_options(
+    colour: str, contrast: float | None, bits: int, resize: str | None = None, alpha: str = "black"
+) -> None:
     """Refuses options of :func:`fuse` that it cannot apply.
 
     Raises:
@@ -97,11 +122,26 @@ def check_options(colour: str, contrast: float | None, bits: int) -> None:
         check_contrast(contrast)
     if bits not in (8, 16):
         raise ValueError(f"bits must be 8 or 16, found {bits!r}")
+    if resize not in (None, *SIDES):
+        raise ValueError(f"resize must be one of {', '.join(SIDES)}, or None, found {resize!r}")
+    if alpha not in ALPHAS:
+        raise ValueError(f"alpha must be one of {', '.join(ALPHAS)}, found {alpha!r}")
 
 
 def _size(pixels: Floats) -> str:
     count, height, width, _ = pixels.shape
     return f"{width}x{height}" if count == 1 else f"{count} times {width}x{height}"
+
+
+def _advice(a: Floats, b: Floats) -> str:
+    """What to do about two sizes, for the end of a message."""
+    (count_a, *size_a), (count_b, *size_b) = a.shape[:3], b.shape[:3]
+    if count_a != count_b:
+        return ""
+    if not same_shape((size_a[0], size_a[1]), (size_b[0], size_b[1])):
+        return ": their aspect ratios differ, so one of them is cropped or squeezed"
+    side = "a" if size_a < size_b else "b"
+    return f': resize the smaller one with --resize {side} (in Python resize="{side}"), if both show the same scene'
 
 
 def _luma(pixels: Floats) -> Floats:
