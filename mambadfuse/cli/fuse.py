@@ -35,6 +35,18 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="PATH",
         help="visible, CT, PET or SPECT side: a file or a folder; not needed if --a holds both sides",
     )
+    parser.add_argument(
+        "--plane",
+        choices=("axial", "coronal", "sagittal"),
+        default="axial",
+        help="of volumes (NIfTI, DICOM): the plane of the slices",
+    )
+    parser.add_argument(
+        "--slice",
+        type=int,
+        metavar="N",
+        help="of volumes, if --out is an image: which slice; default the middle one",
+    )
     parser.add_argument("--samples", action="store_true", help="fuse the sample pairs of the kit instead")
     parser.add_argument("--out", type=Path, metavar="PATH", required=True, help="file, or folder, to write")
     parser.add_argument(
@@ -95,6 +107,8 @@ def run(options: Namespace) -> int:
     if options.samples:
         return _fuse_samples(options)
     _mention_other_weights(options)
+    if _both_volumes(options):
+        return _fuse_volumes(options)
     return _fuse_folders(options) if options.a.is_dir() else _fuse_files(options)
 
 
@@ -130,9 +144,16 @@ def _check_usage(options: Namespace) -> None:
     for path in (options.a, options.b):
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file or folder")
-    if options.a.is_dir() != options.b.is_dir():
+    if options.a.is_dir() != options.b.is_dir() and not _both_volumes(options):
         options.usage_error("--a and --b must be two files or two folders, found one of each")
     refuse_swapped_sides(options)
+
+
+def _both_volumes(options: Namespace) -> bool:
+    """Whether both sides are NIfTI or DICOM by their names."""
+    from mambadfuse.data.volumes import is_volume
+
+    return is_volume(options.a) and is_volume(options.b)
 
 
 def _mention_other_weights(options: Namespace) -> None:
@@ -181,6 +202,31 @@ def _fuse_files(options: Namespace) -> int:
         draw_sheet(
             [Result(out.stem, options.a, options.b, out)], options.sheet, _titles(options), _reading(options)
         )
+    return 0
+
+
+def _fuse_volumes(options: Namespace) -> int:
+    """Two volumes into one slice, a folder of slices or a volume, by the name of --out."""
+    from mambadfuse.fusion.pair import load_model
+    from mambadfuse.fusion.volumes import fuse_volumes
+
+    if options.sheet or options.resize or options.alpha != "black":
+        options.usage_error("--sheet, --resize and --alpha are not for volumes: leave them out")
+    written = fuse_volumes(
+        options.a,
+        options.b,
+        options.out,
+        _in_tiles(load_model(options.model, options.device), options.tile),
+        plane=options.plane,
+        index=options.slice,
+        overwrite=options.overwrite,
+        colour=options.colour,
+        contrast=options.contrast,
+        bits=options.bits,
+        stretch=options.stretch,
+        stretch_b=options.stretch_b,
+    )
+    print(f"wrote {written[0]}" if len(written) == 1 else f"wrote {len(written)} slices into {options.out}")
     return 0
 
 
