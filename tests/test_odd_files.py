@@ -112,7 +112,7 @@ def test_what_is_no_file_is_named_in_a_folder(place, special):
     reasons = {issue.subject.as_posix(): issue.reason for issue in problems(find_pairs("a", "b").issues)}
     assert reasons == {
         "a/2.png": "is a pipe, socket or device",
-        "b/2.png": "has no partner in a",
+        "b/2.png": "has no partner that can be used: a/2.png is a pipe, socket or device",
         "b/3.png": "is a broken link",
     }
 

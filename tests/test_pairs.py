@@ -183,3 +183,22 @@ def test_shards_hold_each_pair_once(folders):
     for part, count in ((0, 2), (3, 2), (1, 12)):
         with pytest.raises(ValueError, match=f"shard {part}/{count}: "):
             found.shard(part, count)
+
+
+def test_a_partner_that_cannot_be_read_is_named_as_that_and_not_as_missing(folders):
+    a, b = folders(["1.png", "2.png", "3.png"], ["1.heic", "2.png"])
+    issues = {issue.subject: issue.reason for issue in match_folders(a, b).issues}
+    assert issues[a / "1.png"].startswith(
+        f"has no partner that can be used: {b / '1.heic'} is not an image file"
+    )
+    assert issues[a / "3.png"] == f"has no partner in {b}"
+
+
+def test_a_folder_without_a_file_that_can_be_read_is_named_as_that(folders):
+    with pytest.raises(PairError, match=r"b: none of its files can be used: 1\.heic is not an image file"):
+        match_folders(*folders(["1.png"], ["1.heic"]))
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "jp2", "npy"])
+def test_every_format_that_is_read_is_paired(folders, suffix):
+    assert len(match_folders(*folders([f"1.{suffix}"], ["1.png"])).pairs) == 1

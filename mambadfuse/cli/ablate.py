@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mambadfuse.cli.arguments import refuse_sources
 from mambadfuse.cli.messages import complain, say, write
 from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
+from mambadfuse.cli.reading import add_reading, reading_arguments
 from mambadfuse.cli.train import BUDGETS
 from mambadfuse.data.tasks import TASKS
 
@@ -44,6 +45,7 @@ def add_options(parser: ArgumentParser) -> None:
         "folders to train on, may be repeated; by default samples and toy pairs that come with the kit",
         "score",
     )
+    add_reading(parser)
     parser.add_argument(
         "--centre-crop", metavar="HxW", help="score only the centre of each image, to save time"
     )
@@ -131,10 +133,14 @@ def _experiment(options: Namespace) -> "Experiment":
 
     outputs = [options.json, options.csv, options.out / "results.jsonl"]
     found, judged = training_pairs_of(options, outputs, [options.table])
+    how = reading_arguments(options)
     sets: list[Sequence[TrainingPair]]
     validation: Sequence[TrainingPair]
     if judged:
-        sets, validation = [find_training_pairs(each) for each in found], find_training_pairs(judged)
+        sets, validation = (
+            [find_training_pairs(each, **how) for each in found],
+            find_training_pairs(judged, **how),
+        )
     elif options.task == "ivf":
         sets, validation = bundled_pairs()
         say("no --pairs: training on the infrared-visible samples and toy pairs, scoring other toy pairs")

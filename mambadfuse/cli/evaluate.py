@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mambadfuse.cli.arguments import refuse_sources
 from mambadfuse.cli.messages import complain, say, write
 from mambadfuse.cli.pairs import add_folders, add_shard, pairs_of
+from mambadfuse.cli.reading import add_reading, reading_arguments
 
 if TYPE_CHECKING:
     from mambadfuse.evaluation.table import Table
@@ -25,6 +26,7 @@ def add_options(parser: ArgumentParser) -> None:
         help="one folder of results for each method",
     )
     add_folders(parser)
+    add_reading(parser)
     add_shard(parser)
     parser.add_argument(
         "--join",
@@ -115,6 +117,7 @@ def _score(options: Namespace) -> "Table":
         baselines=not options.no_baselines,
         rows=options.rows,
         shard=options.shard,
+        **reading_arguments(options),
         progress=sys.stderr.isatty(),
     )
 

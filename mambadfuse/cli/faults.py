@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mambadfuse.cli.arguments import positive, refuse_sources
 from mambadfuse.cli.messages import complain, say, write
-from mambadfuse.cli.pairs import add_folders, pairs_of, refuse_swapped_sides
+from mambadfuse.cli.pairs import add_folders, add_shard, pairs_of, refuse_swapped_sides
+from mambadfuse.cli.reading import add_reading, reading_arguments
 
 SUMMARY = "measure what no score shows: bands, overshoot, lost targets, noise and halos"
 
@@ -14,6 +15,8 @@ SUMMARY = "measure what no score shows: bands, overshoot, lost targets, noise an
 def add_options(parser: ArgumentParser) -> None:
     """Declares the options."""
     add_folders(parser)
+    add_reading(parser)
+    add_shard(parser)
     parser.add_argument(
         "--fused",
         type=Path,
@@ -58,6 +61,8 @@ def run(options: Namespace) -> int:
         found,
         model=options.model,
         contrast=options.contrast,
+        shard=options.shard,
+        **reading_arguments(options),
         progress=sys.stderr.isatty(),
     )
     say(table)

@@ -10,6 +10,7 @@ from mambadfuse.cli.arguments import device, pixels, positive, refuse_sources
 from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
 from mambadfuse.cli.messages import complain, say
 from mambadfuse.cli.pairs import PAIRS_FILE, add_shard, pairs_of, refuse_swapped_sides
+from mambadfuse.cli.reading import add_reading, reading_of
 from mambadfuse.data.tasks import MODALITIES, TASKS, modality_of, task_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mambadfuse.data.issues import Issue
     from mambadfuse.data.pairs import Pair
     from mambadfuse.fusion.folders import FusionReport
+    from mambadfuse.fusion.options import FusionOptions
 
 SUMMARY = "fuse two images, folders of images, or the samples of the kit"
 
@@ -38,6 +40,18 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--pairs-file", type=Path, metavar="CSV", help=f"instead: {PAIRS_FILE}")
     add_shard(parser)
+    parser.add_argument(
+        "--plane",
+        choices=("axial", "coronal", "sagittal"),
+        default="axial",
+        help="of volumes (NIfTI, DICOM): the plane of the slices",
+    )
+    parser.add_argument(
+        "--slice",
+        type=int,
+        metavar="N",
+        help="of volumes, if --out is an image: which slice; default the middle one",
+    )
     parser.add_argument("--samples", action="store_true", help="fuse the sample pairs of the kit instead")
     parser.add_argument("--out", type=Path, metavar="PATH", required=True, help="file, or folder, to write")
     parser.add_argument(
@@ -57,6 +71,7 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="C",
         help="contrast factor about the mean of the image; default that of the weights, 1 for none",
     )
+    add_reading(parser)
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits per channel of results")
     parser.add_argument(
         "--device",
@@ -80,33 +95,51 @@ def run(options: Namespace) -> int:
     _check_usage(options)
     if options.samples:
         return _fuse_samples(options)
-    return _fuse_folders(options) if options.pairs_file or options.a.is_dir() else _fuse_files(options)
+    if options.pairs_file:
+        return _fuse_folders(options)
+    if _both_volumes(options):
+        return _fuse_volumes(options)
+    return _fuse_folders(options) if options.a.is_dir() else _fuse_files(options)
 
 
 def _check_usage(options: Namespace) -> None:
     """Stops with a usage error if the options do not go together; a single folder becomes both --a and --b."""
     if options.sheet and options.sheet.suffix.lower() != ".png":
         options.usage_error(f"--sheet {options.sheet}: expected the name of a .png file")
+    options.reading = reading_of(options)
     if options.samples:
-        if options.a or options.b or options.pairs_file or options.shard:
+        if options.a or options.b or options.pairs_file or options.shard or options.reading.settings():
             options.usage_error(
-                "--samples brings its own images: leave out --a and --b, --pairs-file and --shard"
+                "--samples brings its own images: leave out --a and --b, --pairs-file and --shard, --stretch, --resize "
+                "and --alpha"
             )
         return
     if options.pairs_file:
         return
-    if options.a and options.a.is_dir() and not options.b:
-        options.b = options.a
+    if options.alpha == "a":
+        options.a = options.a or options.b
+        options.b = options.b or options.a
+    elif options.a and options.a.is_dir():
+        options.b = options.b or options.a
     if not (options.a and options.b):
         options.usage_error("give --a and --b, or --samples, or --pairs-file")
     for path in (options.a, options.b):
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file or folder")
-    if options.a.is_dir() != options.b.is_dir():
+    if options.alpha == "a" and not options.a.samefile(options.b):
+        options.usage_error("--alpha a takes side a from the alpha channel of --b: leave out --a")
+    if options.a.is_dir() != options.b.is_dir() and not _both_volumes(options):
         options.usage_error("--a and --b must be two files or two folders, found one of each")
     if options.shard and not options.a.is_dir():
         options.usage_error("--shard is for folders, or --pairs-file")
     refuse_swapped_sides(options, options.a, options.b)
+
+
+def _both_volumes(options: Namespace) -> bool:
+    """Whether both sides are NIfTI or DICOM by their names."""
+    from mambadfuse.data.volumes import is_volume
+
+    return is_volume(options.a) and is_volume(options.b)
 
 
 def _mention_other_weights(options: Namespace, task: str | None) -> None:
@@ -122,10 +155,10 @@ def _fuse_files(options: Namespace) -> int:
     from mambadfuse.data.images import picture_format, write_image
     from mambadfuse.files import make_folder
     from mambadfuse.fusion.manifest import why_outdated
-    from mambadfuse.fusion.pair import fuse, load_model
+    from mambadfuse.fusion.pair import fuse_with
 
     out = options.out
-    if options.a.samefile(options.b):
+    if options.a.samefile(options.b) and options.alpha != "a":
         options.usage_error(f"--a and --b are the same file, {options.a}")
     if out.is_dir():
         options.usage_error(f"--out {out} is a folder: two files are fused into a file")
@@ -136,15 +169,44 @@ def _fuse_files(options: Namespace) -> int:
     if out.exists() and not outdated and not options.overwrite:
         say(f"kept {out}, whatever its settings (--overwrite replaces it)")
     else:
-        network = _in_tiles(load_model(options.model, options.device), options.tile)
-        fused = fuse(
-            options.a, options.b, network, colour=options.colour, contrast=options.contrast, bits=options.bits
-        )
+        network = _network(options, options.model)
+        fused = fuse_with(network, options.a, options.b, _fusion_options(options))
         make_folder(out.parent)
-        write_image(out, np.asarray(fused))
+        write_image(out, np.asarray(fused.image))
         say(f"wrote {out}{f', which {outdated}' if outdated else ''}")
     if options.sheet:
-        draw_sheet([Result(out.stem, options.a, options.b, out)], options.sheet, _titles(options))
+        result = Result(out.stem, options.a, options.b, out)
+        draw_sheet([result], options.sheet, _titles(options), options.reading.sides)
+    return 0
+
+
+def _fuse_volumes(options: Namespace) -> int:
+    """Two volumes into one slice, a folder of slices or a volume, by the name of --out."""
+    from mambadfuse.fusion.volumes import fuse_volumes
+
+    if options.sheet or options.shard or options.resize or options.alpha != "black" or options.stretch_each:
+        options.usage_error(
+            "--sheet, --shard, --resize, --alpha and --stretch-each are not for volumes: leave them out"
+        )
+    _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
+    sources = [options.a, options.b]
+    folders = [path for path in sources if path.is_dir()]
+    refuse_sources(options, [options.out], [*sources, options.model], folders)
+    written = fuse_volumes(
+        options.a,
+        options.b,
+        options.out,
+        _network(options, options.model),
+        plane=options.plane,
+        index=options.slice,
+        overwrite=options.overwrite,
+        colour=options.colour,
+        contrast=options.contrast,
+        bits=options.bits,
+        stretch=options.reading.stretch,
+        stretch_b=options.reading.stretch_b,
+    )
+    say(f"wrote {written[0]}" if len(written) == 1 else f"wrote {len(written)} slices into {options.out}")
     return 0
 
 
@@ -165,6 +227,8 @@ def _fuse_folders(options: Namespace) -> int:
     refuse_sources(
         options, [*targets, options.sheet], [*found.files, options.model, options.pairs_file], found.folders
     )
+    if not options.stretch_each:
+        options.reading = options.reading.over(found.pairs)
     if options.shard:
         found = found.shard(*options.shard)
     report = _fuse_pairs(found.pairs, out, options.model, options)
@@ -173,7 +237,7 @@ def _fuse_folders(options: Namespace) -> int:
     if options.sheet:
         one_folder = found.folder_a == found.folder_b
         columns = titles(found.task) if one_folder and found.task else _titles(options)
-        draw_sheet(_results(found.pairs, out), options.sheet, columns)
+        draw_sheet(_results(found.pairs, out), options.sheet, columns, options.reading.sides)
     return 1 if report.failed or skipped else 0
 
 
@@ -208,47 +272,43 @@ def _fuse_samples(options: Namespace) -> int:
 def _fuse_pairs(
     pairs: "Sequence[Pair]", out: Path, weights: str | None, options: Namespace
 ) -> "FusionReport":
-    """Fuses pairs into a folder with a manifest of the settings; after Ctrl-C it says what is done so far."""
+    """Fuses pairs into a folder; after Ctrl-C it says what is done so far."""
     from mambadfuse.fusion.folders import fuse_pairs
-    from mambadfuse.fusion.manifest import manifest, settings_of
+
+    network = _network(options, weights)
+    try:
+        return fuse_pairs(
+            pairs,
+            out,
+            network,
+            weights or "ivf",
+            _fusion_options(options),
+            overwrite=options.overwrite,
+            shard=options.shard,
+            progress=sys.stderr.isatty(),
+        )
+    except KeyboardInterrupt:
+        if options.overwrite:
+            complain(f"only part of the results in {out} is new; the same command starts over")
+        else:
+            done = sum((out / f"{pair.name}.png").exists() for pair in pairs)
+            complain(f"{done} of {len(pairs)} results are in {out}; the same command makes the rest")
+        raise
+
+
+def _network(options: Namespace, weights: str | None) -> "nn.Module":
+    """The network of the weights, wrapped to work tile by tile if a size is given."""
     from mambadfuse.fusion.pair import load_model
-
-    network = load_model(weights, options.device)
-    settings = settings_of(
-        network,
-        weights or "ivf",
-        colour=options.colour,
-        contrast=options.contrast,
-        bits=options.bits,
-        tile=options.tile,
-    )
-    names = [pair.name for pair in pairs]
-    with manifest(out, names, settings, options.overwrite, options.shard):
-        try:
-            return fuse_pairs(
-                pairs,
-                out,
-                _in_tiles(network, options.tile),
-                overwrite=options.overwrite,
-                colour=options.colour,
-                contrast=options.contrast,
-                bits=options.bits,
-                progress=sys.stderr.isatty(),
-            )
-        except KeyboardInterrupt:
-            if options.overwrite:
-                complain(f"only part of the results in {out} is new; the same command starts over")
-            else:
-                done = sum((out / f"{name}.png").exists() for name in names)
-                complain(f"{done} of {len(names)} results are in {out}; the same command makes the rest")
-            raise
-
-
-def _in_tiles(network: "nn.Module", tile: int | None) -> "nn.Module":
-    """The network, wrapped to work tile by tile if a size is given."""
     from mambadfuse.fusion.tiling import TiledModel
 
+    network, tile = load_model(weights, options.device), options.tile
     return network if tile is None else TiledModel(network, tile, min(64, tile // 2))
+
+
+def _fusion_options(options: Namespace) -> "FusionOptions":
+    from mambadfuse.fusion.options import FusionOptions
+
+    return FusionOptions(options.colour, options.contrast, options.bits, options.reading)
 
 
 def _results(pairs: "Sequence[Pair]", out: Path, prefix: str = "") -> list[Result]:

@@ -61,11 +61,12 @@ def training_pairs_of(
     options: Namespace, outputs: Iterable[Path | None], inputs: Iterable[Path | None]
 ) -> "tuple[list[PairSet], PairSet | None]":
     """The pairs to train on and those of --validate; a usage error if an output would replace one, or an input."""
-    from mambadfuse.data.discovery import find_pairs
+    from mambadfuse.cli.reading import reading_of
     from mambadfuse.data.pairs_file import read_pairs_file
 
+    reading = reading_of(options)
     given = [*(options.pairs or []), *([options.validate] if options.validate else [])]
-    found = [find_pairs(*paths) if len(paths) == 2 else read_pairs_file(*paths) for paths in given]
+    found = [reading.find_pairs(*paths) if len(paths) == 2 else read_pairs_file(*paths) for paths in given]
     lists = [paths[0] for paths in given if len(paths) == 1]
     files = [file for each in found for file in each.files]
     refuse_sources(
@@ -90,15 +91,18 @@ def shard(text: str) -> tuple[int, int]:
 
 
 def pairs_of(options: Namespace) -> "PairSet":
-    """The pairs that the options name; a usage error if they name none, or name them twice."""
-    from mambadfuse.data.discovery import find_pairs
+    """The pairs that the options name; a usage error if they name none, or name them twice.
+
+    With --alpha a these are the images of one folder.
+    """
+    from mambadfuse.cli.reading import reading_of
     from mambadfuse.data.pairs_file import read_pairs_file
 
     if bool(options.a) == bool(options.pairs_file) or (options.b and options.pairs_file):
         options.usage_error("give --a, with --b or alone, or --pairs-file")
     if options.pairs_file:
         return read_pairs_file(options.pairs_file)
-    return find_pairs(options.a, options.b)
+    return reading_of(options).find_pairs(options.a, options.b)
 
 
 def refuse_swapped_sides(options: Namespace, a: Path, b: Path) -> None:

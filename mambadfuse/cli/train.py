@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mambadfuse.cli.messages import complain, say
 from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
+from mambadfuse.cli.reading import add_reading, reading_arguments
 from mambadfuse.data.tasks import TASKS
 
 SUMMARY = "train weights on folders of pairs; the same command resumes a run that was stopped"
@@ -19,6 +20,7 @@ def add_options(parser: ArgumentParser) -> None:
         "folder of infrared or MRI images and folder of the other side; may be repeated",
         "validate on",
     )
+    add_reading(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", required=True, help="weights file to write, .safetensors"
     )
@@ -71,8 +73,9 @@ def run(options: Namespace) -> int:
     overrides = [*options.settings, *([f"steps={options.steps}"] if options.steps is not None else [])]
     config = configure(options.task, options.budget, options.config, overrides)
     found, judged = training_pairs_of(options, [options.out, run_folder(options.out)], [options.config])
-    sets = [find_training_pairs(each) for each in found]
-    validation = find_training_pairs(judged) if judged else []
+    how = reading_arguments(options)
+    sets = [find_training_pairs(each, **how) for each in found]
+    validation = find_training_pairs(judged, **how) if judged else []
     require_large_enough(validation)
     warnings = [f"warning: {warning}" for warning in config.warnings()]
     prints = os.environ.get("RANK", "0") == "0"  # of several processes the first

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mambadfuse.data import catalogue
 from mambadfuse.data.discovery import scan
-from mambadfuse.data.images import ImageError, picture_size
+from mambadfuse.data.images import ImageError, picture_size, read_picture
 from mambadfuse.data.issues import Issue, notes, problems
 from mambadfuse.data.limited_range import looks_limited
 from mambadfuse.data.pairs import Pair, PairError, PairSet
@@ -38,11 +38,13 @@ class Report:
         sets: the sets of pairs in it.
         issues: problems, and notes on what is not wrong: folders of unknown content, images that another one was
             preferred to.
+        decoded: whether the pixels were looked at, too, and not only the headers.
     """
 
     root: Path
     sets: tuple[CheckedSet, ...]
     issues: tuple[Issue, ...]
+    decoded: bool = False
 
     @property
     def problems(self) -> tuple[Issue, ...]:
@@ -67,6 +69,8 @@ class Report:
         )
         lines = [f"{self.root}: {counts}", *map(_describe, self.sets)]
         lines += [f"  problem: {problem}" for problem in self.problems]
+        if not self.decoded:
+            lines.append("  only headers were read: --decode looks at the pixels, too")
         for reason in dict.fromkeys(note.reason for note in self.notes):
             paths = [Path(note.subject) for note in self.notes if note.reason == reason]
             lines += [f"  note: {reason}:", *(f"    {path.relative_to(self.root)}" for path in paths)]
@@ -77,7 +81,9 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
     """Looks at every pair below a folder and lists all problems.
 
     These are folders or images without a partner, empty folders, several files of one name, files that are no
-    images, images that cannot be read, and pairs that differ in size.
+    images, images that cannot be read, and pairs that differ in size; with ``decode`` also those of
+    :mod:`~mambadfuse.data.remarks`: images that are black or constant, use a narrow part of their range, hold several
+    pages or frames, or have an alpha channel that looks like an image.
 
     >>> from mambadfuse.data.checking import check
     >>> from mambadfuse.resources import resource_folder
@@ -88,7 +94,7 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
         root: a folder in any layout of :mod:`mambadfuse.data.discovery`.
         dataset: a name of the catalogue; the pairs must then be those of that data set: names and SHA-256 where
             they are known, number of pairs and image size where they are not.
-        decode: whether to decode every image, not only its header: slower, but it finds truncated files.
+        decode: whether to decode every image, not only its header: slower, but it finds truncated files and odd values.
 
     Raises:
         ValueError: the catalogue has no such data set.
@@ -98,7 +104,7 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
     try:
         sets, issues = scan(root)
     except PairError as error:
-        return Report(root, (), (error.issue,))
+        return Report(root, (), (error.issue,), decode)
     checked_sets = []
     for pair_set in sets:
         checked, more = _check_set(pair_set, decode)
@@ -106,7 +112,7 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
         issues += more
     if expected is not None:
         issues += _differences(root, checked_sets, expected)
-    return Report(root, tuple(checked_sets), tuple(issues))
+    return Report(root, tuple(checked_sets), tuple(issues), decode)
 
 
 def _check_set(pair_set: PairSet, decode: bool) -> tuple[CheckedSet, list[Issue]]:
@@ -118,7 +124,7 @@ def _check_set(pair_set: PairSet, decode: bool) -> tuple[CheckedSet, list[Issue]
         size, wrong = _check_pair(pair, decode)
         sizes.update(size)
         issues += wrong
-        readable += [] if wrong else [pair.b]
+        readable += [pair.b] if size else []
     is_luma = pair_set.folder_b.name.lower().endswith("_y")
     try:
         limited = bool(is_luma and readable and looks_limited(readable))
@@ -132,14 +138,24 @@ def _check_pair(pair: Pair, decode: bool) -> tuple[list[tuple[int, int]], list[I
     sizes, wrong = [], []
     for path in (pair.a, pair.b):
         try:
-            sizes.append(picture_size(path, decode))
+            size, odd = _look(path) if decode else (picture_size(path), [])
         except ImageError as error:
             wrong.append(Issue(path, str(error).removeprefix(f"{path}: ")))
-    if wrong:
+        else:
+            sizes.append(size)
+            wrong += odd
+    if len(sizes) < 2:
         return [], wrong
     if sizes[0] != sizes[1]:
-        return [], [size_mismatch(pair, sizes[0], sizes[1])]
-    return sizes[:1], []
+        return [], [*wrong, size_mismatch(pair, sizes[0], sizes[1])]
+    return sizes[:1], wrong
+
+
+def _look(path: Path) -> tuple[tuple[int, int], list[Issue]]:
+    """Width and height of an image, and what is odd about its values."""
+    picture = read_picture(path)
+    height, width = picture.pixels.shape[:2]
+    return (width, height), [Issue(path, str(remark)) for remark in picture.remarks]
 
 
 def size_mismatch(pair: Pair, size_a: tuple[int, int], size_b: tuple[int, int]) -> Issue:

@@ -17,7 +17,15 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue, problems
-from mambadfuse.data.pairs import Pair, PairError, PairSet, match_folders, require_folder
+from mambadfuse.data.pairs import (
+    Pair,
+    PairError,
+    PairSet,
+    files_below,
+    match_folders,
+    pictures_by_name,
+    require_folder,
+)
 from mambadfuse.data.pairs_file import read_pairs_file
 from mambadfuse.data.single_folder import match_within, tasks_in
 from mambadfuse.data.tasks import FOLDERS, MODALITIES, TASKS, modality_of, modality_of_folder, task_of
@@ -67,6 +75,23 @@ def find_pairs(a: str | Path | PairSet, b: str | Path | None = None) -> PairSet:
     if a.samefile(b):
         return _all_below(a)
     return match_folders(a, b, task_of(modality_of(a), modality_of(b)))
+
+
+def find_images_with_alpha(a: str | Path, b: str | Path | None = None) -> PairSet:
+    """Every image of a folder as both sides of a pair, for thermal images stored as an alpha channel.
+
+    Raises:
+        PairError: the folder is missing or holds no images.
+        ValueError: ``b`` is another folder.
+    """
+    folder = Path(a)
+    files, issues = pictures_by_name(files_below(folder), folder)
+    if b is not None and not folder.samefile(b):
+        raise ValueError(f'alpha="a" takes both sides from {a}, but b is another folder, {b}')
+    if not files:
+        raise PairError(issues[0])
+    pairs = tuple(Pair(name, file, file) for name, file in sorted(files.items()))
+    return PairSet(folder, folder, pairs, tuple(issues))
 
 
 def _lists_pairs(path: Path) -> bool:

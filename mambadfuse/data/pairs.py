@@ -104,17 +104,16 @@ def match_folders(
     files_b, issues_b = pictures_by_name(files_below(folder_b), folder_b)
     partners, rivals = match_names(files_a, files_b)
     if not partners and not rivals:
-        raise PairError(
-            Issue(folder_a, f"no image in it has the name of one in {folder_b} (suffixes may differ)")
-        )
+        raise PairError(_why_none(folder_a, folder_b, files_a, files_b, [*issues, *issues_b]))
+    unusable_a, unusable_b = _by_stem(issues, folder_a), _by_stem(issues_b, folder_b)
     issues += issues_b
-    for files, paired, other in (
-        (files_a, partners.keys(), folder_b),
-        (files_b, set(partners.values()), folder_a),
+    for files, paired, other, unusable in (
+        (files_a, partners.keys(), folder_b, unusable_b),
+        (files_b, set(partners.values()), folder_a, unusable_a),
     ):
         for name in sorted(files.keys() - paired, key=lambda name: (name in rivals, name)):
             among = f", which could be one of {', '.join(rivals[name])}" if name in rivals else ""
-            issues.append(Issue(files[name], f"has no partner in {other}{among}"))
+            issues.append(Issue(files[name], unusable.get(name, f"has no partner in {other}{among}")))
     pairs = []
     for name in sorted(partners):
         pair = Pair(name, files_a[name], files_b[partners[name]], task)
@@ -125,6 +124,27 @@ def match_folders(
     if not pairs:
         raise PairError(issues[-1])
     return PairSet(folder_a, folder_b, tuple(pairs), tuple(issues), task, split)
+
+
+def _by_stem(issues: Iterable[Issue], folder: Path) -> dict[str, str]:
+    """What is to be said of a file whose partner is there but cannot be used, by its path without suffix."""
+    stems = {Path(issue.subject).relative_to(folder).with_suffix("").as_posix(): issue for issue in issues}
+    return {
+        unicodedata.normalize("NFC", stem): f"has no partner that can be used: {issue.subject} {issue.reason}"
+        for stem, issue in stems.items()
+    }
+
+
+def _why_none(
+    folder_a: Path, folder_b: Path, files_a: dict[str, Path], files_b: dict[str, Path], issues: list[Issue]
+) -> Issue:
+    """Why two folders hold no pair: one has no file that can be used, or no name is in both."""
+    for folder, files in ((folder_a, files_a), (folder_b, files_b)):
+        if not files:
+            first = next(issue for issue in issues if folder in Path(issue.subject).parents)
+            name = Path(first.subject).relative_to(folder)
+            return Issue(folder, f"none of its files can be used: {name} {first.reason}")
+    return Issue(folder_a, f"no image in it has the name of one in {folder_b} (suffixes may differ)")
 
 
 def match_names(

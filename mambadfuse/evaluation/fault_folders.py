@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.issues import problems
 from mambadfuse.data.pairs import PairSet
+from mambadfuse.data.reading import PairReading
+from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.evaluation.fault_table import WHITE_PIXELS, FaultTable, tabulate
 from mambadfuse.evaluation.faults import measure, raster_bias, tile_seam, white_pixels
 from mambadfuse.evaluation.methods import (
@@ -38,6 +39,12 @@ def measure_folders(
     *,
     model: Model | None = None,
     contrast: float | None = None,
+    stretch: StretchLike | Stretch | None = None,
+    stretch_b: StretchLike | Stretch | None = None,
+    stretch_each: bool = False,
+    resize: str | None = None,
+    alpha: str = "black",
+    shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> FaultTable:
     """The faults of folders of fused images, and of what a network and the baselines make of the same pairs.
@@ -64,6 +71,12 @@ def measure_folders(
         b: the folder of the other side; None or ``a`` if both lie below ``a``.
         model: whose faults are measured as well, as in :func:`mambadfuse.fuse`; None for no network.
         contrast: of the network, as there.
+        stretch: how the sources are read, as in :func:`mambadfuse.fuse_folders`; choose what was fused.
+        stretch_b: the same for side b.
+        stretch_each: as there.
+        resize: as there.
+        alpha: as there.
+        shard: (3, 16) measures the third of 16 equal parts of the pairs alone.
         progress: whether to show a progress bar.
 
     Returns:
@@ -78,7 +91,8 @@ def measure_folders(
         check_contrast(contrast)
         if model is None:
             raise ValueError("contrast is that of a model: give one")
-    found = find_pairs(a, b)
+    reading = PairReading.of(stretch, stretch_b, resize, alpha)
+    found = reading.find_pairs(a, b)
     judges: dict[Key, Judge] = {
         (RESULT, name): _of_results(read_from(folder, found.pairs))
         for name, folder in folders_by_name(fused).items()
@@ -86,11 +100,15 @@ def measure_folders(
     if model is not None:
         judges[WEIGHTS, _name(model)] = _of_fusing(load_model(model), contrast)
     judges |= {(BASELINE, name): _of_fusing(_Baseline(fusion)) for name, fusion in BASELINES.items()}
+    if not stretch_each:
+        reading = reading.over(found.pairs)
+    pairs = (found.shard(*shard) if shard else found).pairs
     # A network takes all cores for one pair.
-    faults, failures = judge_all(found.pairs, judges, "measure", progress, in_parallel=model is None)
+    faults, failures = judge_all(pairs, judges, reading, "measure", progress, in_parallel=model is None)
     wrong = [*map(str, problems(found.issues)), *failures]
-    wrong += [f"{key[1]}: none of its images can be measured" for key in judges if key not in faults]
-    pictures = judged_by_all(faults, found.pairs)
+    if not shard:
+        wrong += [f"{key[1]}: none of its images can be measured" for key in judges if key not in faults]
+    pictures = judged_by_all(faults, pairs)
     if not faults or not pictures:
         first = f"; the first of {len(wrong)} problems: {wrong[0]}" if wrong else ""
         raise ValueError(f"there is no pair that every method has fused{first}")

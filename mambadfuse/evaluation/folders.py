@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.issues import problems
 from mambadfuse.data.pairs import Pair, PairSet
+from mambadfuse.data.reading import PairReading
+from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.evaluation.methods import (
     Fusion,
     Judge,
@@ -44,6 +45,11 @@ def evaluate_folders(
     metrics: Sequence[str] = EIGHT,
     baselines: bool = True,
     rows: str | None = None,
+    stretch: StretchLike | Stretch | None = None,
+    stretch_b: StretchLike | Stretch | None = None,
+    stretch_each: bool = False,
+    resize: str | None = None,
+    alpha: str = "black",
     shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> Table:
@@ -69,6 +75,11 @@ def evaluate_folders(
         metrics: names of metrics, as there.
         baselines: whether to add :data:`mambadfuse.fusion.baselines.BASELINES` to the comparison.
         rows: a test set whose published rows are added, see :mod:`mambadfuse.evaluation.published`.
+        stretch: how the sources are read, as in :func:`mambadfuse.fuse_folders`; choose what was fused.
+        stretch_b: the same for side b.
+        stretch_each: as there.
+        resize: as there.
+        alpha: as there.
         shard: (3, 16) scores the third of 16 equal parts of the pairs alone, see :mod:`mambadfuse.evaluation.shards`.
         progress: whether to show a progress bar.
 
@@ -82,7 +93,8 @@ def evaluate_folders(
         ImportError: BLUR is requested and scikit-image is missing.
     """
     require_known(metrics, convention)
-    found = find_pairs(a, b)
+    reading = PairReading.of(stretch, stretch_b, resize, alpha)
+    found = reading.find_pairs(a, b)
     pairs = (found.shard(*shard) if shard else found).pairs
     beside = published(rows) if rows else None
     if beside:
@@ -100,7 +112,9 @@ def evaluate_folders(
         return lambda name, a, b: evaluate(fusion(name, a, b), a, b, convention=convention, metrics=metrics)
 
     judges = {key: score(fusion) for key, fusion in fusions.items()}
-    scores, failures = judge_all(pairs, judges, "evaluate", progress)
+    if not stretch_each:
+        reading = reading.over(found.pairs)
+    scores, failures = judge_all(pairs, judges, reading, "evaluate", progress)
     wrong = [*map(str, problems(found.issues)), *failures]
     if not shard:
         wrong += [f"{key[1]}: none of its images has a score" for key in judges if key not in scores]

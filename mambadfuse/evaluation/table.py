@@ -122,7 +122,7 @@ class Table:
             ]
             for what, picture, numbers in lines:
                 cells = [cell(numbers.get(metric, math.nan)) for metric in self.metrics]
-                writer.writerow([method.name, method.kind, what, picture, *cells])
+                writer.writerow([name_cell(method.name), method.kind, what, name_cell(picture), *cells])
         return printable(text.getvalue())
 
     def _mean_cell(self, method: Method, metric: str) -> str:
@@ -228,6 +228,11 @@ def columns(lines: Sequence[Sequence[str]]) -> str:
 def cell(x: float) -> str:
     """A number for CSV, in full precision; empty if it is NaN."""
     return "" if math.isnan(x) else repr(x)
+
+
+def name_cell(name: str) -> str:
+    """A name for CSV, with an apostrophe before one that a spreadsheet would take for a formula: =, +, -, @, tab."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t")) else name
 
 
 def json_text(content: Any) -> str:

@@ -8,13 +8,16 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.images import write_image
 from mambadfuse.data.issues import Issue, problems
 from mambadfuse.data.pairs import Pair, PairSet
+from mambadfuse.data.reading import PairReading
+from mambadfuse.data.remarks import first_of_each_kind
+from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.files import require_apart
 from mambadfuse.fusion.manifest import manifest, settings_of, why_outdated
-from mambadfuse.fusion.pair import Model, check_options, fuse, load_model
+from mambadfuse.fusion.options import FusionOptions
+from mambadfuse.fusion.pair import Model, fuse_with, load_model
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ def fuse_folders(
     contrast: float | None = None,
     bits: int = 8,
     device: str = "auto",
+    stretch: StretchLike | Stretch | None = None,
+    stretch_b: StretchLike | Stretch | None = None,
+    stretch_each: bool = False,
+    resize: str | None = None,
+    alpha: str = "black",
     shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> FusionReport:
@@ -60,7 +68,7 @@ def fuse_folders(
     The pairs and their names are those of :func:`mambadfuse.data.discovery.find_pairs`. A pair that fails is
     reported, and the others are still fused; a file appears only when it is complete. An existing result is kept if it
     was made with the same weights and options, which a hidden file beside it records, and is made again if it is empty,
-    damaged or older than one of its sources.
+    damaged or older than one of its sources. Of several warnings of one kind only the first is logged in full.
 
     >>> from tempfile import TemporaryDirectory
     >>> import mambadfuse as mdf
@@ -81,6 +89,11 @@ def fuse_folders(
         contrast: as in :func:`mambadfuse.fuse`.
         bits: as in :func:`mambadfuse.fuse`.
         device: as in :func:`mambadfuse.fuse`.
+        stretch: as in :func:`mambadfuse.fuse`; percentiles are those of all a sides together.
+        stretch_b: the same for the b sides.
+        stretch_each: whether percentiles are instead those of each image.
+        resize: as in :func:`mambadfuse.fuse`.
+        alpha: as in :func:`mambadfuse.fuse`; with "a", the pairs are the images of ``a``, and ``b`` is None or ``a``.
         shard: (3, 16) fuses the third of 16 equal parts of the pairs alone; several processes may fuse one part each.
         progress: whether to show a progress bar.
 
@@ -91,26 +104,25 @@ def fuse_folders(
         OSError: ``out`` cannot be created.
         CheckpointError: the weights cannot be loaded.
     """
-    found = find_pairs(a, b)
+    reading = PairReading.of(stretch, stretch_b, resize, alpha)
+    options = FusionOptions(colour, contrast, bits, reading)
+    found = reading.find_pairs(a, b)
     require_outside(out, found.folder_a, found.folder_b)
     require_apart((result_file(Path(out), pair) for pair in found.pairs), found.files, found.folders)
+    if not stretch_each:
+        options = replace(options, reading=reading.over(found.pairs))
     if shard:
         found = found.shard(*shard)
-    check_options(colour, contrast, bits)
-    network = load_model(model, device)
-    name = type(model).__name__ if isinstance(model, nn.Module) else str(model or "ivf")
-    settings = settings_of(network, name, colour=colour, contrast=contrast, bits=bits)
-    with manifest(Path(out), [pair.name for pair in found.pairs], settings, overwrite, shard):
-        report = fuse_pairs(
-            found.pairs,
-            out,
-            network,
-            overwrite=overwrite,
-            colour=colour,
-            contrast=contrast,
-            bits=bits,
-            progress=progress,
-        )
+    report = fuse_pairs(
+        found.pairs,
+        out,
+        load_model(model, device),
+        type(model).__name__ if isinstance(model, nn.Module) else str(model or "ivf"),
+        options,
+        overwrite=overwrite,
+        shard=shard,
+        progress=progress,
+    )
     return replace(report, skipped=problems(found.issues))
 
 
@@ -118,37 +130,57 @@ def fuse_pairs(
     pairs: Sequence[Pair],
     out: str | Path,
     network: nn.Module,
+    model: str,
+    options: FusionOptions,
     *,
     overwrite: bool = False,
-    colour: str = "auto",
-    contrast: float | None = None,
-    bits: int = 8,
+    shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> FusionReport:
-    """Fuses a list of pairs into ``out/<name>.png``, without a record of the settings; else as :func:`fuse_folders`."""
-    check_options(colour, contrast, bits)
+    """Fuses a list of pairs into ``out/<name>.png``, all read in the same way; else as :func:`fuse_folders`.
+
+    Args:
+        pairs: those of the shard, if there is one.
+        out: the folder of the results.
+        network: that fuses.
+        model: its name, for messages.
+        options: of fusing.
+        overwrite: as in :func:`fuse_folders`.
+        shard: which of how many parts the pairs are.
+        progress: as in :func:`fuse_folders`.
+
+    Raises:
+        ValueError: a result would replace a source, or exists with other or unknown settings.
+        OSError: ``out`` cannot be created.
+    """
     out = Path(out)
     require_apart(
         (result_file(out, pair) for pair in pairs), (path for pair in pairs for path in (pair.a, pair.b))
     )
-    out.mkdir(parents=True, exist_ok=True)
     written, kept, failed, outdated = [], [], [], []
-    for pair in tqdm(pairs, desc="fuse", unit="pair", disable=not progress):
-        target = result_file(out, pair)
-        reason = None
-        if target.exists() and not overwrite:
-            reason = why_outdated(target, (pair.a, pair.b))
-            if reason is None:
-                kept.append(target)
-                continue
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            fused = fuse(pair.a, pair.b, network, colour=colour, contrast=contrast, bits=bits)
-            write_image(target, np.asarray(fused))
-            written.append(target)
-            outdated += [Issue(target, reason)] if reason else []
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            failed.append(Issue(pair.name, str(error) or type(error).__name__))
+    names = [pair.name for pair in pairs]
+    with (
+        first_of_each_kind(),
+        manifest(out, names, settings_of(network, model, options), overwrite, shard) as record_tile,
+    ):
+        for pair in tqdm(pairs, desc="fuse", unit="pair", disable=not progress):
+            target = result_file(out, pair)
+            reason = None
+            if target.exists() and not overwrite:
+                reason = why_outdated(target, (pair.a, pair.b))
+                if reason is None:
+                    kept.append(target)
+                    continue
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                fused = fuse_with(network, pair.a, pair.b, options)
+                if fused.tile:
+                    record_tile(pair.name, fused.tile)
+                write_image(target, np.asarray(fused.image))
+                written.append(target)
+                outdated += [Issue(target, reason)] if reason else []
+            except (ValueError, OSError, RuntimeError, MemoryError) as error:
+                failed.append(Issue(pair.name, str(error) or type(error).__name__))
     return FusionReport(tuple(written), tuple(kept), tuple(failed), outdated=tuple(outdated))
 
 

@@ -1,7 +1,7 @@
 """Which results are kept: none of other settings, as the manifest says, none damaged, none older than a source."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,39 +9,38 @@ from PIL import Image
 from torch import nn
 
 from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.fusion.options import FusionOptions
+from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.models.checkpoints import weights_digest
 
 MANIFEST = ".fused_with.json"
+_CHOSEN_TILE = "chosen_tile"
 
 Settings = dict[str, str | int | float | None]
+Recorded = dict[str, Settings | None]
 
 
-def settings_of(
-    network: nn.Module,
-    model: str,
-    *,
-    colour: str = "auto",
-    contrast: float | None = None,
-    bits: int = 8,
-    tile: int | None = None,
-) -> Settings:
-    """What decides the pixels of a result, the sources aside; the options are those of :func:`mambadfuse.fuse`.
+def settings_of(network: nn.Module, model: str, options: FusionOptions) -> Settings:
+    """What decides the pixels of a result, the sources aside.
 
     Args:
         network: that fuses.
         model: its name, for messages.
-        colour: the option.
-        contrast: the option.
-        bits: the option.
-        tile: size of the tiles, None for none.
+        options: of fusing.
     """
+    tiles: Settings = {"tile": None}
+    if isinstance(network, TiledModel):
+        tiles = {"tile": network.size, "overlap": network.overlap}
+        network = network.network
+    contrast = getattr(network, "contrast", 1.0) if options.contrast is None else options.contrast
     return {
         "model": model,
         "weights": weights_digest(network),
-        "colour": colour,
-        "contrast": getattr(network, "contrast", 1.0) if contrast is None else contrast,
-        "bits": bits,
-        "tile": tile,
+        "colour": options.colour,
+        "contrast": contrast,
+        "bits": options.bits,
+        **tiles,
+        **options.reading.settings(),
     }
 
 
@@ -71,8 +70,11 @@ def manifest(
     settings: Settings,
     overwrite: bool,
     shard: tuple[int, int] | None = None,
-) -> Iterator[None]:
+) -> Iterator[Callable[[str, int], None]]:
     """Wraps a run that writes ``folder/<name>.png``, and records the settings of each result it writes.
+
+    It yields a function that the run calls with name and tile side of each result that memory was too small to make in
+    one piece, just before it is written. The side is recorded as ``chosen_tile``, but not compared.
 
     The manifest is written at the start, so that a killed run can be resumed. Results that an interrupted
     ``overwrite`` did not reach are no longer recorded.
@@ -104,18 +106,26 @@ def manifest(
     recorded |= dict.fromkeys(differing) | {name: settings for name in names if name not in existing}
     file = folder / (".fused_with.{}-of-{}.json".format(*shard) if shard else MANIFEST)
     _write(file, recorded)
+    tiled: Recorded = {}
+
+    def record_tile(name: str, tile: int) -> None:
+        tiled[name] = {**settings, _CHOSEN_TILE: tile}
+        _write(file, recorded | tiled)
+
     try:
-        yield
+        yield record_tile
     finally:
-        recorded |= {
-            name: settings for name in names if _stamp(folder, name) not in (None, existing.get(name))
-        }
-        _write(file, recorded)
+        written = [name for name in names if _stamp(folder, name) not in (None, existing.get(name))]
+        _write(file, recorded | {name: tiled.get(name, settings) for name in written})
 
 
 def _same_values(made: Settings | None, now: Settings) -> bool:
-    """Whether both settings give the same pixels; the name of the weights does not matter, their digest does."""
-    return made is not None and {**made, "model": None} == {**now, "model": None}
+    """Whether both mean the same weights and options; the name of the weights does not matter, their digest does."""
+    return made is not None and _asked_for(made) == _asked_for(now)
+
+
+def _asked_for(settings: Settings) -> Settings:
+    return {name: value for name, value in settings.items() if name not in ("model", _CHOSEN_TILE)}
 
 
 def _stamp(folder: Path, name: str) -> tuple[int, int] | None:
@@ -130,14 +140,14 @@ def _stamp(folder: Path, name: str) -> tuple[int, int] | None:
 def _difference(made: Settings | None, now: Settings) -> str:
     if made is None:
         return "has no record of its settings"
-    differing = [key for key in now if made.get(key) != now[key]]
+    differing = [key for key in {**now, **made} if made.get(key) != now.get(key) and key != _CHOSEN_TILE]
     then, today = (", ".join(f"{key} {settings.get(key)}" for key in differing) for settings in (made, now))
     return f"was made with {then}, now it is {today}"
 
 
-def _read(folder: Path) -> dict[str, Settings | None]:
+def _read(folder: Path) -> Recorded:
     """The settings of each result by its name, None if they are unknown; empty if there is no readable manifest."""
-    recorded: dict[str, Settings | None] = {}
+    recorded: Recorded = {}
     for _, file in sorted((file.stat().st_mtime_ns, file) for file in folder.glob(".fused_with*.json")):
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
@@ -148,7 +158,7 @@ def _read(folder: Path) -> dict[str, Settings | None]:
     return recorded
 
 
-def _write(file: Path, recorded: dict[str, Settings | None]) -> None:
+def _write(file: Path, recorded: Recorded) -> None:
     make_folder(file.parent)
     with atomic_write(file) as opened:
         opened.write(json.dumps(recorded, indent=0).encode())
