@@ -68,6 +68,13 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="PIXELS",
         help="fuse in blended tiles of this size: takes less memory, changes the result",
     )
+    parser.add_argument(
+        "--align",
+        nargs="?",
+        const="affine",
+        choices=("translation", "euclidean", "affine", "homography"),
+        help="first move side a onto side b by such a motion, affine if none is named; see mambadfuse align",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace existing results")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw a contact sheet, a .png file")
 
@@ -129,7 +136,13 @@ def _fuse_files(options: Namespace) -> int:
     else:
         network = _in_tiles(load_model(options.model, options.device), options.tile)
         fused = fuse(
-            options.a, options.b, network, colour=options.colour, contrast=options.contrast, bits=options.bits
+            options.a,
+            options.b,
+            network,
+            colour=options.colour,
+            contrast=options.contrast,
+            bits=options.bits,
+            align=options.align,
         )
         make_folder(out.parent)
         write_image(out, np.asarray(fused))
@@ -200,6 +213,8 @@ def _fuse_pairs(
         "bits": options.bits,
         "tile": options.tile,
     }
+    if options.align:
+        settings["align"] = options.align
     names = [pair.name for pair in pairs]
     with manifest(out, names, settings, options.overwrite):
         try:
@@ -211,6 +226,7 @@ def _fuse_pairs(
                 colour=options.colour,
                 contrast=options.contrast,
                 bits=options.bits,
+                align=options.align,
                 progress=sys.stderr.isatty(),
             )
         except KeyboardInterrupt:

@@ -48,6 +48,7 @@ def fuse_folders(
     contrast: float | None = None,
     bits: int = 8,
     device: str = "auto",
+    align: str | None = None,
     progress: bool = True,
 ) -> FusionReport:
     """Fuses the pairs of two folders, or of one folder that holds both sides, into ``out/<name>.png``.
@@ -74,6 +75,7 @@ def fuse_folders(
         contrast: as in :func:`mambadfuse.fuse`.
         bits: as in :func:`mambadfuse.fuse`.
         device: as in :func:`mambadfuse.fuse`.
+        align: as in :func:`mambadfuse.fuse`.
         progress: whether to show a progress bar.
 
     Raises:
@@ -93,6 +95,7 @@ def fuse_folders(
         colour=colour,
         contrast=contrast,
         bits=bits,
+        align=align,
         progress=progress,
     )
     return replace(report, skipped=problems(found.issues))
@@ -107,6 +110,7 @@ def fuse_pairs(
     colour: str = "auto",
     contrast: float | None = None,
     bits: int = 8,
+    align: str | None = None,
     progress: bool = True,
 ) -> FusionReport:
     """Fuses a list of pairs into ``out/<name>.png``; everything else is as in :func:`fuse_folders`."""
@@ -121,7 +125,7 @@ def fuse_pairs(
             continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            fused = fuse(pair.a, pair.b, network, colour=colour, contrast=contrast, bits=bits)
+            fused = fuse(pair.a, pair.b, network, colour=colour, contrast=contrast, bits=bits, align=align)
             write_image(target, np.asarray(fused))
             written.append(target)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:

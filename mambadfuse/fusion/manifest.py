@@ -68,7 +68,7 @@ def _stamp(folder: Path, name: str) -> tuple[int, int] | None:
 def _difference(made: Settings | None, now: Settings) -> str:
     if made is None:
         return "has no record of its settings"
-    differing = [key for key in now if made.get(key) != now[key]]
+    differing = [key for key in {**made, **now} if made.get(key) != now.get(key)]
     then, today = (", ".join(f"{key} {settings.get(key)}" for key in differing) for settings in (made, now))
     return f"was made with {then}, now it is {today}"
 

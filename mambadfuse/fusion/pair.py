@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mambadfuse.data.colour import Floats, luma, recolour
 from mambadfuse.data.inputs import ImageLike, to_float_batch
+from mambadfuse.fusion.alignment import moved_onto
 from mambadfuse.fusion.memory import within_memory
 from mambadfuse.fusion.postprocess import check_contrast, postprocess
 from mambadfuse.models import checkpoints
@@ -29,6 +30,7 @@ def fuse(
     contrast: float | None = None,
     bits: int = 8,
     device: str = "auto",
+    align: str | None = None,
 ) -> NDArray[Any] | Tensor:
     """Fuses two registered images of one size into one.
 
@@ -58,6 +60,8 @@ def fuse(
         bits: depth of an array result, 8 or 16.
         device: "cpu", "cuda", "cuda:1", ... With "auto", a module stays where it is, and weights go to a CUDA
             GPU if there is one, else to the CPU (not to MPS, where the scan is untested).
+        align: a motion model of :func:`mambadfuse.align`, by which a is first moved onto b, whose size may then be
+            another; None for a registered pair. See :mod:`mambadfuse.fusion.alignment`.
 
     Returns:
         If no input is a tensor, an array of uint8 or uint16 (rounded half to even), (H, W) if grey, else
@@ -66,13 +70,16 @@ def fuse(
     Raises:
         ImageError: a file or Pillow image cannot be read.
         ValueError: the sizes differ; an input is empty, of a wrong shape, not finite or not in [0, 1]; an
-            option has an unknown value; the device is not usable here; the output of the model is not an image.
+            option has an unknown value; the device is not usable here; the output of the model is not an image;
+            the pair cannot be aligned.
         TypeError: an input is none of these kinds, or of another dtype.
         CheckpointError: the weights cannot be loaded.
         MemoryError: the images do not fit in memory, not even in tiles.
     """
     check_options(colour, contrast, bits)
     pixels_a, pixels_b = to_float_batch(a, "a"), to_float_batch(b, "b")
+    if align is not None:
+        pixels_a = moved_onto(pixels_a, pixels_b, align)
     if pixels_a.shape[:3] != pixels_b.shape[:3]:
         names = [f" ({x})" if isinstance(x, str | Path) else "" for x in (a, b)]
         raise ValueError(
