@@ -72,6 +72,13 @@ def add_options(parser: ArgumentParser) -> None:
         help="contrast factor about the mean of the image; default that of the weights, 1 for none",
     )
     add_reading(parser)
+    parser.add_argument(
+        "--align",
+        nargs="?",
+        const="affine",
+        choices=("translation", "euclidean", "affine", "homography"),
+        help="first move side a onto side b by such a motion, affine if none is named; see mambadfuse align",
+    )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits per channel of results")
     parser.add_argument(
         "--device",
@@ -184,9 +191,10 @@ def _fuse_volumes(options: Namespace) -> int:
     """Two volumes into one slice, a folder of slices or a volume, by the name of --out."""
     from mambadfuse.fusion.volumes import fuse_volumes
 
-    if options.sheet or options.shard or options.resize or options.alpha != "black" or options.stretch_each:
+    not_for_volumes = ("sheet", "shard", "resize", "stretch_each", "align")
+    if options.alpha != "black" or any(getattr(options, name) for name in not_for_volumes):
         options.usage_error(
-            "--sheet, --shard, --resize, --alpha and --stretch-each are not for volumes: leave them out"
+            "--sheet, --shard, --resize, --alpha, --stretch-each and --align are not for volumes: leave them out"
         )
     _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
     sources = [options.a, options.b]
@@ -308,7 +316,7 @@ def _network(options: Namespace, weights: str | None) -> "nn.Module":
 def _fusion_options(options: Namespace) -> "FusionOptions":
     from mambadfuse.fusion.options import FusionOptions
 
-    return FusionOptions(options.colour, options.contrast, options.bits, options.reading)
+    return FusionOptions(options.colour, options.contrast, options.bits, options.reading, options.align)
 
 
 def _results(pairs: "Sequence[Pair]", out: Path, prefix: str = "") -> list[Result]:

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mambadfuse.data import catalogue
+from mambadfuse.data.colour import Floats
 from mambadfuse.data.discovery import scan
 from mambadfuse.data.images import ImageError, picture_size, read_picture
 from mambadfuse.data.issues import Issue, notes, problems
@@ -77,7 +78,15 @@ class Report:
         return "\n".join(lines)
 
 
-def check(root: str | Path, dataset: str | None = None, decode: bool = False) -> Report:
+PairRemark = Callable[[Floats, Floats], str | None]
+
+
+def check(
+    root: str | Path,
+    dataset: str | None = None,
+    decode: bool = False,
+    pair_remark: PairRemark | None = None,
+) -> Report:
     """Looks at every pair below a folder and lists all problems.
 
     These are folders or images without a partner, empty folders, several files of one name, files that are no
@@ -95,6 +104,8 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
         dataset: a name of the catalogue; the pairs must then be those of that data set: names and SHA-256 where
             they are known, number of pairs and image size where they are not.
         decode: whether to decode every image, not only its header: slower, but it finds truncated files and odd values.
+        pair_remark: what is wrong with two decoded images of one size, None for nothing, such as
+            :func:`mambadfuse.alignment.registration_remark`, which ``mambadfuse data check --decode`` asks.
 
     Raises:
         ValueError: the catalogue has no such data set.
@@ -107,7 +118,7 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
         return Report(root, (), (error.issue,), decode)
     checked_sets = []
     for pair_set in sets:
-        checked, more = _check_set(pair_set, decode)
+        checked, more = _check_set(pair_set, decode, pair_remark)
         checked_sets.append(checked)
         issues += more
     if expected is not None:
@@ -115,13 +126,15 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
     return Report(root, tuple(checked_sets), tuple(issues), decode)
 
 
-def _check_set(pair_set: PairSet, decode: bool) -> tuple[CheckedSet, list[Issue]]:
+def _check_set(
+    pair_set: PairSet, decode: bool, pair_remark: PairRemark | None
+) -> tuple[CheckedSet, list[Issue]]:
     """A set, and all that is to be said of it."""
     issues = list(pair_set.issues)
     sizes: Counter[tuple[int, int]] = Counter()
     readable = []
     for pair in pair_set.pairs:
-        size, wrong = _check_pair(pair, decode)
+        size, wrong = _check_pair(pair, decode, pair_remark)
         sizes.update(size)
         issues += wrong
         readable += [pair.b] if size else []
@@ -133,29 +146,29 @@ def _check_set(pair_set: PairSet, decode: bool) -> tuple[CheckedSet, list[Issue]
     return CheckedSet(pair_set, dict(sizes), limited), issues
 
 
-def _check_pair(pair: Pair, decode: bool) -> tuple[list[tuple[int, int]], list[Issue]]:
+def _check_pair(
+    pair: Pair, decode: bool, pair_remark: PairRemark | None
+) -> tuple[list[tuple[int, int]], list[Issue]]:
     """The size of a pair, none if its images share none, and what is wrong with it."""
-    sizes, wrong = [], []
+    sizes, decoded, wrong = [], [], []
     for path in (pair.a, pair.b):
         try:
-            size, odd = _look(path) if decode else (picture_size(path), [])
+            picture = read_picture(path) if decode else None
+            size = picture_size(path) if picture is None else picture.pixels.shape[1::-1]
         except ImageError as error:
             wrong.append(Issue(path, str(error).removeprefix(f"{path}: ")))
         else:
             sizes.append(size)
-            wrong += odd
+            if picture:
+                decoded.append(picture.pixels)
+                wrong += [Issue(path, str(remark)) for remark in picture.remarks]
     if len(sizes) < 2:
         return [], wrong
     if sizes[0] != sizes[1]:
         return [], [*wrong, size_mismatch(pair, sizes[0], sizes[1])]
+    if pair_remark and decoded and (remark := pair_remark(*decoded)):
+        wrong.append(Issue(pair.a, remark))
     return sizes[:1], wrong
-
-
-def _look(path: Path) -> tuple[tuple[int, int], list[Issue]]:
-    """Width and height of an image, and what is odd about its values."""
-    picture = read_picture(path)
-    height, width = picture.pixels.shape[:2]
-    return (width, height), [Issue(path, str(remark)) for remark in picture.remarks]
 
 
 def size_mismatch(pair: Pair, size_a: tuple[int, int], size_b: tuple[int, int]) -> Issue:

@@ -25,7 +25,8 @@ from mambadfuse.evaluation.methods import (
 )
 from mambadfuse.evaluation.table import BASELINE, RESULT, WEIGHTS, Scores
 from mambadfuse.fusion.baselines import BASELINES
-from mambadfuse.fusion.pair import Model, fuse, load_model
+from mambadfuse.fusion.options import FusionOptions
+from mambadfuse.fusion.pair import Model, fuse_with, load_model
 from mambadfuse.fusion.postprocess import check_contrast
 from mambadfuse.fusion.tiling import TiledModel
 
@@ -130,11 +131,13 @@ def _of_image(fused: np.ndarray, a: np.ndarray, b: np.ndarray) -> Scores:
 def _of_fusing(network: nn.Module, contrast: float | None = None) -> Judge:
     tiles = TiledModel(network, _TILE, _OVERLAP)
 
+    options = FusionOptions(contrast=contrast)
+
     def whole(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray(fuse(a, b, network, contrast=contrast))
+        return np.asarray(fuse_with(network, a, b, options, warn=False).image)
 
     def tiled(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray(fuse(a, b, tiles, contrast=contrast))
+        return np.asarray(fuse_with(tiles, a, b, options, warn=False).image)
 
     def judge(name: str, a: np.ndarray, b: np.ndarray) -> Scores:
         fused = whole(a, b)

@@ -60,6 +60,7 @@ def fuse_folders(
     stretch_each: bool = False,
     resize: str | None = None,
     alpha: str = "black",
+    align: str | None = None,
     shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> FusionReport:
@@ -94,6 +95,7 @@ def fuse_folders(
         stretch_each: whether percentiles are instead those of each image.
         resize: as in :func:`mambadfuse.fuse`.
         alpha: as in :func:`mambadfuse.fuse`; with "a", the pairs are the images of ``a``, and ``b`` is None or ``a``.
+        align: as in :func:`mambadfuse.fuse`.
         shard: (3, 16) fuses the third of 16 equal parts of the pairs alone; several processes may fuse one part each.
         progress: whether to show a progress bar.
 
@@ -105,9 +107,10 @@ def fuse_folders(
         CheckpointError: the weights cannot be loaded.
     """
     reading = PairReading.of(stretch, stretch_b, resize, alpha)
-    options = FusionOptions(colour, contrast, bits, reading)
+    options = FusionOptions(colour, contrast, bits, reading, align)
     found = reading.find_pairs(a, b)
-    require_outside(out, found.folder_a, found.folder_b)
+    searched = (Path(x) for x in (a, b) if isinstance(x, str | Path))
+    require_outside(out, *found.folders, *filter(Path.is_dir, searched))
     require_apart((result_file(Path(out), pair) for pair in found.pairs), found.files, found.folders)
     if not stretch_each:
         options = replace(options, reading=reading.over(found.pairs))

@@ -41,6 +41,7 @@ def settings_of(network: nn.Module, model: str, options: FusionOptions) -> Setti
         "bits": options.bits,
         **tiles,
         **options.reading.settings(),
+        **({"align": options.align} if options.align else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mambadfuse.alignment.motion import check_model
 from mambadfuse.data.reading import PairReading
 from mambadfuse.fusion.postprocess import check_contrast
 
@@ -17,6 +18,7 @@ class FusionOptions:
         contrast: as there; None takes that of the network.
         bits: as there.
         reading: how the two images are read.
+        align: the motion by which side a is first moved onto side b, as in :func:`mambadfuse.fuse`; None for none.
 
     Raises:
         ValueError: an option has an unknown value; the message names it.
@@ -26,6 +28,7 @@ class FusionOptions:
     contrast: float | None = None
     bits: int = 8
     reading: PairReading = field(default_factory=PairReading)
+    align: str | None = None
 
     def __post_init__(self) -> None:
         if self.colour not in COLOURS:
@@ -34,3 +37,5 @@ class FusionOptions:
             check_contrast(self.contrast)
         if self.bits not in (8, 16):
             raise ValueError(f"bits must be 8 or 16, found {self.bits!r}")
+        if self.align is not None:
+            check_model(self.align)

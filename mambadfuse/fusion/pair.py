@@ -12,6 +12,7 @@ from mambadfuse.data.colour import Floats, luma, recolour
 from mambadfuse.data.inputs import ImageLike
 from mambadfuse.data.reading import PairReading, require_one_size
 from mambadfuse.data.stretch import Stretch, StretchLike
+from mambadfuse.fusion.alignment import moved_onto, warn_if_unregistered
 from mambadfuse.fusion.memory import within_memory
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.postprocess import postprocess
@@ -36,6 +37,7 @@ def fuse(
     stretch_b: StretchLike | Stretch | None = None,
     resize: str | None = None,
     alpha: str = "black",
+    align: str | None = None,
 ) -> NDArray[Any] | Tensor:
     """Fuses two registered images of one size into one.
 
@@ -73,6 +75,9 @@ def fuse(
         alpha: what becomes of the alpha channel of a file or Pillow image: "black" lays the image on black by it,
             "ignore" leaves it out, and "a" takes that of ``a`` as side a, and leaves out that of ``b``: for thermal
             images stored as the alpha channel of visible ones, where a and b are the same file.
+        align: a motion model of :func:`mambadfuse.align`, by which a is first moved onto b, whose size may then be
+            another; see :mod:`mambadfuse.fusion.alignment`. With None, a pair that does not look registered is
+            fused as it is, with a warning.
 
     Returns:
         If no input is a tensor, an array of uint8 or uint16 (rounded half to even), (H, W) if grey, else
@@ -80,14 +85,14 @@ def fuse(
 
     Raises:
         ImageError: a file or Pillow image cannot be read.
-        ValueError: the sizes differ, or with ``resize`` the aspect ratios, by more than 2 %; an input is empty, of a
-            wrong shape, masked, not finite or not in [0, 1]; an option has an unknown value; the device is not usable
-            here; the output of the model is not an image.
+        ValueError: the pair cannot be aligned; the sizes differ, or with ``resize`` the aspect ratios, by more than
+            2 %; an input is empty, of a wrong shape, masked, not finite or not in [0, 1]; an option has an unknown
+            value; the device is not usable here; the output of the model is not an image.
         TypeError: an input is none of these kinds, or of another dtype.
         CheckpointError: the weights cannot be loaded.
         MemoryError: the images do not fit in memory, not even in tiles.
     """
-    options = FusionOptions(colour, contrast, bits, PairReading.of(stretch, stretch_b, resize, alpha))
+    options = FusionOptions(colour, contrast, bits, PairReading.of(stretch, stretch_b, resize, alpha), align)
     return fuse_with(load_model(model, device), a, b, options).image
 
 
@@ -98,10 +103,24 @@ class Fused(NamedTuple):
     tile: int | None
 
 
-def fuse_with(network: nn.Module, a: ImageLike, b: ImageLike, options: FusionOptions) -> Fused:
-    """Fuses one pair as :func:`fuse` does, and says which tiles were chosen."""
+def fuse_with(
+    network: nn.Module, a: ImageLike, b: ImageLike, options: FusionOptions, warn: bool = True
+) -> Fused:
+    """Fuses one pair as :func:`fuse` does, and says which tiles were chosen.
+
+    Args:
+        network: that fuses.
+        a: as in :func:`fuse`.
+        b: as there.
+        options: of fusing.
+        warn: whether to warn of a pair that does not look registered.
+    """
     pixels_a, pixels_b = options.reading.read(a, b)
+    if options.align is not None:
+        pixels_a = moved_onto(pixels_a, pixels_b, options.align)
     require_one_size(pixels_a, pixels_b, (a, b))
+    if warn and options.align is None:
+        warn_if_unregistered(pixels_a, pixels_b, a if isinstance(a, str | Path) else "the pair")
     batch, height, width, _ = pixels_a.shape
     fitting = within_memory(network, height, width, batch)
     fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), fitting, options.contrast)

@@ -109,4 +109,4 @@ def _slices(
     """The fused slices, one after the other."""
     for i in chosen:
         slice_a, slice_b = (window.apply(volume.slice(plane, i)) for volume, window in (a, b))
-        yield np.asarray(fuse_with(network, slice_a, slice_b, options).image)
+        yield np.asarray(fuse_with(network, slice_a, slice_b, options, warn=False).image)
