@@ -24,6 +24,9 @@ def place(tmp_path, monkeypatch):
     Path("pairs.csv").write_text("ir/1.png,vi/1.png\n")
     Path("table.yaml").write_text('default: {question: "?", changes: {}}\n')
     Path("set.yaml").write_text("steps: 1\n")
+    Path("head").mkdir()
+    for name in ("mri", "ct"):
+        Path(f"head/{name}.nii").write_bytes(b"volume")
     Path("mine.safetensors").write_bytes(b"weights")
     Path("old.jsonl").write_bytes(b"")
     return tmp_path
@@ -34,6 +37,8 @@ FOLDERS, ONE, FILE = "--a ir --b vi", "--a both", "--pairs-file pairs.csv"
 TRAIN, ABLATE = "train --pairs ir vi --validate both both", "ablate --pairs ir vi --validate both both"
 # command, its outputs, the inputs that none of them may be
 COMMANDS = [
+    ("align --a ir/1.png --b vi/1.png --out new.png", ["--out", "--transform", "--overlay"], ["ir/1.png", "vi/1.png"]),
+    ("fuse --a head/mri.nii --b head/ct.nii --out new.nii", ["--out"], ["head/mri.nii", "head/ct.nii"]),
     ("fuse --a ir/1.png --b vi/1.png --out new.png", ["--out", "--sheet"], ["ir/1.png", "vi/1.png"]),
     (f"fuse {FOLDERS} --out new", ["--sheet"], ["ir/1.png", "vi/1.png", "mine.safetensors"]),
     (f"fuse {ONE} --out new", ["--sheet"], ["both/IR_1.png", "both/VIS_1.png"]),

@@ -147,6 +147,20 @@ def test_a_series_with_a_gap_is_refused(tmp_path):
         read_volume(folder)
 
 
+def test_a_file_of_several_frames_is_named_as_that(tmp_path):
+    pydicom = pytest.importorskip("pydicom")
+    folder = series(pydicom, tmp_path / "ct", keep=[0])
+    (file,) = folder.iterdir()
+    one = pydicom.dcmread(file)
+    one.NumberOfFrames, one.PixelData = 3, 3 * one.PixelData
+    one.save_as(file)
+    for path in (file, folder):
+        with pytest.raises(
+            ImageError, match=f"{path.name}: 90.dcm holds 3 frames; multi-frame DICOM is not read"
+        ):
+            read_volume(path)
+
+
 @pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.dcm"])
 def test_what_is_no_volume_is_named(tmp_path, name):
     pytest.importorskip("nibabel" if "nii" in name else "pydicom")

@@ -139,6 +139,11 @@ def _read_nifti(nibabel: Any, path: Path) -> tuple[Floats, NDArray[np.float64]]:
 def _read_dicom(pydicom: Any, path: Path) -> tuple[Floats, NDArray[np.float64]]:
     files = sorted(file for file in path.iterdir() if is_dicom(file)) if path.is_dir() else [path]
     slices = [pydicom.dcmread(file) for file in files]
+    for file, one in zip(files, slices, strict=True):
+        if (frames := int(one.get("NumberOfFrames") or 1)) > 1:
+            raise ImageError(
+                f"{file.name} holds {frames} frames; multi-frame DICOM is not read: convert it to NIfTI (dcm2niix)"
+            )
     series = {str(one.SeriesInstanceUID) for one in slices}
     if len(series) > 1:
         raise ImageError(f"holds {len(series)} series, expected the files of one")
