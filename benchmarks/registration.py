@@ -52,7 +52,9 @@ def main() -> None:
     options = parser.parse_args()
     if len(options.pairs) % 2:
         parser.error("--pairs: expected two folders for each set")
-    sets = {"made up": (two_views(seed) for seed in range(options.made_up))}
+    sets: dict[str, Iterable[Pair]] = {}
+    if options.made_up:
+        sets["made up"] = (two_views(seed) for seed in range(options.made_up))
     for a, b in zip(options.pairs[::2], options.pairs[1::2], strict=True):
         sets["/".join(b.parts[-3:])] = files(a, b)
     print(f"{'pairs with a remark, %, shifted by':40}" + "".join(f"{shift:4d}" for shift in options.shifts))
