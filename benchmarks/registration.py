@@ -52,13 +52,15 @@ def main() -> None:
     options = parser.parse_args()
     if len(options.pairs) % 2:
         parser.error("--pairs: expected two folders for each set")
-    sets = {"made up": (two_views(seed) for seed in range(options.made_up))}
+    sets: dict[str, Iterable[Pair]] = {}
+    if options.made_up:
+        sets["made up"] = (two_views(seed) for seed in range(options.made_up))
     for a, b in zip(options.pairs[::2], options.pairs[1::2], strict=True):
         sets["/".join(b.parts[-3:])] = files(a, b)
-    print(f"{'pairs with a remark, %, shifted by':40}" + "".join(f"{shift:4d}" for shift in options.shifts))
+    print(f"{'pairs with a remark, %, shifted by':40}" + "".join(f"{shift:6d}" for shift in options.shifts))
     for name, pairs in sets.items():
         count, shares = rates(pairs, options.shifts)
-        print(f"{name + f' ({count})':40}" + "".join(f"{100 * share:4.0f}" for share in shares), flush=True)
+        print(f"{name + f' ({count})':40}" + "".join(f"{100 * share:6.1f}" for share in shares), flush=True)
 
 
 if __name__ == "__main__":
