@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=notebooks/sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env fuse lab app notebooks student check fast-tests test lint style types bench bench-quick clean
+.PHONY: help env hashes fuse lab app notebooks student check fast-tests test lint style types bench bench-quick clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -26,6 +26,11 @@ env: .venv/.installed  ## install everything into .venv/ (the other commands do 
 	$(BIN)/python -m pip install torch==$(TORCH) -c constraints.txt -e ".[notebooks,dev]"
 	@touch $@
 
+hashes:  ## write requirements-hashes.txt, what to install on machines like this, for pip install --require-hashes
+	$(PYTHON) -m pip install --quiet --dry-run --ignore-installed --report .hashes.json -c constraints.txt ".[notebooks,dev]"
+	$(PYTHON) hashes.py < .hashes.json > requirements-hashes.txt
+	rm .hashes.json
+
 fuse: env  ## fuse the sample pairs and draw a contact sheet
 	$(BIN)/mambadfuse fuse --samples --overwrite --out outputs/samples
 
@@ -34,8 +39,8 @@ lab: student  ## open the course in JupyterLab, without its solutions
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/student/00_start_here.ipynb
 
 # A page that is closed asks to end its kernel, and forgets the XSRF token (Voila issue 1458). Origins stay checked.
-app: env  ## open the panels without any code around them, for a lecture hall
-	JUPYTER_PATH=notebooks/app $(BIN)/voila --Voila.ip=127.0.0.1 --template=offline --Voila.tornado_settings=disable_check_xsrf=True notebooks/app/panels.ipynb
+app: env  ## open the panels without any code around them, for a lecture hall; its address holds a token
+	JUPYTER_PATH=notebooks/app $(BIN)/voila --token --Voila.ip=127.0.0.1 --template=offline --Voila.tornado_settings=disable_check_xsrf=True notebooks/app/panels.ipynb
 
 notebooks: env  ## run all notebooks from top to bottom and keep their outputs
 	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py

@@ -1,8 +1,9 @@
-"""Writing files atomically, and making the folders they go to."""
+"""Writing files atomically, making the folders they go to, and keeping outputs apart from sources."""
 
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -50,6 +51,21 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def printable(name: str) -> str:
+    """A name, or a text with names, that can be printed and written as UTF-8: bytes that are no text are escaped.
+
+    >>> from mambadfuse.files import printable
+    >>> print(printable("夜 bad\\udcff.png"))
+    夜 bad\\xff.png
+    """
+    return re.sub("[\ud800-\udfff]", lambda lone: _escaped(ord(lone[0])), name)
+
+
+def _escaped(surrogate: int) -> str:
+    is_byte = 0xDC80 <= surrogate <= 0xDCFF  # as which Python keeps a byte that it cannot decode
+    return f"\\x{surrogate - 0xDC00:02x}" if is_byte else f"\\u{surrogate:04x}"
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder and its parents unless they exist.
 
@@ -60,3 +76,58 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"{folder}: the folder cannot be made ({error.strerror or error})") from error
+
+
+_Identity = tuple[int, int] | Path
+
+
+def require_apart(
+    outputs: Iterable[str | Path], sources: Iterable[str | Path], folders: Iterable[str | Path] = ()
+) -> None:
+    """Refuses outputs that would replace a source, or each other, or lie in a folder of sources.
+
+    Files are compared, not their names: a link to a source is that source, and so is another spelling of its path or,
+    where the file system ignores case, of its name.
+
+    >>> from pathlib import Path
+    >>> from mambadfuse.files import require_apart
+    >>> require_apart(["fused.png"], ["ir.png", "vi.png"])
+    >>> require_apart(["x/../ir.png"], ["ir.png", "vi.png"])
+    Traceback (most recent call last):
+    ValueError: x/../ir.png: would replace its own source
+
+    Args:
+        outputs: files, or folders of results, that are to be written; they need not exist.
+        sources: files that are read.
+        folders: all of whose files count as sources.
+
+    Raises:
+        ValueError: an output is not apart; the message names it.
+    """
+    taken = {_identity(Path(source)) for source in sources}
+    roots = {_identity(Path(folder)): folder for folder in folders}
+    written: set[_Identity] = set()
+    around: dict[Path, str | Path | None] = {}  # folder -> the folder of sources that it is, or lies in
+    for output in outputs:
+        path = Path(output).resolve()
+        identity = _identity(path)
+        if identity in taken:
+            raise ValueError(f"{output}: would replace its own source")
+        if identity in written:
+            raise ValueError(f"{output}: two outputs would have this name")
+        if path.parent not in around:
+            chain = (path.parent, *path.parent.parents)
+            around[path.parent] = next((roots[i] for i in map(_identity, chain) if i in roots), None)
+        root = roots.get(identity) or around[path.parent]
+        if root is not None:
+            raise ValueError(f"{output}: lies in {root}, a folder of sources; choose a place outside it")
+        written.add(identity)
+
+
+def _identity(path: Path) -> _Identity:
+    """What two paths share if and only if they lead to one file; where there is none yet, the path without links."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return path.resolve()
+    return stat.st_dev, stat.st_ino

@@ -105,6 +105,8 @@ def test_the_overlay_is_grey_where_both_agree():
     picture = overlay(x, np.stack([x] * 3, -1))
     assert np.ptp(picture, axis=-1).max() <= 1
     assert overlay(x, 0 * x)[2, 3].tolist() == [255, 0, 0]
+    with pytest.raises(ValueError, match=r"one size, found shapes \(3, 4\) and \(2, 4\)"):
+        overlay(x, x[1:])
 
 
 @pytest.mark.parametrize(

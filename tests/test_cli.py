@@ -1,5 +1,6 @@
 """The command line: exit codes, what is written, and messages without tracebacks."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -97,6 +98,24 @@ def test_a_result_is_kept_unless_overwritten(place, capsys):
     assert (place / "f.png").read_bytes() != before
 
 
+def test_an_empty_or_older_result_of_two_files_is_made_again(place, capsys):
+    (place / "f.png").touch()
+    assert fuse("--a a.png --b b.png --out f.png") == 0
+    assert "wrote f.png, which was empty (0 bytes)" in capsys.readouterr().out
+    os.utime("b.png", ns=((place / "f.png").stat().st_mtime_ns + 1,) * 2)
+    assert fuse("--a a.png --b b.png --out f.png") == 0
+    assert "wrote f.png, which was older than b.png" in capsys.readouterr().out
+
+
+def test_what_is_made_again_is_said(place, capsys):
+    assert fuse("--a a --b b --out out") == 0
+    (place / "out/1.png").write_bytes(b"")
+    assert fuse("--a a --b b --out out") == 0
+    captured = capsys.readouterr()
+    assert "made again out/1.png: was empty (0 bytes)" in captured.err
+    assert "1 fused, 1 kept" in captured.out
+
+
 def test_two_folders(place, capsys):
     assert fuse("--a a --b b --out out --sheet out/sheet.png") == 0
     assert sorted(path.name for path in (place / "out").iterdir()) == [
@@ -146,11 +165,11 @@ def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
         ("--a a.png --b b.png --out f.jpg --bits 16", "16-bit"),
         (
             "--a a.png --b bad.png --out f.png",
-            "bad.png: is not a PNG, JPEG, TIFF or BMP image, or its header",
+            "bad.png: is not a PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or .npy image, or its header",
         ),
         (
-            "--a a.png --b moving.gif --out f.png",
-            "moving.gif: is not a PNG, JPEG, TIFF or BMP image, but a GIF",
+            "--a a.png --b icon.ico --out f.png",
+            "icon.ico: is not a PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or .npy image, but a ICO",
         ),
         ("--a a.png --b b.png --out a.png/f.png", "a.png: the folder cannot be made ("),
         ("--a a --b b --out a.png/out", "a.png/out: the folder cannot be made ("),
@@ -161,7 +180,7 @@ def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
 )
 def test_what_goes_wrong_is_one_line_and_exit_code_1(place, capsys, words, message):
     (place / "bad.png").write_bytes(b"bad")
-    Image.fromarray(GREY).save("moving.gif", save_all=True, append_images=[Image.fromarray(255 - GREY)])
+    Image.fromarray(GREY).save("icon.ico")
     (place / "empty").mkdir()
     write_image("small.png", GREY[:3])
     assert fuse(words) == 1
@@ -399,7 +418,9 @@ def test_one_folder_with_both_sides_is_fused_and_scored(place, capsys, sides):
 )
 def test_columns_of_the_sheet_say_what_they_show(place, monkeypatch, a, b, model, titles):
     drawn = []
-    monkeypatch.setattr(fuse_command, "draw_sheet", lambda results, path, columns: drawn.append(columns))
+    monkeypatch.setattr(
+        fuse_command, "draw_sheet", lambda results, path, columns, reading: drawn.append(columns)
+    )
     for side, pixels in ((a, GREY), (b, COLOUR)):
         path = place / side if side.endswith(".png") else place / side / "1.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -240,3 +240,26 @@ def test_names_below_one_folder_are_normalised(tmp_path, fill):
     name = unicodedata.normalize("NFD", "é1.png")
     fill(f"ir/{name}", f"vi/{name}")
     assert [pair.name for pair in find_pairs(tmp_path).pairs] == [unicodedata.normalize("NFC", "ir/é1")]
+
+
+@pytest.mark.parametrize(("a", "b"), ["TW", ("lwir", "rgb"), ("ir", "eo"), ("热红外", "可见光")])
+def test_one_folder_of_names_that_only_hint_at_the_side(fill, a, b):
+    root = fill(*(f"one/DJI_{k}_{side}.JPG" for side in (a, b) for k in (1, 2, 13))) / "one"
+    found = find_pairs(root)
+    assert {(pair.a.name, pair.b.name) for pair in found.pairs} == {
+        (f"DJI_{k}_{a}.JPG", f"DJI_{k}_{b}.JPG") for k in (1, 2, 13)
+    }
+    assert (found.task, found.issues) == ("ivf", ())
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [("红外", "可见光"), ("thermal", "rgb"), ("MR-T2", "SPECT-Tc"), ("T1", "FDG")]
+)
+def test_folders_named_in_any_known_way(fill, a, b):
+    root = fill(f"train/{a}/1.png", f"train/{b}/1.png")
+    assert named(find_pairs(root)) == [(f"train/{a}/1", "1.png", "1.png")]
+
+
+def test_pairs_that_were_found_are_returned_as_they_are(fill):
+    found = find_pairs(fill("ir/1.png", "vi/1.png"))
+    assert find_pairs(found) is found

@@ -144,6 +144,16 @@ def test_csv_keeps_every_bit():
     assert [(row["EN"], row["PSNR"]) for row in journal] == [("3.0", "")]
 
 
+@pytest.mark.parametrize("start", list("=+-@"))
+def test_no_name_is_a_formula_for_a_spreadsheet(start):
+    name = f"{start}1+1"
+    one = Method(name, RESULT, {"EN": 1.0}, {"EN": 0.0}, {name: {"EN": 1.0}})
+    text = table(one, metrics=("EN",), pictures=[name]).to_csv()
+    _, *rows = csv.reader(StringIO(text))
+    assert {row[0] for row in rows} == {f"'{name}"}
+    assert {row[3] for row in rows} == {f"'{name}", ""}
+
+
 @pytest.mark.parametrize("name", published_sets())
 def test_published_rows_are_complete(name):
     found = published(name)

@@ -321,7 +321,7 @@ def test_problems_are_one_line_each_and_exit_code_1(place, capsys):
         ("--a a --b b --fused none", "none: there is no such folder"),
         ("--a a --b b --fused first first", "first: is given twice"),
         ("--a a --b b --model none.safetensors", "none.safetensors"),
-        ("--a a --b b --json a", "a: cannot be written"),
+        ("--a a --b b --json first", "first: cannot be written"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(place, capsys, words, message):

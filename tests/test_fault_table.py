@@ -106,3 +106,14 @@ def test_csv_keeps_every_bit():
         "2.0",
     )
     assert (ours["worst pair", ""]["target"], ours["worst pair", ""]["noise gain"]) == ("p", "")
+
+
+@pytest.mark.parametrize("start", list("=+-@"))
+def test_no_name_is_a_formula_for_a_spreadsheet(start):
+    name = f"{start}1+1"
+    ours, maximum = {name: NONE | {"band": 3.0, "white pixels": 1}}, {name: NONE | {"white pixels": 1}}
+    text = tabulate({(RESULT, name): ours, (BASELINE, "maximum"): maximum}, [name], ()).to_csv()
+    _, *rows = csv.reader(StringIO(text))
+    assert {row[0] for row in rows} == {f"'{name}", "maximum"}
+    assert {row[3] for row in rows} == {f"'{name}", ""}
+    assert any(f"'{name}" in row[4:] for row in rows)  # the worst pair

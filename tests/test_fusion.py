@@ -1,5 +1,6 @@
 """mdf.fuse and fuse_folders with a stand-in network, and the contact sheet."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mambadfuse.data.colour import luma, rgb_to_ycbcr
 from mambadfuse.data.images import ImageError, read_image, write_image
 from mambadfuse.data.pairs import PairError
 from mambadfuse.fusion.folders import fuse_folders
+from mambadfuse.fusion.manifest import MANIFEST
 from mambadfuse.fusion.pair import fuse, load_model
 from mambadfuse.models import checkpoints
 from mambadfuse.plotting import LARGEST_FILE, Row, contact_sheet
@@ -267,15 +269,82 @@ def test_folders_are_fused_pair_by_pair(folders):
 
 def test_results_that_are_there_are_kept_unless_overwritten(folders):
     out = folders[2]
-    out.mkdir(parents=True)
+    fuse_folders(*folders, Mean(), progress=False)
     write_image(out / "1.png", GREY_A)
+    (out / "2.png").unlink()
     report = fuse_folders(*folders, Mean(), progress=False)
-    assert report.kept == (out / "1.png",)
-    assert len(report.written) == 2
+    assert report.kept == (out / "1.png", out / "ü.png")
+    assert report.written == (out / "2.png",)
     np.testing.assert_allclose(read_image(out / "1.png") * 255, GREY_A, atol=1e-4)
     report = fuse_folders(*folders, Mean(), progress=False, overwrite=True)
     assert len(report.written) == 3
     np.testing.assert_allclose(read_image(out / "1.png") * 255, EXPECTED, atol=1)
+
+
+@pytest.mark.parametrize("options", [{"colour": "grey"}, {"bits": 16}, {"contrast": 1.2}])
+def test_results_of_other_settings_are_not_kept(folders, options):
+    fuse_folders(*folders, Mean(), progress=False)
+    (name,) = options
+    with pytest.raises(ValueError, match=f"3 of 3 results exist already, made with other .* {name} "):
+        fuse_folders(*folders, Mean(), progress=False, **options)
+    assert len(fuse_folders(*folders, Mean(), progress=False, overwrite=True, **options).written) == 3
+    assert len(fuse_folders(*folders, Mean(), progress=False, **options).kept) == 3
+
+
+def test_results_of_nobody_knows_what_are_not_kept_unless_they_are_empty(folders):
+    out = folders[2]
+    out.mkdir(parents=True)
+    (out / "2.png").touch()
+    assert len(fuse_folders(*folders, Mean(), progress=False).written) == 3
+    (out / MANIFEST).unlink()
+    with pytest.raises(ValueError, match=r"3 of 3 results exist already, .* has no record of its settings"):
+        fuse_folders(*folders, Mean(), progress=False)
+
+
+def spoilt_empty(result, source):
+    result.write_bytes(b"")
+
+
+def spoilt_truncated(result, source):
+    result.write_bytes(result.read_bytes()[:-20])
+
+
+def spoilt_overwritten(result, source):
+    result.write_bytes(b"no image")
+
+
+def spoilt_inside(result, source):
+    content = bytearray(result.read_bytes())
+    content[len(content) // 2] ^= 255
+    result.write_bytes(content)
+
+
+def spoilt_older(result, source):
+    os.utime(source, ns=(result.stat().st_mtime_ns + 1,) * 2)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (spoilt_empty, "was empty (0 bytes)"),
+        (spoilt_truncated, "was damaged ("),
+        (spoilt_overwritten, "was damaged ("),
+        (spoilt_inside, "was damaged ("),
+        (spoilt_older, "was older than "),
+    ],
+)
+def test_a_result_that_does_not_stand_for_its_sources_is_made_again_and_said(folders, spoil, reason, side):
+    out = folders[2]
+    fuse_folders(*folders, Mean(), progress=False)
+    spoil(out / "2.png", folders[side] / "2.png")
+    report = fuse_folders(*folders, Mean(), progress=False)
+    assert report.written == (out / "2.png",)
+    assert report.kept == (out / "1.png", out / "ü.png")
+    ((subject, why),) = [(issue.subject, issue.reason) for issue in report.outdated]
+    assert subject == out / "2.png"
+    assert why.startswith(reason)
+    assert read_image(out / "2.png").shape == (5, 7, 3)
 
 
 def test_one_bad_pair_is_reported_and_the_others_finish(folders):
@@ -305,7 +374,7 @@ def test_an_interruption_keeps_finished_results_and_nothing_half_written(folders
     monkeypatch.setattr(Image.Image, "save", interrupted_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         fuse_folders(*folders, Mean(), progress=False)
-    assert [path.name for path in folders[2].iterdir()] == ["1.png"]
+    assert sorted(path.name for path in folders[2].iterdir()) == [MANIFEST, "1.png"]
 
 
 def test_the_progress_bar_counts_pairs(folders, capsys):

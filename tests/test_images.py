@@ -66,8 +66,9 @@ def test_sixteen_bit_grey_over_65535(tmp_path, suffix):
 @pytest.mark.parametrize(("most", "warned"), [(0, False), (5100, True), (2**14 - 1, True), (2**14, False)])
 def test_raw_numbers_of_a_camera_are_warned_of(tmp_path, caplog, most, warned):
     path = saved(tmp_path, Image.fromarray(np.linspace(0, most, 12).astype(np.uint16).reshape(3, 4)), "x.png")
-    read_picture(path)
-    assert (f"x.png: its 16-bit values end at {most} of 65535" in caplog.text) == warned
+    read_image(path)
+    assert (f"x.png: its 16-bit values, 0 to {most}, use" in caplog.text) == warned
+    assert ("--stretch 1% 99%" in caplog.text) == warned
 
 
 def test_sixteen_bit_colour_png_keeps_its_low_bytes(tmp_path):
@@ -162,11 +163,12 @@ def test_float_tiff_within_the_unit_range(tmp_path):
 
 BROKEN = {
     "empty.png": (b"", "empty"),
-    "text.png": (b"this is no image", "not a PNG, JPEG, TIFF or BMP"),
+    "text.png": (b"this is no image", "not a PNG, JPEG, TIFF, BMP, GIF"),
     "truncated.png": (encoded(Image.fromarray(NOISE), "png")[:-500], "truncated or damaged"),
     "truncated.jpg": (encoded(Image.fromarray(NOISE), "jpg")[:-500], "truncated or damaged"),
     "truncated.tif": (encoded(Image.fromarray(COLOUR), "tif")[:-30], "truncated or damaged"),
-    "animation.png": (encoded(Image.fromarray(GREY), "gif"), "not a PNG"),
+    "icon.png": (encoded(Image.fromarray(GREY), "ico"), "not a PNG.* but a ICO"),
+    "array.npy": (b"\x93NUMPY but no more", "damaged"),
     "cmyk.jpg": (encoded(Image.new("CMYK", (4, 4)), "jpg"), "CMYK"),
     "lab.tif": (encoded(Image.new("LAB", (4, 4)), "tif"), "LAB"),
     "integers.tif": (encoded(Image.new("I", (4, 4), 70000), "tif"), "32-bit"),
@@ -302,3 +304,35 @@ def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
         write_image(path, 255 - GREY)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["x.png"]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "jp2"])
+@pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
+def test_formats_of_the_web_and_of_jpeg_2000(tmp_path, suffix, pixels):
+    flat = np.kron(pixels, np.ones((4, 4, 1) if pixels.ndim == 3 else (4, 4), np.uint8))
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(flat).save(path, **options)
+    picture = read_picture(path)
+    assert picture.bits == 8
+    assert not picture.remarks
+    np.testing.assert_allclose(picture.pixels, flat / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "tif", "png"])
+def test_of_several_frames_the_first_is_read(tmp_path, suffix):
+    frames = [Image.fromarray(np.roll(GREY, k)) for k in range(3)]
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = tmp_path / f"x.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], **options)
+    picture = read_picture(path)
+    np.testing.assert_allclose(picture.pixels, GREY / 255, atol=1e-6)
+    assert [str(remark) for remark in picture.remarks] == ["holds 3 pages or frames; the first is taken"]
+
+
+def test_a_damaged_second_page_does_not_spoil_the_first(tmp_path):
+    frames = [Image.fromarray(NOISE), Image.fromarray(NOISE[::-1])]
+    path = tmp_path / "x.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    path.write_bytes(path.read_bytes()[:-800])
+    assert read_image(path).shape == NOISE.shape

@@ -283,6 +283,8 @@ def test_wrong_input_is_named():
         evaluate(f.astype(np.float32), a, b)
     with pytest.raises(ValueError, match="a must be finite, found 2 NaN"):
         evaluate(f, np.where(np.arange(44) < 2, np.nan, 0.5)[None], b)
+    with pytest.raises(ValueError, match="b has 44 masked values: fill them first"):
+        evaluate(f, a, np.ma.array(b, mask=np.arange(b.shape[0])[:, None] + 0 * b == 3))
     with pytest.raises(ValueError, match=r"unknown metrics .*'FMI'"):
         evaluate(f, a, b, metrics=["EN", "FMI"])
     with pytest.raises(ValueError, match=r"convention must be one of .*'matlab'"):

@@ -127,3 +127,78 @@ def test_empty_missing_and_no_folder(folders, tmp_path):
         match_folders(a, tmp_path / "c")
     with pytest.raises(PairError, match=r"1\.png: is not a folder"):
         match_folders(a / "1.png", b)
+
+
+@pytest.mark.parametrize(
+    ("name_a", "name_b"),
+    [
+        ("DJI_{}_T.JPG", "DJI_{}_W.JPG"), ("{}-lwir.png", "{}-rgb.png"), ("红外{}.png", "可见光{}.png"),
+        ("MR-T2_{}.png", "SPECT-Tc_{}.png"), ("T1.{}.png", "FDG.{}.png"), ("FLIR{}.png", "RGB{}.png"),
+    ],
+)  # fmt: skip
+def test_words_that_could_mean_something_else_pair_where_nothing_else_does(folders, name_a, name_b):
+    a, b = folders([name_a.format(k) for k in (1, 2, 12)], [name_b.format(k) for k in (1, 2, 12)])
+    found = match_folders(a, b)
+    assert {(pair.a.name, pair.b.name) for pair in found.pairs} == {
+        (name_a.format(k), name_b.format(k)) for k in (1, 2, 12)
+    }
+    assert found.issues == ()
+
+
+def test_equal_names_go_together_whatever_words_they_hold(folders):
+    a, b = folders(["FLIR_1.png", "FLIR_2.png"], ["FLIR_1.jpg", "RGB_2.png", "FLIR_3.png"])
+    assert [(pair.a.name, pair.b.name) for pair in match_folders(a, b).pairs] == [
+        ("FLIR_1.png", "FLIR_1.jpg"),
+        ("FLIR_2.png", "RGB_2.png"),
+    ]
+
+
+def test_a_hint_does_not_pair_two_images_of_one_side_or_of_two_tasks(folders):
+    a, b = folders(["x_W.png", "y_T.png"], ["x_Z.png", "y_T1.png"])
+    with pytest.raises(PairError, match="no image in it has the name of one in"):
+        match_folders(a, b)
+
+
+def test_several_possible_partners_are_listed_and_none_is_chosen(folders):
+    a, b = folders(["DJI_1_T.jpg", "DJI_2_T.jpg"], ["DJI_1_W.jpg", "DJI_1_Z.jpg", "DJI_2_W.jpg"])
+    found = match_folders(a, b)
+    assert [pair.name for pair in found.pairs] == ["DJI_2_T"]
+    reasons = [issue.reason for issue in problems(found.issues)]
+    assert len(reasons) == 3
+    assert reasons[0].endswith("which could be one of DJI_1_W, DJI_1_Z")
+    (b / "DJI_2_W.jpg").unlink()
+    with pytest.raises(PairError, match="could be one of DJI_1_T"):
+        match_folders(a, b)
+
+
+def test_shards_hold_each_pair_once(folders):
+    names = [f"{k:02}.png" for k in range(11)]
+    found = match_folders(*folders(names, names))
+    for count in (1, 2, 3, 11):
+        parts = [found.shard(part, count).pairs for part in range(1, count + 1)]
+        assert sorted((pair for part in parts for pair in part), key=lambda pair: pair.name) == list(
+            found.pairs
+        )
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    for part, count in ((0, 2), (3, 2), (1, 12)):
+        with pytest.raises(ValueError, match=f"shard {part}/{count}: "):
+            found.shard(part, count)
+
+
+def test_a_partner_that_cannot_be_read_is_named_as_that_and_not_as_missing(folders):
+    a, b = folders(["1.png", "2.png", "3.png"], ["1.heic", "2.png"])
+    issues = {issue.subject: issue.reason for issue in match_folders(a, b).issues}
+    assert issues[a / "1.png"].startswith(
+        f"has no partner that can be used: {b / '1.heic'} is not an image file"
+    )
+    assert issues[a / "3.png"] == f"has no partner in {b}"
+
+
+def test_a_folder_without_a_file_that_can_be_read_is_named_as_that(folders):
+    with pytest.raises(PairError, match=r"b: none of its files can be used: 1\.heic is not an image file"):
+        match_folders(*folders(["1.png"], ["1.heic"]))
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "jp2", "npy"])
+def test_every_format_that_is_read_is_paired(folders, suffix):
+    assert len(match_folders(*folders([f"1.{suffix}"], ["1.png"])).pairs) == 1

@@ -5,10 +5,12 @@ import pytest
 from mambadfuse.data.tasks import (
     COMPOSITE,
     FOLDERS,
+    HINTS,
     NEAR_INFRARED,
     TASKS,
     WORDS,
     folders_of,
+    modality_of_folder,
     read_label,
     task_of,
 )
@@ -57,6 +59,52 @@ def test_a_name_says_its_modality(modality, name):
 )
 def test_both_pictures_of_a_scene_name_it_alike(a, b, scene):
     assert read_label(a).scene == read_label(b).scene == scene
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "scene", "sides"),
+    [
+        ("DJI_20240101_0001_T", "DJI_20240101_0001_W", "dji 20240101 0001", ("infrared", "visible")),
+        ("DJI_0001_t", "DJI_0001_Z", "dji 0001", ("infrared", "visible")),
+        ("MAX_0001_T", "MAX_0001_V", "max 0001", ("infrared", "visible")),
+        ("1_lwir", "1_rgb", "1", ("infrared", "visible")),
+        ("FLIR_07", "RGB_07", "07", ("infrared", "visible")),
+        ("scene.3.thermal", "scene.3.optical", "scene 3", ("infrared", "visible")),
+        ("iR 1", "eO 1", "1", ("infrared", "visible")),
+        ("红外1", "可见光1", "1", ("infrared", "visible")),
+        ("夜景_热红外", "夜景_可见光", "夜景", ("infrared", "visible")),
+        ("07_MR", "07_CT", "07", ("mri", "ct")),
+        ("MR-T2_07", "SPECT-Tc_07", "07", ("mri", "spect")),
+        ("T1 07", "FDG 07", "07", ("mri", "pet")),
+        ("07-mri-t1", "07-pet-fdg", "07", ("mri", "pet")),
+    ],
+)
+def test_words_that_could_mean_something_else_say_a_side_if_they_are_read(a, b, scene, sides):
+    labels = [read_label(name, hints=True) for name in (a, b)]
+    assert tuple(label.modality for label in labels) == sides
+    assert [label.scene for label in labels] == [scene, scene]
+
+
+@pytest.mark.parametrize("name", ["Tower", "1T2", "awe_2", "VW_1", "t", "rgba_3", "smart_1"])
+def test_a_hint_is_set_off_and_without_hints_it_says_nothing(name):
+    assert read_label(name).modality is None
+    assert (read_label(name, hints=True).modality is None) == (name != "t")
+
+
+def test_no_hint_is_a_word():
+    assert not HINTS.keys() & WORDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "modality"),
+    [
+        ("IR", "infrared"), ("红外", "infrared"), ("可见光", "visible"), ("RGB", "visible"), ("PET_Y", "pet"),
+        ("MR-T2", "mri"), ("SPECT-Tc", "spect"), ("T1", "mri"), ("T", None), ("PET-MRI", None), ("CT-MRI", None),
+        ("ir_results", None), ("nir", None), ("rg", None), ("", None), ("__", None),
+    ],
+)  # fmt: skip
+def test_a_folder_is_named_after_one_modality_and_nothing_else(name, modality):
+    assert modality_of_folder(name) == modality
 
 
 def test_numbers_keep_scenes_apart():

@@ -128,7 +128,7 @@ class TestUploads:
         [
             (
                 b"GIF89a nothing",
-                "broken.png: is not a PNG, JPEG, TIFF or BMP image, or its header is damaged",
+                "broken.png: is not a PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or .npy image, or its header",
             ),
             (png(60, 60)[:-400], "broken.png: is truncated or damaged"),
             (b"", "broken.png: is empty (0 bytes)"),

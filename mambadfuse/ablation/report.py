@@ -28,7 +28,7 @@ from scipy import stats
 
 from mambadfuse.ablation.store import Result, Scores, rows_by_code
 from mambadfuse.ablation.table import DEFAULT
-from mambadfuse.evaluation.table import cell, columns, plain
+from mambadfuse.evaluation.table import cell, columns, name_cell, plain
 
 LEVEL = 0.05  # a corrected p below it is significant
 
@@ -119,7 +119,13 @@ class Report:
             numbers = {"mean": line.means, "spread": line.spreads}
             for what in ("difference", "p_pictures", "p_seeds"):
                 numbers[what] = {metric: getattr(effect, what) for metric, effect in line.effects.items()}
-            about = [line.row, len(line.seeds), line.parameters, round(line.seconds, 2), line.memory]
+            about = [
+                name_cell(line.row),
+                len(line.seeds),
+                line.parameters,
+                round(line.seconds, 2),
+                line.memory,
+            ]
             for what, values in numbers.items():
                 if values:
                     writer.writerow([*about, what, *(cell(values[metric]) for metric in self.metrics)])

@@ -129,6 +129,11 @@ def overlay(moved: Floats, fixed: Floats) -> NDArray[np.uint8]:
 
     Returns:
         uint8, (H, W, 3).
+
+    Raises:
+        ValueError: the sizes differ.
     """
+    if moved.shape[:2] != fixed.shape[:2]:
+        raise ValueError(f"moved and fixed must be of one size, found shapes {moved.shape} and {fixed.shape}")
     red, cyan = (x if x.ndim == 2 else luma(x) for x in (moved, fixed))
     return np.rint(255 * np.stack([red, cyan, cyan], -1)).astype(np.uint8)

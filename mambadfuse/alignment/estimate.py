@@ -16,16 +16,9 @@ _SCALE_STEP, _SCALE_REACH = 1.05, 1.1  # scales about that of the sizes
 _STARTS = 3
 _FIRST_MODEL = {"affine": "similarity", "homography": "similarity"}
 # Of the confidence.
-_BLUR, _PEAK, _AROUND = (
-    1.0,
-    1.5,
-    5.0,
-)  # pixels: of the edge maps, of the peak, and where its surroundings begin
+_BLUR, _PEAK, _AROUND = 1.0, 1.5, 5.0  # pixels: of edge maps, of the peak, and where its surroundings begin
 _REACH = 4  # shifts up to a quarter of each side
-_CHANCE, _CERTAIN = (
-    6.0,
-    12.0,
-)  # z of unrelated images and of well aligned ones, measured by benchmarks/alignment.py
+_CHANCE, _CERTAIN = 6.0, 12.0  # z of unrelated images and of well aligned ones, see benchmarks/alignment.py
 
 
 def estimate(moving: Plane, fixed: Plane, model: str) -> Matrix:
@@ -72,7 +65,7 @@ def _grid(model: str, moving: Plane, fixed: Plane) -> tuple[list[float], list[fl
 def confidence(moving: Plane, fixed: Plane, motion: Matrix) -> float:
     """How far to trust a motion from pixels of ``fixed`` to pixels of ``moving``, in [0, 1].
 
-        z = (peak - mean) / standard deviation,   confidence = (z - 6) / 12, clipped
+        z = (peak - mean) / standard deviation,   confidence = (z - 6) / 6, clipped
 
     The whitened correlation of the edge maps after the motion has its peak where no further shift is needed; mean
     and standard deviation are those of all shifts from 5 pixels to a quarter of each side, on the smallest images of

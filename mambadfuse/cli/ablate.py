@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mambadfuse.cli.messages import complain, write
+from mambadfuse.cli.arguments import refuse_sources
+from mambadfuse.cli.messages import complain, say, write
+from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
+from mambadfuse.cli.reading import add_reading, reading_arguments
 from mambadfuse.cli.train import BUDGETS
 from mambadfuse.data.tasks import TASKS
 
@@ -37,17 +40,12 @@ def add_options(parser: ArgumentParser) -> None:
         dest="settings",
         help="settings for every row, such as steps=300 or model.dim=24",
     )
-    parser.add_argument(
-        "--pairs",
-        type=Path,
-        nargs=2,
-        action="append",
-        metavar=("A", "B"),
-        help="folders to train on, may be repeated; by default samples and toy pairs that come with the kit",
+    add_training_pairs(
+        parser,
+        "folders to train on, may be repeated; by default samples and toy pairs that come with the kit",
+        "score",
     )
-    parser.add_argument(
-        "--validate", type=Path, nargs=2, metavar=("A", "B"), help="two folders of pairs to score"
-    )
+    add_reading(parser)
     parser.add_argument(
         "--centre-crop", metavar="HxW", help="score only the centre of each image, to save time"
     )
@@ -106,25 +104,27 @@ def run(options: Namespace) -> int:
     if options.list:
         for row in rows:
             changes = ", ".join(f"{name}={value}" for name, value in row.changes.items())
-            print(f"{row.name:<18}  {row.question}\n{'':<18}  {changes or 'changes nothing'}")
+            say(f"{row.name:<18}  {row.question}\n{'':<18}  {changes or 'changes nothing'}")
         return 0
     if options.report is not None:
-        return _report(options, _stored(options).results())
+        store = _stored(options)
+        refuse_sources(options, [options.json, options.csv], [options.table, store.path])
+        return _report(options, store.results())
 
     from mambadfuse.ablation import pending_runs, run_all
 
     experiment = _experiment(options)
     runs, left_out = pending_runs(experiment, rows, range(options.seeds))
-    print("\n".join([f"{len(runs)} runs to do", *left_out]), flush=True)
+    say("\n".join([f"{len(runs)} runs to do", *left_out]))
     if options.dry_run:
         _print_estimates(experiment, runs, options.jobs)
         return 0
     if options.submit:
         from mambadfuse.ablation.cluster import submit_all
 
-        problems = submit_all(experiment, runs, options.submit, say=_say)
+        problems = submit_all(experiment, runs, options.submit, say=say)
     else:
-        problems = run_all(experiment, runs, options.jobs, say=_say)
+        problems = run_all(experiment, runs, options.jobs, say=say)
     mine = [result for result in experiment.store.results() if result.setting == experiment.setting]
     failed = _report(options, mine)
     for problem in problems:
@@ -137,14 +137,19 @@ def _experiment(options: Namespace) -> "Experiment":
     from mambadfuse.ablation import Experiment, bundled_pairs, centre_crop
     from mambadfuse.data.training_pairs import find_training_pairs
 
+    outputs = [options.json, options.csv, options.out / "results.jsonl"]
+    found, judged = training_pairs_of(options, outputs, [options.table])
+    how = reading_arguments(options)
     sets: list[Sequence[TrainingPair]]
     validation: Sequence[TrainingPair]
-    if options.pairs:
-        sets = [find_training_pairs(*folders) for folders in options.pairs]
-        validation = find_training_pairs(*options.validate)
+    if judged:
+        sets, validation = (
+            [find_training_pairs(each, **how) for each in found],
+            find_training_pairs(judged, **how),
+        )
     elif options.task == "ivf":
         sets, validation = bundled_pairs()
-        print("no --pairs: training on the infrared-visible samples and toy pairs, scoring other toy pairs")
+        say("no --pairs: training on the infrared-visible samples and toy pairs, scoring other toy pairs")
     else:
         options.usage_error(
             f"--task {options.task}: needs --pairs and --validate, the kit has pairs for ivf only"
@@ -185,9 +190,9 @@ def _print_estimates(experiment: "Experiment", runs: "Sequence[Run]", jobs: int)
         if run.row.name not in seconds:
             expected = estimate(experiment.config(run.row, 0), experiment.sets, measured=2)
             seconds[run.row.name] = expected.steps * expected.seconds_per_step
-        print(f"{run!s:<28}  {format_duration(seconds[run.row.name])}", flush=True)
+        say(f"{run!s:<28}  {format_duration(seconds[run.row.name])}")
     total = sum(seconds[run.row.name] for run in runs)
-    print(f"{format_duration(total / jobs)} in total with --jobs {jobs}, without scoring")
+    say(f"{format_duration(total / jobs)} in total with --jobs {jobs}, without scoring")
 
 
 def _report(options: Namespace, results: "Sequence[Result]") -> int:
@@ -203,7 +208,7 @@ def _report(options: Namespace, results: "Sequence[Result]") -> int:
         return 1
     kits = [_kit(group[-1]) for group in alike.values()]
     heads = [f"{kit}\n" for kit in kits] if len(set(kits)) > 1 else [""] * len(kits)
-    print("\n\n\n".join(f"{head}{table}" for head, table in zip(heads, tables, strict=True)))
+    say("\n\n\n".join(f"{head}{table}" for head, table in zip(heads, tables, strict=True)))
     for path, text in ((options.json, "to_json"), (options.csv, "to_csv")):
         if path:
             if len(tables) > 1:
@@ -223,7 +228,3 @@ def _kit(result: "Result") -> str:
     """The version of the kit in words."""
     code = {"kit": "of a version that was not recorded", "commit": "", **result.code}
     return f"kit {code['kit']}{code['commit'] and ', commit '}{code['commit']}"
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NamedTuple
 
+from mambadfuse.cli.arguments import refuse_sources
 from mambadfuse.cli.messages import complain, write
 
 SUMMARY = "move one image of a pair onto the other, or one folder of images onto another"
@@ -91,9 +92,7 @@ def _pair(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
     for target in targets:
         if target.is_dir():
             options.usage_error(f"{target} is a folder: two files are aligned into files")
-        if target.exists() and any(target.samefile(source) for source in (options.a, options.b)):
-            options.usage_error(f"{target} would replace its own source")
-    _require_different(options, targets)
+    refuse_sources(options, targets, [options.a, options.b])
     picture_format(options.out, options.bits)
     if options.overlay and options.overlay.suffix.lower() != ".png":
         options.usage_error(f"--overlay {options.overlay}: expected the name of a .png file")
@@ -111,7 +110,6 @@ def _pairs(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
         if target.is_file():
             options.usage_error(f"{target} is a file: folders are aligned into folders")
         require_outside(target, options.a, options.b)
-    _require_different(options, targets)
 
     def inside(folder: Path | None, name: str) -> Path | None:
         return folder and folder / name
@@ -127,12 +125,9 @@ def _pairs(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
         )
         for pair in found.pairs
     ]
+    outputs = [path for job in jobs for path in (job.out, job.transform, job.overlay)]
+    refuse_sources(options, outputs, found.files, found.folders)
     return jobs, problems(found.issues)
-
-
-def _require_different(options: Namespace, targets: list[Path]) -> None:
-    if len({target.resolve() for target in targets}) < len(targets):
-        options.usage_error("--out, --transform and --overlay must be different")
 
 
 def _align(job: Job, options: Namespace) -> None:

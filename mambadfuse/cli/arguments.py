@@ -2,10 +2,12 @@
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable
 from math import inf
+from pathlib import Path
 
 from mambadfuse.components import component
-from mambadfuse.data.tasks import MODALITIES, modality_of, task_of
+from mambadfuse.files import require_apart
 
 _SMALLEST_TILE = 32  # smaller ones are very slow, and leave the scan almost no context
 
@@ -55,11 +57,14 @@ def name_components(options: Namespace) -> None:
         component(name)
 
 
-def refuse_swapped_sides(options: Namespace) -> None:
-    """Stops with a usage error if by their names --a is the side of --b, and --b that of --a."""
-    a, b = modality_of(options.a), modality_of(options.b)
-    if a and b and task_of(b, a):
-        titles = MODALITIES[a].title, MODALITIES[b].title
-        options.usage_error(
-            f"by their names --a {options.a} is {titles[0]} and --b {options.b} is {titles[1]}: swap them"
-        )
+def refuse_sources(
+    options: Namespace,
+    outputs: Iterable[Path | None],
+    sources: Iterable[str | Path | None],
+    folders: Iterable[Path] = (),
+) -> None:
+    """Stops with a usage error if an output would replace a source; None stands for an option that was not given."""
+    try:
+        require_apart(filter(None, outputs), filter(None, sources), folders)
+    except ValueError as error:
+        options.usage_error(str(error))

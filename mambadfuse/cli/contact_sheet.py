@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from mambadfuse.cli.messages import complain
+from mambadfuse.cli.messages import complain, say
 from mambadfuse.data.tasks import MODALITIES, TASKS
+
+if TYPE_CHECKING:
+    from mambadfuse.data.colour import Floats
+    from mambadfuse.data.reading import SideReading
 
 MOST_ROWS = 24  # more pairs would be too small to judge
 
@@ -19,15 +23,22 @@ class Result(NamedTuple):
     fused: Path
 
 
-def draw_sheet(results: Sequence[Result], path: Path, columns: tuple[str, str]) -> None:
+def draw_sheet(
+    results: Sequence[Result],
+    path: Path,
+    columns: tuple[str, str],
+    reading: "tuple[SideReading, SideReading] | None" = None,
+) -> None:
     """Draws the results that exist, and prints where.
 
     Args:
         results: one a row.
         path: of the sheet, a .png file.
         columns: the titles of side a and side b.
+        reading: how side a and side b are read; None for as they are.
     """
-    from mambadfuse.data.images import read_image
+    from mambadfuse.data.images import read_picture
+    from mambadfuse.data.reading import PairReading, SideReading
     from mambadfuse.files import make_folder
     from mambadfuse.plotting import Row, contact_sheet
 
@@ -37,10 +48,18 @@ def draw_sheet(results: Sequence[Result], path: Path, columns: tuple[str, str]) 
         return
     make_folder(path.parent)
     shown = done[:MOST_ROWS]
-    rows = [Row(name, *(read_image(file) for file in files)) for name, *files in shown]
+    hows = (*(reading or PairReading().sides), SideReading())
+
+    def pixels(files: Sequence[Path]) -> "list[Floats]":
+        return [
+            read_picture(file, stretch=how.stretch, alpha=how.alpha).pixels
+            for file, how in zip(files, hows, strict=True)
+        ]
+
+    rows = [Row(name, *pixels(files)) for name, *files in shown]
     contact_sheet(rows, path, columns)
     part = f" (the first {len(shown)} of {len(done)} pairs)" if len(shown) < len(done) else ""
-    print(f"contact sheet: {path}{part}")
+    say(f"contact sheet: {path}{part}")
 
 
 def titles(task: str) -> tuple[str, str]:

@@ -3,6 +3,9 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mambadfuse.cli.messages import say
+from mambadfuse.cli.pairs import PAIRS_FILE
+
 SUMMARY = "list and download data sets, check a folder of pairs"
 
 
@@ -25,9 +28,11 @@ def add_options(parser: ArgumentParser) -> None:
     action.add_argument(
         "path",
         type=Path,
+        nargs="?",
         metavar="PATH",
         help="folder that holds both sides, in the layout of any common data set",
     )
+    action.add_argument("--pairs-file", type=Path, metavar="CSV", help=f"instead: {PAIRS_FILE}")
     action.add_argument(
         "--as", dest="name", metavar="NAME", help="compare with this data set of the catalogue"
     )
@@ -46,27 +51,32 @@ def run(options: Namespace) -> int:
 def _list(options: Namespace) -> int:
     from mambadfuse.data import catalogue
 
-    print(catalogue.describe(options.name))
+    say(catalogue.describe(options.name))
     return 0
 
 
 def _get(options: Namespace) -> int:
     from mambadfuse.data import download
 
-    print(download.get(options.name, options.split))
+    say(download.get(options.name, options.split))
     return 0
 
 
 def _check(options: Namespace) -> int:
+    from mambadfuse.alignment import registration_remark
     from mambadfuse.data import checking
 
-    report = checking.check(options.path, options.name, options.decode)
-    print(report)
+    if bool(options.path) == bool(options.pairs_file):
+        options.usage_error("give a folder, or --pairs-file")
+    report = checking.check(
+        options.path or options.pairs_file, options.name, options.decode, registration_remark
+    )
+    say(report)
     return 0 if report.ok else 1
 
 
 def _where(options: Namespace) -> int:
     from mambadfuse.data import download
 
-    print(download.where())
+    say(download.where())
     return 0

@@ -3,8 +3,15 @@
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mambadfuse.cli.messages import complain, write
+from mambadfuse.cli.arguments import refuse_sources
+from mambadfuse.cli.messages import complain, say, write
+from mambadfuse.cli.pairs import add_folders, add_shard, pairs_of
+from mambadfuse.cli.reading import add_reading, reading_arguments
+
+if TYPE_CHECKING:
+    from mambadfuse.evaluation.table import Table
 
 SUMMARY = "score folders of fused images, and rank them beside classical baselines"
 
@@ -16,18 +23,17 @@ def add_options(parser: ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="DIR",
-        required=True,
         help="one folder of results for each method",
     )
+    add_folders(parser)
+    add_reading(parser)
+    add_shard(parser)
     parser.add_argument(
-        "--a",
+        "--join",
         type=Path,
-        metavar="DIR",
-        required=True,
-        help="folder of the infrared or MRI side, or of both sides",
-    )
-    parser.add_argument(
-        "--b", type=Path, metavar="DIR", help="folder of the other side; not needed if --a holds both sides"
+        nargs="+",
+        metavar="JSON",
+        help="instead of scoring: the table of the whole from the --json files of all shards",
     )
     parser.add_argument(
         "--convention",
@@ -62,20 +68,8 @@ def run(options: Namespace) -> int:
         if path and path.suffix.lower() != ".png":
             options.usage_error(f"--{name} {path}: expected the name of a .png file")
 
-    from mambadfuse.evaluation.folders import evaluate_folders
-    from mambadfuse.metrics import EIGHT
-
-    table = evaluate_folders(
-        options.fused,
-        options.a,
-        options.b,
-        convention=options.convention,
-        metrics=options.metrics or EIGHT,
-        baselines=not options.no_baselines,
-        rows=options.rows,
-        progress=sys.stderr.isatty(),
-    )
-    print(table)
+    table = _join(options) if options.join else _score(options)
+    say(table)
     for problem in table.problems:
         complain(problem)
     if options.json:
@@ -90,3 +84,43 @@ def run(options: Namespace) -> int:
         if options.boxes:
             write(options.boxes, png(box_plots(table)))
     return 1 if table.problems else 0
+
+
+def _join(options: Namespace) -> "Table":
+    """The table of the whole."""
+    from mambadfuse.evaluation.shards import join_tables
+
+    if options.fused or options.a or options.b or options.pairs_file or options.shard or options.rows:
+        options.usage_error(
+            "--join takes everything from the tables of the shards: leave out the other inputs"
+        )
+    refuse_sources(options, _outputs(options), options.join)
+    return join_tables(options.join)
+
+
+def _score(options: Namespace) -> "Table":
+    """The table of the folders, or of a shard of them."""
+    from mambadfuse.data.results import results_in
+    from mambadfuse.evaluation.folders import evaluate_folders
+    from mambadfuse.metrics import EIGHT
+
+    if not options.fused:
+        options.usage_error("the following arguments are required: --fused, or --join")
+    found = pairs_of(options)
+    results = [file for folder in options.fused for file in results_in(folder, found.pairs).values()]
+    refuse_sources(options, _outputs(options), [*found.files, *results, options.pairs_file], found.folders)
+    return evaluate_folders(
+        options.fused,
+        found,
+        convention=options.convention,
+        metrics=options.metrics or EIGHT,
+        baselines=not options.no_baselines,
+        rows=options.rows,
+        shard=options.shard,
+        **reading_arguments(options),
+        progress=sys.stderr.isatty(),
+    )
+
+
+def _outputs(options: Namespace) -> list[Path | None]:
+    return [options.json, options.csv, options.plot, options.boxes]

@@ -4,24 +4,19 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mambadfuse.cli.arguments import add_component_option, name_components, positive, refuse_swapped_sides
-from mambadfuse.cli.messages import complain, write
+from mambadfuse.cli.arguments import add_component_option, name_components, positive, refuse_sources
+from mambadfuse.cli.messages import complain, say, write
+from mambadfuse.cli.pairs import add_folders, add_shard, pairs_of, refuse_swapped_sides
+from mambadfuse.cli.reading import add_reading, reading_arguments
 
 SUMMARY = "measure what no score shows: bands, overshoot, lost targets, noise and halos"
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Declares the options."""
-    parser.add_argument(
-        "--a",
-        type=Path,
-        metavar="DIR",
-        required=True,
-        help="folder of the infrared or MRI side, or of both sides",
-    )
-    parser.add_argument(
-        "--b", type=Path, metavar="DIR", help="folder of the other side; not needed if --a holds both sides"
-    )
+    add_folders(parser)
+    add_reading(parser)
+    add_shard(parser)
     parser.add_argument(
         "--fused",
         type=Path,
@@ -52,21 +47,27 @@ def run(options: Namespace) -> int:
     """Prints the table and writes the requested files; 1 if anything could not be measured."""
     if options.contrast is not None and options.model is None:
         options.usage_error("--contrast is that of the weights: give --model")
-    if options.model and options.b:
-        refuse_swapped_sides(options)
+    if options.model and options.a and options.b:
+        refuse_swapped_sides(options, options.a, options.b)
 
+    from mambadfuse.data.results import results_in
     from mambadfuse.evaluation.fault_folders import measure_folders
 
     name_components(options)
+    found = pairs_of(options)
+    results = [file for folder in options.fused for file in results_in(folder, found.pairs).values()]
+    sources = [*found.files, *results, options.model, options.pairs_file]
+    refuse_sources(options, [options.json, options.csv], sources, found.folders)
     table = measure_folders(
         options.fused,
-        options.a,
-        options.b,
+        found,
         model=options.model,
         contrast=options.contrast,
+        shard=options.shard,
+        **reading_arguments(options),
         progress=sys.stderr.isatty(),
     )
-    print(table)
+    say(table)
     for problem in table.problems:
         complain(problem)
     if options.json:

@@ -12,10 +12,12 @@ from mambadfuse.cli.arguments import (
     name_components,
     pixels,
     positive,
-    refuse_swapped_sides,
+    refuse_sources,
 )
 from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
-from mambadfuse.cli.messages import complain
+from mambadfuse.cli.messages import complain, say
+from mambadfuse.cli.pairs import PAIRS_FILE, add_shard, pairs_of, refuse_swapped_sides
+from mambadfuse.cli.reading import add_reading, reading_of
 from mambadfuse.data.tasks import MODALITIES, TASKS, modality_of, task_of
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mambadfuse.data.issues import Issue
     from mambadfuse.data.pairs import Pair
     from mambadfuse.fusion.folders import FusionReport
+    from mambadfuse.fusion.options import FusionOptions
 
 SUMMARY = "fuse two images, folders of images, or the samples of the kit"
 
@@ -41,6 +44,20 @@ def add_options(parser: ArgumentParser) -> None:
         type=Path,
         metavar="PATH",
         help="visible, CT, PET or SPECT side: a file or a folder; not needed if --a holds both sides",
+    )
+    parser.add_argument("--pairs-file", type=Path, metavar="CSV", help=f"instead: {PAIRS_FILE}")
+    add_shard(parser)
+    parser.add_argument(
+        "--plane",
+        choices=("axial", "coronal", "sagittal"),
+        default="axial",
+        help="of volumes (NIfTI, DICOM): the plane of the slices",
+    )
+    parser.add_argument(
+        "--slice",
+        type=int,
+        metavar="N",
+        help="of volumes, if --out is an image: which slice; default the middle one",
     )
     parser.add_argument("--samples", action="store_true", help="fuse the sample pairs of the kit instead")
     parser.add_argument("--out", type=Path, metavar="PATH", required=True, help="file, or folder, to write")
@@ -61,6 +78,14 @@ def add_options(parser: ArgumentParser) -> None:
         type=positive,
         metavar="C",
         help="contrast factor about the mean of the image; default that of the weights, 1 for none",
+    )
+    add_reading(parser)
+    parser.add_argument(
+        "--align",
+        nargs="?",
+        const="affine",
+        choices=("translation", "euclidean", "affine", "homography"),
+        help="first move side a onto side b by such a motion, affine if none is named; see mambadfuse align",
     )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits per channel of results")
     parser.add_argument(
@@ -86,7 +111,10 @@ def run(options: Namespace) -> int:
     name_components(options)
     if options.samples:
         return _fuse_samples(options)
-    _mention_other_weights(options)
+    if options.pairs_file:
+        return _fuse_folders(options)
+    if _both_volumes(options):
+        return _fuse_volumes(options)
     return _fuse_folders(options) if options.a.is_dir() else _fuse_files(options)
 
 
@@ -94,25 +122,44 @@ def _check_usage(options: Namespace) -> None:
     """Stops with a usage error if the options do not go together; a single folder becomes both --a and --b."""
     if options.sheet and options.sheet.suffix.lower() != ".png":
         options.usage_error(f"--sheet {options.sheet}: expected the name of a .png file")
+    options.reading = reading_of(options)
     if options.samples:
-        if options.a or options.b:
-            options.usage_error("--samples brings its own images: leave out --a and --b")
+        if options.a or options.b or options.pairs_file or options.shard or options.reading.settings():
+            options.usage_error(
+                "--samples brings its own images: leave out --a and --b, --pairs-file and --shard, --stretch, --resize "
+                "and --alpha"
+            )
         return
-    if options.a and options.a.is_dir() and not options.b:
-        options.b = options.a
+    if options.pairs_file:
+        return
+    if options.alpha == "a":
+        options.a = options.a or options.b
+        options.b = options.b or options.a
+    elif options.a and options.a.is_dir():
+        options.b = options.b or options.a
     if not (options.a and options.b):
-        options.usage_error("give --a and --b, or --samples")
+        options.usage_error("give --a and --b, or --samples, or --pairs-file")
     for path in (options.a, options.b):
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file or folder")
-    if options.a.is_dir() != options.b.is_dir():
+    if options.alpha == "a" and not options.a.samefile(options.b):
+        options.usage_error("--alpha a takes side a from the alpha channel of --b: leave out --a")
+    if options.a.is_dir() != options.b.is_dir() and not _both_volumes(options):
         options.usage_error("--a and --b must be two files or two folders, found one of each")
-    refuse_swapped_sides(options)
+    if options.shard and not options.a.is_dir():
+        options.usage_error("--shard is for folders, or --pairs-file")
+    refuse_swapped_sides(options, options.a, options.b)
 
 
-def _mention_other_weights(options: Namespace) -> None:
+def _both_volumes(options: Namespace) -> bool:
+    """Whether both sides are NIfTI or DICOM by their names."""
+    from mambadfuse.data.volumes import is_volume
+
+    return is_volume(options.a) and is_volume(options.b)
+
+
+def _mention_other_weights(options: Namespace, task: str | None) -> None:
     """Prints a note if no weights were chosen and the names of the images suggest others than the default."""
-    task = task_of(modality_of(options.a), modality_of(options.b))
     if task and task != "ivf" and not options.model:
         complain(f"note: the weights are those of ivf; the names of these images suggest --model {task}")
 
@@ -123,123 +170,162 @@ def _fuse_files(options: Namespace) -> int:
 
     from mambadfuse.data.images import picture_format, write_image
     from mambadfuse.files import make_folder
-    from mambadfuse.fusion.pair import fuse, load_model
+    from mambadfuse.fusion.manifest import why_outdated
+    from mambadfuse.fusion.pair import fuse_with
 
     out = options.out
-    if options.a.samefile(options.b):
+    if options.a.samefile(options.b) and options.alpha != "a":
         options.usage_error(f"--a and --b are the same file, {options.a}")
     if out.is_dir():
         options.usage_error(f"--out {out} is a folder: two files are fused into a file")
-    if out.exists() and any(out.samefile(source) for source in (options.a, options.b)):
-        options.usage_error(f"--out {out} would replace its own source")
+    refuse_sources(options, [out, options.sheet], [options.a, options.b, options.model])
+    _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
     picture_format(out, options.bits)  # refuse a name that cannot be written before the work is done
-    if out.exists() and not options.overwrite:
-        print(f"kept {out}, whatever its settings (--overwrite replaces it)")
+    outdated = why_outdated(out, (options.a, options.b)) if out.exists() else None
+    if out.exists() and not outdated and not options.overwrite:
+        say(f"kept {out}, whatever its settings (--overwrite replaces it)")
     else:
-        network = _in_tiles(load_model(options.model, options.device), options.tile)
-        fused = fuse(
-            options.a, options.b, network, colour=options.colour, contrast=options.contrast, bits=options.bits
-        )
+        network = _network(options, options.model)
+        fused = fuse_with(network, options.a, options.b, _fusion_options(options))
         make_folder(out.parent)
-        write_image(out, np.asarray(fused))
-        print(f"wrote {out}")
+        write_image(out, np.asarray(fused.image))
+        say(f"wrote {out}{f', which {outdated}' if outdated else ''}")
     if options.sheet:
-        draw_sheet([Result(out.stem, options.a, options.b, out)], options.sheet, _titles(options))
+        result = Result(out.stem, options.a, options.b, out)
+        draw_sheet([result], options.sheet, _titles(options), options.reading.sides)
+    return 0
+
+
+def _fuse_volumes(options: Namespace) -> int:
+    """Two volumes into one slice, a folder of slices or a volume, by the name of --out."""
+    from mambadfuse.fusion.volumes import fuse_volumes
+
+    not_for_volumes = ("sheet", "shard", "resize", "stretch_each", "align")
+    if options.alpha != "black" or any(getattr(options, name) for name in not_for_volumes):
+        options.usage_error(
+            "--sheet, --shard, --resize, --alpha, --stretch-each and --align are not for volumes: leave them out"
+        )
+    _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
+    sources = [options.a, options.b]
+    folders = [path for path in sources if path.is_dir()]
+    refuse_sources(options, [options.out], [*sources, options.model], folders)
+    written = fuse_volumes(
+        options.a,
+        options.b,
+        options.out,
+        _network(options, options.model),
+        plane=options.plane,
+        index=options.slice,
+        overwrite=options.overwrite,
+        colour=options.colour,
+        contrast=options.contrast,
+        bits=options.bits,
+        stretch=options.reading.stretch,
+        stretch_b=options.reading.stretch_b,
+    )
+    say(f"wrote {written[0]}" if len(written) == 1 else f"wrote {len(written)} slices into {options.out}")
     return 0
 
 
 def _fuse_folders(options: Namespace) -> int:
-    """Every pair of two folders, or of one that holds both sides, into ``out/<name>.png``."""
-    from mambadfuse.data.discovery import find_pairs
+    """Every pair of two folders, of one that holds both sides, or of a file of pairs, into ``out/<name>.png``."""
     from mambadfuse.data.issues import problems
-    from mambadfuse.fusion.folders import require_outside
+    from mambadfuse.fusion.folders import require_outside, result_file
 
     out = options.out
     if out.is_file():
         options.usage_error(f"--out {out} is a file: folders are fused into a folder")
-    require_outside(out, options.a, options.b)
-    found = find_pairs(options.a, options.b)
+    require_outside(out, *filter(None, (options.a, options.b)))
+    found = pairs_of(options)
+    for pair in found.pairs:
+        refuse_swapped_sides(options, pair.a, pair.b)
+    _mention_other_weights(options, found.task)
+    targets = [result_file(out, pair) for pair in found.pairs]
+    refuse_sources(
+        options, [*targets, options.sheet], [*found.files, options.model, options.pairs_file], found.folders
+    )
+    if not options.stretch_each:
+        options.reading = options.reading.over(found.pairs)
+    if options.shard:
+        found = found.shard(*options.shard)
     report = _fuse_pairs(found.pairs, out, options.model, options)
     skipped = problems(found.issues)
     _summarise([report], skipped, out)
     if options.sheet:
         one_folder = found.folder_a == found.folder_b
         columns = titles(found.task) if one_folder and found.task else _titles(options)
-        draw_sheet(_results(found.pairs, out), options.sheet, columns)
+        draw_sheet(_results(found.pairs, out), options.sheet, columns, options.reading.sides)
     return 1 if report.failed or skipped else 0
 
 
 def _fuse_samples(options: Namespace) -> int:
     """Every sample pair into ``out/<task>/<name>.png``, and all of them on a contact sheet."""
     from mambadfuse.data.samples import samples
+    from mambadfuse.fusion.folders import result_file
     from mambadfuse.resources import resource_folder
 
     reports, results = [], []
     found = samples()
+    sheet = options.sheet or options.out / "contact_sheet.png"
+    targets = [result_file(options.out / str(pair.task), pair) for pair in found]
+    refuse_sources(
+        options, [*targets, sheet], [options.model, *(path for pair in found for path in (pair.a, pair.b))]
+    )
     tasks = list(dict.fromkeys(pair.task for pair in found if pair.task))
     for task in tasks:
         has_weights = (resource_folder("weights") / f"{task}.safetensors").is_file()
         weights = options.model or (task if has_weights else "ivf")
         pairs = [pair for pair in found if pair.task == task]
         why = "" if has_weights or options.model else ", as this task has none of its own"
-        print(f"{task}: fusing {len(pairs)} with the weights {weights}{why}", flush=True)
+        say(f"{task}: fusing {len(pairs)} with the weights {weights}{why}")
         reports.append(_fuse_pairs(pairs, options.out / task, weights, options))
         results += _results(pairs, options.out / task, prefix=f"{task}: ")
     _summarise(reports, (), options.out)
     a, b = (" / ".join(dict.fromkeys(names)) for names in zip(*map(titles, tasks), strict=True))
-    draw_sheet(results, options.sheet or options.out / "contact_sheet.png", (a, b))
+    draw_sheet(results, sheet, (a, b))
     return 1 if any(report.failed for report in reports) else 0
 
 
 def _fuse_pairs(
     pairs: "Sequence[Pair]", out: Path, weights: str | None, options: Namespace
 ) -> "FusionReport":
-    """Fuses pairs into a folder with a manifest of the settings; after Ctrl-C it says what is done so far."""
+    """Fuses pairs into a folder; after Ctrl-C it says what is done so far."""
     from mambadfuse.fusion.folders import fuse_pairs
-    from mambadfuse.fusion.manifest import manifest
+
+    network = _network(options, weights)
+    try:
+        return fuse_pairs(
+            pairs,
+            out,
+            network,
+            weights or "ivf",
+            _fusion_options(options),
+            overwrite=options.overwrite,
+            shard=options.shard,
+            progress=sys.stderr.isatty(),
+        )
+    except KeyboardInterrupt:
+        if options.overwrite:
+            complain(f"only part of the results in {out} is new; the same command starts over")
+        else:
+            done = sum((out / f"{pair.name}.png").exists() for pair in pairs)
+            complain(f"{done} of {len(pairs)} results are in {out}; the same command makes the rest")
+        raise
+
+
+def _network(options: Namespace, weights: str | None) -> "nn.Module":
+    """The network of the weights, wrapped to work tile by tile if a size is given."""
     from mambadfuse.fusion.pair import load_model
-    from mambadfuse.models.checkpoints import weights_digest
-    from mambadfuse.source_code import code_digest, own_files
-
-    network = load_model(weights, options.device)
-    settings = {
-        "model": weights or "ivf",
-        "weights": weights_digest(network),
-        "colour": options.colour,
-        "contrast": getattr(network, "contrast", 1.0) if options.contrast is None else options.contrast,
-        "bits": options.bits,
-        "tile": options.tile,
-    }
-    if options.component:
-        files = own_files(name.partition(":")[0] for name in options.component)
-        settings["code"] = {name: code_digest(file) for name, file in sorted(files.items())}
-    names = [pair.name for pair in pairs]
-    with manifest(out, names, settings, options.overwrite):
-        try:
-            return fuse_pairs(
-                pairs,
-                out,
-                _in_tiles(network, options.tile),
-                overwrite=options.overwrite,
-                colour=options.colour,
-                contrast=options.contrast,
-                bits=options.bits,
-                progress=sys.stderr.isatty(),
-            )
-        except KeyboardInterrupt:
-            if options.overwrite:
-                complain(f"only part of the results in {out} is new; the same command starts over")
-            else:
-                done = sum((out / f"{name}.png").exists() for name in names)
-                complain(f"{done} of {len(names)} results are in {out}; the same command makes the rest")
-            raise
-
-
-def _in_tiles(network: "nn.Module", tile: int | None) -> "nn.Module":
-    """The network, wrapped to work tile by tile if a size is given."""
     from mambadfuse.fusion.tiling import TiledModel
 
+    network, tile = load_model(weights, options.device), options.tile
     return network if tile is None else TiledModel(network, tile, min(64, tile // 2))
+
+
+def _fusion_options(options: Namespace) -> "FusionOptions":
+    from mambadfuse.fusion.options import FusionOptions
+
+    return FusionOptions(options.colour, options.contrast, options.bits, options.reading, options.align)
 
 
 def _results(pairs: "Sequence[Pair]", out: Path, prefix: str = "") -> list[Result]:
@@ -248,7 +334,9 @@ def _results(pairs: "Sequence[Pair]", out: Path, prefix: str = "") -> list[Resul
 
 
 def _summarise(reports: "Sequence[FusionReport]", skipped: "Sequence[Issue]", out: Path) -> None:
-    """Prints failures and skipped files on stderr, one line each, and a summary on stdout."""
+    """Prints on stderr what was made again, failed or was skipped, one line each, and a summary on stdout."""
+    for result in (result for report in reports for result in report.outdated):
+        complain(f"made again {result}")
     for failure in (failure for report in reports for failure in report.failed):
         complain(f"failed {failure}")
     for issue in skipped:
@@ -256,12 +344,12 @@ def _summarise(reports: "Sequence[FusionReport]", skipped: "Sequence[Issue]", ou
     written, kept, failed = (
         sum(len(getattr(report, what)) for report in reports) for what in ("written", "kept", "failed")
     )
-    print(f"{written} fused, {kept} kept, {failed} failed, {len(skipped)} skipped; results in {out}")
+    say(f"{written} fused, {kept} kept, {failed} failed, {len(skipped)} skipped; results in {out}")
 
 
 def _titles(options: Namespace) -> tuple[str, str]:
     """What --a and --b show, by their names, or else by the task of the weights."""
-    a, b = modality_of(options.a), modality_of(options.b)
+    a, b = (path and modality_of(path) for path in (options.a, options.b))
     if a is None and b is None and (options.model or "ivf") in TASKS:
         return titles(options.model or "ivf")
     return _title(a) if a else "side a", _title(b) if b else "side b"

@@ -3,17 +3,22 @@
 import sys
 from pathlib import Path
 
+from mambadfuse.files import atomic_write, make_folder, printable
+
 
 def complain(message: str) -> None:
     """Prints one line on stderr."""
-    print("mambadfuse:", " ".join(message.split()), file=sys.stderr)
+    print("mambadfuse:", printable(" ".join(message.split())), file=sys.stderr)
+
+
+def say(text: object) -> None:
+    """Prints a text on stdout at once; bytes of file names that are no text are escaped."""
+    print(printable(str(text)), flush=True)
 
 
 def write(path: Path, content: bytes) -> None:
     """Writes a file atomically, makes its folder if needed, and prints its name."""
-    from mambadfuse.files import atomic_write, make_folder
-
     make_folder(path.parent)
     with atomic_write(path) as file:
         file.write(content)
-    print(f"wrote {path}")
+    say(f"wrote {path}")

@@ -4,7 +4,9 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mambadfuse.cli.messages import complain
+from mambadfuse.cli.messages import complain, say
+from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
+from mambadfuse.cli.reading import add_reading, reading_arguments
 from mambadfuse.data.tasks import TASKS
 
 SUMMARY = "train weights on folders of pairs; the same command resumes a run that was stopped"
@@ -13,15 +15,12 @@ BUDGETS = ("minutes", "laptop", "gpu")
 
 def add_options(parser: ArgumentParser) -> None:
     """Declares the options."""
-    parser.add_argument(
-        "--pairs",
-        type=Path,
-        nargs=2,
-        action="append",
-        metavar=("A", "B"),
-        required=True,
-        help="folder of infrared or MRI images and folder of the other side; may be repeated",
+    add_training_pairs(
+        parser,
+        "folder of infrared or MRI images and folder of the other side; may be repeated",
+        "validate on",
     )
+    add_reading(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", required=True, help="weights file to write, .safetensors"
     )
@@ -41,9 +40,6 @@ def add_options(parser: ArgumentParser) -> None:
         nargs="+",
         metavar="X",
         help="how often each --pairs is drawn, relative to the others; equal by default",
-    )
-    parser.add_argument(
-        "--validate", type=Path, nargs=2, metavar=("A", "B"), help="two folders of pairs to validate on"
     )
     parser.add_argument("--config", type=Path, metavar="YAML", help="settings file")
     parser.add_argument(
@@ -67,6 +63,8 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Trains to the last step; the checkpoints and logs of the run lie beside ``--out``."""
+    if not options.pairs:
+        options.usage_error("the following arguments are required: --pairs or --pairs-file")
     weights = options.sampling_weights
     if weights and len(weights) != len(options.pairs):
         options.usage_error(f"{len(weights)} --sampling-weights for {len(options.pairs)} --pairs")
@@ -74,13 +72,15 @@ def run(options: Namespace) -> int:
         options.usage_error(f"--out {options.out}: expected the name of a .safetensors file")
 
     from mambadfuse.data.training_pairs import find_training_pairs
-    from mambadfuse.training import as_yaml, configure, estimate, train
+    from mambadfuse.training import as_yaml, configure, estimate, run_folder, train
     from mambadfuse.training.validation import require_large_enough
 
     overrides = [*options.settings, *([f"steps={options.steps}"] if options.steps is not None else [])]
     config = configure(options.task, options.budget, options.config, overrides)
-    sets = [find_training_pairs(*folders) for folders in options.pairs]
-    validation = find_training_pairs(*options.validate) if options.validate else []
+    found, judged = training_pairs_of(options, [options.out, run_folder(options.out)], [options.config])
+    how = reading_arguments(options)
+    sets = [find_training_pairs(each, **how) for each in found]
+    validation = find_training_pairs(judged, **how) if judged else []
     require_large_enough(validation)
     warnings = [f"warning: {warning}" for warning in config.warnings()]
     prints = os.environ.get("RANK", "0") == "0"  # of several processes the first
@@ -105,5 +105,5 @@ def run(options: Namespace) -> int:
         complain(f"{error}. Fix this, then repeat the command to resume")
         return 1
     if prints:
-        print(f"wrote {options.out}")
+        say(f"wrote {options.out}")
     return 0

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mambadfuse.data import catalogue
+from mambadfuse.data.colour import Floats
 from mambadfuse.data.discovery import scan
-from mambadfuse.data.images import ImageError, picture_size
+from mambadfuse.data.images import ImageError, picture_size, read_picture
 from mambadfuse.data.issues import Issue, notes, problems
 from mambadfuse.data.limited_range import looks_limited
 from mambadfuse.data.pairs import Pair, PairError, PairSet
@@ -38,11 +39,13 @@ class Report:
         sets: the sets of pairs in it.
         issues: problems, and notes on what is not wrong: folders of unknown content, images that another one was
             preferred to.
+        decoded: whether the pixels were looked at, too, and not only the headers.
     """
 
     root: Path
     sets: tuple[CheckedSet, ...]
     issues: tuple[Issue, ...]
+    decoded: bool = False
 
     @property
     def problems(self) -> tuple[Issue, ...]:
@@ -67,17 +70,29 @@ class Report:
         )
         lines = [f"{self.root}: {counts}", *map(_describe, self.sets)]
         lines += [f"  problem: {problem}" for problem in self.problems]
+        if not self.decoded:
+            lines.append("  only headers were read: --decode looks at the pixels, too")
         for reason in dict.fromkeys(note.reason for note in self.notes):
             paths = [Path(note.subject) for note in self.notes if note.reason == reason]
             lines += [f"  note: {reason}:", *(f"    {path.relative_to(self.root)}" for path in paths)]
         return "\n".join(lines)
 
 
-def check(root: str | Path, dataset: str | None = None, decode: bool = False) -> Report:
+PairRemark = Callable[[Floats, Floats], str | None]
+
+
+def check(
+    root: str | Path,
+    dataset: str | None = None,
+    decode: bool = False,
+    pair_remark: PairRemark | None = None,
+) -> Report:
     """Looks at every pair below a folder and lists all problems.
 
     These are folders or images without a partner, empty folders, several files of one name, files that are no
-    images, images that cannot be read, and pairs that differ in size.
+    images, images that cannot be read, and pairs that differ in size; with ``decode`` also those of
+    :mod:`~mambadfuse.data.remarks`: images that are black or constant, use a narrow part of their range, hold several
+    pages or frames, or have an alpha channel that looks like an image.
 
     >>> from mambadfuse.data.checking import check
     >>> from mambadfuse.resources import resource_folder
@@ -88,7 +103,9 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
         root: a folder in any layout of :mod:`mambadfuse.data.discovery`.
         dataset: a name of the catalogue; the pairs must then be those of that data set: names and SHA-256 where
             they are known, number of pairs and image size where they are not.
-        decode: whether to decode every image, not only its header: slower, but it finds truncated files.
+        decode: whether to decode every image, not only its header: slower, but it finds truncated files and odd values.
+        pair_remark: what is wrong with two decoded images of one size, None for nothing, such as
+            :func:`mambadfuse.alignment.registration_remark`, which ``mambadfuse data check --decode`` asks.
 
     Raises:
         ValueError: the catalogue has no such data set.
@@ -98,27 +115,29 @@ def check(root: str | Path, dataset: str | None = None, decode: bool = False) ->
     try:
         sets, issues = scan(root)
     except PairError as error:
-        return Report(root, (), (error.issue,))
+        return Report(root, (), (error.issue,), decode)
     checked_sets = []
     for pair_set in sets:
-        checked, more = _check_set(pair_set, decode)
+        checked, more = _check_set(pair_set, decode, pair_remark)
         checked_sets.append(checked)
         issues += more
     if expected is not None:
         issues += _differences(root, checked_sets, expected)
-    return Report(root, tuple(checked_sets), tuple(issues))
+    return Report(root, tuple(checked_sets), tuple(issues), decode)
 
 
-def _check_set(pair_set: PairSet, decode: bool) -> tuple[CheckedSet, list[Issue]]:
+def _check_set(
+    pair_set: PairSet, decode: bool, pair_remark: PairRemark | None
+) -> tuple[CheckedSet, list[Issue]]:
     """A set, and all that is to be said of it."""
     issues = list(pair_set.issues)
     sizes: Counter[tuple[int, int]] = Counter()
     readable = []
     for pair in pair_set.pairs:
-        size, wrong = _check_pair(pair, decode)
+        size, wrong = _check_pair(pair, decode, pair_remark)
         sizes.update(size)
         issues += wrong
-        readable += [] if wrong else [pair.b]
+        readable += [pair.b] if size else []
     is_luma = pair_set.folder_b.name.lower().endswith("_y")
     try:
         limited = bool(is_luma and readable and looks_limited(readable))
@@ -127,19 +146,29 @@ def _check_set(pair_set: PairSet, decode: bool) -> tuple[CheckedSet, list[Issue]
     return CheckedSet(pair_set, dict(sizes), limited), issues
 
 
-def _check_pair(pair: Pair, decode: bool) -> tuple[list[tuple[int, int]], list[Issue]]:
+def _check_pair(
+    pair: Pair, decode: bool, pair_remark: PairRemark | None
+) -> tuple[list[tuple[int, int]], list[Issue]]:
     """The size of a pair, none if its images share none, and what is wrong with it."""
-    sizes, wrong = [], []
+    sizes, decoded, wrong = [], [], []
     for path in (pair.a, pair.b):
         try:
-            sizes.append(picture_size(path, decode))
+            picture = read_picture(path) if decode else None
+            size = picture_size(path) if picture is None else picture.pixels.shape[1::-1]
         except ImageError as error:
             wrong.append(Issue(path, str(error).removeprefix(f"{path}: ")))
-    if wrong:
+        else:
+            sizes.append(size)
+            if picture:
+                decoded.append(picture.pixels)
+                wrong += [Issue(path, str(remark)) for remark in picture.remarks]
+    if len(sizes) < 2:
         return [], wrong
     if sizes[0] != sizes[1]:
-        return [], [size_mismatch(pair, sizes[0], sizes[1])]
-    return sizes[:1], []
+        return [], [*wrong, size_mismatch(pair, sizes[0], sizes[1])]
+    if pair_remark and decoded and (remark := pair_remark(*decoded)):
+        wrong.append(Issue(pair.a, remark))
+    return sizes[:1], wrong
 
 
 def size_mismatch(pair: Pair, size_a: tuple[int, int], size_b: tuple[int, int]) -> Issue:
@@ -196,7 +225,11 @@ def _describe(checked: CheckedSet) -> str:
     line = f"  {pair_set.task} {pair_set.split}: {len(pair_set.pairs)} pairs, {size}, "
     root = pair_set.folder_a
     if root == pair_set.folder_b:
-        found = [f"    {pair.a.relative_to(root)} with {pair.b.name}" for pair in pair_set.pairs]
+        found = [f"    {_below(root, pair.a)} with {pair.b.name}" for pair in pair_set.pairs]
         return "\n".join([f"{line}both sides in one folder:", *found])
     line += f"{root} and {pair_set.folder_b}"
     return f"{line}\n    side b looks like limited-range luma (16..235)" if checked.limited else line
+
+
+def _below(root: Path, path: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path

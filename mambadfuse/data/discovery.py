@@ -17,9 +17,18 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue, problems
-from mambadfuse.data.pairs import Pair, PairError, PairSet, match_folders, require_folder
+from mambadfuse.data.pairs import (
+    Pair,
+    PairError,
+    PairSet,
+    files_below,
+    match_folders,
+    pictures_by_name,
+    require_folder,
+)
+from mambadfuse.data.pairs_file import read_pairs_file
 from mambadfuse.data.single_folder import match_within, tasks_in
-from mambadfuse.data.tasks import FOLDERS, TASKS, modality_of, task_of
+from mambadfuse.data.tasks import FOLDERS, MODALITIES, TASKS, modality_of, modality_of_folder, task_of
 
 SPLITS = {
     "train": "train", "trainsets": "train",
@@ -30,13 +39,14 @@ SPLITS = {
 _NO_SIDES = "not used: neither its name nor the names of its images give a side, as IR_1 and VIS_1 do"
 
 
-def find_pairs(a: str | Path, b: str | Path | None = None) -> PairSet:
-    """The pairs of two folders, or of one folder that holds both sides.
+def find_pairs(a: str | Path | PairSet, b: str | Path | None = None) -> PairSet:
+    """The pairs of two folders, of one folder that holds both sides, or of a CSV file that lists them.
 
     Two folders are matched by the names of their files, see :func:`~mambadfuse.data.pairs.match_folders`. One folder,
     given alone or twice, is searched for both sides: folders such as ``ir`` and ``vi`` at any depth, and images
     such as ``IR_1.png`` and ``VIS_1.png`` in one folder. Its pairs are named by the path of side a below it.
-    A file is never paired with itself.
+    A file is never paired with itself. Where names do not tell, a file ``*.csv`` does, see
+    :func:`~mambadfuse.data.pairs_file.read_pairs_file`.
 
     >>> from mambadfuse.data.discovery import find_pairs
     >>> from mambadfuse.resources import resource_folder
@@ -47,19 +57,45 @@ def find_pairs(a: str | Path, b: str | Path | None = None) -> PairSet:
     ['ir/synthetic_night_street', 'ir/synthetic_smoke_yard']
 
     Args:
-        a: the folder of the infrared or MRI side, or of both sides.
+        a: the folder of the infrared or MRI side, or of both sides; or a file of pairs; or pairs that were found
+            before, which are returned as they are.
         b: the folder of the visible, CT, PET or SPECT side; None or ``a`` if both sides lie below ``a``.
 
     Raises:
         PairError: there is no pair, a folder is missing, or one folder holds pairs of several tasks.
     """
+    if isinstance(a, PairSet):
+        return a
     a = Path(a)
+    if b is None and _lists_pairs(a):
+        return read_pairs_file(a)
     b = a if b is None else Path(b)
     require_folder(a)
     require_folder(b)
     if a.samefile(b):
         return _all_below(a)
     return match_folders(a, b, task_of(modality_of(a), modality_of(b)))
+
+
+def find_images_with_alpha(a: str | Path, b: str | Path | None = None) -> PairSet:
+    """Every image of a folder as both sides of a pair, for thermal images stored as an alpha channel.
+
+    Raises:
+        PairError: the folder is missing or holds no images.
+        ValueError: ``b`` is another folder.
+    """
+    folder = Path(a)
+    files, issues = pictures_by_name(files_below(folder), folder)
+    if b is not None and not folder.samefile(b):
+        raise ValueError(f'alpha="a" takes both sides from {a}, but b is another folder, {b}')
+    if not files:
+        raise PairError(issues[0])
+    pairs = tuple(Pair(name, file, file) for name, file in sorted(files.items()))
+    return PairSet(folder, folder, pairs, tuple(issues))
+
+
+def _lists_pairs(path: Path) -> bool:
+    return path.suffix.lower() == ".csv" and not path.is_dir()
 
 
 def _all_below(root: Path) -> PairSet:
@@ -82,7 +118,8 @@ def _all_below(root: Path) -> PairSet:
     # Skipping a whole folder must be reported.
     unknown = [replace(issue, severity="problem") for issue in issues]
     issues = [issue for found in sets for issue in found.issues] + unknown
-    return PairSet(root, root, tuple(pairs.values()), tuple(issues), tasks[0])
+    in_order = tuple(pairs[name] for name in sorted(pairs))
+    return PairSet(root, root, in_order, tuple(issues), tasks[0])
 
 
 def find_sets(root: str | Path) -> list[PairSet]:
@@ -112,21 +149,23 @@ def _require_pairs(sets: Iterable[PairSet], issues: Iterable[Issue]) -> None:
 def scan(root: Path) -> tuple[list[PairSet], list[Issue]]:
     """Every set of pairs below a folder, and what is wrong with, or worth knowing about, the folders outside them.
 
-    A folder without its partner is a problem, a folder of images whose names say nothing is a note. The issues of
-    single files are in their sets.
+    A file of pairs is one set. A folder without its partner is a problem, a folder of images whose names say nothing
+    is a note. The issues of single files are in their sets.
 
     Raises:
         PairError: the root is missing or not a folder, or no name below it is known.
     """
+    if _lists_pairs(root):
+        return [read_pairs_file(root)], []
     require_folder(root)
     sides: dict[tuple[str, ...], list[tuple[str, Path]]] = defaultdict(list)
     single, unknown = [], []
     for folder in _picture_folders(root):
         parts = _parts(folder, root)
-        named = [i for i, part in enumerate(parts) if part.lower() in FOLDERS]
+        named = [(i, modality) for i, part in enumerate(parts) if (modality := modality_of_folder(part))]
         if named:
-            modality = FOLDERS[parts[named[-1]].lower()]
-            parts[named[-1]] = "*"
+            innermost, modality = named[-1]
+            parts[innermost] = "*"
             sides[tuple(parts)].append((modality, folder))
         elif tasks_in(folder):
             single.append(folder)
@@ -172,7 +211,7 @@ def _match_single(root: Path, folders: Iterable[Path]) -> list[PairSet]:
 
 
 def _why_nothing(root: Path, has_pictures: bool) -> str:
-    if root.resolve().name.lower() in FOLDERS:
+    if modality_of_folder(root.resolve().name):
         return "is named after one side; give the folder that holds both"
     if not has_pictures:
         return "there is no image below it"
@@ -183,10 +222,12 @@ def _why_nothing(root: Path, has_pictures: bool) -> str:
 
 
 def _missing_partner(folder: Path) -> str:
-    part = next(part for part in reversed(folder.parts) if part.lower() in FOLDERS)
-    modality = FOLDERS[part.lower()]
+    part = next(part for part in reversed(folder.parts) if modality_of_folder(part))
+    modality = modality_of_folder(part)
     partners = {b if a == modality else a for a, b in TASKS.values() if modality in (a, b)}
-    names = ", ".join(name for name, partner in FOLDERS.items() if partner in partners)
+    names = ", ".join(
+        word for partner in MODALITIES if partner in partners for word in MODALITIES[partner].words
+    )
     return f"has no partner: expected the same path with one of {names} in place of {part}"
 
 

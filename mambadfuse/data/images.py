@@ -1,13 +1,13 @@
 """Images between files and arrays: what is read, what is refused, and how values map to [0, 1]."""
 
-import logging
 import struct
 import zlib
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from mambadfuse.data import remarks
 from mambadfuse.data.colour import Floats, is_grey, luma
+from mambadfuse.data.remarks import Remark
+from mambadfuse.data.stretch import Stored, Stretch, StretchLike, stored_array
 from mambadfuse.files import atomic_write
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
-_log = logging.getLogger("mambadfuse")
+WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
+FORMATS = {**WRITTEN, ".gif": "GIF", ".webp": "WEBP", ".jp2": "JPEG2000", ".npy": "NPY"}
+"""The formats that are read, by suffix."""
+
+ALPHAS = ("black", "ignore", "only")
+_PILLOW = sorted({name for name in FORMATS.values() if name != "NPY"})
+_READ = "PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or .npy"
+_ONE_PAGE = ("JPEG", "MPO")  # the second picture of an MPO is a thumbnail or depth map of the camera
+T = TypeVar("T")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # two TIFF tags and a value of the second
+_NPY = b"\x93NUMPY"  # how such a file begins
+_NO_ALPHA = "has no alpha channel"
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # an EXIF tag and its values that exchange width and height
 
 
@@ -35,19 +47,26 @@ class Picture:
     Attributes:
         pixels: float32 in [0, 1], (H, W) if grey, (H, W, 3) if colour.
         bits: bits per channel in the source: 8 (or fewer), 12, 16, or 32 for floating-point files.
+        remarks: what a user should know about it.
     """
 
     pixels: Floats
     bits: int
+    remarks: tuple[Remark, ...] = ()
 
 
-def read_image(path: str | Path) -> Floats:
+def read_image(
+    path: str | Path, *, stretch: StretchLike | Stretch | None = None, alpha: str = "black"
+) -> Floats:
     """The pixels of an image file, float32 in [0, 1]: (H, W) if it is grey, (H, W, 3) if it has colour.
 
-    Reads PNG, JPEG, TIFF (its first page) and BMP, recognised by content and not by name. Palettes are resolved,
-    transparency is laid on black (the background of medical images), the EXIF orientation is applied.
-    A colour file whose R, G and B nowhere differ by more than 2/255 counts as grey. 16-bit values are divided by
-    65535; a warning is logged if they stay below a quarter of that, as those of cameras with 14 bits or fewer do.
+    Reads PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 (of several pages or frames the first) and NumPy's .npy,
+    recognised by content and not by name. Palettes are resolved, the EXIF orientation is applied. A colour file whose
+    R, G and B nowhere differ by more than 2/255 counts as grey. Integers are divided by the largest value of their
+    kind, 255 or 65535, and floats have to lie in [0, 1], unless ``stretch`` says what is black and what is white.
+
+    A warning is logged for an image that is black or constant, has more than 8 bits but uses less than a quarter of
+    its range, holds several pages or frames, or has an alpha channel that looks like an image.
 
     >>> from mambadfuse.data.images import read_image
     >>> from mambadfuse.data.samples import samples
@@ -55,46 +74,84 @@ def read_image(path: str | Path) -> Floats:
     >>> read_image(pair.a).shape, read_image(pair.b).shape
     ((360, 480), (360, 480, 3))
 
+    Args:
+        path: of the file.
+        stretch: the stored values that become 0 and 1, as ``(29115, 31115)``, or their percentiles in this image, as
+            ``("1%", "99%")``; values beyond are clipped.
+        alpha: what becomes of an alpha channel: "black" lays the image on black by it (the background of medical
+            images), "ignore" leaves it out, and "only" reads it alone, as a grey image.
+
     Raises:
         ImageError: the file is missing, a folder, empty, damaged, of another format, or holds what this kit
-            does not read: CMYK or Lab, 32-bit integers, floats outside [0, 1], 16 bits with transparency,
-            16-bit colour TIFF.
+            does not read: CMYK or Lab, 16 bits with transparency, 16-bit colour TIFF, and without ``stretch``
+            floats outside [0, 1] and signed or 32-bit integers; it has no alpha channel, but only that was asked for.
+        ValueError: an option has an unknown value.
     """
-    return read_picture(path).pixels
+    picture = read_picture(path, stretch=stretch, alpha=alpha)
+    for remark in picture.remarks:
+        remark.log(path)
+    return picture.pixels
 
 
-def read_picture(path: str | Path) -> Picture:
-    """Like :func:`read_image`, but with the bit depth of the file."""
+def read_picture(
+    path: str | Path, *, stretch: StretchLike | Stretch | None = None, alpha: str = "black"
+) -> Picture:
+    """Like :func:`read_image`, with the bit depth of the file, and with the warnings as remarks instead of logged."""
+    if alpha not in ALPHAS:
+        raise ValueError(f"alpha must be one of {', '.join(ALPHAS)}, found {alpha!r}")
+    window = None if stretch is None else Stretch.of(stretch)
+    return _read(path, lambda image: decode(image, window, alpha), lambda x: _from_array(x, window, alpha))
+
+
+def read_values(path: str | Path, *, alpha: str = "black") -> NDArray[Any]:
+    """The stored values of an image file, those that ``stretch`` of :func:`read_image` speaks of.
+
+    Raises:
+        ImageError: as :func:`read_image`.
+    """
+    return _read(path, lambda image: _stored(image, alpha)[0].values, lambda x: stored_array(x).values)
+
+
+def _read(path: str | Path, of_image: Callable[[Image.Image], T], of_array: Callable[[NDArray[Any]], T]) -> T:
+    """What one of two functions makes of the content of a file; the other one takes what is in a .npy file."""
     path = Path(path)
     try:
         if path.is_dir():
             raise ImageError("is a folder, expected an image file")
+        if path.exists() and not path.is_file():  # opening it could wait for ever
+            raise ImageError("is a pipe, socket or device, expected an image file")
         # An open file, not a name: Pillow 13 scrambles rotated, uncompressed TIFFs that it opens by name.
         with path.open("rb") as file:
-            if not file.read(1):
+            start = file.read(len(_NPY))
+            if not start:
                 raise ImageError("is empty (0 bytes)")
             file.seek(0)
-            with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
-                picture = decode(image)
+            if start == _NPY:
+                return of_array(np.load(file, allow_pickle=False))
+            with Image.open(file, formats=_PILLOW) as image:
+                return of_image(image)
     except FileNotFoundError:
         raise ImageError(f"{path}: there is no such file") from None
     except PermissionError:
         raise ImageError(f"{path}: may not be read (permission denied)") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: is not a PNG, JPEG, TIFF or BMP image, {_actual_format(path)}") from None
+        raise ImageError(f"{path}: is not a {_READ} image, {_actual_format(path)}") from None
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
     except Exception as error:  # decoders meet broken data with almost any exception
         raise ImageError(f"{path}: is truncated or damaged ({error})") from error
-    brightest = picture.pixels.max()
-    if picture.bits == 16 and 0 < brightest < 0.25:
-        _log.warning(
-            "%s: its 16-bit values end at %.0f of 65535, so it is nearly black; if they are raw camera counts, "
-            "stretch them first",
-            path,
-            65535 * brightest,
-        )
-    return picture
+
+
+def _from_array(x: NDArray[Any], stretch: Stretch | None, alpha: str) -> Picture:
+    """What is in a .npy file, (H, W) or (H, W, 3)."""
+    if alpha == "only":
+        raise ImageError(_NO_ALPHA)
+    if x.size == 0 or x.shape[2:] not in ((), (3,)) or x.ndim < 2:
+        raise ImageError(f"holds an array of shape {x.shape}, expected (H, W) or (H, W, 3)")
+    try:
+        return _picture(stored_array(x), stretch)
+    except TypeError as error:
+        raise ImageError(str(error)) from None
 
 
 def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
@@ -107,13 +164,13 @@ def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
     Raises:
         ImageError: the image cannot be read.
     """
-    if not decode:
+    if not decode and path.is_file():
         with suppress(Exception), path.open("rb") as file:  # read_image describes what is wrong with a header
-            image = Image.open(file, formats=sorted(set(FORMATS.values())))
+            image = Image.open(file, formats=_PILLOW)
             exif = Image.Image.getexif(image)  # image.getexif() would decode all of a PNG
             if exif.get(_ORIENTATION) not in _ON_ITS_SIDE:
                 return image.size
-    height, width = read_image(path).shape[:2]
+    height, width = read_picture(path).pixels.shape[:2]
     return width, height
 
 
@@ -124,28 +181,55 @@ def _actual_format(path: Path) -> str:
     return "or its header is damaged"
 
 
-def decode(image: Image.Image) -> Picture:
-    """The pixels and bit depth of an open Pillow image; the rules are those of :func:`read_image`.
+def decode(image: Image.Image, stretch: Stretch | None = None, alpha: str = "black") -> Picture:
+    """An open Pillow image as a picture; the rules are those of :func:`read_image`.
 
     Raises:
         ImageError: the image is empty or of a kind that is not read.
     """
+    stored, found = _stored(image, alpha)
+    return _picture(stored, stretch, found)
+
+
+def _picture(stored: Stored, stretch: Stretch | None, found: Sequence[Remark] = ()) -> Picture:
+    """Stored values in [0, 1], grey if they show no colour."""
+    try:
+        pixels = stored.unit() if stretch is None else stretch.apply(stored.values)
+    except ValueError as error:
+        raise ImageError(str(error)) from None
+    if pixels.ndim == 3 and is_grey(pixels):
+        pixels = luma(pixels)
+    return Picture(pixels, stored.bits, (*found, *remarks.of_values(stored, stretch)))
+
+
+def _stored(image: Image.Image, alpha: str) -> tuple[Stored, list[Remark]]:
+    """The values of an image, and remarks on what was left out of them."""
     if 0 in image.size:
         raise ImageError(f"is empty: its size is {image.width}x{image.height}")
+    found = remarks.of_frames(_frames(image))
     bits = _bits(image)
     if bits > 8 and image.has_transparency_data:
         raise ImageError("has 16 bits per channel and transparency: save it without the transparency")
+    if image.has_transparency_data:
+        rgba = _upright(image, "RGBA")
+        found += remarks.of_alpha(rgba[..., 3]) if alpha == "black" else []
+        return Stored(_without_alpha(rgba, alpha), 255, 8), found
+    if alpha == "only":
+        raise ImageError(_NO_ALPHA)
     if image.mode == "F":
-        pixels = _floats(image)
-    elif image.mode.startswith("I"):
-        pixels = _deep_grey(image, bits)
-    elif bits > 8:
-        pixels = _deep_colour(image)
-    else:
-        pixels = _eight_bits(image)
-    if pixels.ndim == 3 and is_grey(pixels):
-        pixels = luma(pixels)
-    return Picture(pixels, bits)
+        return Stored(_upright(image), 1, bits), found
+    if image.mode.startswith("I"):
+        return _deep_grey(image, bits), found
+    if bits > 8:
+        return Stored(_deep_colour(image), 65535, bits), found
+    return Stored(_eight_bits(image), 255, bits), found
+
+
+def _frames(image: Image.Image) -> int:
+    """Pages or frames of a file that was opened at its first; 1 if that cannot be said."""
+    with suppress(Exception):  # a page after the first may be damaged
+        return 1 if image.format in _ONE_PAGE or image.tell() else getattr(image, "n_frames", 1)
+    return 1
 
 
 def _bits(image: Image.Image) -> int:
@@ -165,23 +249,26 @@ def _upright(image: Image.Image, mode: str = "") -> Floats:
     return np.asarray(image.convert(mode) if mode else image).astype(np.float32)
 
 
+def _without_alpha(rgba: Floats, alpha: str) -> Floats:
+    if alpha == "only":
+        return rgba[..., 3]
+    return rgba[..., :3] if alpha == "ignore" else rgba[..., :3] * (rgba[..., 3:] / 255)
+
+
 def _eight_bits(image: Image.Image) -> Floats:
-    if image.has_transparency_data:
-        rgba = _upright(image, "RGBA") / 255
-        return rgba[..., :3] * rgba[..., 3:]
     if image.mode in ("1", "L"):
-        return _upright(image, "L") / 255
+        return _upright(image, "L")
     if image.mode in ("P", "RGB", "RGBX", "YCbCr"):
-        return _upright(image, "RGB") / 255
+        return _upright(image, "RGB")
     raise ImageError(f"has the colour mode {image.mode}, which is not read: save it as grey or RGB")
 
 
-def _deep_grey(image: Image.Image, bits: int) -> Floats:
+def _deep_grey(image: Image.Image, bits: int) -> Stored:
     if bits not in (12, 16) or (image.mode == "I" and not isinstance(image, PngImageFile)):
-        raise ImageError("holds 32-bit or signed integers: save it with 8 or 16 unsigned bits")
-    pixels = _upright(image) / np.float32(2**bits - 1)
+        return Stored(np.asarray(ImageOps.exif_transpose(image)), None, bits)
+    values, white = _upright(image), 2**bits - 1
     inverted = isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    return 1 - pixels if inverted else pixels
+    return Stored(white - values if inverted else values, white, bits)
 
 
 def _deep_colour(image: Image.Image) -> Floats:
@@ -198,16 +285,7 @@ def _deep_colour(image: Image.Image) -> Floats:
             half.tile = [(*tile[:3], byte) for tile in half.tile]  # type: ignore[misc]  # Pillow types tiles wider
             halves.append(_upright(half))
     high, low = halves
-    return (high * 256 + low) / 65535
-
-
-def _floats(image: Image.Image) -> Floats:
-    pixels = _upright(image)
-    if not np.isfinite(pixels).all():
-        raise ImageError("holds NaN or infinite values")
-    if pixels.min() < 0 or pixels.max() > 1:
-        raise ImageError(f"holds values from {pixels.min():g} to {pixels.max():g}, expected 0 to 1")
-    return pixels
+    return high * 256 + low
 
 
 def picture_format(path: Path, bits: int = 8) -> str:
@@ -216,10 +294,10 @@ def picture_format(path: Path, bits: int = 8) -> str:
     Raises:
         ImageError: the suffix stands for no format written here, or for one without 16-bit images.
     """
-    name = FORMATS.get(path.suffix.lower())
+    name = WRITTEN.get(path.suffix.lower())
     if name is None:
         raise ImageError(
-            f"{path}: its suffix {path.suffix!r} names no format written here: {', '.join(FORMATS)}"
+            f"{path}: its suffix {path.suffix!r} names no format written here: {', '.join(WRITTEN)}"
         )
     if bits == 16 and name not in ("PNG", "TIFF"):
         raise ImageError(f"{path}: a {name} file holds no 16-bit image, choose .png or .tif")

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mambadfuse.files import printable
+
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing to know about one file, folder or pair; ``str(issue)`` is ``subject: reason``.
+    """One thing to know about one file, folder or pair; ``str(issue)`` is ``subject: reason``, in printable text.
 
     Attributes:
         subject: the path of a file or folder, or the name of a pair.
@@ -21,7 +23,7 @@ class Issue:
     severity: Literal["problem", "note"] = "problem"
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.reason}"
+        return printable(f"{self.subject}: {self.reason}")
 
 
 def problems(issues: Iterable[Issue]) -> tuple[Issue, ...]:

@@ -82,7 +82,12 @@ def read_luma(path: Path, limited: bool = False) -> NDArray[np.uint8]:
     Raises:
         ImageError: the image cannot be read.
     """
-    pixels = read_image(path)
-    y = luma(pixels) if pixels.ndim == 3 else pixels
+    return luma_levels(read_image(path), limited)
+
+
+def luma_levels(pixels: Floats, limited: bool = False) -> NDArray[np.uint8]:
+    """The brightness of an image, (H, W) or (H, W, C), C = 1 or 3, in [0, 1], as :func:`read_luma` returns it."""
+    grey = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
+    y = luma(grey) if grey.ndim == 3 else grey
     y = np.clip(expand(y), 0, 1) if limited else y
     return np.rint(255 * y).astype(np.uint8)

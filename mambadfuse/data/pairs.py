@@ -3,12 +3,12 @@
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
-from mambadfuse.data.tasks import read_label
+from mambadfuse.data.tasks import Label, read_label, task_of
 
 
 class PairError(ValueError):
@@ -40,7 +40,8 @@ class PairSet:
 
     Attributes:
         folder_a: the folder of the a sides.
-        folder_b: the folder of the b sides; the same as ``folder_a`` where both sides lie below one folder.
+        folder_b: the folder of the b sides; the same as ``folder_a`` where both sides lie below one folder, or where a
+            CSV file in it lists the pairs.
         pairs: in the order of their names.
         issues: every file in no pair, as a problem, and what is worth knowing about the others, as a note.
         task: of the pairs; None if unknown.
@@ -54,6 +55,32 @@ class PairSet:
     task: str | None = None
     split: str = "all"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every image file that was found, in a pair or not."""
+        paired = [path for pair in self.pairs for path in (pair.a, pair.b)]
+        others = (Path(issue.subject) for issue in self.issues)
+        return (*paired, *(path for path in others if path.suffix.lower() in FORMATS))
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders all of whose images are sources; none where both sides lie below one folder."""
+        return () if self.folder_a == self.folder_b else (self.folder_a, self.folder_b)
+
+    def shard(self, part: int, count: int) -> "PairSet":
+        """Every count-th pair, from the part-th on: the shards 1/3, 2/3 and 3/3 hold each pair once.
+
+        Raises:
+            ValueError: there is no such part, or it would be empty.
+        """
+        if not 1 <= part <= count:
+            raise ValueError(f"shard {part}/{count}: the parts go from 1 to {count}")
+        if count > len(self.pairs):
+            raise ValueError(
+                f"shard {part}/{count}: there are only {len(self.pairs)} pairs, choose fewer shards"
+            )
+        return replace(self, pairs=self.pairs[part - 1 :: count])
+
 
 def match_folders(
     folder_a: str | Path, folder_b: str | Path, task: str | None = None, split: str = "all"
@@ -62,7 +89,8 @@ def match_folders(
 
     Images in sub-folders go by their path: ``a/night/07.png`` with ``b/night/07.jpg``, under the name
     ``night/07``. Files without a partner after that go together if their names differ only in the words that say
-    which side they are: ``a/IR_07.png`` with ``b/VIS_07.png``, under the name of side a.
+    which side they are: ``a/IR_07.png`` with ``b/VIS_07.png``, under the name of side a. Words that could also mean
+    something else come last: ``a/DJI_07_T.png`` with ``b/DJI_07_W.png``.
 
     Names are compared after Unicode normalisation (NFC), since file systems spell "é" in two ways. Hidden files are
     ignored; every other file is in a pair or among the issues: it has no partner, lacks the suffix of an image,
@@ -74,17 +102,18 @@ def match_folders(
     folder_a, folder_b = Path(folder_a), Path(folder_b)
     files_a, issues = pictures_by_name(files_below(folder_a), folder_a)
     files_b, issues_b = pictures_by_name(files_below(folder_b), folder_b)
-    partners = match_names(files_a, files_b)
-    if not partners:
-        raise PairError(
-            Issue(folder_a, f"no image in it has the name of one in {folder_b} (suffixes may differ)")
-        )
+    partners, rivals = match_names(files_a, files_b)
+    if not partners and not rivals:
+        raise PairError(_why_none(folder_a, folder_b, files_a, files_b, [*issues, *issues_b]))
+    unusable_a, unusable_b = _by_stem(issues, folder_a), _by_stem(issues_b, folder_b)
     issues += issues_b
-    for files, paired, other in (
-        (files_a, partners.keys(), folder_b),
-        (files_b, set(partners.values()), folder_a),
+    for files, paired, other, unusable in (
+        (files_a, partners.keys(), folder_b, unusable_b),
+        (files_b, set(partners.values()), folder_a, unusable_a),
     ):
-        issues += [Issue(files[name], f"has no partner in {other}") for name in sorted(files.keys() - paired)]
+        for name in sorted(files.keys() - paired, key=lambda name: (name in rivals, name)):
+            among = f", which could be one of {', '.join(rivals[name])}" if name in rivals else ""
+            issues.append(Issue(files[name], unusable.get(name, f"has no partner in {other}{among}")))
     pairs = []
     for name in sorted(partners):
         pair = Pair(name, files_a[name], files_b[partners[name]], task)
@@ -97,23 +126,65 @@ def match_folders(
     return PairSet(folder_a, folder_b, tuple(pairs), tuple(issues), task, split)
 
 
-def match_names(names_a: Iterable[str], names_b: Iterable[str]) -> dict[str, str]:
+def _by_stem(issues: Iterable[Issue], folder: Path) -> dict[str, str]:
+    """What is to be said of a file whose partner is there but cannot be used, by its path without suffix."""
+    stems = {Path(issue.subject).relative_to(folder).with_suffix("").as_posix(): issue for issue in issues}
+    return {
+        unicodedata.normalize("NFC", stem): f"has no partner that can be used: {issue.subject} {issue.reason}"
+        for stem, issue in stems.items()
+    }
+
+
+def _why_none(
+    folder_a: Path, folder_b: Path, files_a: dict[str, Path], files_b: dict[str, Path], issues: list[Issue]
+) -> Issue:
+    """Why two folders hold no pair: one has no file that can be used, or no name is in both."""
+    for folder, files in ((folder_a, files_a), (folder_b, files_b)):
+        if not files:
+            first = next(issue for issue in issues if folder in Path(issue.subject).parents)
+            name = Path(first.subject).relative_to(folder)
+            return Issue(folder, f"none of its files can be used: {name} {first.reason}")
+    return Issue(folder_a, f"no image in it has the name of one in {folder_b} (suffixes may differ)")
+
+
+def match_names(
+    names_a: Iterable[str], names_b: Iterable[str]
+) -> tuple[dict[str, str], dict[str, list[str]]]:
     """The name on side b for each name on side a that has one: the same, or else one of the same scene.
 
     Names of one scene go together if they lie in the same sub-folder, both say which side they are, and each
     is the only one of its side.
+
+    Returns:
+        The partners, and the possible partners of names that have several, or share one.
     """
     names_a, names_b = set(names_a), set(names_b)
-    same = names_a & names_b
-    scenes: dict[tuple[str, str], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    for side, names in enumerate((names_a - same, names_b - same)):
-        for name in names:
-            folder, _, last = name.rpartition("/")
-            label = read_label(last)
-            if label.modality is not None:
-                scenes[folder, label.scene][side].append(name)
-    by_scene = {a[0]: b[0] for a, b in scenes.values() if len(a) == len(b) == 1}
-    return {name: name for name in same} | by_scene
+    partners = {name: name for name in names_a & names_b}
+    rivals: dict[str, list[str]] = {}
+    for hints in (False, True):
+        left_a, left_b = names_a - partners.keys(), names_b - set(partners.values())
+        scenes_a, scenes_b = _scenes(left_a, hints), _scenes(left_b, hints)
+        for scene in scenes_a.keys() & scenes_b.keys():
+            a, b = (sorted(scenes[scene]) for scenes in (scenes_a, scenes_b))
+            sides = scenes_a[scene][a[0]].modality, scenes_b[scene][b[0]].modality
+            if hints and task_of(*sides) is task_of(*reversed(sides)):
+                continue  # a hint counts only beside the other side of its task
+            if len(a) == len(b) == 1:
+                partners[a[0]] = b[0]
+            else:
+                rivals |= dict.fromkeys(a, b) | dict.fromkeys(b, a)
+    return partners, rivals
+
+
+def _scenes(names: Iterable[str], hints: bool) -> dict[tuple[str, str], dict[str, Label]]:
+    """The names that say their side, with what they say, by sub-folder and scene."""
+    scenes: dict[tuple[str, str], dict[str, Label]] = defaultdict(dict)
+    for name in names:
+        folder, _, last = name.rpartition("/")
+        label = read_label(last, hints)
+        if label.modality is not None:
+            scenes[folder, label.scene][name] = label
+    return scenes
 
 
 def require_folder(folder: Path) -> None:
@@ -133,7 +204,7 @@ def files_below(folder: Path) -> list[Path]:
         PairError: there is no such folder, or nothing in it.
     """
     require_folder(folder)
-    names = {path: path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    names = {path: path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
     files = [path for path, name in names.items() if not any(part.startswith(".") for part in name.parts)]
     if not files:
         raise PairError(Issue(folder, "the folder holds no images"))
@@ -145,7 +216,9 @@ def pictures_by_name(files: Iterable[Path], root: Path) -> tuple[dict[str, Path]
     same_name: dict[str, list[Path]] = defaultdict(list)
     issues = []
     for path in sorted(files):
-        if path.suffix.lower() in FORMATS:
+        if not path.is_file():
+            issues.append(Issue(path, "is a pipe, socket or device" if path.exists() else "is a broken link"))
+        elif path.suffix.lower() in FORMATS:
             name = path.relative_to(root).with_suffix("").as_posix()
             same_name[unicodedata.normalize("NFC", name)].append(path)
         else:

@@ -24,9 +24,10 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
 
     ``lake/IR_lake_g.bmp`` goes with ``lake/VIS_lake_r.bmp``, under the name of side a, ``lake/IR_lake_g``. Within a
     folder the images of one scene belong together: their names differ only in the words for the side. If no scene
-    yields a pair, the folder as a whole is one scene. Thermal infrared takes precedence over near infrared, which
-    stands in where a scene has no thermal image. Nothing is guessed: of a scene with two images of one side
-    neither is used, and all of them are issues. Other files may lie in the folder; they become notes.
+    yields a pair, words that could also mean something else are read, too: ``DJI_1_T.jpg`` goes with ``DJI_1_W.jpg``.
+    If that yields none, either, the folder as a whole is one scene. Thermal infrared takes precedence over near
+    infrared, which stands in where a scene has no thermal image. Nothing is guessed: of a scene with two images of one
+    side neither is used, and all of them are issues. Other files may lie in the folder; they become notes.
 
     Args:
         root: pairs are named by their path below it.
@@ -42,8 +43,7 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
         issues += [Issue(path, _NO_PICTURE, "note") for path in here if path not in pictures]
         files, same_name = pictures_by_name(pictures, root)
         issues += same_name
-        labels = {name: read_label(name.rpartition("/")[2]) for name in files}
-        for scene in _scenes(labels, TASKS[task]):
+        for scene in _scenes(files, TASKS[task]):
             chosen = _choose(scene, TASKS[task])
             if chosen:
                 name_a, name_b = chosen
@@ -64,23 +64,36 @@ def tasks_in(folder: Path) -> list[str]:
     """The tasks whose two sides both occur in the names of the images in a folder."""
     files, _ = pictures_by_name(_files_in(folder), folder)
     found = {_side(label) for label in map(read_label, files)}
-    return [task for task, sides in TASKS.items() if found.issuperset(sides)]
+    by_hints = _by_scene(files, hints=True)
+    return [task for task, sides in TASKS.items() if found.issuperset(sides) or _has_pair(by_hints, sides)]
 
 
 def _files_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    return [path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")]
 
 
 def _side(label: Label) -> str | None:
     return "infrared" if label.modality == NEAR_INFRARED else label.modality
 
 
-def _scenes(labels: dict[str, Label], sides: tuple[str, str]) -> list[dict[str, Label]]:
+def _scenes(names: Iterable[str], sides: tuple[str, str]) -> list[dict[str, Label]]:
     """The files of a folder by scene; all of them as one scene if no scene has a pair."""
+    for hints in (False, True):
+        if _has_pair(scenes := _by_scene(names, hints), sides):
+            return scenes
+    return [{name: read_label(name.rpartition("/")[2]) for name in names}]
+
+
+def _by_scene(names: Iterable[str], hints: bool) -> list[dict[str, Label]]:
     scenes: dict[str, dict[str, Label]] = defaultdict(dict)
-    for name, label in labels.items():
+    for name in names:
+        label = read_label(name.rpartition("/")[2], hints)
         scenes[label.scene][name] = label
-    return list(scenes.values()) if any(_choose(scene, sides) for scene in scenes.values()) else [labels]
+    return list(scenes.values())
+
+
+def _has_pair(scenes: Iterable[dict[str, Label]], sides: tuple[str, str]) -> bool:
+    return any(_choose(scene, sides) for scene in scenes)
 
 
 def _choose(scene: Mapping[str, Label], sides: tuple[str, str]) -> tuple[str, ...]:

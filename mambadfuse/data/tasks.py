@@ -25,34 +25,52 @@ class Modality:
         words: each is a folder's whole name, or a word in the name of a file. The first one names the folders
             that the kit makes itself.
         folders: further names of folders, which mean nothing in the name of a file.
+        hints: words in the names of files that could also mean something else, as the T of a drone's DJI_0001_T. They
+            count only where reading them gives pairs.
     """
 
     title: str
     words: tuple[str, ...]
     folders: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
 
 # Neither is a side of any task; they are recognised in the names of files only.
 NEAR_INFRARED, COMPOSITE = "near infrared", "composite"
 
 # "dhv" and "rad" are cameras of the TNO archive, "ii" is its image intensifier, "rg" its false-colour composites.
+# Drones mark thermal images by T and those of their wide, visible and zoom cameras by W, V and Z.
 MODALITIES = {
     "infrared": Modality(
-        "infrared", ("ir", "infrared", "lwir", "thermal", "rad"), folders=("inf", "cropinfrared")
+        "infrared",
+        ("ir", "infrared", "lwir", "mwir", "thermal", "rad", "红外", "热红外", "热成像"),
+        folders=("inf", "cropinfrared", "flir"),
+        hints=("t", "flir"),
     ),
     NEAR_INFRARED: Modality("near infrared", ("nir", "ii")),
     "visible": Modality(
-        "visible", ("vi", "vis", "visible", "visual", "dhv"), folders=("vi_y", "vis_y", "crop_lr_visible")
+        "visible",
+        ("vi", "vis", "visible", "visual", "dhv", "optical", "eo", "可见光", "可见"),
+        folders=("vi_y", "vis_y", "crop_lr_visible", "rgb"),
+        hints=("w", "v", "z", "rgb"),
     ),
-    "mri": Modality("MRI", ("mri",)),
+    "mri": Modality(
+        "MRI",
+        ("mri",),
+        folders=("mr", "t1", "t2"),
+        hints=("mr", "t1", "t2", "t1w", "t2w", "pd", "flair"),
+    ),
     "ct": Modality("CT", ("ct",)),
-    "pet": Modality("PET", ("pet",), folders=("pet_y",)),
-    "spect": Modality("SPECT", ("spect",), folders=("spect_y",)),
+    "pet": Modality("PET", ("pet",), folders=("pet_y", "fdg"), hints=("fdg",)),
+    "spect": Modality("SPECT", ("spect",), folders=("spect_y",), hints=("tc", "tl")),
     COMPOSITE: Modality("composite", ("rg",)),
 }
 
 # Word in the name of a file -> modality.
 WORDS = {word: name for name, modality in MODALITIES.items() for word in modality.words}
+
+# The same for words that could also mean something else.
+HINTS = {hint: name for name, modality in MODALITIES.items() for hint in modality.hints}
 
 # Name of a folder, in lower case -> modality; only the sides of tasks have folders.
 FOLDERS = {
@@ -62,12 +80,28 @@ FOLDERS = {
     for word in (*modality.words, *modality.folders)
 }
 
-# A word stands by itself: the letters beside it, if any, are of the other case, as in TankLWIR or RADheli0.
-_WORD = re.compile(
-    "|".join(
-        rf"(?<![A-Za-z]){word}(?![a-z])|(?<![A-Z]){word.upper()}(?![A-Z])|{word.title()}(?![a-z])"
-        for word in WORDS
+
+def _pattern(word: str) -> str:
+    """A word that stands by itself: letters beside it, if any, are of the other case, as in TankLWIR or RADheli0."""
+    if not word.isascii():
+        return word  # Chinese is written without spaces
+    return (
+        rf"(?<![A-Za-z]){word}(?![a-z])|(?<![A-Z]){word.upper()}(?![A-Z])|{word.title()}(?![a-z])|"
+        rf"(?<![^\W\d_])(?i:{word})(?![^\W\d_])"
     )
+
+
+# Of two words that begin alike the longer one comes first.
+_WORD = re.compile("|".join(map(_pattern, sorted(WORDS, key=len, reverse=True))))
+# A hint is set off on both sides, by a separator or by the end of the name; a longer one may touch a digit.
+_HINT = re.compile(
+    "|".join(
+        rf"(?<![^\W_]){hint}(?![^\W_])"
+        if len(hint) == 1 or hint[-1].isdigit()
+        else rf"(?<![^\W\d_]){hint}(?![^\W\d_])"
+        for hint in HINTS
+    ),
+    re.IGNORECASE,
 )
 _LETTERS = {"i": "infrared", "v": "visible", "r": "visible"}  # 1800i, 1800v, bunker_r
 _LETTER = re.compile(r"(?<=\d)[iv]$|(?<=[\d_-])[RGBrgb]$")
@@ -86,11 +120,21 @@ class Label:
     scene: str
 
 
-def read_label(name: str) -> Label:
+def read_label(name: str, hints: bool = False) -> Label:
     """What the name of a file, without its suffix, says: ``IR_lake_g`` is infrared, of the scene ``lake``.
 
     The first of ``WORDS`` in the name decides, except that "rg" decides wherever it stands. If there is no such word,
     the last letter decides: i or v after a digit, or r, which marks the visible channel in the TNO archive.
+
+    >>> read_label("DJI_0001_T").modality, read_label("DJI_0001_T", hints=True).modality
+    (None, 'infrared')
+    >>> read_label("07-SPECT-Tc", hints=True)
+    Label(modality='spect', scene='07')
+
+    Args:
+        name: of the file.
+        hints: whether ``HINTS`` count as well: the first decides where nothing else does, and those of the same
+            modality are no part of the scene.
     """
     words = [word.lower() for word in _WORD.findall(name)]
     letter = _LETTER.search(name)
@@ -98,16 +142,37 @@ def read_label(name: str) -> Label:
     if "rg" in words:
         words = ["rg"]
     modality = WORDS[words[0]] if words else _LETTERS.get(letter[0]) if letter else None
+    if hints:
+        said = [HINTS[hint.lower()] for hint in _HINT.findall(scene)]
+        modality = modality or next(iter(said), None)
+        scene = _HINT.sub(lambda hint: "" if HINTS[hint[0].lower()] == modality else hint[0], scene)
     return Label(modality, " ".join(re.findall(r"[^\W_]+", scene)).casefold())
 
 
-def modality_of(path: Path) -> str | None:
-    """The modality by the name of a file or folder, or else of its parent folder; None if neither gives one."""
+def modality_of(path: Path, hints: bool = False) -> str | None:
+    """The modality by the name of a file or folder, or else of its parent folder; None if neither gives one.
+
+    Args:
+        path: of the file or folder.
+        hints: whether ``HINTS`` in its own name count, where neither name has a word.
+    """
     for name in (path.stem, path.parent.name):
         modality = FOLDERS.get(name.lower()) or read_label(name).modality
         if modality not in (None, COMPOSITE):
             return modality
-    return None
+    return read_label(path.stem, hints=True).modality if hints else None
+
+
+def modality_of_folder(name: str) -> str | None:
+    """The modality whose images a folder of this name holds: ``ir``, ``PET_Y``, ``MR-T2``; None if it says none.
+
+    Nothing but words for that modality may be in the name: ``PET-MRI`` and ``ir_results`` say none.
+    """
+    name = name.lower()
+    first, *others = re.findall(r"[^\W_]+", name) or [name]
+    modality = FOLDERS.get(name) or FOLDERS.get(first)
+    agree = all(modality in (FOLDERS.get(word), HINTS.get(word)) for word in others)
+    return modality if agree or name in FOLDERS else None
 
 
 def task_of(a: str | None, b: str | None) -> str | None:

@@ -3,7 +3,7 @@
 import logging
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mambadfuse.data.checking import size_mismatch
-from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.images import picture_size
 from mambadfuse.data.issues import problems
-from mambadfuse.data.limited_range import looks_limited, read_luma
+from mambadfuse.data.limited_range import looks_limited, luma_levels
 from mambadfuse.data.pairs import PairSet
+from mambadfuse.data.reading import PairReading
+from mambadfuse.data.resize import same_shape
+from mambadfuse.data.stretch import Stretch, StretchLike
+from mambadfuse.files import printable
 
 _log = logging.getLogger("mambadfuse")
 
@@ -86,19 +89,31 @@ class FilePair:
     shape: tuple[int, int]
     limited: bool = False
     """Whether the luma of side b is stored in limited range (16 to 235) and expanded when it is read."""
+    reading: PairReading = field(default_factory=PairReading)
+    """How the files are read."""
 
     def pictures(self) -> Pictures:
         """Both sides, decoded."""
-        return read_luma(self.a), read_luma(self.b, self.limited)
+        a, b = self.reading.read(self.a, self.b)
+        return luma_levels(a[0]), luma_levels(b[0], self.limited)
 
     def digest(self) -> int:
-        """CRC-32 of the files, and of how b is read."""
-        reading = b"limited" if self.limited else b""
+        """CRC-32 of the files, and of how they are read."""
+        how = self.reading.settings()
+        reading = (b"limited" if self.limited else b"") + (repr(how).encode() if how else b"")
         return zlib.crc32(self.b.read_bytes() + reading, zlib.crc32(self.a.read_bytes()))
 
 
 def find_training_pairs(
-    a: str | Path, b: str | Path | None = None, limited: bool | None = None
+    a: str | Path | PairSet,
+    b: str | Path | None = None,
+    limited: bool | None = None,
+    *,
+    stretch: StretchLike | Stretch | None = None,
+    stretch_b: StretchLike | Stretch | None = None,
+    stretch_each: bool = False,
+    resize: str | None = None,
+    alpha: str = "black",
 ) -> list[FilePair]:
     """The pairs that :func:`~mambadfuse.data.discovery.find_pairs` finds, ready for training.
 
@@ -111,27 +126,44 @@ def find_training_pairs(
     [(360, 480), (360, 480)]
 
     Args:
-        a: the folder of the infrared or MRI side, or of both sides.
+        a: the folder of the infrared or MRI side, or of both sides; or the pairs themselves.
         b: the folder of the other side; None or ``a`` if both sides lie below ``a``.
         limited: whether side b is limited-range luma. None decides by the images in folders named ``*_Y``; those
-            in other folders count as full range.
+            in other folders, and stretched ones, count as full range.
+        stretch: as in :func:`mambadfuse.fuse_folders`.
+        stretch_b: as there.
+        stretch_each: as there.
+        resize: as there.
+        alpha: as there.
 
     Raises:
         PairError, ImageError: there is no pair, or an image cannot be read.
-        ValueError: the two images of a pair differ in size.
+        ValueError: the two images of a pair differ in size, or with ``resize`` in their aspect ratios; or an option has
+            an unknown value.
     """
-    found = find_pairs(a, b)
+    reading = PairReading.of(stretch, stretch_b, resize, alpha)
+    found = reading.find_pairs(a, b)
+    if not stretch_each:
+        reading = reading.over(found.pairs)
     for issue in problems(found.issues):
         _log.warning("skipped %s", issue)
-    limited_range = set(_limited_files(found)) if limited is None else set()
+    guess = limited is None and stretch_b is None
+    limited_range = set(_limited_files(found)) if guess else set()
     pairs = []
     for pair in found.pairs:
         size, other = picture_size(pair.a), picture_size(pair.b)
-        if size != other:
+        if not (same_shape(size, other) if resize else size == other):
             raise ValueError(str(size_mismatch(pair, size, other)))
-        width, height = size
+        width, height = other if resize == "a" else size
         pairs.append(
-            FilePair(pair.name, pair.a, pair.b, (height, width), bool(limited) or pair.b in limited_range)
+            FilePair(
+                printable(pair.name),
+                pair.a,
+                pair.b,
+                (height, width),
+                bool(limited) or pair.b in limited_range,
+                reading,
+            )
         )
     return pairs
 
@@ -139,6 +171,10 @@ def find_training_pairs(
 def _limited_files(found: PairSet) -> Sequence[Path]:
     """The b sides in ``*_Y`` folders, if they look like limited range."""
     root = found.folder_b
-    folders = {pair.b: (root.name, *pair.b.relative_to(root).parent.parts) for pair in found.pairs}
-    luma = [path for path, parts in folders.items() if any(part.lower().endswith("_y") for part in parts)]
+
+    def in_luma_folder(path: Path) -> bool:
+        below = path.parent.relative_to(root).parts if path.is_relative_to(root) else path.parent.parts[-1:]
+        return any(part.lower().endswith("_y") for part in (root.name, *below))
+
+    luma = [pair.b for pair in found.pairs if in_luma_folder(pair.b)]
     return luma if luma and looks_limited(luma) else []

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.issues import problems
+from mambadfuse.data.pairs import PairSet
+from mambadfuse.data.reading import PairReading
+from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.evaluation.fault_table import WHITE_PIXELS, FaultTable, tabulate
 from mambadfuse.evaluation.faults import measure, raster_bias, tile_seam, white_pixels
 from mambadfuse.evaluation.methods import (
@@ -23,7 +25,8 @@ from mambadfuse.evaluation.methods import (
 )
 from mambadfuse.evaluation.table import BASELINE, RESULT, WEIGHTS, Scores
 from mambadfuse.fusion.baselines import BASELINES
-from mambadfuse.fusion.pair import Model, fuse, load_model
+from mambadfuse.fusion.options import FusionOptions
+from mambadfuse.fusion.pair import Model, fuse_with, load_model
 from mambadfuse.fusion.postprocess import check_contrast
 from mambadfuse.fusion.tiling import TiledModel
 
@@ -32,11 +35,17 @@ _TILE, _OVERLAP = 256, 64  # pixels
 
 def measure_folders(
     fused: str | Path | Sequence[str | Path],
-    a: str | Path,
+    a: str | Path | PairSet,
     b: str | Path | None = None,
     *,
     model: Model | None = None,
     contrast: float | None = None,
+    stretch: StretchLike | Stretch | None = None,
+    stretch_b: StretchLike | Stretch | None = None,
+    stretch_each: bool = False,
+    resize: str | None = None,
+    alpha: str = "black",
+    shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> FaultTable:
     """The faults of folders of fused images, and of what a network and the baselines make of the same pairs.
@@ -59,10 +68,16 @@ def measure_folders(
 
     Args:
         fused: one folder for each method, or none: ``()``.
-        a: the folder of one side, or of both; with a model that of the infrared or MRI side.
+        a: the folder of one side, or of both, or the pairs themselves; with a model that of the infrared or MRI side.
         b: the folder of the other side; None or ``a`` if both lie below ``a``.
         model: whose faults are measured as well, as in :func:`mambadfuse.fuse`; None for no network.
         contrast: of the network, as there.
+        stretch: how the sources are read, as in :func:`mambadfuse.fuse_folders`; choose what was fused.
+        stretch_b: the same for side b.
+        stretch_each: as there.
+        resize: as there.
+        alpha: as there.
+        shard: (3, 16) measures the third of 16 equal parts of the pairs alone.
         progress: whether to show a progress bar.
 
     Returns:
@@ -77,7 +92,8 @@ def measure_folders(
         check_contrast(contrast)
         if model is None:
             raise ValueError("contrast is that of a model: give one")
-    found = find_pairs(a, b)
+    reading = PairReading.of(stretch, stretch_b, resize, alpha)
+    found = reading.find_pairs(a, b)
     judges: dict[Key, Judge] = {
         (RESULT, name): _of_results(read_from(folder, found.pairs))
         for name, folder in folders_by_name(fused).items()
@@ -85,11 +101,15 @@ def measure_folders(
     if model is not None:
         judges[WEIGHTS, _name(model)] = _of_fusing(load_model(model), contrast)
     judges |= {(BASELINE, name): _of_fusing(_Baseline(fusion)) for name, fusion in BASELINES.items()}
+    if not stretch_each:
+        reading = reading.over(found.pairs)
+    pairs = (found.shard(*shard) if shard else found).pairs
     # A network takes all cores for one pair.
-    faults, failures = judge_all(found.pairs, judges, "measure", progress, in_parallel=model is None)
+    faults, failures = judge_all(pairs, judges, reading, "measure", progress, in_parallel=model is None)
     wrong = [*map(str, problems(found.issues)), *failures]
-    wrong += [f"{key[1]}: none of its images can be measured" for key in judges if key not in faults]
-    pictures = judged_by_all(faults, found.pairs)
+    if not shard:
+        wrong += [f"{key[1]}: none of its images can be measured" for key in judges if key not in faults]
+    pictures = judged_by_all(faults, pairs)
     if not faults or not pictures:
         first = f"; the first of {len(wrong)} problems: {wrong[0]}" if wrong else ""
         raise ValueError(f"there is no pair that every method has fused{first}")
@@ -111,11 +131,13 @@ def _of_image(fused: np.ndarray, a: np.ndarray, b: np.ndarray) -> Scores:
 def _of_fusing(network: nn.Module, contrast: float | None = None) -> Judge:
     tiles = TiledModel(network, _TILE, _OVERLAP)
 
+    options = FusionOptions(contrast=contrast)
+
     def whole(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray(fuse(a, b, network, contrast=contrast))
+        return np.asarray(fuse_with(network, a, b, options, warn=False).image)
 
     def tiled(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray(fuse(a, b, tiles, contrast=contrast))
+        return np.asarray(fuse_with(tiles, a, b, options, warn=False).image)
 
     def judge(name: str, a: np.ndarray, b: np.ndarray) -> Scores:
         fused = whole(a, b)

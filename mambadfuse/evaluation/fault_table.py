@@ -8,7 +8,8 @@ from io import StringIO
 
 from mambadfuse.evaluation.faults import FAULTS, FAULTS_OF_FUSING, Fault
 from mambadfuse.evaluation.methods import Key
-from mambadfuse.evaluation.table import BASELINE, Scores, cell, columns, json_text, label
+from mambadfuse.evaluation.table import BASELINE, Scores, cell, columns, json_text, label, name_cell
+from mambadfuse.files import printable
 
 COLUMNS = {**FAULTS, **FAULTS_OF_FUSING}
 WHITE_PIXELS, WHITE_RATIO = "white pixels", "white ratio"
@@ -103,10 +104,10 @@ class FaultTable:
             ]
             for what, picture, numbers in lines:
                 cells = [cell(numbers.get(name, math.nan)) for name in names]
-                writer.writerow([method.name, method.kind, what, picture, *cells])
-            worst = [method.worst.get(name, "") for name in names]
-            writer.writerow([method.name, method.kind, "worst pair", "", *worst])
-        return text.getvalue()
+                writer.writerow([name_cell(method.name), method.kind, what, name_cell(picture), *cells])
+            worst = [name_cell(method.worst.get(name, "")) for name in names]
+            writer.writerow([name_cell(method.name), method.kind, "worst pair", "", *worst])
+        return printable(text.getvalue())
 
 
 def tabulate(

@@ -1,13 +1,15 @@
 """Evaluating folders of fused images: scored and compared, beside the classical baselines."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.issues import problems
-from mambadfuse.data.pairs import Pair
+from mambadfuse.data.pairs import Pair, PairSet
+from mambadfuse.data.reading import PairReading
+from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.evaluation.methods import (
     Fusion,
     Judge,
@@ -18,7 +20,16 @@ from mambadfuse.evaluation.methods import (
     read_from,
 )
 from mambadfuse.evaluation.published import PublishedSet, published
-from mambadfuse.evaluation.table import BASELINE, PUBLISHED, RESULT, Method, Scores, Table, rank, summarise
+from mambadfuse.evaluation.table import (
+    BASELINE,
+    PUBLISHED,
+    RESULT,
+    Method,
+    Scores,
+    Table,
+    rank,
+    summarise_all,
+)
 from mambadfuse.fusion.baselines import BASELINES
 from mambadfuse.metrics import EIGHT, evaluate, require_known
 
@@ -27,13 +38,19 @@ _ROUNDING = 2e-3  # between our mean and the same one published to three decimal
 
 def evaluate_folders(
     fused: str | Path | Sequence[str | Path],
-    a: str | Path,
+    a: str | Path | PairSet,
     b: str | Path | None = None,
     *,
     convention: str = "literature",
     metrics: Sequence[str] = EIGHT,
     baselines: bool = True,
     rows: str | None = None,
+    stretch: StretchLike | Stretch | None = None,
+    stretch_b: StretchLike | Stretch | None = None,
+    stretch_each: bool = False,
+    resize: str | None = None,
+    alpha: str = "black",
+    shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> Table:
     """Scores folders of fused images against their sources, and ranks them against each other.
@@ -52,12 +69,18 @@ def evaluate_folders(
 
     Args:
         fused: one folder for each method; images in it without sources are ignored.
-        a: the folder of one side, or of both.
+        a: the folder of one side, or of both; or the pairs themselves.
         b: the folder of the other side; None or ``a`` if both lie below ``a``. Two folders may be exchanged.
         convention: "literature" or "strict", as in :func:`mambadfuse.metrics.evaluate`.
         metrics: names of metrics, as there.
         baselines: whether to add :data:`mambadfuse.fusion.baselines.BASELINES` to the comparison.
         rows: a test set whose published rows are added, see :mod:`mambadfuse.evaluation.published`.
+        stretch: how the sources are read, as in :func:`mambadfuse.fuse_folders`; choose what was fused.
+        stretch_b: the same for side b.
+        stretch_each: as there.
+        resize: as there.
+        alpha: as there.
+        shard: (3, 16) scores the third of 16 equal parts of the pairs alone, see :mod:`mambadfuse.evaluation.shards`.
         progress: whether to show a progress bar.
 
     Returns:
@@ -70,10 +93,12 @@ def evaluate_folders(
         ImportError: BLUR is requested and scikit-image is missing.
     """
     require_known(metrics, convention)
-    found = find_pairs(a, b)
+    reading = PairReading.of(stretch, stretch_b, resize, alpha)
+    found = reading.find_pairs(a, b)
+    pairs = (found.shard(*shard) if shard else found).pairs
     beside = published(rows) if rows else None
     if beside:
-        _require_comparable(beside, len(found.pairs), metrics, convention)
+        _require_comparable(beside, len(pairs), metrics, convention)
     folders = folders_by_name(fused)
     if not folders:
         raise ValueError("give at least one folder of fused images")
@@ -87,15 +112,18 @@ def evaluate_folders(
         return lambda name, a, b: evaluate(fusion(name, a, b), a, b, convention=convention, metrics=metrics)
 
     judges = {key: score(fusion) for key, fusion in fusions.items()}
-    scores, failures = judge_all(found.pairs, judges, "evaluate", progress)
+    if not stretch_each:
+        reading = reading.over(found.pairs)
+    scores, failures = judge_all(pairs, judges, reading, "evaluate", progress)
     wrong = [*map(str, problems(found.issues)), *failures]
-    wrong += [f"{key[1]}: none of its images has a score" for key in judges if key not in scores]
-    pictures = _scored_by_all(scores, found.pairs, wrong)
-    methods = [Method(name, kind, *summarise(own, pictures), own) for (kind, name), own in scores.items()]
+    if not shard:
+        wrong += [f"{key[1]}: none of its images has a score" for key in judges if key not in scores]
+    pictures = _scored_by_all(scores, pairs, wrong)
+    methods = summarise_all(scores, pictures)
     if beside:
-        wrong += _evidence_of_other_images(beside, methods, Path(a))
+        wrong += _evidence_of_other_images(beside, methods, found.folder_a)
         methods += [Method(row.method, PUBLISHED, row.means, {}, {}, row.source) for row in beside.rows]
-    return rank(methods, metrics, pictures, convention, wrong)
+    return replace(rank(methods, metrics, pictures, convention, wrong), shard=shard)
 
 
 def _computed_by(fuse: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Fusion:

@@ -11,8 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from mambadfuse.data.images import ImageError, read_image
-from mambadfuse.data.issues import Issue
-from mambadfuse.data.pairs import Pair, PairError, files_below, match_names, pictures_by_name
+from mambadfuse.data.pairs import Pair
+from mambadfuse.data.reading import PairReading, require_one_size
+from mambadfuse.data.remarks import first_of_each_kind
+from mambadfuse.data.results import results_in
 from mambadfuse.evaluation.table import Scores
 from mambadfuse.metrics import grey
 
@@ -44,35 +46,26 @@ def read_from(folder: Path, pairs: Sequence[Pair]) -> Fusion:
     """The fusion that looks its results up in a folder; it raises ImageError where there is none.
 
     Raises:
-        PairError: the folder is missing or empty, or holds no image with the name of a pair.
+        PairError: as in :func:`~mambadfuse.data.results.results_in`.
     """
-    pictures, _ = pictures_by_name(files_below(folder), folder)
-    partners = match_names([pair.name for pair in pairs], pictures)
-    if not partners:
-        reason = f"no image in it has the name of a pair, such as {pairs[0].name} (suffixes may differ)"
-        raise PairError(Issue(folder, reason))
-    files = {name: pictures[partner] for name, partner in partners.items()}
+    files = results_in(folder, pairs)
 
     def fusion(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         if name not in files:
             raise ImageError(f"{folder}: holds no image, or more than one, named {name}")
-        return _read(files[name], a.shape)
+        fused = grey(read_image(files[name]))
+        if fused.shape != a.shape:
+            found, expected = (f"{width}x{height}" for height, width in (fused.shape, a.shape))
+            raise ImageError(f"{files[name]}: is {found}, expected {expected}, the size of side a")
+        return fused
 
     return fusion
-
-
-def _read(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """The grey levels of an image, which must have the expected size."""
-    picture = grey(read_image(path))
-    if shape not in (None, picture.shape):
-        found, expected = (f"{width}x{height}" for height, width in (picture.shape, shape))
-        raise ImageError(f"{path}: is {found}, expected {expected}, the size of side a")
-    return picture
 
 
 def judge_all(
     pairs: Sequence[Pair],
     judges: Mapping[Key, Judge],
+    reading: PairReading,
     description: str,
     progress: bool,
     in_parallel: bool = True,
@@ -80,8 +73,9 @@ def judge_all(
     """Judges every method on every pair.
 
     Args:
-        pairs: the pairs; both sides are read as grey levels.
+        pairs: the pairs; both sides become grey levels.
         judges: what is computed for each method.
+        reading: how the pairs are read.
         description: of the progress bar.
         progress: whether to show it.
         in_parallel: whether to judge several pairs at once, in threads.
@@ -93,10 +87,10 @@ def judge_all(
     Raises:
         KeyboardInterrupt: after Ctrl-C, once the pairs that are being judged are done; it says how many were.
     """
-    judge = partial(_judge, judges=judges)
+    judge = partial(_judge, judges=judges, reading=reading)
     numbers: dict[Key, dict[str, Scores]] = {key: {} for key in judges}
     failures = []
-    with ThreadPoolExecutor(os.cpu_count()) if in_parallel else nullcontext() as pool:
+    with first_of_each_kind(), ThreadPoolExecutor(os.cpu_count()) if in_parallel else nullcontext() as pool:
         done = pool.map(judge, pairs) if pool else map(judge, pairs)
         bar = tqdm(done, desc=description, total=len(pairs), unit="pair", disable=not progress)
         finished = 0
@@ -115,14 +109,15 @@ def judge_all(
     return {key: own for key, own in numbers.items() if own}, failures
 
 
-def _judge(pair: Pair, judges: Mapping[Key, Judge]) -> tuple[dict[Key, Scores], list[str]]:
+def _judge(
+    pair: Pair, judges: Mapping[Key, Judge], reading: PairReading
+) -> tuple[dict[Key, Scores], list[str]]:
     """The numbers of one pair by method, and what went wrong."""
     numbers: dict[Key, Scores] = {}
     failures = []
     try:
-        a = _read(pair.a)
-        b = _read(pair.b, a.shape)
-    except ImageError as error:
+        a, b = _grey_levels(pair, reading)
+    except ValueError as error:
         return {}, [str(error)]
     for key, judge in judges.items():
         try:
@@ -132,6 +127,14 @@ def _judge(pair: Pair, judges: Mapping[Key, Judge]) -> tuple[dict[Key, Scores], 
         except ValueError as error:
             failures.append(f"{pair.a}: {error}")
     return numbers, list(dict.fromkeys(failures))  # a pair too small for a metric is so for every method
+
+
+def _grey_levels(pair: Pair, reading: PairReading) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides of a pair."""
+    a, b = reading.read(pair.a, pair.b)
+    require_one_size(a, b, (pair.a, pair.b))
+    side_a, side_b = (grey(x[0, ..., 0] if x.shape[-1] == 1 else x[0]) for x in (a, b))
+    return side_a, side_b
 
 
 def judged_by_all(numbers: Mapping[Key, Mapping[str, Scores]], pairs: Sequence[Pair]) -> list[str]:

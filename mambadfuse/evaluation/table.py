@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mambadfuse.files import printable
 from mambadfuse.metrics import LOWER_IS_BETTER
 
 Scores = dict[str, float]  # by metric
@@ -56,6 +57,7 @@ class Table:
             ties share a rank. A published method has no rank where it has no score.
         mean_ranks: by label: the mean rank over the metrics that every method has.
         problems: what could not be scored, and why; each starts with a path.
+        shard: which part of how many parts of the pairs this is; None for all of them.
     """
 
     convention: str
@@ -65,6 +67,7 @@ class Table:
     ranks: dict[str, dict[str, int]]
     mean_ranks: Scores
     problems: tuple[str, ...]
+    shard: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         number = f"{len(self.pictures)} image{'' if len(self.pictures) == 1 else 's'}"
@@ -99,7 +102,7 @@ class Table:
             "methods": methods,
             "problems": self.problems,
         }
-        return json_text(content)
+        return json_text(content if self.shard is None else {"shard": self.shard, **content})
 
     def to_csv(self) -> str:
         """The whole table as CSV: for every method, one line per image and one each for mean, std and rank.
@@ -119,8 +122,8 @@ class Table:
             ]
             for what, picture, numbers in lines:
                 cells = [cell(numbers.get(metric, math.nan)) for metric in self.metrics]
-                writer.writerow([method.name, method.kind, what, picture, *cells])
-        return text.getvalue()
+                writer.writerow([name_cell(method.name), method.kind, what, name_cell(picture), *cells])
+        return printable(text.getvalue())
 
     def _mean_cell(self, method: Method, metric: str) -> str:
         if metric not in method.means:
@@ -185,6 +188,14 @@ def summarise(scores: Mapping[str, Scores], pictures: Iterable[str]) -> tuple[Sc
     return means, stds
 
 
+def summarise_all(
+    scores: Mapping[tuple[str, str], dict[str, Scores]], pictures: Sequence[str]
+) -> list[Method]:
+    """The methods of these scores by kind, name and picture: results first, then by name."""
+    in_order = sorted(scores.items(), key=lambda entry: (entry[0][0] != RESULT, entry[0]))
+    return [Method(name, kind, *summarise(own, pictures), own) for (kind, name), own in in_order]
+
+
 def _merit(metric: str, mean: float) -> float:
     """A number that is higher for the better method."""
     if math.isnan(mean):
@@ -219,15 +230,22 @@ def cell(x: float) -> str:
     return "" if math.isnan(x) else repr(x)
 
 
+def name_cell(name: str) -> str:
+    """A name for CSV, with an apostrophe before one that a spreadsheet would take for a formula: =, +, -, @, tab."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t")) else name
+
+
 def json_text(content: Any) -> str:
     """The content as JSON, in the form of :func:`plain`."""
     return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def plain(x: Any) -> Any:
-    """A value that JSON can hold: infinities and NaN become the strings "inf", "-inf" and "nan"."""
+    """A value that JSON can hold: infinities and NaN become the strings "inf", "-inf" and "nan", names printable."""
+    if isinstance(x, str):
+        return printable(x)
     if isinstance(x, dict):
-        return {key: plain(value) for key, value in x.items()}
+        return {plain(key): plain(value) for key, value in x.items()}
     if isinstance(x, list | tuple):
         return [plain(value) for value in x]
     return str(x) if isinstance(x, float) and not math.isfinite(x) else x

@@ -1,20 +1,86 @@
-"""The manifest of a folder of results: the settings each was made with, so that none is kept with other settings."""
+"""Which results are kept: none of other settings, as the manifest says, none damaged, none older than a source."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
+from torch import nn
+
+from mambadfuse.components import imported_digests
 from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.fusion.options import FusionOptions
+from mambadfuse.fusion.tiling import TiledModel
+from mambadfuse.models.checkpoints import weights_digest
+from mambadfuse.models.mambadfuse import MambaDFuse
 
 MANIFEST = ".fused_with.json"
+_CHOSEN_TILE = "chosen_tile"
 
 Settings = dict[str, str | int | float | None]
+Recorded = dict[str, Settings | None]
+
+
+def settings_of(network: nn.Module, model: str, options: FusionOptions) -> Settings:
+    """What decides the pixels of a result, the sources aside.
+
+    Args:
+        network: that fuses.
+        model: its name, for messages.
+        options: of fusing.
+    """
+    tiles: Settings = {"tile": None}
+    if isinstance(network, TiledModel):
+        tiles = {"tile": network.size, "overlap": network.overlap}
+        network = network.network
+    contrast = getattr(network, "contrast", 1.0) if options.contrast is None else options.contrast
+    own = isinstance(network, MambaDFuse) and network.config.own_components()
+    code = " ".join(f"{module} {digest}" for module, digest in sorted(imported_digests().items()))
+    return {
+        "model": model,
+        "weights": weights_digest(network),
+        "colour": options.colour,
+        "contrast": contrast,
+        "bits": options.bits,
+        **tiles,
+        **options.reading.settings(),
+        **({"align": options.align} if options.align else {}),
+        **({"code": code} if own else {}),
+    }
+
+
+def why_outdated(result: Path, sources: Iterable[Path]) -> str | None:
+    """Why an existing result no longer stands for its sources; None if it does.
+
+    It is empty, damaged, or older than one of them. Of a PNG file the checksums of all parts are compared.
+    """
+    if not result.is_file():
+        return "was not a file"
+    made = result.stat()
+    if not made.st_size:
+        return "was empty (0 bytes)"
+    try:
+        with Image.open(result) as image:
+            image.verify()
+    except Exception as error:  # decoders meet broken data with almost any exception
+        return f"was damaged ({error})"
+    newer = (source for source in sources if source.exists() and source.stat().st_mtime_ns > made.st_mtime_ns)
+    return next((f"was older than {source}" for source in newer), None)
 
 
 @contextmanager
-def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: bool) -> Iterator[None]:
+def manifest(
+    folder: Path,
+    names: Sequence[str],
+    settings: Settings,
+    overwrite: bool,
+    shard: tuple[int, int] | None = None,
+) -> Iterator[Callable[[str, int], None]]:
     """Wraps a run that writes ``folder/<name>.png``, and records the settings of each result it writes.
+
+    It yields a function that the run calls with name and tile side of each result that memory was too small to make in
+    one piece, just before it is written. The side is recorded as ``chosen_tile``, but not compared.
 
     The manifest is written at the start, so that a killed run can be resumed. Results that an interrupted
     ``overwrite`` did not reach are no longer recorded.
@@ -24,6 +90,8 @@ def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
         names: of the results that the run is to write.
         settings: of the run.
         overwrite: whether the run replaces existing results.
+        shard: which part of how many parts of all results these are. Each part has a manifest of its own, since several
+            processes may write at once; of two that speak of one result, the younger one counts.
 
     Raises:
         ValueError: without ``overwrite``, if a result exists that is not recorded with these settings.
@@ -39,51 +107,64 @@ def manifest(folder: Path, names: Sequence[str], settings: Settings, overwrite: 
             f"({first}.png {_difference(recorded.get(first), settings)}): choose another folder (--out), "
             "or replace them (--overwrite)"
         )
-    recorded = {name: made for name, made in recorded.items() if name not in differing}
-    recorded |= {name: settings for name in names if name not in existing}
-    _write(folder, recorded)
+    if shard:
+        recorded = {name: recorded.get(name) for name in names}
+    recorded |= dict.fromkeys(differing) | {name: settings for name in names if name not in existing}
+    file = folder / (".fused_with.{}-of-{}.json".format(*shard) if shard else MANIFEST)
+    _write(file, recorded)
+    tiled: Recorded = {}
+
+    def record_tile(name: str, tile: int) -> None:
+        tiled[name] = {**settings, _CHOSEN_TILE: tile}
+        _write(file, recorded | tiled)
+
     try:
-        yield
+        yield record_tile
     finally:
-        recorded |= {
-            name: settings for name in names if _stamp(folder, name) not in (None, existing.get(name))
-        }
-        _write(folder, recorded)
+        written = [name for name in names if _stamp(folder, name) not in (None, existing.get(name))]
+        _write(file, recorded | {name: tiled.get(name, settings) for name in written})
 
 
 def _same_values(made: Settings | None, now: Settings) -> bool:
-    """Whether both settings give the same pixels; the name of the weights does not matter, their digest does."""
-    return made is not None and {**made, "model": None} == {**now, "model": None}
+    """Whether both mean the same weights and options; the name of the weights does not matter, their digest does."""
+    return made is not None and _asked_for(made) == _asked_for(now)
+
+
+def _asked_for(settings: Settings) -> Settings:
+    return {name: value for name, value in settings.items() if name not in ("model", _CHOSEN_TILE)}
 
 
 def _stamp(folder: Path, name: str) -> tuple[int, int] | None:
-    """Time and inode of a result, which change when it is written again; None if there is none."""
+    """Time and inode of a result, which change when it is written again; None if there is none, or an empty file."""
     try:
         stat = (folder / f"{name}.png").stat()
     except OSError:
         return None
-    return stat.st_mtime_ns, stat.st_ino
+    return (stat.st_mtime_ns, stat.st_ino) if stat.st_size else None
 
 
 def _difference(made: Settings | None, now: Settings) -> str:
     if made is None:
         return "has no record of its settings"
-    differing = [key for key in now if made.get(key) != now[key]]
+    differing = [key for key in {**now, **made} if made.get(key) != now.get(key) and key != _CHOSEN_TILE]
     then, today = (", ".join(f"{key} {settings.get(key)}" for key in differing) for settings in (made, now))
     return f"was made with {then}, now it is {today}"
 
 
-def _read(folder: Path) -> dict[str, Settings]:
-    """The settings of each result by its name; empty if there is no readable manifest."""
-    try:
-        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    entries = content.items() if isinstance(content, dict) else ()
-    return {name: made for name, made in entries if isinstance(made, dict)}
+def _read(folder: Path) -> Recorded:
+    """The settings of each result by its name, None if they are unknown; empty if there is no readable manifest."""
+    recorded: Recorded = {}
+    for _, file in sorted((file.stat().st_mtime_ns, file) for file in folder.glob(".fused_with*.json")):
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        entries = content.items() if isinstance(content, dict) else ()
+        recorded |= {name: made if isinstance(made, dict) else None for name, made in entries}
+    return recorded
 
 
-def _write(folder: Path, recorded: dict[str, Settings]) -> None:
-    make_folder(folder)
-    with atomic_write(folder / MANIFEST) as file:
-        file.write(json.dumps(recorded, indent=0, ensure_ascii=False).encode())
+def _write(file: Path, recorded: Recorded) -> None:
+    make_folder(file.parent)
+    with atomic_write(file) as opened:
+        opened.write(json.dumps(recorded, indent=0).encode())

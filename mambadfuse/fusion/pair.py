@@ -1,7 +1,7 @@
 """Fusing one pair: two images into one with a network."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -9,15 +9,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mambadfuse.data.colour import Floats, luma, recolour
-from mambadfuse.data.inputs import ImageLike, to_float_batch
+from mambadfuse.data.inputs import ImageLike
+from mambadfuse.data.reading import PairReading, require_one_size
+from mambadfuse.data.stretch import Stretch, StretchLike
+from mambadfuse.fusion.alignment import moved_onto, warn_if_unregistered
 from mambadfuse.fusion.memory import within_memory
-from mambadfuse.fusion.postprocess import check_contrast, postprocess
+from mambadfuse.fusion.options import FusionOptions
+from mambadfuse.fusion.postprocess import postprocess
+from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.models import checkpoints
 
 Model = str | Path | nn.Module
 
 _BAND = 256  # rows
-COLOURS = ("auto", "a", "b", "grey")
 
 
 def fuse(
@@ -29,6 +33,11 @@ def fuse(
     contrast: float | None = None,
     bits: int = 8,
     device: str = "auto",
+    stretch: StretchLike | Stretch | None = None,
+    stretch_b: StretchLike | Stretch | None = None,
+    resize: str | None = None,
+    alpha: str = "black",
+    align: str | None = None,
 ) -> NDArray[Any] | Tensor:
     """Fuses two registered images of one size into one.
 
@@ -58,6 +67,17 @@ def fuse(
         bits: depth of an array result, 8 or 16.
         device: "cpu", "cuda", "cuda:1", ... With "auto", a module stays where it is, and weights go to a CUDA
             GPU if there is one, else to the CPU (not to MPS, where the scan is untested).
+        stretch: the values of a that become black and white, ``(29115, 31115)``, or their percentiles in a,
+            ``("1%", "99%")``; an array of any integers or floats may then be given.
+        stretch_b: the same for b.
+        resize: the side, "a" or "b", that is resized to the size of the other (Lanczos, or the mean of areas where it
+            shrinks); None refuses sides of different size.
+        alpha: what becomes of the alpha channel of a file or Pillow image: "black" lays the image on black by it,
+            "ignore" leaves it out, and "a" takes that of ``a`` as side a, and leaves out that of ``b``: for thermal
+            images stored as the alpha channel of visible ones, where a and b are the same file.
+        align: a motion model of :func:`mambadfuse.align`, by which a is first moved onto b, whose size may then be
+            another; see :mod:`mambadfuse.fusion.alignment`. With None, a pair that does not look registered is
+            fused as it is, with a warning.
 
     Returns:
         If no input is a tensor, an array of uint8 or uint16 (rounded half to even), (H, W) if grey, else
@@ -65,47 +85,59 @@ def fuse(
 
     Raises:
         ImageError: a file or Pillow image cannot be read.
-        ValueError: the sizes differ; an input is empty, of a wrong shape, not finite or not in [0, 1]; an
-            option has an unknown value; the device is not usable here; the output of the model is not an image.
+        ValueError: the pair cannot be aligned; the sizes differ, or with ``resize`` the aspect ratios, by more than
+            2 %; an input is empty, of a wrong shape, masked, not finite or not in [0, 1]; an option has an unknown
+            value; the device is not usable here; the output of the model is not an image.
         TypeError: an input is none of these kinds, or of another dtype.
         CheckpointError: the weights cannot be loaded.
         MemoryError: the images do not fit in memory, not even in tiles.
     """
-    check_options(colour, contrast, bits)
-    pixels_a, pixels_b = to_float_batch(a, "a"), to_float_batch(b, "b")
-    if pixels_a.shape[:3] != pixels_b.shape[:3]:
-        names = [f" ({x})" if isinstance(x, str | Path) else "" for x in (a, b)]
-        raise ValueError(
-            f"a{names[0]} and b{names[1]} must be of one size, found {_size(pixels_a)} and {_size(pixels_b)}"
-        )
-    fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), load_model(model, device), contrast)
-    chroma = _chroma_source(colour, pixels_a, pixels_b)
+    options = FusionOptions(colour, contrast, bits, PairReading.of(stretch, stretch_b, resize, alpha), align)
+    return fuse_with(load_model(model, device), a, b, options).image
+
+
+class Fused(NamedTuple):
+    """A fused image, and the side of the tiles that memory was too small to do without; None for one piece."""
+
+    image: NDArray[Any] | Tensor
+    tile: int | None
+
+
+def fuse_with(
+    network: nn.Module, a: ImageLike, b: ImageLike, options: FusionOptions, warn: bool = True
+) -> Fused:
+    """Fuses one pair as :func:`fuse` does, and says which tiles were chosen.
+
+    Args:
+        network: that fuses.
+        a: as in :func:`fuse`.
+        b: as there.
+        options: of fusing.
+        warn: whether to warn of a pair that does not look registered.
+    """
+    pixels_a, pixels_b = options.reading.read(a, b)
+    if options.align is not None:
+        pixels_a = moved_onto(pixels_a, pixels_b, options.align)
+    require_one_size(pixels_a, pixels_b, (a, b))
+    if warn and options.align is None:
+        warn_if_unregistered(pixels_a, pixels_b, a if isinstance(a, str | Path) else "the pair")
+    batch, height, width, _ = pixels_a.shape
+    fitting = within_memory(network, height, width, batch)
+    fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), fitting, options.contrast)
+    chroma = _chroma_source(options.colour, pixels_a, pixels_b)
     picture = fused[..., None] if chroma is None else _recoloured(fused, chroma)
-    tensors = [x for x in (a, b) if isinstance(x, Tensor)]
+    tile = fitting.size if isinstance(fitting, TiledModel) and fitting is not network else None
+    return Fused(_like_sources(picture, (a, b), options.bits), tile)
+
+
+def _like_sources(picture: Floats, sources: tuple[ImageLike, ImageLike], bits: int) -> NDArray[Any] | Tensor:
+    """An image, (B, H, W, C), as a tensor if a source is one, else as an array of integers."""
+    tensors = [x for x in sources if isinstance(x, Tensor)]
     if tensors:
         batch = torch.from_numpy(picture).movedim(-1, 1).to(tensors[0].device)
         return batch if any(x.ndim == 4 for x in tensors) else batch[0]
     numbers = np.rint(picture[0] * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
-    return numbers[..., 0] if chroma is None else numbers
-
-
-def check_options(colour: str, contrast: float | None, bits: int) -> None:
-    """Refuses options of :func:`fuse` that it cannot apply.
-
-    Raises:
-        ValueError: an option has an unknown value; the message names it.
-    """
-    if colour not in COLOURS:
-        raise ValueError(f"colour must be one of {', '.join(COLOURS)}, found {colour!r}")
-    if contrast is not None:
-        check_contrast(contrast)
-    if bits not in (8, 16):
-        raise ValueError(f"bits must be 8 or 16, found {bits!r}")
-
-
-def _size(pixels: Floats) -> str:
-    count, height, width, _ = pixels.shape
-    return f"{width}x{height}" if count == 1 else f"{count} times {width}x{height}"
+    return numbers[..., 0] if numbers.shape[-1] == 1 else numbers
 
 
 def _luma(pixels: Floats) -> Floats:
@@ -126,8 +158,6 @@ def _recoloured(fused: Floats, chroma: Floats) -> Floats:
 
 def _fuse_luma(a: Floats, b: Floats, network: nn.Module, contrast: float | None) -> Floats:
     """postprocess(network(a, b)), all (B, H, W), on the device and in the dtype of the network."""
-    batch, height, width = a.shape
-    network = within_memory(network, height, width, batch)
     like = next(network.parameters(), torch.empty(0))
     with torch.inference_mode():
         fused = network(*(torch.from_numpy(x)[:, None].to(like) for x in (a, b))).float().cpu()

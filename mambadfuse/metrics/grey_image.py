@@ -21,7 +21,8 @@ def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
 
     Raises:
         TypeError: the image holds neither uint8 nor floating-point numbers, or is a file name.
-        ValueError: the shape is not one of these, the image is empty, or a value is not finite or outside [0, 1].
+        ValueError: the shape is not one of these, the image is empty, or a value is masked, not finite or outside
+            [0, 1].
 
     Example:
         >>> grey(np.array([[[255, 0, 0], [0, 255, 0]]], dtype=np.uint8)).tolist()
@@ -29,6 +30,8 @@ def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
     """
     if isinstance(picture, str | Path):
         raise TypeError(f"{name} must be pixels, found a file name: read it with mambadfuse.read_image")
+    if masked := int(np.ma.count_masked(picture)):
+        raise ValueError(f"{name} has {masked} masked values: fill them first, as picture.filled(0) does")
     pixels = np.asarray(picture)
     if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or pixels.size == 0:
         raise ValueError(f"{name} must have shape (H, W) or (H, W, 3), found {pixels.shape}")

@@ -6,6 +6,8 @@ from functools import cache
 
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
+from mambadfuse.files import printable
+
 _EMPTY = ("Last Resort",)  # fonts that map every character to a box
 
 
@@ -19,6 +21,7 @@ def legible(text: str) -> tuple[str, list[str]]:
         >>> legible("night")[0]
         'night'
     """
+    text = printable(text)
     default = FontProperties().get_name()
     missing = _lacks(findfont(FontProperties()), text)
     if not missing:

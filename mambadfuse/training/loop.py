@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mambadfuse.components import name_components
 from mambadfuse.data.crops import PairedCrops
+from mambadfuse.data.remarks import first_of_each_kind
 from mambadfuse.data.scenes import with_scenes
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.files import atomic_write, make_folder
@@ -97,7 +98,7 @@ def train(
     folder = run_folder(out)
     with accelerator_for(config, _tracking_folder(config, folder)) as accelerator:
         run = _Run(config, crops, validation, folder, accelerator, progress)
-        with run.locked():
+        with run.locked(), first_of_each_kind():
             run.resume(other_code)
             run.train()
             if accelerator.is_main_process:

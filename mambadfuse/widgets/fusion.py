@@ -18,7 +18,8 @@ from mambadfuse.analysis.comparison import (
     swipe,
 )
 from mambadfuse.data.images import picture_format, write_image
-from mambadfuse.fusion.pair import COLOURS, Model, fuse
+from mambadfuse.fusion.options import COLOURS
+from mambadfuse.fusion.pair import Model, fuse
 from mambadfuse.widgets.displays import Display, Gallery
 from mambadfuse.widgets.pair_panel import PairPanel
 from mambadfuse.widgets.panel import labelled, row

@@ -1,0 +1,191 @@
+"""Stored values, the numbers in a file or array, and the stretch: the window of them that becomes [0, 1].
+
+Files of 8 and 16 bits usually mean the whole range: 0 is black, 255 or 65535 white. A thermal camera that stores
+temperatures, or a scanner that stores Hounsfield units, uses a narrow part of the range or leaves it; then
+
+    y = (v - low) / (high - low), clipped to [0, 1]
+
+is what a network can fuse.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+Bound = float | str
+StretchLike = tuple[Bound, Bound]
+
+_OUTLIERS = 1000  # one value in so many at either end of the range may be a dead pixel
+_SAMPLE = 2**24  # percentiles are those of so many values, evenly spaced in the images
+_WHITE = {np.dtype(bool): (1, 8), np.dtype(np.uint8): (255, 8), np.dtype(np.uint16): (65535, 16)}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The values of an image as they are stored.
+
+    Attributes:
+        values: any real numbers, (..., H, W) or (..., H, W, 3).
+        white: the value that stands for 1; None where the kind of number has none, as int16.
+        bits: bits per channel: 8 (or fewer), 12, 16, or 32 for floating-point numbers and long integers.
+    """
+
+    values: NDArray[Any]
+    white: float | None
+    bits: int
+
+    def unit(self) -> Floats:
+        """The values over white, float32 in [0, 1].
+
+        Raises:
+            ValueError: they are not finite or not in [0, 1], or there is no white.
+        """
+        require_finite(self.values)
+        low, high = self.extent
+        if self.white is None:
+            raise ValueError(f"holds {self.bits}-bit or signed integers, from {low:g} to {high:g}: {ADVICE}")
+        if low < 0 or high > self.white:
+            raise ValueError(
+                f"must lie in [0, {self.white:g}], found values from {low:g} to {high:g}: {ADVICE}"
+            )
+        return self.values.astype(np.float32) / np.float32(self.white)
+
+    @cached_property
+    def extent(self) -> tuple[float, float]:
+        """The smallest and the largest value."""
+        return float(self.values.min()), float(self.values.max())
+
+    def used_part(self) -> float:
+        """The part of the range that the values use, one in a thousand at either end left out; 1 without white."""
+        if self.white is None:
+            return 1.0
+        values = self.values.ravel()
+        out = values.size // _OUTLIERS
+        if out:
+            values = np.partition(values, (out, values.size - 1 - out))[out : values.size - out]
+        return float(values.max() - values.min()) / self.white
+
+
+ADVICE = 'stretch it (--stretch 1% 99%, for side b --stretch-b; in Python stretch=("1%", "99%"))'
+
+
+def require_finite(values: NDArray[Any]) -> None:
+    """Refuses NaN and infinities.
+
+    Raises:
+        ValueError: there are some.
+    """
+    if not np.isfinite(values).all():
+        raise ValueError("holds NaN or infinite values")
+
+
+def stored_array(x: NDArray[Any]) -> Stored:
+    """An array of bool, integers or floats of any byte order as stored values.
+
+    Raises:
+        ValueError: values are masked.
+        TypeError: it holds numbers of another kind.
+    """
+    if masked := int(np.ma.count_masked(x)):
+        raise ValueError(f"has {masked} masked values: fill them first, as x.filled(0) does")
+    values = np.asarray(x)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"must hold bool, integers or floating-point numbers, found {values.dtype}")
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.dtype.kind == "f":
+        return Stored(values, 1.0, 32)
+    white, bits = _WHITE.get(values.dtype, (None, 8 * values.dtype.itemsize))
+    return Stored(values, white, bits)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A window of stored values that becomes [0, 1].
+
+    >>> from mambadfuse.data.stretch import Stretch
+    >>> Stretch.of((20, 40))
+    Stretch(low=20.0, high=40.0, percentiles=False)
+    >>> str(Stretch.of(("1%", "99%")))
+    '1% 99%'
+
+    Attributes:
+        low: what becomes black.
+        high: what becomes white.
+        percentiles: whether these are percentiles of the values instead of values.
+    """
+
+    low: float
+    high: float
+    percentiles: bool = False
+
+    @classmethod
+    def of(cls, bounds: "StretchLike | Stretch") -> "Stretch":
+        """The stretch that two bounds stand for: numbers for values, texts such as "1%" for percentiles.
+
+        Raises:
+            ValueError: they are no such bounds, mixed, out of order, or percentiles outside 0 to 100.
+        """
+        if isinstance(bounds, Stretch):
+            return bounds
+        try:
+            low, high = bounds
+            percentiles = {str(bound).strip().endswith("%") for bound in (low, high)}
+            first, second = (float(str(bound).strip().removesuffix("%")) for bound in (low, high))
+        except (TypeError, ValueError):
+            raise ValueError(f"a stretch has two bounds, LOW HIGH or 1% 99%, found {bounds!r}") from None
+        if len(percentiles) == 2 or not -np.inf < first < second < np.inf:
+            raise ValueError(
+                f"a stretch has a lower and a higher bound, both values or both percentiles, found {low} {high}"
+            )
+        if True in percentiles and not 0 <= first < second <= 100:
+            raise ValueError(f"percentiles lie between 0% and 100%, found {low} {high}")
+        return cls(first, second, True in percentiles)
+
+    def __str__(self) -> str:
+        sign = "%" if self.percentiles else ""
+        return f"{self.low:.9g}{sign} {self.high:.9g}{sign}"
+
+    def window(self, images: Iterable[NDArray[Any]], count: int = 1) -> "Stretch":
+        """The values at these percentiles over some images taken together; itself if it already names values.
+
+        Percentiles are those of 2**24 values, evenly spaced in the images; of all of them, if there are no more.
+
+        Args:
+            images: values of any shape.
+            count: how many images there are.
+
+        Raises:
+            ValueError: there are no images, or values that are not finite or the same at both percentiles.
+        """
+        if not self.percentiles:
+            return self
+        samples = []
+        for values in images:
+            require_finite(values)
+            flat = values.ravel()
+            samples.append(flat[:: max(1, -(-flat.size * count // _SAMPLE))].astype(np.float64))
+        if not samples:
+            raise ValueError("there is no image to take percentiles of")
+        low, high = np.percentile(np.concatenate(samples), (self.low, self.high))
+        if low == high:
+            raise ValueError(
+                f"cannot be stretched: it has the value {low:g} at both {str(self).replace(' ', ' and ')}"
+            )
+        return Stretch(float(low), float(high))
+
+    def apply(self, values: NDArray[Any]) -> Floats:
+        """(v - low) / (high - low), clipped to [0, 1], float32; percentiles are those of ``values``.
+
+        Raises:
+            ValueError: the values are not finite, or the same at both percentiles.
+        """
+        window = self.window([values])
+        require_finite(values)
+        scaled = (values.astype(np.float64) - window.low) / (window.high - window.low)
+        return np.clip(scaled, 0, 1).astype(np.float32)

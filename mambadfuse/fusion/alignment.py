@@ -1,0 +1,42 @@
+"""Alignment before fusion: side a is moved onto side b, and b stands in where a does not reach."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mambadfuse.alignment import registration_remark
+from mambadfuse.alignment.align import align
+from mambadfuse.data.colour import Floats, luma
+from mambadfuse.data.remarks import Remark
+
+
+def moved_onto(a: Floats, b: Floats, model: str) -> Floats:
+    """Side a, (1, H, W, C), moved onto side b, (1, H', W', C'): (1, H', W', C).
+
+    Where a does not reach, the brightness of b is repeated, so that the fused image shows b there.
+
+    Raises:
+        ValueError: the confidence of the alignment is below 0.5, the model is unknown, or there is more than one image.
+    """
+    for name, batch in (("a", a), ("b", b)):
+        if len(batch) != 1:
+            raise ValueError(f"only single images are aligned, found {len(batch)} in {name}")
+    found = align(a[0], b[0], model)
+    if not found.trusted:
+        raise ValueError(
+            f"a and b cannot be aligned: the confidence is {found.confidence:.2f}, expected at least 0.5; "
+            "align them by other means, or fuse them as they are"
+        )
+    ground = (luma(b[0]) if b.shape[-1] == 3 else b[0, ..., 0])[..., None]
+    image = np.atleast_3d(found.image)
+    return np.where(found.inside[..., None], image, ground)[None]
+
+
+def warn_if_unregistered(a: Floats, b: Floats, name: str | Path) -> None:
+    """Logs a warning for each pair of two batches, (B, H, W, C), that does not look registered."""
+    for one_a, one_b in zip(a, b, strict=True):
+        if remark := registration_remark(one_a, one_b):
+            Remark(f"%s {_ADVICE}", (remark,)).log(name)
+
+
+_ADVICE = 'Align them first (--align, in Python align="affine"), unless the shift is known to be false'

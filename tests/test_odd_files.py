@@ -1,0 +1,124 @@
+"""Files as a disk may really hold them: names that are no UTF-8, pipes and sockets, links to nowhere."""
+
+import json
+import os
+import socket
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mambadfuse.cli import main
+from mambadfuse.data.discovery import find_pairs
+from mambadfuse.data.images import ImageError, picture_size, read_image, write_image
+from mambadfuse.data.issues import problems
+from mambadfuse.data.training_pairs import find_training_pairs
+from mambadfuse.models import checkpoints
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names and files")
+
+RNG = np.random.default_rng(0)
+BAD = os.fsdecode(b"bad\xff")
+
+
+class Mean(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.share = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, a, b):
+        return self.share * (a + b)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Two folders of two pairs, the name of the second of which is no UTF-8."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checkpoints, "load", lambda source: Mean())
+    for side in ("a", "b"):
+        (tmp_path / side).mkdir()
+        for name in ("1", BAD):
+            write_image(tmp_path / side / f"{name}.png", RNG.integers(0, 256, (48, 44)).astype(np.uint8))
+    return tmp_path
+
+
+def run(words, capfd):
+    """Exit code, stdout and stderr of a command; both must be UTF-8."""
+    code = main(words.split())
+    captured = capfd.readouterr()
+    captured.out.encode()
+    captured.err.encode()
+    return code, captured.out, captured.err
+
+
+def test_a_name_that_is_no_text_is_fused_kept_scored_and_written_escaped(place, capfd):
+    code, out, _ = run("fuse --a a --b b --out out --sheet sheet.png", capfd)
+    assert (code, out.splitlines()[0]) == (0, "2 fused, 0 kept, 0 failed, 0 skipped; results in out")
+    assert (place / "out" / f"{BAD}.png").exists()
+    assert "0 fused, 2 kept" in run("fuse --a a --b b --out out", capfd)[1]
+    assert run("evaluate --fused out --a a --b b --metrics EN --json t.json --csv t.csv", capfd)[0] == 0
+    table = json.loads((place / "t.json").read_text(encoding="utf-8"))
+    assert table["pictures"] == ["1", "bad\\xff"]
+    assert set(table["methods"][0]["scores"]) == {"1", "bad\\xff"}
+    assert ",bad\\xff," in (place / "t.csv").read_text(encoding="utf-8")
+    code, out, _ = run("faults --fused out --a a --b b --json f.json --csv f.csv", capfd)
+    assert code == 0
+    assert "bad\\xff" in (place / "f.csv").read_text(encoding="utf-8")
+    assert [pair.name for pair in find_training_pairs("a", "b")] == ["1", "bad\\xff"]
+
+
+def test_a_failure_with_such_a_name_is_one_line_and_the_others_go_on(place, capfd):
+    (place / "a" / f"{BAD}.png").write_bytes(b"broken")
+    code, out, error = run("fuse --a a --b b --out out", capfd)
+    assert code == 1
+    assert "1 fused, 0 kept, 1 failed" in out
+    assert error.startswith("mambadfuse: failed bad\\xff: a/bad\\xff.png: is not a")
+    (place / "b" / f"{BAD}.png").unlink()
+    assert "skipped a/bad\\xff.png: has no partner in b" in run("fuse --a a --b b --out out", capfd)[2]
+
+
+@pytest.fixture(params=["pipe", "socket", "device"])
+def special(request, tmp_path):
+    """A file that must not be opened: a pipe would wait for ever."""
+    path = tmp_path / "special.png"
+    if request.param == "pipe":
+        os.mkfifo(path)
+    elif request.param == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            here = os.getcwd()
+            os.chdir(tmp_path)  # the path of a socket may have 107 bytes at most
+            server.bind(path.name)
+            os.chdir(here)
+    else:
+        path.symlink_to("/dev/zero")
+    return path
+
+
+def test_what_is_no_file_is_refused_and_never_opened(place, special, capfd):
+    for read in (read_image, picture_size):
+        with pytest.raises(ImageError, match=r"special\.png: is a pipe, socket or device, expected an image"):
+            read(special)
+    code, _, error = run("fuse --a special.png --b b/1.png --out f.png", capfd)
+    assert (code, error.count("\n")) == (1, 1)
+    assert "special.png: is a pipe, socket or device" in error
+
+
+def test_what_is_no_file_is_named_in_a_folder(place, special):
+    special.rename(place / "a" / "2.png")
+    write_image("b/2.png", np.zeros((4, 4), np.uint8))
+    (place / "b" / "3.png").symlink_to("nowhere.png")
+    reasons = {issue.subject.as_posix(): issue.reason for issue in problems(find_pairs("a", "b").issues)}
+    assert reasons == {
+        "a/2.png": "is a pipe, socket or device",
+        "b/2.png": "has no partner that can be used: a/2.png is a pipe, socket or device",
+        "b/3.png": "is a broken link",
+    }
+
+
+def test_a_pipe_in_a_file_of_pairs_is_refused(place, special, capfd):
+    (place / "pairs.csv").write_text("special.png,b/1.png\n")
+    code, _, error = run("fuse --pairs-file pairs.csv --out out", capfd)
+    assert code == 1
+    assert "pairs.csv: line 1, column a: special.png: is not a file" in error

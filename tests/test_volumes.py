@@ -1,0 +1,181 @@
+"""Volumes: orientation, spacing, slices and round trips, of NIfTI files and DICOM series."""
+
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch import nn
+
+from mambadfuse.cli import main
+from mambadfuse.data import volumes
+from mambadfuse.data.images import ImageError
+from mambadfuse.data.volumes import AXES, lay_down, read_volume, require_same_grid, upright
+from mambadfuse.fusion.volumes import fuse_volumes
+
+VALUES = np.random.default_rng(0).normal(100, 30, (5, 6, 7)).astype(np.float32)
+AFFINE = np.array([[1.0, 0, 0, -10], [0, 1.5, 0, -20], [0, 0, 2, 30], [0, 0, 0, 1]])
+
+
+class Mean(nn.Module):
+    def forward(self, a, b):
+        return (a + b) / 2
+
+
+@pytest.fixture
+def nibabel():
+    return pytest.importorskip("nibabel")
+
+
+def save(nibabel, path, values=VALUES, affine=AFFINE):
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+    return path
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("turns", list(product((1, -1), repeat=3)))
+def test_every_orientation_is_read_as_the_same_volume(nibabel, tmp_path, order, turns):
+    values, affine = VALUES.transpose(order)[tuple(slice(None, None, turn) for turn in turns)], AFFINE.copy()
+    affine[:3, :3] = AFFINE[:3, order] * turns
+    corner = [0 if turn > 0 else size - 1 for turn, size in zip(turns, values.shape, strict=True)]
+    affine[:3, 3] = AFFINE[:3, 3] + AFFINE[:3, order] @ corner
+    volume = read_volume(save(nibabel, tmp_path / "x.nii.gz", values, affine))
+    np.testing.assert_array_equal(volume.values, VALUES)
+    np.testing.assert_allclose(volume.affine, AFFINE, atol=1e-5)
+    np.testing.assert_allclose(volume.spacing, [1, 1.5, 2])
+
+
+def test_the_front_is_at_the_top_and_right_on_the_right():
+    volume = volumes.Volume(VALUES, AFFINE)
+    axial = volume.slice("axial", 3)
+    assert axial.shape == (6, 5)
+    assert axial[0, 4] == VALUES[4, 5, 3]
+    assert volume.slice("sagittal", 2)[0, 0] == VALUES[2, 0, 6]
+    np.testing.assert_array_equal(lay_down(upright(VALUES[:, 1])), VALUES[:, 1])
+    with pytest.raises(ValueError, match="no axial slice 7: expected 0 to 6"):
+        volume.slice("axial", 7)
+    with pytest.raises(ValueError, match="plane must be one of sagittal, coronal, axial"):
+        volume.count("oblique")
+
+
+@pytest.mark.parametrize(
+    ("values", "affine", "what"),
+    [
+        (VALUES[1:], AFFINE, "size"),
+        (VALUES, AFFINE @ np.diag([1.1, 1, 1, 1]), "spacing"),
+        (VALUES, AFFINE + np.pad([[5.0]], ((0, 3), (3, 0))), "position"),
+    ],
+)
+def test_volumes_on_different_grids_are_refused(values, affine, what):
+    with pytest.raises(ValueError, match=f"the volumes differ in {what}.*resample"):
+        require_same_grid(volumes.Volume(VALUES, AFFINE), volumes.Volume(values, affine))
+
+
+@pytest.mark.parametrize("plane", AXES)
+def test_a_fused_volume_lies_where_its_sources_lie(nibabel, tmp_path, plane):
+    a = save(nibabel, tmp_path / "a.nii", VALUES, AFFINE)
+    window = (0.0, 200.0)
+    out = tmp_path / "out" / "fused.nii.gz"
+    assert fuse_volumes(a, a, out, Mean(), plane=plane, stretch=window, stretch_b=window) == (out,)
+    fused = nibabel.load(out)
+    np.testing.assert_allclose(fused.affine, AFFINE)
+    np.testing.assert_allclose(np.asarray(fused.dataobj), np.clip(VALUES, 0, 200) / 200 * 255, atol=0.51)
+    with pytest.raises(FileExistsError, match="overwrite"):
+        fuse_volumes(a, a, out, Mean())
+
+
+def test_the_command_writes_a_slice_a_folder_or_a_volume(nibabel, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mambadfuse.models.checkpoints.load", lambda source: Mean())
+    save(nibabel, "mri.nii"), save(nibabel, "ct.nii.gz", 10 * VALUES)
+    words = [
+        "fuse",
+        "--a",
+        "mri.nii",
+        "--b",
+        "ct.nii.gz",
+        "--model",
+        "ct-mri",
+        "--stretch-b",
+        "0",
+        "2000",
+        "--out",
+    ]
+    assert main([*words, "one.png", "--stretch", "0", "200"]) == 0
+    assert main([*words, "all", "--stretch", "0", "200"]) == 0
+    assert main([*words, "fused.nii.gz"]) == 0
+    middle = np.clip(upright(VALUES[..., 3]), 0, 200) / 200 * 255
+    for name in ("one.png", "all/003.png"):
+        np.testing.assert_allclose(np.asarray(Image.open(name)), middle, atol=0.51)
+    assert len(list((tmp_path / "all").iterdir())) == 7
+    assert "wrote 7 slices into all" in capsys.readouterr().out
+    assert main([*words, "two.png", "--plane", "coronal", "--slice", "9"]) == 1
+    assert "no coronal slice 9" in capsys.readouterr().err
+
+
+def series(pydicom, folder, keep=range(7)):
+    """VALUES as a CT series: rows to the back, columns to the left, one file a slice."""
+    folder.mkdir()
+    for k in keep:
+        one = pydicom.Dataset()
+        one.file_meta = pydicom.dataset.FileMetaDataset()
+        one.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        one.SOPClassUID, one.SOPInstanceUID = pydicom.uid.CTImageStorage, f"1.2.3.{k}"
+        one.SeriesInstanceUID, one.Modality = "1.2.3", "CT"
+        pixels = (np.rint(VALUES[::-1, ::-1, k].T) + 1024).astype(np.uint16)  # (rows, columns)
+        one.Rows, one.Columns = pixels.shape
+        one.ImageOrientationPatient, one.PixelSpacing = [1, 0, 0, 0, 1, 0], [1.5, 1.0]
+        one.ImagePositionPatient = [10 - 4 * 1.0, 20 - 5 * 1.5, 30 + 2.0 * k]
+        one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
+        one.BitsAllocated = one.BitsStored = 16
+        one.HighBit, one.PixelRepresentation = 15, 0
+        one.RescaleSlope, one.RescaleIntercept = 1, -1024
+        one.PixelData = pixels.tobytes()
+        one.save_as(folder / f"{90 - k}.dcm", enforce_file_format=True)
+    return folder
+
+
+def test_a_dicom_series_is_the_same_volume_as_its_nifti(tmp_path):
+    volume = read_volume(series(pytest.importorskip("pydicom"), tmp_path / "ct"))
+    np.testing.assert_array_equal(volume.values, np.rint(VALUES))
+    np.testing.assert_allclose(volume.affine, AFFINE)
+
+
+def test_a_series_with_a_gap_is_refused(tmp_path):
+    folder = series(pytest.importorskip("pydicom"), tmp_path / "ct", keep=[0, 1, 2, 4, 5])
+    with pytest.raises(ImageError, match="ct: holds slices that are not equally spaced"):
+        read_volume(folder)
+
+
+def test_a_file_of_several_frames_is_named_as_that(tmp_path):
+    pydicom = pytest.importorskip("pydicom")
+    folder = series(pydicom, tmp_path / "ct", keep=[0])
+    (file,) = folder.iterdir()
+    one = pydicom.dcmread(file)
+    one.NumberOfFrames, one.PixelData = 3, 3 * one.PixelData
+    one.save_as(file)
+    for path in (file, folder):
+        with pytest.raises(
+            ImageError, match=f"{path.name}: 90.dcm holds 3 frames; multi-frame DICOM is not read"
+        ):
+            read_volume(path)
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.dcm"])
+def test_what_is_no_volume_is_named(tmp_path, name):
+    pytest.importorskip("nibabel" if "nii" in name else "pydicom")
+    (tmp_path / name).write_bytes(b"no volume")
+    with pytest.raises(ImageError, match=f"{name}: cannot be read as a volume"):
+        read_volume(tmp_path / name)
+    with pytest.raises(ImageError, match="there is no such file"):
+        read_volume(tmp_path / f"missing_{name}")
+
+
+def test_without_the_extra_the_error_says_how_to_get_it(tmp_path, monkeypatch):
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(volumes, "import_module", missing)
+    (tmp_path / "x.nii").touch()
+    with pytest.raises(ImportError, match=r'nibabel.*pip install -e "\.\[medical\]"'):
+        read_volume(tmp_path / "x.nii")
