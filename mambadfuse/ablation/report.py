@@ -64,7 +64,7 @@ class Line:
     not_learnt: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The rows of one ablation; ``str(report)`` is a table for a terminal of 100 columns, a notebook shows HTML.
 
@@ -106,6 +106,9 @@ class Report:
 
     def __str__(self) -> str:
         return report_formats.text(self.head, self.blocks)
+
+    def __repr__(self) -> str:
+        return f"<Report of {_count(len(self.lines), 'row')}: {self.head}>"
 
     def _repr_html_(self) -> str:
         return self.to_html()
