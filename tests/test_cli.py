@@ -273,7 +273,7 @@ def test_results_of_other_settings_are_never_kept_in_silence(place, capsys):
         ("--model pet-mri", r"model ivf, weights \w{16}, now it is model pet-mri, weights \w{16}"),
         ("--colour grey", "colour auto, now it is colour grey"),
         ("--bits 16", "bits 8, now it is bits 16"),
-        ("--tile 32", "tile None, now it is tile 32"),
+        ("--tile 32", "tile None, overlap None, now it is tile 32, overlap 16"),
         ("--contrast 1.2", "contrast 1.0, now it is contrast 1.2"),
     ):
         assert fuse(f"--a a --b b --out out {other}") == 1

@@ -42,7 +42,7 @@ def test_folders_become_a_table_once(tmp_path, folders, capsys):
     assert "2/2 norm-once, seed 0: done" in printed
     assert "difference from default" in printed
     assert [line["row"] for line in json.loads(files[0].read_text())["lines"]] == ["default", "norm-once"]
-    assert files[1].read_text().count("\n") == 1 + 2 + 5
+    assert files[1].read_text().count("\n") == 1 + 2 * 8  # rows, metrics
     assert cli.main(mine) == 0
     assert "0 runs to do" in capsys.readouterr().out
     assert cli.main(words(tmp_path, "--report")) == 0
@@ -93,6 +93,31 @@ def test_results_of_different_settings_are_different_tables(tmp_path, capsys):
     assert "cannot hold 2 tables" in capsys.readouterr().err
 
 
+def test_the_shipped_report_in_every_format(tmp_path, capsys):
+    names = {
+        "--json": '"lines"',
+        "--csv": "effect_size",
+        "--html": "data:image/png;base64",
+        "--markdown": "| :---",
+        "--latex": "\\toprule",
+        "--picture-csv": "row,seed,picture",
+    }
+    files = {option: tmp_path / "report" / option.strip("-") for option in names}
+    written = [word for option, path in files.items() for word in (option, str(path))]
+    mine = ["ablate", "--report", "shipped", "--rows", "gate-shared", "--figures", str(tmp_path / "figures")]
+    assert cli.main([*mine, "--margin", "50%", "--primary", "SSIM", *written]) == 0
+    printed = capsys.readouterr().out
+    assert "verdicts by SSIM, margin 0.45" in printed
+    assert max(map(len, printed.splitlines()[:30])) <= 100
+    for option, path in files.items():
+        assert names[option] in path.read_text(), option
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        "forest.png",
+        "curves.png",
+        "cost.png",
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -112,6 +137,8 @@ def test_wrong_options_are_refused(arguments, message, capsys):
     [
         (["--rows", "gate"], "unknown row 'gate'"),
         (["--set", "model.gates=own"], "unknown setting 'model.gates'"),
+        (["--report", "shipped", "--margin", "small"], "margin 'small': expected a number above 0"),
+        (["--report", "shipped", "--primary", "MSE"], "primary metric 'MSE': expected one of EN"),
         (["--report", "nowhere.jsonl"], "nowhere.jsonl: no such file of results"),
     ],
 )

@@ -8,7 +8,7 @@ from notebook_code import definitions
 from scipy import stats
 from test_ablation_report import made
 
-from mambadfuse.ablation.report import holm
+from mambadfuse.ablation.statistics import holm
 
 BY_HAND = definitions("10")
 
@@ -20,11 +20,11 @@ def test_signed_ranks_are_those_of_the_library(n):
         assert BY_HAND["signed_rank_p"](d) == pytest.approx(stats.wilcoxon(d).pvalue)
 
 
-@pytest.mark.parametrize(("n", "m"), [(3, 6), (2, 2), (5, 4)])
-def test_t_is_that_of_the_library(n, m):
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_t_is_that_of_the_library(n):
     rng = np.random.default_rng(n)
-    x, y = rng.normal(size=n), rng.normal(1, 1, size=m)
-    assert BY_HAND["t_test_p"](x, y) == pytest.approx(stats.ttest_ind(x, y).pvalue)
+    x, y = rng.normal(size=n), rng.normal(1, 1, size=n)
+    assert BY_HAND["t_test_p"](x, y) == pytest.approx(stats.ttest_rel(x, y).pvalue)
 
 
 @settings(max_examples=50)

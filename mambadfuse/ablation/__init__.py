@@ -17,16 +17,26 @@
 ``worker``           the process of one background run
 ``default_pairs``    the pairs used where none are given
 ``store``            the results, kept as JSON lines
-``report``           **the table: means, spreads, and which differences are significant**
+``statistics``       intervals, effect sizes, tests of difference and of equivalence
+``margins``          the smallest differences that matter
+``verdicts``         **better, worse, equal or open**
+``interactions``     do two changes together do more than each alone?
+``convergence``      has a run learnt, and was its training long enough?
+``placebo``          how often seeds of one and the same row are found to differ
+``report``           all of that for all rows
+``report_formats``   its tables as text, Markdown, LaTeX and HTML
 ===================  ====================================================================
 """
 
 from mambadfuse.ablation.default_pairs import bundled_pairs, centre_crop
 from mambadfuse.ablation.experiment import Experiment
-from mambadfuse.ablation.report import Effect, Line, Report, compare
+from mambadfuse.ablation.margins import Margins, read_margins
+from mambadfuse.ablation.placebo import false_alarms
+from mambadfuse.ablation.report import Line, Report, compare, picture_csv
 from mambadfuse.ablation.runner import Run, pending_runs, run_all
 from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store
 from mambadfuse.ablation.table import Row, read_table, row_config, select_rows
+from mambadfuse.ablation.verdicts import Effect
 from mambadfuse.training import BusyError
 
 __all__ = [
@@ -35,6 +45,7 @@ __all__ = [
     "Effect",
     "Experiment",
     "Line",
+    "Margins",
     "Report",
     "Result",
     "Row",
@@ -43,7 +54,10 @@ __all__ = [
     "bundled_pairs",
     "centre_crop",
     "compare",
+    "false_alarms",
     "pending_runs",
+    "picture_csv",
+    "read_margins",
     "read_table",
     "row_config",
     "run_all",

@@ -1,58 +1,37 @@
-"""The table of an ablation: every row compared with ``default``, with spreads over seeds and significance tests.
+"""The report of an ablation: every row compared with ``default``, with intervals, verdicts and interactions.
 
-A difference between a row and ``default`` can be due to chance in two ways, and each has a two-sided test:
-
-=========  ============================================================  ==========================
-chance in  question and sample                                           test
-=========  ============================================================  ==========================
-images     would other images show it, with the same weights?            Wilcoxon signed-rank test
-           one pair of scores per image, each the mean over seeds
-seeds      would other initial weights and crops show it, on the same    Student's t-test,
-           images? one mean over images per seed                         independent samples
-=========  ============================================================  ==========================
-
-With many rows, some differences are significant by chance alone. So all p values are corrected for the number of rows
-by Holm's method, separately for each metric: of the sorted p_1 <= ... <= p_m, the k-th becomes
-max over j <= k of (m - j + 1) p_j, at most 1.
+What the numbers mean is said where they are computed: :mod:`mambadfuse.ablation.statistics`,
+:mod:`mambadfuse.ablation.verdicts`, :mod:`mambadfuse.ablation.interactions` and
+:mod:`mambadfuse.ablation.convergence`.
 """
 
 import csv
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
+from statistics import fmean, stdev
 
 import numpy as np
-from scipy import stats
 
-from mambadfuse.ablation.store import Result, Scores, rows_by_code
+from mambadfuse.ablation import report_formats
+from mambadfuse.ablation.convergence import Convergence, convergence, has_learnt
+from mambadfuse.ablation.interactions import Interaction, configurations, designs, interactions
+from mambadfuse.ablation.margins import Margins
+from mambadfuse.ablation.report_formats import Block
+from mambadfuse.ablation.statistics import LEVEL, Estimate
+from mambadfuse.ablation.store import Result, rows_by_code
 from mambadfuse.ablation.table import DEFAULT
-from mambadfuse.evaluation.table import cell, columns, name_cell, plain
+from mambadfuse.ablation.verdicts import FEWEST_SEEDS, Effect, effects
+from mambadfuse.evaluation.table import cell, json_text, name_cell
 
-LEVEL = 0.05  # a corrected p below it is significant
+PRIMARY = "Qabf"  # the metric of the verdicts, where none is named
 
-
-@dataclass(frozen=True)
-class Effect:
-    """The difference of a row from ``default`` in one metric, and its p values.
-
-    Attributes:
-        difference: mean of the row minus mean of ``default``.
-        p_pictures: corrected p value of the test over images.
-        p_seeds: corrected p value of the test over seeds; NaN where the row or ``default`` has a single seed.
-    """
-
-    difference: float
-    p_pictures: float
-    p_seeds: float
-
-    @property
-    def mark(self) -> str:
-        """ "**" if significant over images and over seeds, "*" if over images alone, else empty."""
-        if not self.p_pictures < LEVEL:
-            return ""
-        return "**" if self.p_seeds < LEVEL else "*"
+_CSV_HEADER = (
+    *("row", "seeds", "parameters", "seconds", "memory", "convergence", "metric", "mean", "spread"),
+    *("paired_seeds", "difference", "low", "high", "effect_size", "p", "p_equal", "margin"),
+    *("pictures_low", "pictures_high", "verdict"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +48,8 @@ class Line:
         spreads: standard deviation over seeds of the means over images, sqrt(sum (x - mean)^2 / (n - 1)); NaN
             for a single seed.
         effects: by metric; empty for ``default``.
+        convergence: "converged", "still falling", "not learnt" or "unknown".
+        not_learnt: the seeds of the runs that have not learnt.
     """
 
     row: str
@@ -76,20 +57,24 @@ class Line:
     parameters: int
     seconds: float
     memory: int | None
-    means: Scores
-    spreads: Scores
-    effects: dict[str, Effect]
+    means: Mapping[str, float]
+    spreads: Mapping[str, float]
+    effects: Mapping[str, Effect]
+    convergence: Convergence
+    not_learnt: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
-    """The rows of one ablation; ``str(report)`` is a table to read.
+    """The rows of one ablation; ``str(report)`` is a table for a terminal of 100 columns, a notebook shows HTML.
 
     Attributes:
         task, budget, settings, pairs: what its results have in common.
         metrics: their names.
+        primary: the metric of the verdicts, to be chosen before the results are seen.
         pictures: the names of the scored images.
         lines: ``default`` first, the others in the order of their first results.
+        interactions: by metric, those of rows with the changes of two other rows.
     """
 
     task: str
@@ -97,28 +82,59 @@ class Report:
     settings: tuple[str, ...]
     pairs: str
     metrics: tuple[str, ...]
+    primary: str
     pictures: tuple[str, ...]
     lines: tuple[Line, ...]
+    interactions: Mapping[str, Sequence[Interaction]]
+
+    @property
+    def head(self) -> str:
+        """What its results have in common, in one line."""
+        settings = f" with {' '.join(self.settings)}" if self.settings else ""
+        images = f"{len(self.pictures)} images"
+        return f"task {self.task}, budget {self.budget}{settings}; {images}; fingerprint of all pairs {self.pairs}"
+
+    @property
+    def blocks(self) -> list[Block]:
+        """Its tables: means, differences, verdicts and interactions, as far as there are any."""
+        found = [self._means()]
+        if len(self.lines) > 1:
+            found += [self._differences(), self._verdicts()]
+        if self.interactions[self.primary]:
+            found.append(self._interactions())
+        return found
 
     def __str__(self) -> str:
-        settings = f" with {' '.join(self.settings)}" if self.settings else ""
-        images = f"{len(self.pictures)} validation images"
-        head = f"task {self.task}, budget {self.budget}{settings}; {images}; fingerprint of all pairs {self.pairs}"
-        return "\n\n".join([head, self._means(), *([self._differences()] if len(self.lines) > 1 else [])])
+        return report_formats.text(self.head, self.blocks)
+
+    def __repr__(self) -> str:
+        return f"<Report of {_count(len(self.lines), 'row')}: {self.head}>"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_html(self) -> str:
+        """Its tables as HTML, none of which wraps."""
+        return report_formats.html(self.head, self.blocks)
+
+    def to_markdown(self) -> str:
+        """Its tables in Markdown."""
+        return report_formats.markdown(self.head, self.blocks)
+
+    def to_latex(self) -> str:
+        r"""Its tables in LaTeX, for ``\usepackage{booktabs}``."""
+        return report_formats.latex(self.head, self.blocks)
 
     def to_json(self) -> str:
         """All of it as JSON; infinities and NaN are the strings "inf", "-inf" and "nan"."""
-        return json.dumps(plain(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json_text(asdict(self))
 
     def to_csv(self) -> str:
-        """Means, spreads, differences and corrected p values of every row, one per line, named in column ``what``."""
-        text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["row", "seeds", "parameters", "seconds", "memory", "what", *self.metrics])
+        """Every row with every metric, one per line, with all digits; effects are empty for ``default``."""
+        content = StringIO()
+        writer = csv.writer(content, lineterminator="\n")
+        writer.writerow(_CSV_HEADER)
         for line in self.lines:
-            numbers = {"mean": line.means, "spread": line.spreads}
-            for what in ("difference", "p_pictures", "p_seeds"):
-                numbers[what] = {metric: getattr(effect, what) for metric, effect in line.effects.items()}
             about = [
                 name_cell(line.row),
                 len(line.seeds),
@@ -126,48 +142,138 @@ class Report:
                 round(line.seconds, 2),
                 line.memory,
             ]
-            for what, values in numbers.items():
-                if values:
-                    writer.writerow([*about, what, *(cell(values[metric]) for metric in self.metrics)])
-        return text.getvalue()
+            for metric in self.metrics:
+                own = [metric, cell(line.means[metric]), cell(line.spreads[metric])]
+                writer.writerow([*about, line.convergence, *own, *_effect_csv(line.effects.get(metric))])
+        return content.getvalue()
 
-    def _means(self) -> str:
-        head = ["mean ± standard deviation over seeds", "seeds", "parameters", "seconds", *self.metrics]
+    def _places(self, metric: str) -> int:
+        return 2 if abs(self.lines[0].means[metric]) >= 10 else 3
+
+    def _means(self) -> Block:
         lines = [
             [
                 line.row,
                 str(len(line.seeds)),
                 f"{line.parameters:,}",
                 f"{line.seconds:.0f}",
-                *(_mean_cell(line.means[metric], line.spreads[metric]) for metric in self.metrics),
+                *(
+                    _mean_cell(line.means[metric], line.spreads[metric], self._places(metric))
+                    for metric in self.metrics
+                ),
             ]
             for line in self.lines
         ]
-        return columns([head, *lines])
-
-    def _differences(self) -> str:
-        compared = self.lines[1:]
-        lines = [
-            [line.row, *(_effect_cell(line.effects[m], line.means[m]) for m in self.metrics)]
-            for line in compared
-        ]
-        rows = f"{len(compared)} row{'' if len(compared) == 1 else 's'}"
-        legend = (
-            f"*  p < {LEVEL} over {len(self.pictures)} images (Wilcoxon signed-rank test, scores averaged over seeds)\n"
-            f"** also p < {LEVEL} over seeds (Student's t-test, scores averaged over images)\n"
-            f"both two-sided, Holm-corrected for {rows}, separately for each metric"
+        return Block(
+            [["row", "seeds", "parameters", "seconds", *self.metrics], *lines],
+            "mean ± standard deviation over seeds",
         )
-        return columns([["difference from default", *self.metrics], *lines]) + "\n\n" + legend
+
+    def _differences(self) -> Block:
+        lines = [
+            [line.row, *(_effect_cell(line.effects[m], self._places(m)) for m in self.metrics)]
+            for line in self.lines[1:]
+        ]
+        return Block(
+            [["difference from default", *self.metrics], *lines],
+            f"* better or worse: p < {LEVEL}, paired t-test over seeds\n"
+            f"= equal: smaller than the margin, p < {LEVEL}, two one-sided t-tests over seeds\n"
+            f"Holm-corrected for {_count(len(lines), 'row')}, separately for each metric; "
+            f"no mark below {FEWEST_SEEDS} seeds",
+        )
+
+    def _verdicts(self) -> Block:
+        places = self._places(self.primary)
+        lines = [_verdict_line(line, line.effects[self.primary], places) for line in self.lines[1:]]
+        margin = self.lines[1].effects[self.primary].margin
+        said = "no margin set" if math.isnan(margin) else f"margin {margin:.3g}"
+        header = ["verdict", "diff.", "95 % over seeds", "p", "d", "95 % over images", "training"]
+        return Block(
+            [[self.primary, *header], *lines],
+            f"verdicts by {self.primary}, {said}; p is corrected, intervals are not\n"
+            "d, the effect size: mean over standard deviation of the differences of paired seeds\n"
+            "95 % over images: where the difference of these very weights lies for other images\n"
+            f"training of {self.lines[0].row}: {_training(self.lines[0])}",
+        )
+
+    def _interactions(self) -> Block:
+        lines = [
+            [
+                one.both,
+                " + ".join(one.parts),
+                f"{_signed(one.seeds.mean, self._places(self.primary))}{one.mark}",
+                _interval(one.seeds, self._places(self.primary)),
+                _p(one.p),
+            ]
+            for one in self.interactions[self.primary]
+        ]
+        return Block(
+            [["interaction", "of", self.primary, "95 % over seeds", "p"], *lines],
+            "difference of both changes together minus the sum of their differences",
+        )
 
 
-def compare(results: Sequence[Result]) -> Report:
-    """The table of these results; of several with the same row and seed, the last one counts.
+def compare(results: Sequence[Result], margins: Margins | None = None, primary: str | None = None) -> Report:
+    """The report of these results; of several with the same row and seed, the last one counts.
+
+    An image whose score is not finite in some run, such as a fault that cannot occur in it, is left out of that metric.
+
+    Args:
+        results: of one ablation.
+        margins: the smallest differences that matter, see :func:`mambadfuse.ablation.read_margins`.
+        primary: the metric of the verdicts; by default Qabf, or the first if Qabf was not scored.
 
     Raises:
-        ValueError: there is no result of ``default``, or results cannot be compared: their tasks, budgets, settings,
-            pairs or images differ.
+        ValueError: there is no result of ``default``; results cannot be compared, since their tasks, budgets,
+            settings, pairs, images or metrics differ; or the primary metric was not scored.
     """
-    results = rows_by_code(results)
+    by_row = _by_row(rows_by_code(results))
+    first = next(iter(by_row[DEFAULT].values()))
+    metrics, pictures = tuple(first.means), tuple(first.scores)
+    primary = primary or (PRIMARY if PRIMARY in metrics else metrics[0])
+    if primary not in metrics:
+        raise ValueError(f"primary metric {primary!r}: expected one of {', '.join(metrics)}")
+    scores = {metric: _scores(by_row, metric, pictures) for metric in metrics}
+    means = {metric: _means_of(scores[metric]) for metric in metrics}
+    compared = [row for row in by_row if row != DEFAULT]
+    found: dict[str, dict[str, Effect]] = {row: {} for row in by_row}
+    for metric, of_rows in scores.items():
+        margin = (margins or Margins({}))(metric, fmean(means[metric][DEFAULT].values()))
+        of_compared = effects([of_rows[row] for row in compared], of_rows[DEFAULT], metric, margin)
+        for row, effect in zip(compared, of_compared, strict=True):
+            found[row][metric] = effect
+    return Report(
+        first.task,
+        first.budget,
+        tuple(first.settings),
+        first.pairs,
+        metrics,
+        primary,
+        pictures,
+        tuple(
+            _line(row, list(runs.values()), {metric: means[metric][row] for metric in metrics}, found[row])
+            for row, runs in by_row.items()
+        ),
+        _interactions_of(by_row, means),
+    )
+
+
+def picture_csv(results: Iterable[Result]) -> str:
+    """The scores of every image in every run, one per line, named in the columns row, seed and picture."""
+    results = list(results)
+    metrics = list(dict.fromkeys(metric for result in results for metric in result.means))
+    content = StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(["row", "seed", "picture", *metrics])
+    for result in results:
+        for picture, scores in result.scores.items():
+            cells = (cell(scores.get(metric, math.nan)) for metric in metrics)
+            writer.writerow([name_cell(result.row), result.seed, name_cell(picture), *cells])
+    return content.getvalue()
+
+
+def _by_row(results: Sequence[Result]) -> dict[str, dict[int, Result]]:
+    """The last result of every row and seed, ``default`` first."""
     settings = {result.setting for result in results}
     if len(settings) > 1:
         listed = "; ".join(" ".join(map(str, setting)) for setting in sorted(settings, key=str))
@@ -179,94 +285,117 @@ def compare(results: Sequence[Result]) -> Report:
         raise ValueError(f"there is no result of the row {DEFAULT!r}, with which the others are compared")
     first = next(iter(by_row[DEFAULT].values()))
     for result in results:
-        if result.scores.keys() != first.scores.keys():
-            raise ValueError(
-                f"{result.row}, seed {result.seed}: was scored on different images than {DEFAULT!r}"
-            )
-    metrics, pictures = tuple(first.means), tuple(first.scores)
-    tables = {
-        row: np.array([[[r.scores[p][m] for m in metrics] for p in pictures] for r in of_row.values()])
-        for row, of_row in by_row.items()
-    }  # (seeds, images, metrics) each
-    effects = _effects(tables, metrics)
-    lines = [
-        _line(row, list(of_row.values()), tables[row], metrics, effects[row])
-        for row, of_row in by_row.items()
-    ]
-    return Report(
-        first.task, first.budget, tuple(first.settings), first.pairs, metrics, pictures, tuple(lines)
-    )
+        for what, mine, other in (
+            ("images", result.scores.keys(), first.scores.keys()),
+            ("metrics", result.means.keys(), first.means.keys()),
+        ):
+            if mine != other:
+                raise ValueError(
+                    f"{result.row}, seed {result.seed}: was scored on different {what} than {DEFAULT!r}"
+                )
+    return by_row
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm-corrected p values, in the given order; NaN stays NaN and does not count.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    corrected, largest = [math.nan] * len(p), 0.0
-    order = sorted((x, i) for i, x in enumerate(p) if not math.isnan(x))
-    for rank, (x, i) in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * x))
-        corrected[i] = largest
-    return corrected
-
-
-def _effects(tables: dict[str, np.ndarray], metrics: Sequence[str]) -> dict[str, dict[str, Effect]]:
-    """Effects by row and metric, corrected over the rows; none for ``default``."""
-    base, rows = tables[DEFAULT], [row for row in tables if row != DEFAULT]
-    found: dict[str, dict[str, Effect]] = {row: {} for row in tables}
-    for k, metric in enumerate(metrics):
-        pictures = holm([_p_pictures(tables[row][..., k], base[..., k]) for row in rows])
-        seeds = holm([_p_seeds(tables[row][..., k], base[..., k]) for row in rows])
-        for row, p_pictures, p_seeds in zip(rows, pictures, seeds, strict=True):
-            difference = float(tables[row][..., k].mean() - base[..., k].mean())
-            found[row][metric] = Effect(difference, p_pictures, p_seeds)
-    return found
+def _scores(
+    by_row: Mapping[str, Mapping[int, Result]], metric: str, pictures: Sequence[str]
+) -> dict[str, dict[int, np.ndarray]]:
+    """The scores of all rows by seed, (images,) each, without images that are not finite in some run."""
+    scores = {
+        row: {seed: np.array([result.scores[p][metric] for p in pictures]) for seed, result in runs.items()}
+        for row, runs in by_row.items()
+    }
+    everything = np.array([of_seed for of_row in scores.values() for of_seed in of_row.values()])
+    finite = np.isfinite(everything).all(axis=0)
+    return {row: {seed: x[finite] for seed, x in of_row.items()} for row, of_row in scores.items()}
 
 
-def _p_pictures(row: np.ndarray, base: np.ndarray) -> float:
-    """The uncorrected p value over images, from scores (seeds, images)."""
-    differences = row.mean(axis=0) - base.mean(axis=0)
-    return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
+def _means_of(scores: Mapping[str, Mapping[int, np.ndarray]]) -> dict[str, dict[int, float]]:
+    return {
+        row: {seed: float(x.mean()) if x.size else math.nan for seed, x in of_row.items()}
+        for row, of_row in scores.items()
+    }
 
 
-def _p_seeds(row: np.ndarray, base: np.ndarray) -> float:
-    """The uncorrected p value over seeds, from scores (seeds, images)."""
-    mine, theirs = row.mean(axis=1), base.mean(axis=1)
-    if len(mine) < 2 or len(theirs) < 2:
-        return math.nan
-    if mine.std() == theirs.std() == 0:
-        return float(mine[0] == theirs[0])
-    return float(stats.ttest_ind(mine, theirs).pvalue)
+def _interactions_of(
+    by_row: Mapping[str, Mapping[int, Result]], means: Mapping[str, Mapping[str, Mapping[int, float]]]
+) -> dict[str, list[Interaction]]:
+    last = [result for runs in by_row.values() for result in runs.values()]
+    found = designs(configurations(last), DEFAULT)
+    return {metric: interactions(of_rows, DEFAULT, found) for metric, of_rows in means.items()}
 
 
 def _line(
-    row: str, results: list[Result], scores: np.ndarray, metrics: Sequence[str], effects: dict[str, Effect]
+    row: str,
+    results: Sequence[Result],
+    means: Mapping[str, Mapping[int, float]],
+    of_metrics: Mapping[str, Effect],
 ) -> Line:
-    of_seeds = scores.mean(axis=1)  # (seeds, metrics)
-    spreads = of_seeds.std(axis=0, ddof=1) if len(results) > 1 else np.full(len(metrics), math.nan)
-    known = [result.memory for result in results if result.memory is not None]
     return Line(
         row=row,
         seeds=tuple(sorted(result.seed for result in results)),
         parameters=results[-1].parameters,
-        seconds=float(np.mean([result.seconds for result in results])),
-        memory=max(known, default=None),
-        means=dict(zip(metrics, of_seeds.mean(axis=0).tolist(), strict=True)),
-        spreads=dict(zip(metrics, spreads.tolist(), strict=True)),
-        effects=effects,
+        seconds=fmean(result.seconds for result in results),
+        memory=max((result.memory for result in results if result.memory is not None), default=None),
+        means={metric: fmean(of_seeds.values()) for metric, of_seeds in means.items()},
+        spreads={
+            metric: stdev(of_seeds.values()) if len(results) > 1 else math.nan
+            for metric, of_seeds in means.items()
+        },
+        effects=of_metrics,
+        convergence=convergence(results),
+        not_learnt=tuple(sorted(result.seed for result in results if not has_learnt(result))),
     )
 
 
-def _mean_cell(mean: float, spread: float) -> str:
-    places = _places(mean)
+def _verdict_line(line: Line, effect: Effect, places: int) -> list[str]:
+    size = effect.seeds.effect_size
+    return [
+        line.row,
+        effect.verdict,
+        _signed(effect.difference, places),
+        _interval(effect.seeds, places),
+        _p(effect.p),
+        f"{size:+.1f}" if math.isfinite(size) else "",
+        _interval(effect.pictures, places),
+        _training(line),
+    ]
+
+
+def _training(line: Line) -> str:
+    if line.not_learnt:
+        return f"{len(line.not_learnt)}/{len(line.seeds)} not learnt"
+    return line.convergence
+
+
+def _effect_csv(effect: Effect | None) -> list[str]:
+    if effect is None:
+        return [""] * 11
+    seeds, pictures = effect.seeds, effect.pictures
+    numbers = [seeds.mean, seeds.low, seeds.high, seeds.effect_size, effect.p, effect.p_equal, effect.margin]
+    return [str(seeds.n), *map(cell, [*numbers, pictures.low, pictures.high]), effect.verdict]
+
+
+def _mean_cell(mean: float, spread: float, places: int) -> str:
     return f"{mean:.{places}f}" + ("" if math.isnan(spread) else f"±{spread:.{places}f}")
 
 
-def _effect_cell(effect: Effect, mean: float) -> str:
-    return f"{effect.difference:+.{_places(mean)}f}{effect.mark:<2}"
+def _effect_cell(effect: Effect, places: int) -> str:
+    return f"{_signed(effect.difference, places)}{effect.mark:<1}"
 
 
-def _places(x: float) -> int:
-    return 2 if abs(x) >= 10 else 3
+def _interval(estimate: Estimate, places: int) -> str:
+    if math.isnan(estimate.low):
+        return ""
+    return f"[{_signed(estimate.low, places)}, {_signed(estimate.high, places)}]"
+
+
+def _signed(x: float, places: int) -> str:
+    return "" if math.isnan(x) else f"{x:+.{places}f}"
+
+
+def _p(p: float) -> str:
+    return "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -13,7 +13,7 @@ from mambadfuse.cli.train import BUDGETS
 from mambadfuse.data.tasks import TASKS
 
 if TYPE_CHECKING:
-    from mambadfuse.ablation import Experiment, Result, Run, Store
+    from mambadfuse.ablation import Experiment, Report, Result, Run, Store
     from mambadfuse.data.training_pairs import TrainingPair
 
 SUMMARY = "train the network with one change at a time and test which changes matter"
@@ -88,6 +88,31 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with all digits")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the table as a page, with its figures"
+    )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table in Markdown")
+    parser.add_argument("--latex", type=Path, metavar="FILE", help="write the table in LaTeX, with booktabs")
+    parser.add_argument(
+        "--picture-csv", type=Path, metavar="FILE", help="write the scores of every image in every run"
+    )
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        metavar="DIR",
+        help="draw differences with intervals, loss curves, and quality against cost, .png files",
+    )
+    parser.add_argument(
+        "--margin",
+        nargs="+",
+        default=[],
+        metavar="MARGIN",
+        dest="margins",
+        help="smallest differences that matter: 2%% of the mean of default, or SSIM=0.01; smaller is equal",
+    )
+    parser.add_argument(
+        "--primary", metavar="METRIC", help="the metric of the verdicts, chosen beforehand; default Qabf"
+    )
 
 
 def run(options: Namespace) -> int:
@@ -197,26 +222,65 @@ def _print_estimates(experiment: "Experiment", runs: "Sequence[Run]", jobs: int)
 
 def _report(options: Namespace, results: "Sequence[Result]") -> int:
     """Prints one table per setting and writes the requested files; 1 if there are no results."""
-    from mambadfuse.ablation import compare
+    from mambadfuse.ablation import compare, picture_csv, read_margins
+    from mambadfuse.ablation.store import rows_by_code
 
     wanted = {"default", *options.rows} if options.rows else {result.row for result in results}
     results = [result for result in results if result.row in wanted and _is_of(result, options.code)]
     alike = {result.setting: [r for r in results if r.setting == result.setting] for result in results}
-    tables = [compare(group) for group in alike.values()]
+    margins = read_margins(options.margins)
+    tables = [compare(group, margins, options.primary) for group in alike.values()]
     if not tables:
         complain("there are no results yet")
         return 1
     kits = [_kit(group[-1]) for group in alike.values()]
     heads = [f"{kit}\n" for kit in kits] if len(set(kits)) > 1 else [""] * len(kits)
     say("\n\n\n".join(f"{head}{table}" for head, table in zip(heads, tables, strict=True)))
-    for path, text in ((options.json, "to_json"), (options.csv, "to_csv")):
+    results = rows_by_code(results)
+    texts = {
+        options.json: lambda: tables[0].to_json(),
+        options.csv: lambda: tables[0].to_csv(),
+        options.html: lambda: _page(tables[0], results),
+        options.markdown: lambda: tables[0].to_markdown(),
+        options.latex: lambda: tables[0].to_latex(),
+        options.picture_csv: lambda: picture_csv(results),
+    }
+    for path in filter(None, [*texts, options.figures]):
+        if len(tables) > 1:
+            raise ValueError(
+                f"{path}: cannot hold {len(tables)} tables, of different settings, pairs or code (see --code)"
+            )
+    for path, text in texts.items():
         if path:
-            if len(tables) > 1:
-                raise ValueError(
-                    f"{path}: cannot hold {len(tables)} tables, of different settings, pairs or code (see --code)"
-                )
-            write(path, getattr(tables[0], text)().encode())
+            write(path, text().encode())
+    if options.figures:
+        for name, content in _figures(tables[0], results).items():
+            write(options.figures / f"{name}.png", content)
     return 0
+
+
+def _figures(table: "Report", results: "Sequence[Result]") -> dict[str, bytes]:
+    """PNG files by name; without a row to compare with ``default`` there is no forest plot."""
+    from mambadfuse.analysis.ablation_figures import cost_plot, forest_plot, loss_curves
+    from mambadfuse.plotting import png
+
+    figures = {"forest": forest_plot(table)} if len(table.lines) > 1 else {}
+    figures |= {"curves": loss_curves(results), "cost": cost_plot(table)}
+    return {name: png(figure) for name, figure in figures.items()}
+
+
+def _page(table: "Report", results: "Sequence[Result]") -> str:
+    """A page that needs no other file."""
+    from base64 import b64encode
+
+    figures = "".join(
+        f'<p><img alt="{name}" style="max-width: 100%" src="data:image/png;base64,{b64encode(png).decode()}"></p>'
+        for name, png in _figures(table, results).items()
+    )
+    head = (
+        '<!doctype html><meta charset="utf-8"><title>Ablation</title><body style="font-family: sans-serif">'
+    )
+    return f"{head}\n{table.to_html()}\n{figures}\n"
 
 
 def _is_of(result: "Result", version: str) -> bool:

@@ -110,6 +110,8 @@ def _pairs(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
         if target.is_file():
             options.usage_error(f"{target} is a file: folders are aligned into folders")
         require_outside(target, options.a, options.b)
+    if len({target.resolve() for target in targets}) < len(targets):
+        options.usage_error("--out, --transform and --overlay must be different folders")
 
     def inside(folder: Path | None, name: str) -> Path | None:
         return folder and folder / name

@@ -1,0 +1,105 @@
+"""What paired differences say: an interval, an effect size, and tests of difference and of equivalence.
+
+A row and the baseline are trained with the same seeds, so that every seed gives one difference d_i. Of n of them, with
+mean m and standard deviation s = sqrt(sum (d_i - m)^2 / (n - 1)),
+
+=================  ==================================================================================
+95 % interval      m ± t(0.975, n - 1) s / sqrt(n), with the quantile t of Student's distribution
+effect size        m / s, Cohen's d of paired samples
+p of difference    two-sided Student t-test of m = 0
+p of equivalence   two one-sided t-tests (TOST): the larger p of m <= -margin and of m >= margin
+=================  ==================================================================================
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+LEVEL = 0.05  # a corrected p below it is significant
+COVERAGE = 0.95  # of the intervals
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The mean of a few differences, and how far chance may have moved it.
+
+    Attributes:
+        n: number of differences.
+        mean: their mean; NaN if there are none.
+        low, high: ends of the 95 % interval; NaN for fewer than two differences.
+        effect_size: mean over standard deviation; infinite if all differences are equal and not 0.
+        p: of the two-sided t-test; NaN for fewer than two differences.
+    """
+
+    n: int
+    mean: float
+    low: float
+    high: float
+    effect_size: float
+    p: float
+
+
+def estimate(differences: ArrayLike) -> Estimate:
+    """The mean of paired differences with its interval, effect size and p value.
+
+    >>> found = estimate([1.0, 2.0, 3.0])
+    >>> found.mean, round(found.low, 3), round(found.high, 3), found.effect_size, round(found.p, 3)
+    (2.0, -0.484, 4.484, 2.0, 0.074)
+    """
+    d = np.asarray(differences, dtype=float)
+    n = d.size
+    mean = float(d.mean()) if n else math.nan
+    if n < 2:
+        return Estimate(n, mean, math.nan, math.nan, math.nan, math.nan)
+    spread = float(d.std(ddof=1))
+    half = float(stats.t.ppf((1 + COVERAGE) / 2, n - 1)) * spread / math.sqrt(n)
+    p = 2 * float(stats.t.sf(abs(_t(mean, spread, n)), n - 1))
+    return Estimate(n, mean, mean - half, mean + half, _ratio(mean, spread), p)
+
+
+def equivalence_p(differences: ArrayLike, margin: float) -> float:
+    """The p value of the two one-sided tests: below 0.05, the mean lies within ± margin.
+
+    This is so exactly if the 90 % interval lies within ± margin. NaN for fewer than two differences, or for a margin
+    that is NaN.
+
+    >>> round(equivalence_p([-0.1, 0.0, 0.1], margin=0.5), 4)
+    0.0065
+    """
+    d = np.asarray(differences, dtype=float)
+    if d.size < 2 or math.isnan(margin):
+        return math.nan
+    mean, spread = float(d.mean()), float(d.std(ddof=1))
+    nearer = margin - abs(mean)  # distance to the nearer end of the margin, whose test has the larger p
+    return float(stats.t.sf(_t(nearer, spread, d.size), d.size - 1))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm-corrected p values, in the given order; NaN stays NaN and does not count.
+
+    Of the sorted p_1 <= ... <= p_m, the k-th becomes max over j <= k of (m - j + 1) p_j, at most 1.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected, largest = [math.nan] * len(p), 0.0
+    order = sorted((x, i) for i, x in enumerate(p) if not math.isnan(x))
+    for rank, (x, i) in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * x))
+        corrected[i] = largest
+    return corrected
+
+
+def _t(mean: float, spread: float, n: int) -> float:
+    return _ratio(mean, spread / math.sqrt(n))
+
+
+def _ratio(x: float, spread: float) -> float:
+    """x / spread, where 0 / 0 is 0 and x / 0 infinite."""
+    if spread:
+        return x / spread
+    return math.copysign(math.inf, x) if x else 0.0

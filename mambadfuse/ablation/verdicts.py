@@ -1,0 +1,122 @@
+"""Verdicts: whether a row is better than the baseline in a metric, worse, equal within a margin, or open.
+
+=======  ==============================================================================================
+verdict  condition, with p values corrected for the number of rows (Holm), separately for each metric
+=======  ==============================================================================================
+equal    p of equivalence < 0.05: the mean difference is smaller than the margin
+better   p of difference < 0.05, in the direction in which the metric is better
+worse    p of difference < 0.05, in the other direction
+open     neither, or fewer than three seeds that both rows were trained with
+=======  ==============================================================================================
+
+The first that holds counts: the margin is the smallest difference that matters, so a real difference within it is
+equal. Without a margin nothing is equal. All p values are over seeds, since only other seeds are other trainings;
+the spread over images is given beside them and decides nothing.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mambadfuse.ablation.statistics import LEVEL, Estimate, equivalence_p, estimate, holm
+from mambadfuse.evaluation.faults import FAULTS
+from mambadfuse.metrics import LOWER_IS_BETTER
+
+Verdict = Literal["better", "worse", "equal", "open"]
+
+FEWEST_SEEDS = 3  # for a verdict other than "open"
+
+Scores = Mapping[int, np.ndarray]
+"""The scores of one row in one metric: of every seed those of all images, in the same order."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The difference of a row from the baseline in one metric.
+
+    Attributes:
+        seeds: estimate from one difference for each seed that both have, a mean over images.
+        pictures: estimate from one difference for each image, a mean over these seeds. It says whether other images
+            would show the same of these very weights, and nothing of other trainings.
+        p: that of ``seeds``, corrected for the number of rows.
+        p_equal: of equivalence over seeds, corrected likewise; NaN without a margin.
+        margin: the smallest difference that matters; NaN if none is set.
+        verdict: "better", "worse", "equal" or "open".
+    """
+
+    seeds: Estimate
+    pictures: Estimate
+    p: float
+    p_equal: float
+    margin: float
+    verdict: Verdict
+
+    @property
+    def difference(self) -> float:
+        """Mean of the row minus mean of the baseline, over the seeds that both have."""
+        return self.seeds.mean
+
+    @property
+    def mark(self) -> str:
+        """ "*" if better or worse, "=" if equal, else empty."""
+        return {"better": "*", "worse": "*", "equal": "="}.get(self.verdict, "")
+
+
+def effects(rows: Sequence[Scores], baseline: Scores, metric: str, margin: float = math.nan) -> list[Effect]:
+    """The effect of each row in one metric; p values are corrected for the number of these rows.
+
+    Args:
+        rows: their scores.
+        baseline: those of the row with which they are compared.
+        metric: its name, which says whether lower is better.
+        margin: the smallest difference that matters, in the unit of the metric.
+    """
+    differences = [paired_differences(scores, baseline) for scores in rows]  # (seeds, images) each
+    over_seeds = [estimate(d.mean(axis=1)) for d in differences]
+    p = holm([one.p if one.n >= FEWEST_SEEDS else math.nan for one in over_seeds])
+    equal = [
+        equivalence_p(d.mean(axis=1), margin) if len(d) >= FEWEST_SEEDS else math.nan for d in differences
+    ]
+    sign = -1 if lower_is_better(metric) else 1
+    return [
+        Effect(
+            seeds,
+            estimate(d.mean(axis=0)) if len(d) else estimate([]),
+            p_differs,
+            p_equal,
+            margin,
+            _verdict(sign * seeds.mean, p_differs, p_equal),
+        )
+        for d, seeds, p_differs, p_equal in zip(differences, over_seeds, p, holm(equal), strict=True)
+    ]
+
+
+def paired_differences(row: Scores, baseline: Scores) -> np.ndarray:
+    """Score minus score of the baseline for the seeds that both have, in ascending order: (seeds, images).
+
+    >>> paired_differences({0: np.array([2.0, 3.0]), 7: np.array([5.0, 5.0])}, {0: np.array([1.0, 1.0])})
+    array([[1., 2.]])
+    """
+    images = len(next(iter(baseline.values())))
+    shared = sorted(row.keys() & baseline.keys())
+    return np.array([row[seed] - baseline[seed] for seed in shared]).reshape(len(shared), images)
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a lower score is better, as of a fault.
+
+    >>> lower_is_better("MSE"), lower_is_better("halo"), lower_is_better("VIF")
+    (True, True, False)
+    """
+    return metric in LOWER_IS_BETTER or metric in FAULTS
+
+
+def _verdict(gain: float, p: float, p_equal: float) -> Verdict:
+    if p_equal < LEVEL:
+        return "equal"
+    if p < LEVEL:
+        return "better" if gain > 0 else "worse"
+    return "open"

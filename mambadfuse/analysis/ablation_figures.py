@@ -1,0 +1,133 @@
+"""Figures of an ablation: a forest plot of its differences, its loss curves, and what quality costs."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mambadfuse.ablation.report import Report
+from mambadfuse.ablation.store import Result
+from mambadfuse.ablation.verdicts import lower_is_better
+from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.flops import forward_flops
+
+_FACES = {"better": "black", "worse": "black", "equal": "0.7", "open": "white"}
+
+
+def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
+    """Each row's difference from ``default`` with its 95 % interval over paired seeds, one column per metric.
+
+    A filled dot is better or worse, a grey one equal within the margin (shaded), an empty one open. The axis covers the
+    differences and the shorter half of the intervals; an arrow is an interval that goes on beyond it.
+
+    Args:
+        report: with at least one row besides ``default``.
+        metrics: those to draw; the primary one by default.
+    """
+    metrics = metrics or (report.primary,)
+    lines = sorted(report.lines[1:], key=lambda line: line.effects[metrics[0]].difference)
+    figure = Figure(figsize=(2.2 + 2.8 * len(metrics), 1.1 + 0.22 * len(lines)), layout="constrained")
+    for axes, metric in zip(
+        figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0], metrics, strict=True
+    ):
+        found = [line.effects[metric] for line in lines]
+        edge = _reach([(e.seeds.mean, e.seeds.low, e.seeds.high) for e in found])
+        for place, effect in enumerate(found):
+            seeds = effect.seeds
+            axes.plot([max(seeds.low, -edge), min(seeds.high, edge)], [place, place], "k-", linewidth=1)
+            axes.plot([-edge] * (seeds.low < -edge), [place] * (seeds.low < -edge), "k<", markersize=4)
+            axes.plot([edge] * (seeds.high > edge), [place] * (seeds.high > edge), "k>", markersize=4)
+            if abs(seeds.mean) <= edge:
+                axes.plot(seeds.mean, place, "o", color="black", markerfacecolor=_FACES[effect.verdict])
+        if np.isfinite(found[0].margin):
+            axes.axvspan(-found[0].margin, found[0].margin, color="0.92", zorder=0)
+        axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
+        axes.set_yticks(range(len(lines)), [line.row for line in lines], fontsize=8)
+        better = "lower" if lower_is_better(metric) else "higher"
+        axes.set_xlabel(f"{metric}, difference from default\n({better} is better)", fontsize=9)
+        axes.tick_params(axis="x", labelsize=8)
+        axes.set_ylim(-1, len(lines))
+    return figure
+
+
+def loss_curves(results: Sequence[Result]) -> Figure:
+    """The loss of every row over the steps, the mean over its seeds in black and each seed in grey.
+
+    Losses are comparable only between rows with the same loss function.
+    """
+    by_row: dict[str, list[Result]] = {}
+    for result in results:
+        by_row.setdefault(result.row, []).append(result)
+    columns = min(5, len(by_row))
+    rows = -(-len(by_row) // columns)
+    figure = Figure(figsize=(2 * columns, 1.5 * rows + 0.3), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
+    for axes, (row, runs) in zip(grid, by_row.items(), strict=False):
+        for result in runs:
+            axes.plot(*np.transpose(result.curve), color="0.75", linewidth=0.8)
+        length = min(len(result.curve) for result in runs)
+        axes.plot(
+            *np.mean([result.curve[:length] for result in runs], axis=0).T, color="black", linewidth=1.4
+        )
+        axes.set_title(row, fontsize=8, loc="left")
+        axes.set_yscale("log")
+        axes.tick_params(labelsize=7, which="both")
+    for axes in grid[len(by_row) :]:
+        axes.set_visible(False)
+    figure.supxlabel("step", fontsize=9)
+    figure.supylabel("loss", fontsize=9)
+    return figure
+
+
+def cost_plot(
+    report: Report, costs: Mapping[str, float] | None = None, label: str = "training seconds"
+) -> Figure:
+    """The primary metric against what each row costs, with its standard deviation over seeds.
+
+    Args:
+        report: its rows are drawn, ``default`` filled.
+        costs: of each row, such as FLOPs; by default its mean training time.
+        label: of the axis of costs.
+    """
+    costs = costs or {line.row: line.seconds for line in report.lines}
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for line in report.lines:
+        mean, spread = line.means[report.primary], line.spreads[report.primary]
+        axes.errorbar(
+            costs[line.row],
+            mean,
+            yerr=None if np.isnan(spread) else spread,
+            fmt="o",
+            color="black",
+            ecolor="0.8",
+            markerfacecolor="white" if line.effects else "black",
+        )
+        axes.annotate(
+            line.row, (costs[line.row], mean), xytext=(4, 3), textcoords="offset points", fontsize=7
+        )
+    axes.set_xscale("log")
+    axes.set(xlabel=label, ylabel=f"{report.primary}, mean ± standard deviation over seeds")
+    return figure
+
+
+def flops_of_rows(results: Sequence[Result], height: int = 256, width: int = 256) -> dict[str, float]:
+    """The floating-point operations with which each row's network fuses one image, in units of 10^9."""
+    flops = {}
+    for result in results:
+        model = {
+            name.removeprefix("model."): value
+            for name, value in result.config.items()
+            if name.startswith("model.")
+        }
+        flops[result.row] = forward_flops(MambaDFuseConfig(**model), height, width)["total"] / 1e9
+    return flops
+
+
+def _reach(estimates: Sequence[tuple[float, float, float]]) -> float:
+    """How far an axis must reach to either side to show nearly all of these differences."""
+    ends = [max(abs(low), abs(high)) for _, low, high in estimates if np.isfinite(low)]
+    means = [abs(mean) for mean, *_ in estimates if np.isfinite(mean)]
+    return 1.1 * max(
+        float(np.median(ends)) if ends else 0.0, float(np.quantile(means, 0.9)) if means else 1.0
+    )
