@@ -182,6 +182,7 @@ CHECKS: dict[str, Callable[[str], Check]] = {
     "scan: reference": _backend,
     "scan: torch": _backend,
     "scan: numba": _backend,
+    "scan: triton": _backend,
     "scan: cuda": _backend,
     "scan runs": _scan,
     "weights": _weights,

@@ -66,8 +66,8 @@ def setup(seed: int = 0) -> Setup:
     matplotlib.rc("font", size=11)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     usable = backends()
-    fastest = "cuda" if device.type == "cuda" else "numba"
-    here = Setup(seed, device, fastest if usable[fastest].usable else "torch", profile())
+    fastest = ("cuda", "triton", "torch") if device.type == "cuda" else ("numba", "torch")
+    here = Setup(seed, device, next(name for name in fastest if usable[name].usable), profile())
     print(
         f"versions: mambadfuse {mambadfuse.__version__}, Python {platform.python_version()}, "
         f"PyTorch {torch.__version__}, NumPy {np.__version__}"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TRITON_INTERPRET", "1")  # no test needs a GPU; Triton reads this when it is imported
 
 settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")

@@ -102,6 +102,19 @@ CONVS = [
     *[Conv(batch=b) for b in (1, 3)],
 ]
 
+# For Triton's interpreter, which takes 0.05 s for a token of a scan, forward and backward.
+SMALL_SCANS = [
+    *[
+        Scan(batch=1, length=5, dim=3, given=g, softplus=s)
+        for g in ((), *[(name,) for name in SCAN_OPTIONS], SCAN_OPTIONS)
+        for s in (False, True)
+    ],
+    *[Scan(batch=1, length=4, state=n) for n in (1, 2, 3, 16, 64)],
+    *[Scan(batch=1, length=3, dim=d) for d in (1, 16, 33, 120)],
+    *[Scan(batch=1, dim=3, length=length) for length in (1, 2, 8, 9, 16, 17, 41)],
+    Scan(batch=3, length=3),
+]
+
 
 def as_float64(tensors: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
     return {name: None if x is None else x.double() for name, x in tensors.items()}

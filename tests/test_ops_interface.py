@@ -63,14 +63,14 @@ def test_an_unknown_activation_is_refused():
 
 def test_an_unknown_backend_is_refused():
     with pytest.raises(
-        ValueError, match="unknown backend 'tpu': choose one of reference, torch, numba, cuda"
+        ValueError, match="unknown backend 'tpu': choose one of reference, torch, numba, triton, cuda"
     ):
         ops.selective_scan(**Scan().tensors(), backend="tpu")
 
 
 def test_backends_say_what_is_usable_or_why_not():
     found = ops.backends()
-    assert set(found) == {"reference", "torch", "numba", "cuda"}
+    assert set(found) == {"reference", "torch", "numba", "triton", "cuda"}
     assert all(name == backend.name for name, backend in found.items())
     assert found["reference"].usable
     assert found["torch"].usable

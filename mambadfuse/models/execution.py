@@ -96,8 +96,8 @@ def carried_out(
             if kernel and ops.supports_mamba_inner(tokens[0]) and _kernels_apply(module) and when(module):
                 return kernel(module, *tokens, height)
             order = _order(module.direction, tokens[0], height) if in_scan_order else None
-            tiled = not gradient and tokens[0].shape[1] > TILE and _may_be_tiled(module)
-            if tiled and (in_scan_order or _reads_raster_order(module)):
+            tiled = not (gradient or torch.compiler.is_compiling()) and tokens[0].shape[1] > TILE
+            if tiled and _may_be_tiled(module) and (in_scan_order or _reads_raster_order(module)):
                 carried: dict[nn.Module, Any] = {}
                 return _in_tiles(
                     lambda *tile: equations(module, *tile, caches=carried, height=height), order, *tokens

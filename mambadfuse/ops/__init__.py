@@ -1,4 +1,4 @@
-"""The two sequence operations under Mamba, each behind one signature with four interchangeable backends.
+"""The two sequence operations under Mamba, each behind one signature with five interchangeable backends.
 
 Letters: B batch, L length (tokens), D channels, N state size, W width of the convolution.
 
@@ -8,7 +8,8 @@ backend    file                            for
 reference  ``ops/reference.py``            reading, and the oracle of every test
 torch      ``ops/chunked.py``              any device, plain PyTorch, bounded memory
 numba      ``ops/cpu/selective_scan.py``   the default on a CPU: fused kernels, all cores
-cuda       ``ops/cuda.py``                 the default on an NVIDIA GPU: mamba-ssm and causal-conv1d
+triton     ``ops/gpu/selective_scan.py``   the default on a GPU: fused kernels, nothing to install
+cuda       ``ops/cuda.py``                 the default on an NVIDIA GPU with mamba-ssm and causal-conv1d
 =========  ==============================  =======================================================
 """
 

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 
 import torch
 from torch import Tensor
+
+from mambadfuse.ops import exported, traced
 
 _log = logging.getLogger("mambadfuse")
 
@@ -18,8 +19,10 @@ _MODULES = {
     "reference": "mambadfuse.ops.reference",
     "torch": "mambadfuse.ops.chunked",
     "numba": "mambadfuse.ops.cpu.autograd",
+    "triton": "mambadfuse.ops.gpu.backend",
     "cuda": "mambadfuse.ops.cuda",
 }
+_TAKES_HALF_PRECISION = {_MODULES["triton"], _MODULES["cuda"]}  # without being widened first
 
 
 @dataclass(frozen=True)
@@ -74,27 +77,36 @@ def _announce(name: str, device: str) -> None:
     _log.info("backend=auto: using %r on %s", name, device)
 
 
-def _choose(backend: str, x: Tensor) -> ModuleType:
-    """The module of a backend; for "auto" that of the fastest one for the device and dtype of x."""
+def _choose(backend: str, x: Tensor) -> str:
+    """The name of a backend's module; for "auto" that of the fastest one for the device and dtype of x.
+
+    While a network is exported, every choice is overruled by the one that can be exported.
+    """
+    return exported.__name__ if torch.compiler.is_exporting() else _module(backend, x.device, x.dtype)
+
+
+@torch.compiler.assume_constant_result
+def _module(backend: str, device: torch.device, dtype: torch.dtype) -> str:
     backend = _preferred.get() if backend == "auto" else backend
     if backend == "auto":
-        if x.is_cuda and _probe("cuda").usable and x.dtype != torch.float64:
-            backend = "cuda"
-        elif x.device.type == "cpu" and _probe("numba").usable and x.dtype != torch.float64:
-            backend = "numba"
-        else:
-            backend = "torch"
-        _announce(backend, str(x.device))
+        fast = {"cuda": ("cuda", "triton"), "cpu": ("numba",)}.get(device.type, ())
+        usable = [name for name in fast if dtype != torch.float64 and _probe(name).usable]
+        backend = usable[0] if usable else "torch"
+        _announce(backend, str(device))
     if backend not in _MODULES:
         raise ValueError(f"unknown backend {backend!r}: choose one of {', '.join(_MODULES)} or 'auto'")
     found = _probe(backend)
     if not found.usable:
         raise RuntimeError(f"backend {backend!r} is not usable here: {found.reason}. Remedy: {found.remedy}")
-    if backend == "cuda" and not x.is_cuda:
+    if backend == "cuda" and device.type != "cuda":
         raise RuntimeError(
-            f"backend 'cuda' computes on an NVIDIA GPU, found a tensor on {x.device}: use 'auto'"
+            f"backend 'cuda' computes on an NVIDIA GPU, found a tensor on {device}: use 'auto'"
         )
-    return importlib.import_module(_MODULES[backend])
+    return _MODULES[backend]
+
+
+def _is_traced_by_compile() -> bool:
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
 
 
 def supports_mamba_inner(x: Tensor) -> bool:
@@ -104,10 +116,12 @@ def supports_mamba_inner(x: Tensor) -> bool:
     batch, not along a sequence: where that would leave more than half of the threads idle, separate operations
     are faster.
     """
+    if torch.compiler.is_compiling():  # the operations by themselves can be traced
+        return False
     if torch.is_autocast_enabled(x.device.type) or x.dtype != torch.float32 or x.shape[-1] < 16:
         return False
     enough_jobs = not torch.is_grad_enabled() or 2 * x.shape[0] >= torch.get_num_threads()
-    return enough_jobs and _choose("auto", x).__name__ == _MODULES["numba"]
+    return enough_jobs and _choose("auto", x) == _MODULES["numba"]
 
 
 def _expect(name: str, x: Tensor | None, shape: tuple[int, ...], letters: str, like: Tensor) -> None:
@@ -155,7 +169,7 @@ def selective_scan(
         delta_bias: added to delta before the softplus, (D,).
         delta_softplus: whether Δ = softplus(delta + delta_bias).
         return_last_state: whether to return h_L as well; with "cuda" no gradient flows through it.
-        backend: "reference", "torch", "numba", "cuda" or "auto" (the fastest here; the choice is logged once).
+        backend: "reference", "torch", "numba", "triton", "cuda" or "auto" (the fastest here; logged once).
         initial_state: h_0, (B, D, N); zero if absent. Two scans over the halves of a sequence, the second from
             the last state of the first, equal one scan.
 
@@ -186,11 +200,16 @@ def selective_scan(
     _expect("initial_state", initial_state, (batch, dim, state), "(B, D, N)", u)
     module = _choose(backend, u)
     arguments = [u, delta, A, B, C, D, z, delta_bias]
-    if module.__name__ != _MODULES["cuda"]:  # the CUDA kernels have half-precision rules of their own
+    if module not in _TAKES_HALF_PRECISION:
         wide = torch.float64 if u.dtype == torch.float64 else torch.float32
         arguments = [None if x is None else x.to(wide) for x in arguments]
         initial_state = None if initial_state is None else initial_state.to(wide)
-    y, last_state = module.selective_scan(*arguments, delta_softplus, initial_state)
+    if _is_traced_by_compile():
+        y, last_state = traced.selective_scan(*arguments, initial_state, delta_softplus, module)
+    else:
+        y, last_state = importlib.import_module(module).selective_scan(
+            *arguments, delta_softplus, initial_state
+        )
     y = y.to(u.dtype)
     return (y, last_state) if return_last_state else y
 
@@ -239,8 +258,12 @@ def causal_conv1d(
     _expect("initial_state", initial_state, (batch, width - 1, dim), "(B, W - 1, D)", x)
     module = _choose(backend, x)
     arguments = [x, weight, bias]
-    if module.__name__ != _MODULES["cuda"]:
+    if module not in _TAKES_HALF_PRECISION:
         wide = torch.float64 if x.dtype == torch.float64 else torch.float32
         arguments = [None if a is None else a.to(wide) for a in arguments]
         initial_state = None if initial_state is None else initial_state.to(wide)
-    return module.causal_conv1d(*arguments, activation, initial_state).to(x.dtype)
+    if _is_traced_by_compile():
+        y = traced.causal_conv1d(*arguments, initial_state, activation, module)
+    else:
+        y = importlib.import_module(module).causal_conv1d(*arguments, activation, initial_state)
+    return y.to(x.dtype)

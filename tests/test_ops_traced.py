@@ -1,0 +1,110 @@
+"""The operators that torch.compile sees and the scan that is exported: true to the backends and to PyTorch's rules."""
+
+import pytest
+import torch
+from ops_cases import Conv, Scan, as_float64, assert_close, results
+from torch import Tensor
+from torch.export import Dim
+
+from mambadfuse import ops
+from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.ops import exported, traced
+
+MODULES = {"torch": "mambadfuse.ops.chunked", "numba": "mambadfuse.ops.cpu.autograd"}
+
+
+def scan_arguments(case: Scan, module: str) -> tuple[object, ...]:
+    tensors = case.tensors()
+    state = tensors.pop("initial_state")
+    return *tensors.values(), state, case.softplus, module
+
+
+def conv_arguments(case: Conv, module: str) -> tuple[object, ...]:
+    tensors = case.tensors()
+    state = tensors.pop("initial_state")
+    return *tensors.values(), state, case.activation, module
+
+
+@pytest.mark.parametrize("backend", MODULES)
+@pytest.mark.parametrize("given", [("D", "z", "delta_bias", "initial_state"), ()])
+def test_the_scan_obeys_the_rules_for_operators(backend: str, given: tuple[str, ...]):
+    arguments = scan_arguments(Scan(length=5, dim=3, given=given), MODULES[backend])
+    arguments = tuple(x.requires_grad_() if isinstance(x, Tensor) else x for x in arguments)
+    torch.library.opcheck(traced.selective_scan, arguments)
+
+
+@pytest.mark.parametrize("backend", MODULES)
+@pytest.mark.parametrize("given", [("bias", "initial_state"), ()])
+def test_the_conv_obeys_the_rules_for_operators(backend: str, given: tuple[str, ...]):
+    arguments = conv_arguments(Conv(length=5, dim=3, given=given), MODULES[backend])
+    arguments = tuple(x.requires_grad_() if isinstance(x, Tensor) else x for x in arguments)
+    torch.library.opcheck(traced.causal_conv1d, arguments)
+
+
+def test_the_gradients_of_the_operators_pass_gradcheck():
+    scan = [
+        x.requires_grad_() for x in as_float64(Scan(batch=1, length=5, dim=2, state=2).tensors()).values()
+    ]
+    assert torch.autograd.gradcheck(lambda *x: traced.selective_scan(*x, True, MODULES["torch"]), scan)
+    conv = [x.requires_grad_() for x in as_float64(Conv(batch=1, length=5, dim=2).tensors()).values()]
+    assert torch.autograd.gradcheck(lambda *x: traced.causal_conv1d(*x, "silu", MODULES["torch"]), conv)
+
+
+@pytest.mark.parametrize("case", [Scan(), Scan(given=(), softplus=False, length=1)], ids=str)
+def test_the_exported_scan_is_the_recurrence(case: Scan):
+    def scan(**arguments: object) -> tuple[Tensor, Tensor]:
+        names = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "delta_softplus", "initial_state")
+        return exported.selective_scan(*(arguments[name] for name in names))
+
+    assert_close(results(scan, case.tensors(), case.flags()), case.expected())
+
+
+def small_network(scan_order: str) -> MambaDFuse:
+    torch.manual_seed(0)
+    config = MambaDFuseConfig(
+        dim=16,
+        extraction_depth=4,
+        exchange_depth=1,
+        deep_depth=1,
+        reconstruction_depth=1,
+        scan_order=scan_order,
+    )
+    return MambaDFuse(config).eval()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scan_order", ["raster", "alternating"])
+def test_a_compiled_network_equals_the_eager_one(scan_order: str):
+    network, (a, b) = small_network(scan_order), torch.rand(2, 1, 1, 16, 24)
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")  # needs no C++ compiler
+    fused, expected = compiled(a, b), network(a, b)
+    torch.testing.assert_close(fused, expected, rtol=0, atol=1e-5)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    found, wanted = (
+        torch.autograd.grad(y.square().sum(), parameters, materialize_grads=True, allow_unused=True)
+        for y in (fused, expected)
+    )
+    for x, y in zip(found, wanted, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-5 * max(1, y.abs().max().item()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scan_order", ["raster", "alternating"])
+def test_an_exported_network_takes_any_size_and_needs_no_backend(scan_order: str):
+    network, (a, b) = small_network(scan_order), torch.rand(2, 1, 1, 16, 24)
+    sizes = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
+    with torch.no_grad():
+        program = torch.export.export(network, (a, b), dynamic_shapes=(sizes, sizes))
+        a, b = torch.rand(2, 1, 1, 24, 8)
+        torch.testing.assert_close(program.module()(a, b), network(a, b), rtol=0, atol=1e-5)
+    assert "mambadfuse" not in {
+        node.target.namespace for node in program.graph.nodes if hasattr(node.target, "namespace")
+    }
+
+
+def test_calls_outside_a_tracer_do_not_pass_through_the_operators(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(traced, "selective_scan", None)
+    monkeypatch.setattr(traced, "causal_conv1d", None)
+    ops.selective_scan(**Scan().tensors())
+    ops.causal_conv1d(**Conv().tensors())

@@ -1,0 +1,52 @@
+"""The times on paper follow from the sizes of the network and of the GPU."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.roofline import (
+    A100,
+    H100,
+    Kernel,
+    fusing_seconds,
+    paths,
+    report,
+    scan_forward,
+    scan_in_plain_torch,
+    seconds,
+    training_seconds,
+)
+from mambadfuse.models.config import MambaDFuseConfig
+
+PUBLISHED = MambaDFuseConfig.published()
+
+
+def test_a_kernel_takes_the_longest_of_its_three_times():
+    gpu = replace(A100, bandwidth=4, operations=10, exponentials=100)
+    assert Kernel("", 7, 10, 100).seconds(gpu) == 7
+    assert Kernel("", 1, 80, 100).seconds(gpu) == 8
+    assert Kernel("", 1, 10, 900).seconds(gpu) == 9
+
+
+def test_the_published_network_has_43_paths():
+    assert paths(PUBLISHED) == 43
+
+
+def test_plain_torch_moves_far_more_than_the_kernels():
+    kernels, torch = (sum(k.numbers for k in f(PUBLISHED)) for f in (scan_forward, scan_in_plain_torch))
+    assert torch > 50 * kernels
+
+
+@pytest.mark.parametrize("gpu", [A100, H100])
+def test_time_is_proportional_to_pixels_and_bounded_by_the_bytes(gpu):
+    small, large = (fusing_seconds(PUBLISHED, gpu, 480, width) for width in (320, 640))
+    assert large == pytest.approx(2 * small)
+    scan = scan_forward(PUBLISHED)
+    assert seconds(scan, gpu) >= sum(4 * k.numbers for k in scan) / gpu.bandwidth
+    assert training_seconds(PUBLISHED, gpu, 480 * 640) > 3 * large
+
+
+def test_the_notes_hold_the_tables():
+    notes = (Path(__file__).parents[1] / "benchmarks" / "NOTES.md").read_text(encoding="utf-8")
+    assert all(line in notes for line in report().splitlines() if line.startswith("|"))
