@@ -43,7 +43,11 @@ def test_every_dependency_has_its_reason_beside_it(dependency):
     assert re.search(r"# \w+", line), f"say in pyproject.toml why {dependency} is needed"
 
 
-@pytest.mark.parametrize("dependency", DIRECT)
+def test_triton_is_not_pinned_since_builds_of_torch_for_a_gpu_want_one_of_their_own():
+    assert "triton" not in constraints()
+
+
+@pytest.mark.parametrize("dependency", [line for line in DIRECT if not line.startswith("triton")])
 def test_constraints_pin_every_direct_dependency_within_its_range(dependency):
     requirement = Requirement(dependency)
     version = constraints().get(canonicalize_name(requirement.name))
