@@ -1,6 +1,7 @@
 """How often the check for unregistered pairs speaks up: ``python -m benchmarks.registration [--pairs A B ...]``.
 
-Each pair is shifted by 0 to 10 pixels in a random direction and cut to what both sides still show. At 0 every remark
+Each pair is shifted by 0 to 10 pixels in a random direction and cut to what both sides still show, which the remark
+about a shift should notice, or side b is turned about its centre, after which nothing should match. At 0 every remark
 is a false alarm, unless the files themselves are off. Made-up pairs come first, then each two folders of ``--pairs``.
 """
 
@@ -9,9 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from benchmarks.alignment import two_views
-from mambadfuse.alignment.registration import registration_remark
+from mambadfuse.alignment.registration import registration_remark, shift_remark
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -23,13 +25,21 @@ def shifted(a: np.ndarray, b: np.ndarray, right: int, down: int) -> Pair:
     return a, b[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
 
 
-def rates(pairs: Iterable[Pair], shifts: list[int]) -> tuple[int, list[float]]:
-    """How many pairs there are, and the share with a remark after each shift."""
+def turned(a: np.ndarray, b: np.ndarray, degrees: float) -> Pair:
+    """A pair of which side b is turned about its centre; its border is repeated outside."""
+    return a, ndimage.rotate(b, degrees, reshape=False, order=1, mode="nearest")
+
+
+def rates(pairs: Iterable[Pair], shifts: list[int], degrees: list[int]) -> tuple[int, list[float]]:
+    """How many pairs there are, and the share with a remark after each shift, then after each turn."""
     rng, remarks = np.random.default_rng(0), []
     for a, b in pairs:
         angle = rng.uniform(0, 2 * np.pi)
         ends = [(round(shift * np.cos(angle)), round(shift * np.sin(angle))) for shift in shifts]
-        remarks.append([registration_remark(*shifted(a, b, *end)) is not None for end in ends])
+        remarks.append(
+            [shift_remark(*shifted(a, b, *end)) is not None for end in ends]
+            + [registration_remark(*turned(a, b, degree)) is not None for degree in degrees]
+        )
     return len(remarks), np.mean(remarks, 0).tolist()
 
 
@@ -49,6 +59,7 @@ def main() -> None:
     )
     parser.add_argument("--made-up", type=int, default=100, help="number of made-up pairs")
     parser.add_argument("--shifts", nargs="+", type=int, default=list(range(11)), help="in pixels")
+    parser.add_argument("--degrees", nargs="+", type=int, default=[0, 1, 2, 3, 5, 8], help="turns of side b")
     options = parser.parse_args()
     if len(options.pairs) % 2:
         parser.error("--pairs: expected two folders for each set")
@@ -57,10 +68,11 @@ def main() -> None:
         sets["made up"] = (two_views(seed) for seed in range(options.made_up))
     for a, b in zip(options.pairs[::2], options.pairs[1::2], strict=True):
         sets["/".join(b.parts[-3:])] = files(a, b)
-    print(f"{'pairs with a remark, %, shifted by':40}" + "".join(f"{shift:6d}" for shift in options.shifts))
+    heads = [f"{shift} px" for shift in options.shifts] + [f"{degree}°" for degree in options.degrees]
+    print(f"{'pairs with a remark, %':40}" + "".join(f"{head:>7}" for head in heads))
     for name, pairs in sets.items():
-        count, shares = rates(pairs, options.shifts)
-        print(f"{name + f' ({count})':40}" + "".join(f"{100 * share:6.1f}" for share in shares), flush=True)
+        count, shares = rates(pairs, options.shifts, options.degrees)
+        print(f"{name + f' ({count})':40}" + "".join(f"{100 * share:7.1f}" for share in shares), flush=True)
 
 
 if __name__ == "__main__":

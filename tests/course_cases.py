@@ -4,7 +4,7 @@ import pytest
 
 
 def right(answers):
-    return pytest.mark.parametrize("answer", answers, ids=lambda answer: str(answer)[:40])
+    return pytest.mark.parametrize("answer", answers, ids=range(len(answers)))
 
 
 def wrong(**answers):

@@ -220,7 +220,7 @@ def judged(filmed):
     return sorted(losses, key=losses.get)
 
 
-@pytest.mark.parametrize("as_type", [float, str, np.float32, np.array, torch.tensor], ids=repr)
+@pytest.mark.parametrize("as_type", [float, str, np.float32, np.array, torch.tensor], ids=range(5))
 def test_best_decay_right(as_type, filmed, judged):
     assert training.best_decay(as_type(judged[0]), DECAYS, *filmed) == "passed"
 

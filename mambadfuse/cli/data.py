@@ -63,14 +63,12 @@ def _get(options: Namespace) -> int:
 
 
 def _check(options: Namespace) -> int:
-    from mambadfuse.alignment import registration_remark
+    from mambadfuse.alignment import shift_remark
     from mambadfuse.data import checking
 
     if bool(options.path) == bool(options.pairs_file):
         options.usage_error("give a folder, or --pairs-file")
-    report = checking.check(
-        options.path or options.pairs_file, options.name, options.decode, registration_remark
-    )
+    report = checking.check(options.path or options.pairs_file, options.name, options.decode, shift_remark)
     say(report)
     return 0 if report.ok else 1
 

@@ -105,7 +105,7 @@ def check(
             they are known, number of pairs and image size where they are not.
         decode: whether to decode every image, not only its header: slower, but it finds truncated files and odd values.
         pair_remark: what is wrong with two decoded images of one size, None for nothing, such as
-            :func:`mambadfuse.alignment.registration_remark`, which ``mambadfuse data check --decode`` asks.
+            :func:`mambadfuse.alignment.shift_remark`, which ``mambadfuse data check --decode`` asks.
 
     Raises:
         ValueError: the catalogue has no such data set.

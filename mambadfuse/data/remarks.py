@@ -81,9 +81,12 @@ def of_frames(count: int) -> list[Remark]:
     return [Remark("holds %d pages or frames; the first is taken", (count,))] if count > 1 else []
 
 
+_SHOWN = 3  # names of further images
+
+
 @contextmanager
 def first_of_each_kind() -> Iterator[None]:
-    """Of the remarks logged meanwhile, shows the first of each kind, and at the end how many more there were."""
+    """Of the remarks logged meanwhile, shows the first of each kind, and at the end which others there were."""
     names: dict[str, dict[object, None]] = defaultdict(dict)  # each image once, however often it is read
 
     def is_first(record: logging.LogRecord) -> bool:
@@ -99,6 +102,5 @@ def first_of_each_kind() -> Iterator[None]:
         _log.removeFilter(is_first)
         for first, *more in names.values():
             if more:
-                _log.warning(
-                    "%s: %d more like it, which mambadfuse data check --decode names", first, len(more)
-                )
+                shown = ", ".join(map(str, more[:_SHOWN])) + (", ..." if len(more) > _SHOWN else "")
+                _log.warning("%s: %d more like it: %s", first, len(more), shown)

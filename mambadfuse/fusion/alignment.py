@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mambadfuse.alignment import registration_remark
+from mambadfuse.alignment import registration_remark, shift_remark
 from mambadfuse.alignment.align import align
 from mambadfuse.data.colour import Floats, luma
+from mambadfuse.data.inputs import ImageLike
 from mambadfuse.data.remarks import Remark
+from mambadfuse.data.tasks import modality_of
 
 
 def moved_onto(a: Floats, b: Floats, model: str) -> Floats:
@@ -32,11 +34,16 @@ def moved_onto(a: Floats, b: Floats, model: str) -> Floats:
     return np.where(found.inside[..., None], image, ground)[None]
 
 
-def warn_if_unregistered(a: Floats, b: Floats, name: str | Path) -> None:
-    """Logs a warning for each pair of two batches, (B, H, W, C), that does not look registered."""
+def warn_if_unregistered(a: Floats, b: Floats, sources: tuple[ImageLike, ImageLike]) -> None:
+    """Logs a warning for each pair of two batches, (B, H, W, C), that does not look registered.
+
+    Edges of SPECT and MRI never match, so files named as SPECT are warned of for a shift alone.
+    """
+    files = [Path(source) for source in sources if isinstance(source, str | Path)]
+    remark_of = shift_remark if any(modality_of(file) == "spect" for file in files) else registration_remark
     for one_a, one_b in zip(a, b, strict=True):
-        if remark := registration_remark(one_a, one_b):
-            Remark(f"%s {_ADVICE}", (remark,)).log(name)
+        if remark := remark_of(one_a, one_b):
+            Remark(f"%s {_ADVICE}", (remark,)).log(files[0] if files else "the pair")
 
 
-_ADVICE = 'Align them first (--align, in Python align="affine"), unless the shift is known to be false'
+_ADVICE = 'Align them first (--align, in Python align="affine"), unless they are known to be registered'

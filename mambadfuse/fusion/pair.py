@@ -120,7 +120,7 @@ def fuse_with(
         pixels_a = moved_onto(pixels_a, pixels_b, options.align)
     require_one_size(pixels_a, pixels_b, (a, b))
     if warn and options.align is None:
-        warn_if_unregistered(pixels_a, pixels_b, a if isinstance(a, str | Path) else "the pair")
+        warn_if_unregistered(pixels_a, pixels_b, (a, b))
     batch, height, width, _ = pixels_a.shape
     fitting = within_memory(network, height, width, batch)
     fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), fitting, options.contrast)
