@@ -6,7 +6,7 @@ The fields of the configurations that take such a name beside the names of the k
 ``model.mixer``             what mixes the tokens of a Mamba unit
 ``model.fusion_block``      what deep fusion is made of
 ``model.scan_order``        the order in which the scans read a map
-``loss.criterion``          what training minimises
+``loss``                    what training minimises, field ``criterion``
 ==========================  ============================================
 
 What a component is given and has to return is in ``docs/components.md``.

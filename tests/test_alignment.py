@@ -1,6 +1,7 @@
 """Alignment: known motions are found, and what cannot be aligned is not trusted."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -200,6 +201,22 @@ def test_no_output_replaces_a_source_or_another_output(words, folders, capsys):
     with pytest.raises(SystemExit):
         run(words + " --overwrite")
     assert {path: path.read_bytes() for path in folders.rglob("*.*")} == before
+
+
+def test_what_is_empty_stale_or_missing_is_made_again(folders, capsys):
+    words = "--a a/1.png --b b/1.png --out o.png --motion translation"
+    run(words)
+    good = (folders / "o.png").read_bytes()
+    (folders / "o.png").write_bytes(b"")
+    run(words)
+    assert (folders / "o.png").read_bytes() == good
+    os.utime("o.png", (1, 1))
+    run(f"{words} --transform t.json")
+    assert (folders / "o.png").stat().st_mtime > 1
+    assert (folders / "t.json").exists()
+    capsys.readouterr()
+    run(f"{words} --transform t.json")
+    assert "kept o.png" in capsys.readouterr().out
 
 
 def test_results_go_outside_the_sources(folders, capsys):

@@ -17,9 +17,18 @@ RNG = np.random.default_rng(0)
 def place(tmp_path, monkeypatch):
     """Two folders of pairs, one that holds both sides, their results, and files of pairs, settings and results."""
     monkeypatch.chdir(tmp_path)
-    names = {"ir": ["1"], "vi": ["1"], "both": ["IR_1", "VIS_1"], "done": ["1", "IR_1"]}
+    names = {
+        "ir": ["1"],
+        "vi": ["1"],
+        "tree/ir": ["1"],
+        "tree/vi": ["1"],
+        "tree/gt": ["1"],
+        "made/ir": ["1"],
+        "both": ["IR_1", "VIS_1"],
+        "done": ["1", "IR_1"],
+    }
     for folder, name in ((folder, name) for folder, own in names.items() for name in own):
-        Path(folder).mkdir(exist_ok=True)
+        Path(folder).mkdir(exist_ok=True, parents=True)
         write_image(f"{folder}/{name}.png", RNG.integers(0, 256, (32, 32)).astype(np.uint8))
     Path("pairs.csv").write_text("ir/1.png,vi/1.png\n")
     Path("table.yaml").write_text('default: {question: "?", changes: {}}\n')
@@ -33,6 +42,7 @@ def place(tmp_path, monkeypatch):
 
 
 SCORES = ["--json", "--csv", "--plot", "--boxes"]
+REPORTS = ["--json", "--csv", "--html", "--markdown", "--latex", "--picture-csv"]
 FOLDERS, ONE, FILE = "--a ir --b vi", "--a both", "--pairs-file pairs.csv"
 TRAIN, ABLATE = "train --pairs ir vi --validate both both", "ablate --pairs ir vi --validate both both"
 # command, its outputs, the inputs that none of them may be
@@ -42,6 +52,9 @@ COMMANDS = [
     ("fuse --a ir/1.png --b vi/1.png --out new.png", ["--out", "--sheet"], ["ir/1.png", "vi/1.png"]),
     (f"fuse {FOLDERS} --out new", ["--sheet"], ["ir/1.png", "vi/1.png", "mine.safetensors"]),
     (f"fuse {ONE} --out new", ["--sheet"], ["both/IR_1.png", "both/VIS_1.png"]),
+    ("fuse --a tree --out new", ["--sheet"], ["tree/ir/1.png", "tree/gt/1.png"]),
+    ("evaluate --a tree --fused made", SCORES, ["tree/gt/1.png"]),
+    ("faults --a tree --fused made", ["--json", "--csv"], ["tree/gt/1.png"]),
     (f"fuse {FILE} --out new", ["--sheet"], ["ir/1.png", "vi/1.png", "pairs.csv"]),
     (f"evaluate {FOLDERS} --fused done", SCORES, ["ir/1.png", "vi/1.png", "done/1.png"]),
     (f"evaluate {ONE} --fused done", SCORES, ["both/IR_1.png", "done/IR_1.png"]),
@@ -50,9 +63,9 @@ COMMANDS = [
     (f"faults {FILE} --fused done", ["--json", "--csv"], ["ir/1.png", "pairs.csv"]),
     (f"{TRAIN} --config set.yaml --out new.safetensors", ["--out"], ["ir/1.png", "both/VIS_1.png", "set.yaml"]),
     ("train --pairs-file pairs.csv --out new.safetensors", ["--out"], ["vi/1.png", "pairs.csv"]),
-    (f"{ABLATE} --table table.yaml", ["--json", "--csv"], ["ir/1.png", "both/VIS_1.png", "table.yaml"]),
+    (f"{ABLATE} --table table.yaml", REPORTS, ["ir/1.png", "both/VIS_1.png", "table.yaml"]),
     ("ablate --pairs-file pairs.csv --validate-file pairs.csv", ["--json", "--csv"], ["ir/1.png", "pairs.csv"]),
-    ("ablate --report old.jsonl", ["--json", "--csv"], ["old.jsonl"]),
+    ("ablate --report old.jsonl", REPORTS, ["old.jsonl"]),
 ]  # fmt: skip
 CASES = [
     pytest.param(command, output, source, id=f"{command} {output} {source}")

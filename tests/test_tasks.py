@@ -73,6 +73,7 @@ def test_both_pictures_of_a_scene_name_it_alike(a, b, scene):
         ("iR 1", "eO 1", "1", ("infrared", "visible")),
         ("红外1", "可见光1", "1", ("infrared", "visible")),
         ("夜景_热红外", "夜景_可见光", "夜景", ("infrared", "visible")),
+        ("FLIR_07_thermal", "FLIR_07_RGB", "07", ("infrared", "visible")),
         ("07_MR", "07_CT", "07", ("mri", "ct")),
         ("MR-T2_07", "SPECT-Tc_07", "07", ("mri", "spect")),
         ("T1 07", "FDG 07", "07", ("mri", "pet")),

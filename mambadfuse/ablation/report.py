@@ -7,10 +7,11 @@ What the numbers mean is said where they are computed: :mod:`mambadfuse.ablation
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from statistics import fmean, stdev
+from typing import Self
 
 import numpy as np
 
@@ -75,6 +76,7 @@ class Report:
         pictures: the names of the scored images.
         lines: ``default`` first, the others in the order of their first results.
         interactions: by metric, those of rows with the changes of two other rows.
+        corrected: the number of rows that p values are corrected for, those with enough seeds.
     """
 
     task: str
@@ -86,6 +88,15 @@ class Report:
     pictures: tuple[str, ...]
     lines: tuple[Line, ...]
     interactions: Mapping[str, Sequence[Interaction]]
+    corrected: int
+
+    def only(self, rows: Collection[str]) -> Self:
+        """The same report with ``default`` and these rows alone; p values stay corrected for all of its rows."""
+        kept = {
+            metric: [one for one in found if one.both in rows] for metric, found in self.interactions.items()
+        }
+        lines = tuple(line for line in self.lines if line.row in {DEFAULT, *rows})
+        return replace(self, lines=lines, interactions=kept)
 
     @property
     def head(self) -> str:
@@ -178,7 +189,7 @@ class Report:
             [["difference from default", *self.metrics], *lines],
             f"* better or worse: p < {LEVEL}, paired t-test over seeds\n"
             f"= equal: smaller than the margin, p < {LEVEL}, two one-sided t-tests over seeds\n"
-            f"Holm-corrected for {_count(len(lines), 'row')}, separately for each metric; "
+            f"Holm-corrected for {_count(self.corrected, 'row')}, separately for each metric; "
             f"no mark below {FEWEST_SEEDS} seeds",
         )
 
@@ -192,7 +203,7 @@ class Report:
             [[self.primary, *header], *lines],
             f"verdicts by {self.primary}, {said}; p is corrected, intervals are not\n"
             "d, the effect size: mean over standard deviation of the differences of paired seeds\n"
-            "95 % over images: where the difference of these very weights lies for other images\n"
+            "95 % over images: the same interval over images, for these very weights\n"
             f"training of {self.lines[0].row}: {_training(self.lines[0])}",
         )
 
@@ -209,7 +220,8 @@ class Report:
         ]
         return Block(
             [["interaction", "of", self.primary, "95 % over seeds", "p"], *lines],
-            "difference of both changes together minus the sum of their differences",
+            "difference of both changes together minus the sum of their differences\n"
+            f"* p < {LEVEL}, t-test over seeds, Holm-corrected over the interactions",
         )
 
 
@@ -255,6 +267,7 @@ def compare(results: Sequence[Result], margins: Margins | None = None, primary: 
             for row, runs in by_row.items()
         ),
         _interactions_of(by_row, means),
+        sum(not math.isnan(found[row][primary].p) for row in compared),
     )
 
 

@@ -23,6 +23,9 @@ LEVEL = 0.05  # a corrected p below it is significant
 COVERAGE = 0.95  # of the intervals
 
 
+_ROUNDING = 1e-12  # a spread below this share of the mean is that of rounding
+
+
 @dataclass(frozen=True)
 class Estimate:
     """The mean of a few differences, and how far chance may have moved it.
@@ -64,8 +67,8 @@ def estimate(differences: ArrayLike) -> Estimate:
 def equivalence_p(differences: ArrayLike, margin: float) -> float:
     """The p value of the two one-sided tests: below 0.05, the mean lies within ± margin.
 
-    This is so exactly if the 90 % interval lies within ± margin. NaN for fewer than two differences, or for a margin
-    that is NaN.
+    This is so if and only if the 90 % interval lies within ± margin. NaN for fewer than two differences, or for a
+    margin that is NaN.
 
     >>> round(equivalence_p([-0.1, 0.0, 0.1], margin=0.5), 4)
     0.0065
@@ -99,7 +102,7 @@ def _t(mean: float, spread: float, n: int) -> float:
 
 
 def _ratio(x: float, spread: float) -> float:
-    """x / spread, where 0 / 0 is 0 and x / 0 infinite."""
-    if spread:
+    """x / spread, where 0 / 0 is 0 and x / 0 infinite; a spread of rounding errors is 0."""
+    if spread > _ROUNDING * abs(x):
         return x / spread
     return math.copysign(math.inf, x) if x else 0.0

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mambadfuse.ablation import Experiment, Report, Result, Run, Store
     from mambadfuse.data.training_pairs import TrainingPair
 
+_FIGURES = ("forest", "curves", "cost")  # files of --figures
+
 SUMMARY = "train the network with one change at a time and test which changes matter"
 
 
@@ -133,7 +135,7 @@ def run(options: Namespace) -> int:
         return 0
     if options.report is not None:
         store = _stored(options)
-        refuse_sources(options, [options.json, options.csv], [options.table, store.path])
+        refuse_sources(options, _outputs(options), [options.table, store.path])
         return _report(options, store.results())
 
     from mambadfuse.ablation import pending_runs, run_all
@@ -162,7 +164,7 @@ def _experiment(options: Namespace) -> "Experiment":
     from mambadfuse.ablation import Experiment, bundled_pairs, centre_crop
     from mambadfuse.data.training_pairs import find_training_pairs
 
-    outputs = [options.json, options.csv, options.out / "results.jsonl"]
+    outputs = [*_outputs(options), options.out / "results.jsonl"]
     found, judged = training_pairs_of(options, outputs, [options.table])
     how = reading_arguments(options)
     sets: list[Sequence[TrainingPair]]
@@ -182,6 +184,13 @@ def _experiment(options: Namespace) -> "Experiment":
     if options.centre_crop:
         validation = centre_crop(validation, _size(options))
     return Experiment(sets, validation, options.out, options.task, options.budget, tuple(options.settings))
+
+
+def _outputs(options: Namespace) -> list["Path | None"]:
+    """The files that the report writes."""
+    figures = [options.figures / f"{name}.png" for name in _FIGURES] if options.figures else []
+    texts = [options.json, options.csv, options.html, options.markdown, options.latex, options.picture_csv]
+    return [*texts, *figures]
 
 
 def _size(options: Namespace) -> tuple[int, int]:
@@ -225,11 +234,13 @@ def _report(options: Namespace, results: "Sequence[Result]") -> int:
     from mambadfuse.ablation import compare, picture_csv, read_margins
     from mambadfuse.ablation.store import rows_by_code
 
-    wanted = {"default", *options.rows} if options.rows else {result.row for result in results}
-    results = [result for result in results if result.row in wanted and _is_of(result, options.code)]
+    results = [result for result in results if _is_of(result, options.code)]
     alike = {result.setting: [r for r in results if r.setting == result.setting] for result in results}
     margins = read_margins(options.margins)
     tables = [compare(group, margins, options.primary) for group in alike.values()]
+    if options.rows:
+        tables = [table.only(options.rows) for table in tables]
+        results = [result for result in results if result.row in {"default", *options.rows}]
     if not tables:
         complain("there are no results yet")
         return 1
@@ -264,8 +275,9 @@ def _figures(table: "Report", results: "Sequence[Result]") -> dict[str, bytes]:
     from mambadfuse.analysis.ablation_figures import cost_plot, forest_plot, loss_curves
     from mambadfuse.plotting import png
 
-    figures = {"forest": forest_plot(table)} if len(table.lines) > 1 else {}
-    figures |= {"curves": loss_curves(results), "cost": cost_plot(table)}
+    forest, curves, cost = _FIGURES
+    figures = {forest: forest_plot(table)} if len(table.lines) > 1 else {}
+    figures |= {curves: loss_curves(results), cost: cost_plot(table)}
     return {name: png(figure) for name, figure in figures.items()}
 
 

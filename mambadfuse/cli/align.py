@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mambadfuse.cli.arguments import refuse_sources
-from mambadfuse.cli.messages import complain, write
+from mambadfuse.cli.messages import complain, say, write
 
 SUMMARY = "move one image of a pair onto the other, or one folder of images onto another"
 
@@ -139,9 +139,12 @@ def _align(job: Job, options: Namespace) -> None:
     from mambadfuse.alignment.align import align, overlay
     from mambadfuse.data.images import read_image, write_image
     from mambadfuse.files import make_folder
+    from mambadfuse.fusion.manifest import why_outdated
 
-    if job.out.exists() and not options.overwrite:
-        print(f"kept {job.out}, whatever its settings (--overwrite replaces it)")
+    wanted = [path for path in (job.transform, job.overlay) if path]
+    complete = all(path.exists() for path in (job.out, *wanted))
+    if complete and not options.overwrite and why_outdated(job.out, (job.a, job.b)) is None:
+        say(f"kept {job.out}, whatever its settings (--overwrite replaces it)")
         return
     a, b = read_image(job.a), read_image(job.b)
     moving, fixed = (a, b) if options.moves == "a" else (b, a)
@@ -151,7 +154,7 @@ def _align(job: Job, options: Namespace) -> None:
     )
     make_folder(job.out.parent)
     write_image(job.out, numbers)
-    print(
+    say(
         f"wrote {job.out}: confidence {found.confidence:.2f}, {1 - found.inside.mean():.1%} of it black, outside"
     )
     if not found.trusted:
@@ -163,4 +166,4 @@ def _align(job: Job, options: Namespace) -> None:
     if job.overlay:
         make_folder(job.overlay.parent)
         write_image(job.overlay, overlay(found.image, fixed))
-        print(f"wrote {job.overlay}")
+        say(f"wrote {job.overlay}")

@@ -57,10 +57,10 @@ class PairSet:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every image file that was found, in a pair or not."""
+        """Every image file that was found, in a pair or not, also in folders that are not used."""
         paired = [path for pair in self.pairs for path in (pair.a, pair.b)]
-        others = (Path(issue.subject) for issue in self.issues)
-        return (*paired, *(path for path in others if path.suffix.lower() in FORMATS))
+        others = (file for issue in self.issues for file in images_at(Path(issue.subject)))
+        return (*paired, *others)
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -195,6 +195,12 @@ def require_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise PairError(Issue(folder, "is not a folder" if folder.exists() else "there is no such folder"))
+
+
+def images_at(path: Path) -> list[Path]:
+    """The path if its name is that of an image, or all such paths in it and its sub-folders if it is a folder."""
+    found = path.rglob("*") if path.is_dir() else [path]
+    return [file for file in found if file.suffix.lower() in FORMATS]
 
 
 def files_below(folder: Path) -> list[Path]:

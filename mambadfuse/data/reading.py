@@ -79,7 +79,7 @@ class PairReading:
         return SideReading(self.stretch, alpha_a), SideReading(self.stretch_b, alpha_b)
 
     def find_pairs(self, a: str | Path | PairSet, b: str | Path | None = None) -> PairSet:
-        """Those of :func:`~mambadfuse.data.discovery.find_pairs`; for alpha channels, the images of one folder.
+        """As :func:`~mambadfuse.data.discovery.find_pairs`; with alpha = "a", the images of one folder.
 
         Raises:
             PairError: there are none.

@@ -21,8 +21,8 @@ Floats = NDArray[np.floating[Any]]
 Bound = float | str
 StretchLike = tuple[Bound, Bound]
 
-_OUTLIERS = 1000  # one value in so many at either end of the range may be a dead pixel
-_SAMPLE = 2**24  # percentiles are those of so many values, evenly spaced in the images
+_OUTLIERS = 1000  # one value in this many at either end of the range may be a dead pixel
+_SAMPLE = 2**24  # percentiles are those of at most this many values, evenly spaced in the images
 _WHITE = {np.dtype(bool): (1, 8), np.dtype(np.uint8): (255, 8), np.dtype(np.uint16): (65535, 16)}
 
 
@@ -33,7 +33,7 @@ class Stored:
     Attributes:
         values: any real numbers, (..., H, W) or (..., H, W, 3).
         white: the value that stands for 1; None where the kind of number has none, as int16.
-        bits: bits per channel: 8 (or fewer), 12, 16, or 32 for floating-point numbers and long integers.
+        bits: bits per channel: 8 (or fewer), 12, 16, 32 for floating-point numbers, or those of longer integers.
     """
 
     values: NDArray[Any]

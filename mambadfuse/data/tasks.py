@@ -43,7 +43,7 @@ NEAR_INFRARED, COMPOSITE = "near infrared", "composite"
 MODALITIES = {
     "infrared": Modality(
         "infrared",
-        ("ir", "infrared", "lwir", "mwir", "thermal", "rad", "红外", "热红外", "热成像"),
+        ("ir", "infrared", "lwir", "mwir", "thermal", "rad", "红外", "热红外", "热成像", "tir"),
         folders=("inf", "cropinfrared", "flir"),
         hints=("t", "flir"),
     ),
@@ -133,8 +133,8 @@ def read_label(name: str, hints: bool = False) -> Label:
 
     Args:
         name: of the file.
-        hints: whether ``HINTS`` count as well: the first decides where nothing else does, and those of the same
-            modality are no part of the scene.
+        hints: whether ``HINTS`` count as well: the last decides where nothing else does, as in ``FLIR_1_RGB``, and
+            then none of them is part of the scene; else those of the same modality are not.
     """
     words = [word.lower() for word in _WORD.findall(name)]
     letter = _LETTER.search(name)
@@ -144,8 +144,9 @@ def read_label(name: str, hints: bool = False) -> Label:
     modality = WORDS[words[0]] if words else _LETTERS.get(letter[0]) if letter else None
     if hints:
         said = [HINTS[hint.lower()] for hint in _HINT.findall(scene)]
-        modality = modality or next(iter(said), None)
-        scene = _HINT.sub(lambda hint: "" if HINTS[hint[0].lower()] == modality else hint[0], scene)
+        meant = {modality} if modality else set(said)
+        modality = modality or next(reversed(said), None)
+        scene = _HINT.sub(lambda hint: "" if HINTS[hint[0].lower()] in meant else hint[0], scene)
     return Label(modality, " ".join(re.findall(r"[^\W_]+", scene)).casefold())
 
 

@@ -1,4 +1,4 @@
-"""Which results are kept: none of other settings, as the manifest says, none damaged, none older than a source."""
+"""Which results are kept: those made with the same settings, intact, and newer than their sources."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +14,7 @@ from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.models.checkpoints import weights_digest
 from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.source_code import own_files
 
 MANIFEST = ".fused_with.json"
 _CHOSEN_TILE = "chosen_tile"
@@ -35,8 +36,10 @@ def settings_of(network: nn.Module, model: str, options: FusionOptions) -> Setti
         tiles = {"tile": network.size, "overlap": network.overlap}
         network = network.network
     contrast = getattr(network, "contrast", 1.0) if options.contrast is None else options.contrast
-    own = isinstance(network, MambaDFuse) and network.config.own_components()
-    code = " ".join(f"{module} {digest}" for module, digest in sorted(imported_digests().items()))
+    own = network.config.own_components() if isinstance(network, MambaDFuse) else {}
+    modules = own_files(name.partition(":")[0] for name in own.values())
+    digests = {module: digest for module, digest in imported_digests().items() if module in modules}
+    code = " ".join(f"{module} {digest}" for module, digest in sorted(digests.items()))
     return {
         "model": model,
         "weights": weights_digest(network),
@@ -46,7 +49,7 @@ def settings_of(network: nn.Module, model: str, options: FusionOptions) -> Setti
         **tiles,
         **options.reading.settings(),
         **({"align": options.align} if options.align else {}),
-        **({"code": code} if own else {}),
+        **({"code": code} if code else {}),
     }
 
 
@@ -91,7 +94,7 @@ def manifest(
         settings: of the run.
         overwrite: whether the run replaces existing results.
         shard: which part of how many parts of all results these are. Each part has a manifest of its own, since several
-            processes may write at once; of two that speak of one result, the younger one counts.
+            processes may write at once; of two that record one result, the newer one counts.
 
     Raises:
         ValueError: without ``overwrite``, if a result exists that is not recorded with these settings.

@@ -131,9 +131,10 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     for _ in range(2):
         wrapped = content if isinstance(content, Mapping) else {}
         content = next((wrapped[key] for key in _WRAPPERS if isinstance(wrapped.get(key), Mapping)), content)
-    if not isinstance(content, Mapping) or not content:
-        found = type(content).__name__ if content or not isinstance(content, Mapping) else "an empty one"
-        raise CheckpointError(f"{path}: expected a dictionary of tensors, found {found}")
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
+    if not content:
+        raise CheckpointError(f"{path}: expected a dictionary of tensors, found an empty one")
     for key, value in content.items():
         if not isinstance(key, str):
             raise CheckpointError(

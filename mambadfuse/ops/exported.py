@@ -1,7 +1,7 @@
-"""The scan for ``torch.export`` and ONNX: the recurrence as one node of the graph, for sequences of any length.
+"""The scan for ``torch.export``: the recurrence as one node of the graph, for sequences of any length.
 
-Exported, a network needs neither this package nor one of its backends. PyTorch's ``scan`` operator becomes the ``Scan``
-of ONNX, which runs token by token.
+Exported, a network needs neither this package nor one of its backends. PyTorch's ``scan`` operator
+runs token by token.
 """
 
 import torch

@@ -78,7 +78,7 @@ def _announce(name: str, device: str) -> None:
 
 
 def _choose(backend: str, x: Tensor) -> str:
-    """The name of a backend's module; for "auto" that of the fastest one for the device and dtype of x.
+    """The name of a backend's module; for "auto" that of the preferred one for the device and dtype of x.
 
     While a network is exported, every choice is overruled by the one that can be exported.
     """
@@ -169,7 +169,7 @@ def selective_scan(
         delta_bias: added to delta before the softplus, (D,).
         delta_softplus: whether Δ = softplus(delta + delta_bias).
         return_last_state: whether to return h_L as well; with "cuda" no gradient flows through it.
-        backend: "reference", "torch", "numba", "triton", "cuda" or "auto" (the fastest here; logged once).
+        backend: "reference", "torch", "numba", "triton", "cuda" or "auto" (the preferred one here; logged once).
         initial_state: h_0, (B, D, N); zero if absent. Two scans over the halves of a sequence, the second from
             the last state of the first, equal one scan.
 

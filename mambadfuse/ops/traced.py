@@ -67,7 +67,7 @@ def gradients(
     scan: bool,
     outputs: list[Tensor],
 ) -> list[Tensor]:
-    """The gradients with respect to ``tensors``, those arguments of an operation that are ``given`` (not None).
+    """The gradients with respect to ``tensors``, the arguments that are not None; ``given`` says which those are.
 
     ``outputs`` are the gradients with respect to what the operation returns; ``flag`` is its last argument but one.
     """

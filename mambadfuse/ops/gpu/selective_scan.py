@@ -14,11 +14,11 @@ The gradient runs the same way backwards. Write dh_t for the gradient with respe
 4. :func:`summarise_gradients`, and :func:`carry_states` in reverse: to the dh that each chunk ends with;
 5. :func:`scan_gradients`: every chunk computes its states again from the one it starts from, and all gradients.
 
-Between forward and backward only the states at the starts of the chunks are kept, N / CHUNK numbers for each channel
-and token. Sums over channels or chunks are written down in parts and added afterwards, never by atomic operations: the
-result is the same in every run.
+Between forward and backward the states at the starts of the chunks are kept, N / CHUNK numbers for each channel and
+token, and each chunk's ΣΔ; the backward itself takes N / PIECE numbers for a time. Sums over channels or chunks are
+written down in parts and added afterwards, never by atomic operations: the result is the same in every run.
 
-Letters: B batch, L length, D channels, N states. A thread holds one channel with all its states: a tile of states is
+Letters: B batch, L length, D channels, N states. A program holds some channels with all their states, a tile
 (STATES, CHANNELS). ``x_row`` is the distance in memory from one token of x to the next, and ``token`` counts the tokens
 of the whole batch. All arithmetic is in float32, whatever the dtype of the tensors.
 """
@@ -143,7 +143,7 @@ def summarise_gradients(
     SOFTPLUS: tl.constexpr, GATED: tl.constexpr,
     CHUNK: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
-    """Of one chunk's outputs alone: the gradient with respect to the state before it, ``reached`` (B, chunks, N, D)."""
+    """The gradient of one chunk's outputs with respect to the state before it, ``reached`` (B, chunks, N, D)."""
     chunk, batch = tl.program_id(0), tl.program_id(2).to(tl.int64)
     d, n = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS), tl.arange(0, STATES)
     At, bias = state_matrix(A, n, d, state, dim), row(delta_bias, 0, 0, d, d < dim)

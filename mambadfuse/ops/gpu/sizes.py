@@ -1,10 +1,10 @@
 """The sizes of a program of each kernel, on which speed depends but no result beyond rounding.
 
-With these and 16 states no register spills on sm_80 and gfx942; on sm_90 ``scan_gradients`` spills 32 bytes.
+With these and 16 states no kernel spills registers on sm_80 and gfx942; on sm_90 ``scan_gradients`` spills 32 bytes.
 """
 
-CHUNK = 64  # tokens of the scan; the checkpoints cost N / CHUNK numbers for each channel and token
-CHANNELS = 32  # of the scan, one for each thread of a warp
+CHUNK = 64  # tokens of the scan; the states between chunks cost N / CHUNK numbers for each channel and token
+CHANNELS = 32  # of the scan forward
 PIECE, GRADIENT_CHANNELS = 4, 16  # of its backward: tokens whose states are in registers, and channels
 CARRIED = 64  # chunks that carry_states takes at a time
 CONV_CHUNK, CONV_CHANNELS = 16, 64  # of the convolution
