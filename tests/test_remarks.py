@@ -10,6 +10,7 @@ from torch import nn
 from mambadfuse.cli import main
 from mambadfuse.data.checking import check
 from mambadfuse.data.images import read_image
+from mambadfuse.data.remarks import Remark
 from mambadfuse.fusion.folders import fuse_folders
 from mambadfuse.fusion.pair import fuse
 
@@ -172,3 +173,8 @@ def test_a_missing_alpha_channel_is_named(tmp_path):
         fuse(path, path, Mean(), alpha="white")
     with pytest.raises(ValueError, match="alpha must be one of black, ignore, only"):
         read_image(path, alpha="a")
+
+
+def test_a_name_that_is_no_text_is_logged_escaped(caplog):
+    Remark("is %s", ("black",)).log("bad\udcff.png")
+    assert caplog.messages == ["bad\\xff.png: is black"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mambadfuse.data.stretch import ADVICE, Floats, Stored, Stretch
+from mambadfuse.files import printable
 
 _log = logging.getLogger("mambadfuse")
 _NARROW_PART = {
@@ -40,7 +41,7 @@ class Remark:
 
     def log(self, name: str | Path) -> None:
         """Logs it as a warning about the image of this name."""
-        _log.warning("%s: " + self.template, name, *self.values)
+        _log.warning("%s: " + self.template, printable(str(name)), *self.values)
 
 
 def of_values(stored: Stored, stretch: Stretch | None) -> list[Remark]:
