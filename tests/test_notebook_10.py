@@ -41,4 +41,6 @@ def test_false_alarms_of_seeds_that_differ_on_every_picture():
     ]
     alarms = BY_HAND["false_alarms"](results)
     assert alarms["pictures"] == pytest.approx(0.5)  # all of the one score that has luck, none of the other
-    assert alarms["seeds"] < 0.2
+    assert (
+        alarms["seeds"] < alarms["pictures"] / 2
+    )  # not 0: halves of so few seeds can differ evenly, pair by pair
