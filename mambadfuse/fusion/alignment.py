@@ -37,8 +37,8 @@ def moved_onto(a: Floats, b: Floats, model: str) -> Floats:
 def warn_if_unregistered(a: Floats, b: Floats, sources: tuple[ImageLike, ImageLike]) -> None:
     """Logs a warning for each pair of two batches, (B, H, W, C), that does not look registered.
 
-    Edges of SPECT and MRI never match, so files named as SPECT are warned of for a shift alone. So are arrays, which are
-    often made up, and then share no edges either.
+    Edges of SPECT and MRI never match, so files named as SPECT are warned of for a shift alone. So are arrays, which
+    are often made up, and then share no edges either.
     """
     files = [Path(source) for source in sources if isinstance(source, str | Path)]
     shift_alone = not files or any(modality_of(file) == "spect" for file in files)
