@@ -270,7 +270,7 @@ def test_forgery_right(answer, yard):
     not_a_number=(lambda a, b: b / np.zeros(b.shape), "infinities or NaN"),
     crash=(crash, CRASH),
 )
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the answer not_a_number divides by zero
 def test_forgery_wrong(answer, hint, yard):
     assert hint in fusion.forgery(answer, *yard)
 

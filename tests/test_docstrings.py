@@ -29,7 +29,7 @@ def test_examples_run(module, tmp_path, monkeypatch):
     if module.endswith(".no_reference"):
         pytest.importorskip("skimage")
     if module.startswith("mambadfuse.widgets"):
-        pytest.importorskip("ipywidgets")
+        pytest.importorskip("ipywidgets", reason="panels need the extra notebooks")
     failed, tried = doctest.testmod(import_module(module))
     assert tried
     assert not failed

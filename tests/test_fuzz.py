@@ -241,6 +241,7 @@ def no_longer_than(seconds: int):
 
 
 @pytest.mark.slow
+# odd files and pickles make Pillow and PyTorch warn, and the inputs are random
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_odd_input_raises_documented_errors_and_leaves_no_trace(kind, tmp_path):

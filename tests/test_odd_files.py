@@ -81,7 +81,7 @@ def test_a_failure_with_such_a_name_is_one_line_and_the_others_go_on(place, capf
 
 @pytest.fixture(params=["pipe", "socket", "device"])
 def special(request, tmp_path):
-    """A file that must not be opened: a pipe would wait for ever."""
+    """A file that must not be opened: a pipe would block."""
     path = tmp_path / "special.png"
     if request.param == "pipe":
         os.mkfifo(path)

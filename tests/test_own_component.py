@@ -93,7 +93,7 @@ def test_processes_find_it(place, rows):
 
 @pytest.mark.slow
 def test_it_trains_in_the_panel(place):
-    pytest.importorskip("ipywidgets")
+    pytest.importorskip("ipywidgets", reason="panels need the extra notebooks")
     from mambadfuse.widgets import AblationLab
 
     async def scenario():

@@ -24,7 +24,7 @@ class Mean(nn.Module):
 
 @pytest.fixture
 def nibabel():
-    return pytest.importorskip("nibabel")
+    return pytest.importorskip("nibabel", reason="NIfTI needs the extra medical")
 
 
 def save(nibabel, path, values=VALUES, affine=AFFINE):
@@ -136,19 +136,25 @@ def series(pydicom, folder, keep=range(7)):
 
 
 def test_a_dicom_series_is_the_same_volume_as_its_nifti(tmp_path):
-    volume = read_volume(series(pytest.importorskip("pydicom"), tmp_path / "ct"))
+    volume = read_volume(
+        series(pytest.importorskip("pydicom", reason="DICOM needs the extra medical"), tmp_path / "ct")
+    )
     np.testing.assert_array_equal(volume.values, np.rint(VALUES))
     np.testing.assert_allclose(volume.affine, AFFINE)
 
 
 def test_a_series_with_a_gap_is_refused(tmp_path):
-    folder = series(pytest.importorskip("pydicom"), tmp_path / "ct", keep=[0, 1, 2, 4, 5])
+    folder = series(
+        pytest.importorskip("pydicom", reason="DICOM needs the extra medical"),
+        tmp_path / "ct",
+        keep=[0, 1, 2, 4, 5],
+    )
     with pytest.raises(ImageError, match="ct: holds slices that are not equally spaced"):
         read_volume(folder)
 
 
 def test_a_file_of_several_frames_is_named_as_that(tmp_path):
-    pydicom = pytest.importorskip("pydicom")
+    pydicom = pytest.importorskip("pydicom", reason="DICOM needs the extra medical")
     folder = series(pydicom, tmp_path / "ct", keep=[0])
     (file,) = folder.iterdir()
     one = pydicom.dcmread(file)
@@ -163,7 +169,7 @@ def test_a_file_of_several_frames_is_named_as_that(tmp_path):
 
 @pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.dcm"])
 def test_what_is_no_volume_is_named(tmp_path, name):
-    pytest.importorskip("nibabel" if "nii" in name else "pydicom")
+    pytest.importorskip("nibabel" if "nii" in name else "pydicom", reason="volumes need the extra medical")
     (tmp_path / name).write_bytes(b"no volume")
     with pytest.raises(ImageError, match=f"{name}: cannot be read as a volume"):
         read_volume(tmp_path / name)

@@ -35,7 +35,7 @@ class Block:
 
 
 def text(head: str, blocks: Sequence[Block], width: int = WIDTH) -> str:
-    """Aligned columns in lines of at most ``width`` characters; a table that is wider goes on below.
+    """Aligned columns in lines of at most ``width`` characters; a wider table continues below.
 
     >>> print(text("Two rows.", [Block([["row", "VIF", "SSIM"], ["default", "0.5", "0.9"]])], width=14))
     Two rows.

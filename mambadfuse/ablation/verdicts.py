@@ -42,7 +42,7 @@ class Effect:
         pictures: estimate from one difference for each image, a mean over these seeds. It says whether other images
             would show the same of these very weights, and nothing of other trainings.
         p: that of ``seeds``, corrected for the number of rows.
-        p_equal: of equivalence over seeds, corrected likewise; NaN without a margin.
+        p_equal: p value of the equivalence test over seeds, with the same correction; NaN without a margin.
         margin: the smallest difference that matters; NaN if none is set.
         verdict: "better", "worse", "equal" or "open".
     """

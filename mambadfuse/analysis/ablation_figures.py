@@ -18,7 +18,7 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
     """Each row's difference from ``default`` with its 95 % interval over paired seeds, one column per metric.
 
     A filled dot is better or worse, a grey one equal within the margin (shaded), an empty one open. The axis covers the
-    differences and the shorter half of the intervals; an arrow is an interval that goes on beyond it.
+    differences and the shorter half of the intervals; an arrow marks an interval that extends beyond it.
 
     Args:
         report: with at least one row besides ``default``.
@@ -46,6 +46,7 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
         better = "lower" if lower_is_better(metric) else "higher"
         axes.set_xlabel(f"{metric}, difference from default\n({better} is better)", fontsize=9)
         axes.tick_params(axis="x", labelsize=8)
+        axes.locator_params(axis="x", nbins=4)
         axes.set_ylim(-1, len(lines))
     return figure
 

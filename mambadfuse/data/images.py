@@ -118,7 +118,7 @@ def _read(path: str | Path, of_image: Callable[[Image.Image], T], of_array: Call
     try:
         if path.is_dir():
             raise ImageError("is a folder, expected an image file")
-        if path.exists() and not path.is_file():  # opening it could wait for ever
+        if path.exists() and not path.is_file():  # opening it could block
             raise ImageError("is a pipe, socket or device, expected an image file")
         # An open file, not a name: Pillow 13 scrambles rotated, uncompressed TIFFs that it opens by name.
         with path.open("rb") as file:

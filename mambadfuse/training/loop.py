@@ -218,7 +218,7 @@ class _Run:
                 "for the weights, delete the folder, or go on with the new code: --other-code on the command line, "
                 "other_code=True in Python"
             )
-        self.say(f"goes on with other code: {changes}")
+        self.say(f"resumes with different code: {changes}")
 
     def _due(self, every: int) -> bool:
         return self.state.step % every == 0 or self.state.step == self.config.steps
