@@ -42,22 +42,23 @@ def lab(notebook: Path, desk: Path) -> Iterator[str]:
         f"--ServerApp.root_dir={notebook.parent}", "--LabApp.expose_app_in_browser=True",
         "--LabApp.extension_manager=readonly", "--ip=127.0.0.1",
     ]  # fmt: skip
-    with running(command, {}, desk):
+    with running(command, {}, desk, "is running at"):
         yield f"http://127.0.0.1:{port}/lab/tree/{notebook.name}?token={token}&reset"
 
 
 @contextmanager
 def voila(notebook: Path, desk: Path) -> Iterator[str]:
-    """The notebook as an app, as ``make app`` opens it; yields its address."""
+    """The notebook as an app, as ``make app`` opens it; yields the address that it prints, with its token."""
     port = free_port()
     command, environment = app_command(notebook)
-    with running([*command, "--no-browser", f"--port={port}"], environment, desk):
-        yield f"http://127.0.0.1:{port}/"
+    address = f"http://127.0.0.1:{port}/?token="
+    with running([*command, "--no-browser", f"--port={port}"], environment, desk, address) as line:
+        yield line.strip()
 
 
 @contextmanager
-def running(command: list[str], environment: dict[str, str], desk: Path) -> Iterator[None]:
-    """Runs the server within the block, once it reports that it is running."""
+def running(command: list[str], environment: dict[str, str], desk: Path, sign: str) -> Iterator[str]:
+    """Runs the server within the block, once it prints a line that holds ``sign``; yields that line."""
     folders = {
         "JUPYTERLAB_SETTINGS_DIR": "settings",
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
@@ -67,7 +68,7 @@ def running(command: list[str], environment: dict[str, str], desk: Path) -> Iter
     }
     own = {name: str(desk / folder) for name, folder in folders.items()}
     env = {**os.environ, **own, **environment, "OMP_NUM_THREADS": "1"}
-    log, ready = desk / "server.log", threading.Event()
+    log, ready, found = desk / "server.log", threading.Event(), []
     server = subprocess.Popen(
         command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
     )  # fmt: skip
@@ -76,7 +77,8 @@ def running(command: list[str], environment: dict[str, str], desk: Path) -> Iter
         with log.open("w", encoding="utf-8") as file:
             for line in server.stdout:
                 print(line, end="", file=file, flush=True)
-                if "is running at" in line:
+                if sign in line:
+                    found.append(line)
                     ready.set()
         ready.set()  # it has ended
 
@@ -84,8 +86,8 @@ def running(command: list[str], environment: dict[str, str], desk: Path) -> Iter
     listener.start()
     try:
         ready.wait(PATIENCE)
-        assert server.poll() is None, f"{command} did not start: {log.read_text()}"
-        yield
+        assert found, f"{command} did not start: {log.read_text()}"
+        yield found[0]
     finally:
         server.terminate()
         server.wait(PATIENCE)
