@@ -19,14 +19,16 @@ def check_contrast(contrast: float) -> None:
 
 
 def postprocess(fused: Tensor, contrast: float = 1.0) -> Tensor:
-    """Clamps to [0, 1] and scales the contrast of each image about its own mean.
+    """Clamps to [0, 1] and raises the contrast of each image about its own mean, with a shoulder at either end.
 
-        p = clamp(f, 0, 1);   image = clamp(m + c (p − m), 0, 1),   m = mean p
+        p = clamp(f, 0, 1),   m = mean p,   g(t) = c t / (1 + (c − 1) t)
+        image = m + (1 − m) g((p − m) / (1 − m))   for p ≥ m,     m − m g((m − p) / m)   for p < m
 
-    Two images share the range of one, so fused images are flatter than they could be. The mean is that of the
-    whole image, which a network trained on crops, or run on tiles, does not see; hence a separate step. It changes
-    how bright things are, never which source they come from; a pixel may become brighter or darker than in either
-    source. The published value is c = 1.
+    Two images share the range of one, so fused images are flatter than they could be. The curve has the slope c at the
+    mean, and flattens to 1 / c towards black and white: it maps [0, 1] onto itself, so nothing is clipped. The mean is
+    that of the whole image, which a network trained on crops, or run on tiles, does not see; hence a separate step. It
+    changes how bright things are, never which source they come from; a pixel may become brighter or darker than in
+    either source. The published value is c = 1.
 
     Args:
         fused: the output of the network, (B, C, H, W).
@@ -35,8 +37,12 @@ def postprocess(fused: Tensor, contrast: float = 1.0) -> Tensor:
     Returns:
         (B, C, H, W) in [0, 1].
     """
-    picture = fused.clamp(0, 1)
+    image = fused.clamp(0, 1)
     if contrast == 1:
-        return picture
-    mean = picture.mean(dim=(1, 2, 3), keepdim=True)
-    return (mean + contrast * (picture - mean)).clamp(0, 1)
+        return image
+    mean = image.mean(dim=(1, 2, 3), keepdim=True)
+    difference = image - mean
+    available = torch.where(difference > 0, 1 - mean, mean)  # from the mean to white or black
+    share = difference.abs() / available.clamp(min=torch.finfo(image.dtype).tiny)
+    curved = contrast * difference / (1 + (contrast - 1) * share)
+    return (mean + curved).clamp(0, 1)
