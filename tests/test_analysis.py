@@ -118,7 +118,7 @@ class TestExchange:
             2, 3, 4, 5, generator=torch.Generator().manual_seed(0)
         )  # (C, H, W) each
         tokens = [x.flatten(1).T for x in (features, gradient)]  # (C, H, W) -> (L, C)
-        theirs = definitions("05")["cam"](*tokens).reshape(4, 5)
+        theirs = definitions("06")["cam"](*tokens).reshape(4, 5)
         torch.testing.assert_close(exchange.cam(features, gradient), theirs)
 
     def test_an_exchange_keeps_the_sum_of_both_maps(self, model):
@@ -154,7 +154,7 @@ class TestBranches:
     def test_it_is_the_measure_of_notebook_06(self, gate, conv):
         torch.manual_seed(0)
         network = mdf.MambaDFuse(replace(TINY, gate=gate, deep_conv=conv)).eval().requires_grad_(False)
-        code = definitions("06")
+        code = definitions("07")
         _, entered, _ = code["watched"](network, *PAIR)
         blocks, fused = branches.branch_maps(network, *PAIR)
         for i, maps in enumerate(blocks):

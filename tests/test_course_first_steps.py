@@ -1,4 +1,4 @@
-"""The exercises of notebooks 00 to 03: right answers pass as they are written, wrong ones get a hint."""
+"""The exercises of notebooks 00 to 04: right answers pass as they are written, wrong ones get a hint."""
 
 import math
 
@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from course_cases import CRASH, crash, right, wrong
+from scipy import ndimage
 
 from mambadfuse import metrics
+from mambadfuse.course import judging_a_fusion as judging
 from mambadfuse.course import selective_scan_and_mamba as scan
 from mambadfuse.course import start_here as start
 from mambadfuse.course import state_space_models as states
@@ -145,6 +147,141 @@ def test_rule_beats_network_wrong(answer, hint, fused):
 
 # -------------------------------------------------------------------------------------- 01, the fusion problem
 
+ON_PAPER = {"person": 120, "letter": 0, "sign": -60, "brighter": 10, "itself": True}
+
+
+def test_what_the_minimum_and_the_pyramid_do():
+    a = np.array([80, 200, 80, 80, 80, 80, 100, 40, 100])
+    b = np.array([200, 200, 200, 100, 200, 100, 100, 200, 100])
+    person, letter, sign = (np.minimum(a, b)[k] - np.minimum(a, b)[k - 1] for k in (1, 4, 7))
+    x, y = np.random.default_rng(0).integers(60, 180, (2, 32, 32), dtype=np.uint8)
+    once, more = (baselines.laplacian_pyramid(x / 255, side / 255, levels=2) for side in (y, y + 20))
+    itself = np.array_equal(baselines.laplacian_pyramid(x, x), x)
+    rise = (255 * (more - once)).mean()
+    assert fusion.third_rule([person, letter, sign, round(rise, 6), itself]) == "passed"
+
+
+@right(
+    [
+        ON_PAPER,
+        dict(reversed(ON_PAPER.items())),
+        {name.upper(): str(value) for name, value in ON_PAPER.items()},
+        [120.0, 0.0, -60.0, 10.0, 1],
+        (np.int64(120), np.float32(0), torch.tensor(-60), np.array([10]), "yes"),
+    ]
+)
+def test_third_rule_right(answer):
+    assert fusion.third_rule(answer) == "passed"
+
+
+@wrong(
+    person_as_under_the_maximum=(ON_PAPER | {"person": 0}, "which camera does the minimum take there"),
+    letter_as_under_the_maximum=(ON_PAPER | {"letter": 100}, "that is the maximum"),
+    sign_without_its_sign=(ON_PAPER | {"sign": 60}, "minus for what is darker"),
+    nothing_gets_brighter=(ON_PAPER | {"brighter": 0}, "the coarsest level holds the brightness"),
+    all_of_it=(ON_PAPER | {"brighter": 20}, "a mean of both"),
+    itself_changes=(ON_PAPER | {"itself": False}, "if its two sources are equal"),
+    unanswered=(ON_PAPER | {"person": None}, "without an answer: person"),
+)
+def test_third_rule_wrong(answer, hint):
+    assert hint in fusion.third_rule(answer)
+
+
+def around(x):
+    for axis in (0, 1):
+        x = ndimage.correlate1d(x, np.array([1, 4, 6, 4, 1]) / 16, axis=axis, mode="mirror")
+    return x
+
+
+def choose(L_a, L_b):
+    return np.where(around(abs(L_a)) >= around(abs(L_b)), L_a, L_b)
+
+
+def with_masks(L_a, L_b):
+    wins = around(abs(L_a)) >= around(abs(L_b))
+    return wins * L_a + (1 - wins) * L_b
+
+
+@right(
+    [
+        choose,
+        with_masks,
+        lambda L_a, L_b: choose(L_a, L_b).tolist(),
+        lambda L_a, L_b: torch.from_numpy(choose(L_a, L_b)),
+        lambda L_a, L_b: np.where(around(abs(L_b)) > around(abs(L_a)), L_b, L_a).astype(np.float64),
+    ]
+)
+def test_stronger_neighbourhood_right(answer):
+    assert fusion.stronger_neighbourhood(answer) == "passed"
+
+
+@wrong(
+    nothing=(lambda x, y: None, "still returns None"),
+    called=(np.zeros((2, 2)), "the function itself"),
+    each_pixel=(lambda x, y: np.where(abs(x) >= abs(y), x, y), "each pixel is still chosen by itself"),
+    larger_value=(np.maximum, "that is the larger value"),
+    weaker=(lambda x, y: np.where(around(abs(x)) >= around(abs(y)), y, x), "that is the weaker one"),
+    signed=(lambda x, y: np.where(around(x) >= around(y), x, y), "first take magnitudes"),
+    blurred_first=(lambda x, y: np.where(abs(around(x)) >= abs(around(y)), x, y), "then blur"),
+    blurred_detail=(lambda x, y: choose(x, y) * 0 + around(choose(x, y)), "is in neither source"),
+    both_blurred=(
+        lambda x, y: np.where(around(abs(x)) >= around(abs(y)), around(x), around(y)),
+        "has to be the source's own",
+    ),
+    who=(lambda x, y: around(abs(x)) >= around(abs(y)), "you return who is chosen"),
+    unsigned=(lambda x, y: abs(choose(x, y)), "has lost its sign"),
+    squares=(lambda x, y: np.where(around(x * x) >= around(y * y), x, y), "blurred squares"),
+    a_alone=(lambda x, y: x, "from the other source"),
+    smaller=(lambda x, y: x[::2], "expected details of shape"),
+    crash=(crash, CRASH),
+)
+def test_stronger_neighbourhood_wrong(answer, hint):
+    assert hint in fusion.stronger_neighbourhood(answer)
+
+
+@pytest.fixture(scope="module")
+def whole_yard():
+    pair = next(pair for pair in samples("ivf") if pair.name == "synthetic_smoke_yard")
+    return *(metrics.grey(read_image(path)) for path in (pair.a, pair.b)), (165, 260, 60, 60)
+
+
+def lit(a, b):
+    """The detail of the pyramid, over the brightness of b alone."""
+    rise = ndimage.gaussian_filter(b.astype(float) - a, 16) / 2
+    return np.clip(baselines.laplacian_pyramid(a, b) + rise, 0, 255)
+
+
+@right(
+    [
+        lit,
+        lambda a, b: lit(a, b).round().astype(np.uint8),
+        lambda a, b: lit(a, b).astype(np.int64).tolist(),
+        lambda a, b: torch.from_numpy(lit(a, b)),
+    ]
+)
+def test_bright_sky_right(answer, whole_yard):
+    assert fusion.bright_sky(answer, *whole_yard).startswith("passed: the sky is ")
+
+
+@wrong(
+    nothing=(lambda a, b: None, "still returns None"),
+    unchanged=(
+        baselines.laplacian_pyramid,
+        "the sky is 96 grey levels off, the persons have a contrast of 37",
+    ),
+    maximum=(baselines.maximum, "it has to be 25 at least"),
+    b_alone=(lambda a, b: b, "do all scales choose their detail"),
+    a_alone=(lambda a, b: a, "which level of the pyramid is the sky"),
+    fractions=(lambda a, b: lit(a, b) / 255, "multiply by 255"),
+    half_the_size=(lambda a, b: b[::2, ::2], "expected a picture of shape"),
+    crash=(crash, CRASH),
+)
+def test_bright_sky_wrong(answer, hint, whole_yard):
+    assert hint in fusion.bright_sky(answer, *whole_yard)
+
+
+# ---------------------------------------------------------------------------------------- 02, judging a fusion
+
 SAME = {
     "EN": True,
     "SD": True,
@@ -164,7 +301,7 @@ def test_which_scores_survive_a_shuffle():
     order = rng.permutation(a.size)
     before = metrics.evaluate(f, a, b, metrics=metrics.EIGHT)
     after = metrics.evaluate(*(x.ravel()[order].reshape(x.shape) for x in (f, a, b)), metrics=metrics.EIGHT)
-    assert fusion.shuffled_pixels({k: abs(after[k] - before[k]) < 1e-9 for k in before}) == "passed"
+    assert judging.shuffled_pixels({k: abs(after[k] - before[k]) < 1e-9 for k in before}) == "passed"
 
 
 @right(
@@ -177,7 +314,7 @@ def test_which_scores_survive_a_shuffle():
     ]
 )
 def test_shuffled_pixels_right(answer):
-    assert fusion.shuffled_pixels(answer) == "passed"
+    assert judging.shuffled_pixels(answer) == "passed"
 
 
 @wrong(
@@ -190,7 +327,7 @@ def test_shuffled_pixels_right(answer):
     unanswered=(SAME | {"Qabf": None}, "without an answer: Qabf"),
 )
 def test_shuffled_pixels_wrong(answer, hint):
-    assert hint in fusion.shuffled_pixels(answer)
+    assert hint in judging.shuffled_pixels(answer)
 
 
 def AG(f):
@@ -212,7 +349,7 @@ def gradients(f):
     ]
 )
 def test_average_gradient_right(answer):
-    assert fusion.average_gradient(answer) == "passed"
+    assert judging.average_gradient(answer) == "passed"
 
 
 @wrong(
@@ -230,7 +367,7 @@ def test_average_gradient_right(answer):
     crash=(crash, CRASH),
 )
 def test_average_gradient_wrong(answer, hint):
-    assert hint in fusion.average_gradient(answer)
+    assert hint in judging.average_gradient(answer)
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +393,7 @@ def sharpened(a, b):
     ]
 )
 def test_forgery_right(answer, yard):
-    assert fusion.forgery(answer, *yard).startswith("passed: better in 7 of 8, persons at ")
+    assert judging.forgery(answer, *yard).startswith("passed: better in 7 of 8, persons at ")
 
 
 @wrong(
@@ -272,10 +409,10 @@ def test_forgery_right(answer, yard):
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the answer not_a_number divides by zero
 def test_forgery_wrong(answer, hint, yard):
-    assert hint in fusion.forgery(answer, *yard)
+    assert hint in judging.forgery(answer, *yard)
 
 
-# --------------------------------------------------------------------------------------- 02, state-space models
+# --------------------------------------------------------------------------------------- 03, state-space models
 
 MEMORY = {"half": 7, "row": 0.002, "skipped": 3, "euler": "grow"}
 
@@ -384,7 +521,7 @@ def test_ringing_wrong(answer, hint):
     assert hint in states.ringing(answer)
 
 
-# ------------------------------------------------------------------------------ 03, selective scan and Mamba
+# ------------------------------------------------------------------------------ 04, selective scan and Mamba
 
 COSTS = {"rounds": 20, "scan": 4, "attention": 16, "memory": 2280}
 

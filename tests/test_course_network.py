@@ -1,4 +1,4 @@
-"""The exercises of notebooks 04 to 07: right answers pass as they are written, wrong ones get a hint."""
+"""The exercises of notebooks 05 to 08: right answers pass as they are written, wrong ones get a hint."""
 
 import math
 from dataclasses import replace
@@ -20,7 +20,7 @@ from mambadfuse.models.deep_fusion import M3Block
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.models.shallow_fusion import exchange_channels
 
-# ------------------------------------------------------------------------------- 04, dual-level extraction
+# ------------------------------------------------------------------------------- 05, dual-level extraction
 
 SEEN = {
     "five pixels to the right, same row": True,
@@ -142,7 +142,7 @@ def test_rows_below_wrong(answer, hint):
     assert hint in extraction.rows_below(answer)
 
 
-# ------------------------------------------------------------------------------------- 05, channel exchange
+# ------------------------------------------------------------------------------------- 06, channel exchange
 
 SWAPPED = {"channels swapped, p = 2": 30, "channels swapped, p = 7": 9, "stream a carries": "b"}
 
@@ -263,14 +263,14 @@ def test_fair_shallow_phase_wrong(answer, hint):
     assert hint in exchange.fair_shallow_phase(answer)
 
 
-# --------------------------------------------------------------------------------------- 06, M3 deep fusion
+# --------------------------------------------------------------------------------------- 07, M3 deep fusion
 
 CHANGED = {"block 1": "b", "block 2": "fb"}
 
 
 def test_which_terms_a_new_guide_changes():
     torch.manual_seed(0)
-    M3 = definitions("06")["M3"]
+    M3 = definitions("07")["M3"]
     f, r, a, b, new = (torch.randn(1, 12, 8) for _ in range(5))
     blocks = [M3(MambaDFuseConfig(dim=8, state=4)) for _ in range(2)]
     entered = [[f + r, f + r], [sum(blocks[0](f, r, a, guide, 3)) for guide in (b, new)]]
@@ -401,7 +401,7 @@ def test_median_step_wrong(answer, hint, model):
     assert hint in deep.median_step(answer(model), model)
 
 
-# ------------------------------------------------------------------------- 07, reconstruction and losses
+# ------------------------------------------------------------------------- 08, reconstruction and losses
 
 ZERO = {"intensity": True, "gradient": False, "structure": False}
 

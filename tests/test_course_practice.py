@@ -1,4 +1,4 @@
-"""The exercises of notebooks 08 to 10: right answers pass as they are written, wrong ones get a hint."""
+"""The exercises of notebooks 09 to 11: right answers pass as they are written, wrong ones get a hint."""
 
 from dataclasses import replace
 from itertools import combinations, product
@@ -19,7 +19,7 @@ from mambadfuse.losses import FusionLoss
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import TrainingConfig
 
-# ---------------------------------------------------------------------------------------------- 08, training
+# ---------------------------------------------------------------------------------------------- 09, training
 
 RESUMES = {
     "steps": False,
@@ -244,7 +244,7 @@ def test_every_other_decay_is_told_how_many_are_lower(filmed, judged):
             assert {0.0: "the last step alone", 0.99: "still remembers the first"}[d] in verdict
 
 
-# -------------------------------------------------------------------------------------- 09, fuse and evaluate
+# -------------------------------------------------------------------------------------- 10, fuse and evaluate
 
 TILES = {(512, 512): 1, (513, 513): 4, (1000, 700): 6}
 
@@ -370,7 +370,7 @@ def test_a_shared_first_place_does_not_count():
     assert "nobody is first alone" in evaluate.another_winner(shared)
 
 
-# ------------------------------------------------------------------------------------------ 10, ablation lab
+# ------------------------------------------------------------------------------------------ 11, ablation lab
 
 CHANCE = {"pictures, one row": 6, "pictures, 26 rows": 11, "of 26 empty rows": 1.3}
 

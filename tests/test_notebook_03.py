@@ -1,4 +1,4 @@
-"""What a reader builds in notebook 03 keeps the promises of the package's operations and Mamba unit."""
+"""What a reader builds in notebook 03 keeps the promises of the package's scan."""
 
 from functools import partial
 
@@ -7,149 +7,97 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from notebook_code import definitions
-from ops_cases import Conv, Scan, as_float64, assert_close, results
+from ops_cases import Scan, as_float64, assert_close, results
 from torch import Tensor
 
 from mambadfuse import ops
-from mambadfuse.models import mamba
-from mambadfuse.models.config import MambaConfig
 
 BOOK = definitions("03")
-reference = partial(ops.selective_scan, backend="reference")
+A, B, C = torch.tensor(-0.7).double(), torch.tensor(1.3).double(), torch.tensor(0.4).double()
+steps = st.floats(1e-3, 2.0)
 
-scans = pytest.mark.parametrize(
-    "scan",
-    [
-        BOOK["scan_loop"],
-        partial(BOOK["scan_chunked"], chunk=1),
-        partial(BOOK["scan_chunked"], chunk=8),
-        partial(BOOK["scan_chunked"], chunk=32),
-        ops.selective_scan,
-    ],
-    ids=["loop", "chunks of 1", "chunks of 8", "one chunk", "package"],
+scan = pytest.mark.parametrize(
+    "scan", [BOOK["scan"], partial(ops.selective_scan, backend="reference")], ids=["notebook", "package"]
 )
 
 
-def package_unit(dim):
-    return mamba.Mamba(MambaConfig(dim))
-
-
-units = pytest.mark.parametrize("unit", [BOOK["Mamba"], package_unit], ids=["notebook", "package"])
-
-
-def scan_case(**sizes: int) -> dict[str, Tensor]:
-    """The arguments that the notebook's scans take: no gate, no softplus, no state to start from."""
+def case(**sizes: int) -> dict[str, Tensor]:
+    """The arguments that the notebook's scan takes: no gate, no softplus, no state to start from."""
     tensors = Scan(softplus=False, given=("D",), **sizes).tensors()
     return {name: x for name, x in tensors.items() if x is not None}
 
 
-# ---------------------------------------------------------------------------------------------------- scans
+@scan
+@pytest.mark.parametrize("sizes", [{}, {"length": 1}, {"batch": 1, "dim": 1, "state": 1}, {"state": 16}])
+def test_the_scan_is_the_recurrence(scan, sizes):
+    tensors = case(**sizes)
+    expected = results(partial(ops.selective_scan, backend="reference"), as_float64(tensors), {})
+    assert_close(results(scan, tensors, {}), expected)
 
 
-@scans
-@pytest.mark.parametrize("sizes", [{}, {"batch": 1, "dim": 1, "state": 1}, {"state": 16}])
-def test_every_scan_is_the_recurrence_with_its_gradients(scan, sizes):
-    tensors = scan_case(length=32, **sizes)
-    assert_close(results(scan, tensors, {}), results(reference, as_float64(tensors), {}))
+@scan
+@given(length=st.integers(2, 30), data=st.data())
+def test_a_token_acts_on_no_token_before_it(scan, length: int, data):
+    cut = data.draw(st.integers(1, length - 1), label="cut")
+    tensors = case(length=length)
+    before = scan(**tensors)
+    tensors["u"][:, cut:] += 1
+    after = scan(**tensors)
+    assert torch.equal(before[:, :cut], after[:, :cut])
+    assert not torch.equal(before[:, cut], after[:, cut])
 
 
-def test_the_compiled_kernel_is_the_recurrence():
-    tensors = scan_case()
-    expected = reference(**as_float64(tensors))
-    assert_close({"y": BOOK["scan_compiled"](*tensors.values())}, {"y": expected})
+@scan
+def test_a_token_with_a_zero_step_is_skipped(scan):
+    tensors = case() | {"D": torch.zeros(18)}
+    tensors["delta"][:, 7] = 0
+    spoiled = tensors | {"u": tensors["u"].index_fill(1, torch.tensor(7), 1e6)}
+    assert torch.equal(scan(**tensors), scan(**spoiled))
 
 
-@given(rounds=st.integers(0, 4), data=st.data())
-def test_pairs_give_the_states_of_the_loop(rounds: int, data):
-    """Also with decays of zero (all forgotten) and one (nothing forgotten)."""
-    numbers = st.lists(st.floats(0, 1), min_size=2**rounds, max_size=2**rounds)
-    a, x = (torch.tensor(data.draw(numbers, label=name), dtype=torch.float64) for name in "ax")
-    h, expected = 0.0, []
-    for a_t, x_t in zip(a.tolist(), x.tolist(), strict=True):
-        h = a_t * h + x_t
-        expected.append(h)
-    torch.testing.assert_close(BOOK["scan_pairs"](a, x), torch.tensor(expected, dtype=torch.float64))
+@given(delta=steps, length=st.integers(1, 60))
+@pytest.mark.parametrize("rule", ["exact", "euler", "mamba"])
+def test_the_kernel_convolved_is_the_recurrence(rule: str, delta: float, length: int):
+    u = torch.randn(length, dtype=torch.float64)
+    A_bar, B_bar = BOOK[rule](torch.tensor(delta).double(), A, B)
+    convolved = BOOK["convolve"](u, BOOK["kernel"](A_bar, B_bar, C, length))
+    torch.testing.assert_close(convolved, C * BOOK["recur"](u, A_bar, B_bar))
 
 
-# ----------------------------------------------------------------------------------------------------- unit
+@given(first=steps, second=steps)
+def test_the_exact_rule_may_cut_a_step_in_two(first: float, second: float):
+    """Only the exact rule does: a held input for two short steps is a held input for one long step."""
+    times = torch.tensor([first, second, first + second]).double()
+    A_bar, B_bar = BOOK["exact"](times, A, B)
+    torch.testing.assert_close(A_bar[0] * A_bar[1], A_bar[2])
+    torch.testing.assert_close(A_bar[1] * B_bar[0] + B_bar[1], B_bar[2])
 
 
-@pytest.mark.parametrize("case", [Conv(width=w, activation=None, given=("bias",)) for w in (1, 2, 4)])
-def test_the_convolution_is_the_packages(case):
-    x, weight, bias = (x for x in case.tensors().values() if x is not None)
-    found = BOOK["causal_conv"](x, weight, bias)
-    assert_close({"y": found}, {"y": ops.causal_conv1d(x, weight, bias, backend="reference")})
+@given(delta=steps)
+def test_no_step_makes_mambas_state_grow(delta: float):
+    A_bar, _ = BOOK["mamba"](torch.tensor(delta), A, B)
+    assert 0 < A_bar < 1
 
 
-def test_the_unit_has_the_packages_names_outputs_and_gradients():
-    ours, theirs = BOOK["Mamba"](24).double(), mamba.Mamba(MambaConfig(24)).double()
-    ours.load_state_dict(theirs.state_dict())
-    x = torch.randn(2, 30, 24, dtype=torch.float64, requires_grad=True)
-    weights = torch.randn_like(x)
-    torch.testing.assert_close(ours(x), theirs(x))
-    mine, package = (
-        torch.autograd.grad((weights * unit(x)).sum(), [x, *unit.parameters()]) for unit in (ours, theirs)
-    )
+def test_all_rules_agree_on_short_steps():
+    delta = torch.tensor(1e-4).double()
+    expected = BOOK["exact"](delta, A, B)
+    for rule in ("euler", "mamba"):
+        torch.testing.assert_close(BOOK[rule](delta, A, B), expected, rtol=1e-4, atol=0)
+
+
+def test_the_layer_is_the_scan_with_the_same_numbers_at_every_token():
+    layer, u = BOOK["DiagonalSSM"](6, 4).double(), torch.randn(2, 50, 6, dtype=torch.float64)
+    delta, Bs, Cs = layer.log_delta.exp().expand_as(u), *(x.expand(2, 50, 4) for x in (layer.B, layer.C))
+    expected = ops.selective_scan(u, delta, -layer.A_log.exp(), Bs, Cs, layer.D, backend="reference")
+    torch.testing.assert_close(layer(u), expected)
+    weights, parameters = torch.randn_like(u), list(layer.parameters())
+    mine, package = (torch.autograd.grad((weights * y).sum(), parameters) for y in (layer(u), expected))
     torch.testing.assert_close(mine, package)
 
 
-@units
-@given(cut=st.integers(1, 19))
-def test_a_token_acts_on_no_token_before_it(unit, cut: int):
-    torch.manual_seed(0)
-    layer, x = unit(8), torch.randn(1, 20, 8)
-    later = x.clone()
-    later[:, cut:] += 1
-    with torch.no_grad():
-        before, after = layer(x), layer(later)
-    torch.testing.assert_close(before[:, :cut], after[:, :cut])
-    assert not torch.allclose(before[:, cut], after[:, cut])
-
-
-@units
-def test_a_fresh_unit_takes_steps_between_a_thousandth_and_a_tenth(unit):
-    steps = torch.nn.functional.softplus(unit(60).ssm.dt_proj.bias)
-    assert steps.min() > 0.99e-3
-    assert steps.max() < 0.101
-
-
-def test_the_block_is_the_packages():
-    ours, theirs = BOOK["Block"](8), mamba.MambaBlock(MambaConfig(8))
-    ours.load_state_dict(theirs.state_dict())
-    x, r, weights = torch.randn(3, 1, 20, 8)
-    torch.testing.assert_close(ours(x, r), theirs(x, r))
-    mine, package = (
-        torch.autograd.grad((weights * sum(block(x, r))).sum(), list(block.parameters()))
-        for block in (ours, theirs)
-    )
-    torch.testing.assert_close(mine, package)
-
-
-# ----------------------------------------------------------------------------------------------------- task
-
-
-@given(seed=st.integers(0, 1000), length=st.integers(4, 60))
-def test_the_answers_are_the_letters_in_their_order(seed: int, length: int):
-    tokens, letters = BOOK["draw"](3, torch.Generator().manual_seed(seed), length)
-    text, questions = tokens[:, :length], tokens[:, length:]
-    dot = BOOK["SYMBOLS"].index(".")
-    assert torch.equal(text[text != dot].view(3, -1), letters)
-    assert "".join(BOOK["SYMBOLS"][k] for k in questions[0]) == "1234"
-
-
-@given(shift=st.integers(1, 19))
-def test_only_what_sees_the_token_depends_on_it(shift: int):
-    """Without sight the layer is linear and time-invariant; with it, it is neither."""
-    torch.manual_seed(0)
-    u, sees = torch.randn(1, 20, 6), ("delta", "B", "C")
-    blind, seeing = BOOK["Layer"](6, 4, ()), BOOK["Layer"](6, 4, sees)
-    later = torch.cat([torch.zeros(1, shift, 6), u[:, :-shift]], dim=1)
-    with torch.no_grad():
-        torch.testing.assert_close(blind(later)[:, shift:], blind(u)[:, :-shift])
-        torch.testing.assert_close(blind(2 * u), 2 * blind(u))
-        assert not torch.allclose(seeing(2 * u), 2 * seeing(u))
-
-
-def test_both_models_have_the_same_parameters():
-    seeing, blind = BOOK["Copier"](("delta", "B", "C")), BOOK["Copier"](())
-    blind.load_state_dict(seeing.state_dict())
+@given(shift=st.integers(1, 39))
+def test_the_layer_does_not_care_when_a_token_comes(shift: int):
+    layer, u = BOOK["DiagonalSSM"](6, 4).double(), torch.randn(2, 40, 6, dtype=torch.float64)
+    later = torch.cat([torch.zeros(2, shift, 6), u[:, :-shift]], dim=1)
+    torch.testing.assert_close(layer(later)[:, shift:], layer(u)[:, :-shift])

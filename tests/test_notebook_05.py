@@ -1,96 +1,117 @@
-"""What the reader builds in notebook 05 obeys the laws of the package's own channel exchange."""
+"""What the reader builds in notebook 05 obeys the laws of the package's own extraction."""
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_code import definitions
 
-from mambadfuse.models import MambaDFuseConfig
-from mambadfuse.models.shallow_fusion import ExchangeBlock, ShallowFusion, exchange_channels
+from mambadfuse.models import MambaDFuseConfig, mamba
+from mambadfuse.models.extraction import LowLevelExtraction
 
 BUILT = definitions("05")
-LAWS = {law.__name__: law for law in BUILT["LAWS"]}
-EXCHANGES = [exchange_channels, BUILT["exchange"]]
 
 
-def package_block(dim, period=2):
-    return ExchangeBlock(MambaDFuseConfig(dim=dim, exchange_period=period))
+def package_low(dim):
+    return LowLevelExtraction(MambaDFuseConfig(dim=dim))
 
 
-def package_phase(depth, dim):
-    return ShallowFusion(MambaDFuseConfig(dim=dim, exchange_depth=depth))
+def package_stack(depth, dim):
+    return mamba.MambaStack(MambaDFuseConfig(dim=dim), depth)
 
 
-BLOCKS = [package_block, BUILT["Block"]]
-PHASES = [package_phase, BUILT["Shallow"]]
-share_of_b, cam = BUILT["share_of_b"], BUILT["cam"]
-
-
-def distinct(channels):
-    """Two streams (2, 3, C) in which no number appears twice."""
-    return torch.randperm(12 * channels).float().reshape(2, 2, 3, channels).unbind(0)
-
-
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
-@pytest.mark.parametrize("exchange", EXCHANGES)
-@given(channels=st.integers(1, 9), period=st.integers(0, 12))
-@settings(deadline=None, max_examples=25)
-def test_an_exchange_obeys_every_law(exchange, law, channels, period):
-    assert law(exchange, *distinct(channels), period)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "caught_by"),
-    [("careless", {"own_inverse", "once_each", "same_sum"}), ("late", {"period_and_offset"})],
+LOW = [package_low, BUILT["LowLevel"]]
+STACKS = [package_stack, BUILT["HighLevel"]]
+RASTERS = [(mamba.to_tokens, mamba.to_map), (BUILT["raster"], BUILT["unraster"])]
+receptive_field, as_map, both_ways, shares = (
+    BUILT[name] for name in ("receptive_field", "as_map", "both_ways", "shares")
 )
-def test_the_laws_catch_wrong_exchanges(wrong, caught_by):
-    assert {name for name, law in LAWS.items() if not law(BUILT[wrong], *distinct(8), 3)} == caught_by
+sizes = st.integers(1, 6)
+quickly = settings(deadline=None, max_examples=25)
 
 
-@pytest.mark.parametrize("period", [0, 1, 2, 5])
-def test_the_matrix_is_a_permutation_and_its_own_inverse(period):
-    P = BUILT["permutation"](5, period)
-    assert torch.equal(P @ P, torch.eye(10))
-    assert (P.sum(0) == 1).all()
-    assert (P.sum(1) == 1).all()
+@pytest.mark.parametrize("raster", RASTERS, ids=["package", "notebook"])
+@given(height=sizes, width=sizes, channels=sizes)
+@quickly
+def test_a_raster_reads_row_by_row_and_is_undone(raster, height, width, channels):
+    read, lay_out = raster
+    x = torch.arange(channels * height * width).reshape(1, channels, height, width)
+    tokens = read(x)
+    assert all(
+        torch.equal(tokens[0, width * i + j], x[0, :, i, j]) for i in range(height) for j in range(width)
+    )
+    assert torch.equal(lay_out(tokens, height), x)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("period", [0, 2])
-def test_streams_learn_of_each_other_only_by_the_exchange(block, period):
+@pytest.mark.parametrize("seed", range(3))
+def test_both_levels_are_the_packages_with_their_gradients(seed):
+    torch.manual_seed(seed)
+    BUILT["check"](BUILT["LowLevel"](8), LowLevelExtraction(MambaDFuseConfig(dim=8)), torch.rand(2, 1, 9, 7))
+    BUILT["check"](
+        BUILT["HighLevel"](2, 8), mamba.MambaStack(MambaDFuseConfig(dim=8), 2), torch.rand(2, 12, 8)
+    )
+
+
+@pytest.mark.parametrize("low_level", LOW)
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 4)])
+def test_the_low_level_keeps_the_size(low_level, size):
+    assert low_level(8)(torch.rand(2, 1, *size)).shape == (2, 8, *size)
+
+
+@pytest.mark.parametrize("low_level", LOW)
+def test_the_low_level_sees_five_by_five(low_level):
     torch.manual_seed(0)
-    one = block(8, period=period)
-    a, b, zero = torch.randn(1, 6, 8), torch.randn(1, 6, 8), torch.zeros(1, 6, 8)
-    share = share_of_b(lambda a, b: one(a, zero, b, zero)[0], a, b, t=5)
-    assert share > 0.1 if period else share == 0
+    field = receptive_field(low_level(8), torch.rand(1, 1, 11, 11), (5, 5))
+    expected = torch.zeros(11, 11, dtype=torch.bool)
+    expected[3:8, 3:8] = True
+    assert torch.equal(field > 0, expected)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_running_sums_are_never_exchanged(block):
-    x_a, r_a, x_b, r_b = torch.randn(4, 2, 6, 8)
-    _, sum_a, _, sum_b = block(8)(x_a, r_a, x_b, r_b)
-    assert torch.equal(sum_a, x_a + r_a)
-    assert torch.equal(sum_b, x_b + r_b)
-
-
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 5)])
-def test_the_phase_ends_in_the_mean_of_its_streams(phase, height, width):
+@pytest.mark.slow
+@pytest.mark.parametrize("stack", STACKS)
+@given(row=st.integers(0, 3), column=st.integers(0, 4))
+@settings(quickly, max_examples=8)
+def test_a_scan_sees_what_comes_before_and_only_that(stack, row, column):
     torch.manual_seed(0)
-    new_a, new_b, fused = phase(2, 8)(*torch.randn(4, 2, height * width, 8), height)
-    assert fused.shape == (2, 8, height, width)
-    torch.testing.assert_close(fused, (new_a + new_b) / 2)
+    blocks = stack(2, 8).double()
+    x = torch.randn(1, 8, 4, 5, dtype=torch.float64)
+    field = receptive_field(as_map(lambda tokens: sum(blocks(tokens))), x, (row, column))
+    assert torch.equal(field.flatten() > 0, torch.arange(20) <= 5 * row + column)
 
 
-def test_the_share_has_a_known_answer():
-    a, b = torch.randn(2, 1, 3, 4).unbind(0)
-    assert share_of_b(lambda a, b: a - 2 * b, a, b, t=1) == pytest.approx(0.8)
-    assert share_of_b(lambda a, b: a * 2, a, b, t=1) == 0
+@pytest.mark.parametrize("stack", STACKS)
+def test_two_directions_see_everything(stack):
+    torch.manual_seed(0)
+    blocks = stack(1, 8)
+    seen = both_ways(as_map(lambda tokens: blocks(tokens)[0]))
+    assert (receptive_field(seen, torch.randn(1, 8, 4, 5), (2, 1)) > 0).all()
 
 
-def test_an_exchange_leaves_the_sum_of_both_maps():
-    a, b, da, db = torch.randn(4, 6, 8)
-    before = cam(a, da) + cam(b, db)
-    (a, b), (da, db) = exchange_channels(a, b, 3), exchange_channels(da, db, 3)
-    torch.testing.assert_close(cam(a, da) + cam(b, db), before)
+@pytest.mark.parametrize("stack", STACKS)
+def test_branch_and_running_sum_make_an_ordinary_residual_network(stack):
+    torch.manual_seed(0)
+    blocks = stack(3, 8)
+    x = torch.randn(2, 6, 8)
+    expected = x
+    for block in blocks.blocks:
+        expected = expected + block.mamba(block.norm(expected))
+    torch.testing.assert_close(sum(blocks(x)), expected)
+
+
+def test_attention_is_that_of_pytorch():
+    torch.manual_seed(0)
+    attention, x = BUILT["Attention"](8), torch.randn(2, 6, 8)
+    expected = F.scaled_dot_product_attention(*attention.qkv(x).chunk(3, dim=-1))
+    torch.testing.assert_close(attention(x), expected)
+
+
+def test_the_shares_of_a_field_are_all_of_it():
+    assert sum(shares(torch.rand(7, 9), (3, 4), 3).values()) == pytest.approx(1)
+
+
+def test_the_check_tells_a_difference():
+    broken = LowLevelExtraction(MambaDFuseConfig(dim=8))
+    broken.register_forward_hook(lambda module, inputs, output: output * 1.01)
+    with pytest.raises(AssertionError):
+        BUILT["check"](BUILT["LowLevel"](8), broken, torch.rand(1, 1, 5, 5))

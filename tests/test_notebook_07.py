@@ -1,8 +1,6 @@
-"""What notebook 07 builds, beside the package: the reconstruction, the whole network, its count, its loss."""
+"""The M3 block of notebook 07 beside the package's, and the measures that the notebook defines."""
 
-import json
-from dataclasses import replace
-from pathlib import Path
+import itertools
 
 import numpy as np
 import pytest
@@ -10,175 +8,163 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_code import definitions
-from safetensors.torch import load_file
+from torch import nn
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig
-from mambadfuse.losses import FusionLoss, FusionLossConfig
-from mambadfuse.models.reconstruction import Reconstruction
+from mambadfuse.models.deep_fusion import DeepFusion, M3Block
+from mambadfuse.models.mamba import to_map
 
 NOTEBOOK = definitions("07")
-Assembled, Rebuild, terms_by_hand = (NOTEBOOK[name] for name in ("Assembled", "Rebuild", "terms_by_hand"))
-HERE = Path(__file__).parent
-TINY = {
-    "dim": 8,
-    "state": 4,
-    "extraction_depth": 1,
-    "exchange_depth": 1,
-    "deep_depth": 1,
-    "reconstruction_depth": 1,
-}
-PRESETS = ("published", "figure", "lite")
+M3, renamed = NOTEBOOK["M3"], NOTEBOOK["renamed"]
+WIDTH, STATE, HEIGHT, LENGTH = 8, 4, 3, 12
+SWITCHES = [
+    dict(zip(("gate", "norm_passes", "state_matrix", "deep_conv"), values, strict=True))
+    for values in itertools.product(("own", "shared"), (1, 2), ("own", "shared"), (True, False))
+]
 
 
-def tiny(preset, **changes):
-    return replace(getattr(MambaDFuseConfig, preset)(), **(TINY | changes))
+def random_block(cls, **switches):
+    torch.manual_seed(0)
+    block = cls(MambaDFuseConfig(dim=WIDTH, state=STATE, **switches)).double().requires_grad_(False)
+    for p in block.parameters():
+        nn.init.normal_(p, std=0.5)
+    return block
 
 
-def pictures(seed, count=2, batch=2, height=9, width=11):
+def streams(seed=1, batch=2):
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, batch, 1, height, width, generator=generator, dtype=torch.float64)
+    return [torch.randn(batch, LENGTH, WIDTH, generator=generator, dtype=torch.float64) for _ in "frab"]
 
 
-def short(residual="dropped"):
-    return MambaDFuseConfig(dim=8, reconstruction_depth=2, stage_residual=residual)
+both = pytest.mark.parametrize("cls", [M3Block, M3], ids=["package", "notebook"])
+each_gate = pytest.mark.parametrize("gate", ["own", "shared"])
 
 
-rebuilds = pytest.mark.parametrize("cls", [Reconstruction, Rebuild], ids=["package", "notebook"])
-networks = pytest.mark.parametrize("cls", [MambaDFuse, Assembled], ids=["package", "notebook"])
-
-
-@rebuilds
-@pytest.mark.parametrize("size", [(1, 1), (1, 5), (4, 3)])
-def test_reconstruction_gives_one_picture_of_any_size(cls, size):
-    height, width = size
-    assert cls(short())(torch.randn(2, height * width, 8), height).shape == (2, 1, height, width)
-
-
-@rebuilds
-def test_nothing_keeps_pixels_in_range(cls):
-    torch.manual_seed(0)
-    module = cls(short()).requires_grad_(False)
-    module.conv3.bias.fill_(3)
-    assert module(torch.randn(1, 12, 8), 3).max() > 1
-
-
-@pytest.mark.parametrize("residual", ["added", "dropped"])
-def test_rebuild_is_the_reconstruction(residual):
-    NOTEBOOK["assert_equal"](
-        Rebuild(short(residual)).double(),
-        Reconstruction(short(residual)).double(),
-        torch.randn(2, 12, 8, dtype=torch.float64),
-        3,
-    )
-
-
-def test_assert_equal_notices_a_difference():
-    with pytest.raises(AssertionError):
-        NOTEBOOK["assert_equal"](
-            Rebuild(short("dropped")).double(),
-            Reconstruction(short("added")).double(),
-            torch.randn(1, 12, 8, dtype=torch.float64),
-            3,
-        )
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_the_assembled_network_is_the_package(preset):
-    config = tiny(preset)
-    NOTEBOOK["assert_equal"](Assembled(config).double(), MambaDFuse(config).double(), *pictures(0))
-
-
-@networks
-@pytest.mark.parametrize("preset", PRESETS)
-def test_pictures_of_a_batch_do_not_see_each_other(cls, preset):
-    torch.manual_seed(0)
-    network = cls(tiny(preset)).double().requires_grad_(False)
-    a, b = pictures(1, batch=3)
-    alone = torch.cat([network(a[i : i + 1], b[i : i + 1]) for i in range(3)])
-    torch.testing.assert_close(network(a, b), alone, rtol=0, atol=1e-12)
-
-
-@settings(deadline=None, max_examples=15)
-@given(
-    st.sampled_from([8, 12, 20, 60]),
-    st.integers(1, 3),
-    *(st.integers(0, 3) for _ in range(4)),
-    st.integers(1, 16),
-)
-def test_paper_and_memory_count_the_same(dim, expand, extraction, exchange, deep, reconstruction, state):
-    config = replace(
-        MambaDFuseConfig.published(),
-        dim=dim, expand=expand, extraction_depth=extraction, exchange_depth=exchange, deep_depth=deep,
-        reconstruction_depth=reconstruction, state=state,
-    )  # fmt: skip
-    assert sum(NOTEBOOK["counted"](config).values()) == MambaDFuse(config).parameter_count()
-
-
-def test_the_published_count():
-    assert sum(NOTEBOOK["counted"](MambaDFuseConfig.published()).values()) == 1_347_271
-
-
-@pytest.mark.parametrize(
-    ("name", "low", "high"),
-    [("x.A_log", -2, 4), ("x.D", -1, 3), ("norm1.body.weight", -0.5, 2.5), ("x.dt_proj_b.bias", -5, 1)],
-)
-def test_the_recipe_has_a_scale_for_each_kind(name, low, high):
-    values = NOTEBOOK["golden_weight"](name, torch.Size([120, 16]))
-    assert low < values.min() < values.max() < high
-    assert np.array_equal(values, NOTEBOOK["golden_weight"](name, torch.Size([120, 16])))
-
-
-def test_sobel_of_a_step_by_hand():
-    step = torch.tensor([[0.0, 0, 1, 1]] * 3)[None, None]
-    assert NOTEBOOK["nabla"](step)[0, 0, 1].tolist() == [0, 4, 4, 4]  # the last one is the border
-
-
-def test_ssim_of_equal_pictures_is_one_and_it_is_symmetric():
-    x, y = pictures(2)
-    assert NOTEBOOK["ssim"](x, x).item() == pytest.approx(1)
-    torch.testing.assert_close(NOTEBOOK["ssim"](x, y), NOTEBOOK["ssim"](y, x))
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: "-".join(map(str, s.values())))
+def test_the_notebook_computes_what_the_package_computes(switches):
+    assert NOTEBOOK["agree"](switches)
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 10_000), st.booleans(), st.integers(2, 14), st.integers(2, 14))
-def test_the_terms_are_the_packages(seed, medical, height, width):
-    f, a, b = pictures(seed, 3, 2, height, width)
-    package = FusionLoss.med() if medical else FusionLoss.vif()
-    c = package.config
-    weights = c.intensity, c.gradient, c.structure
-    ours = [w * term for w, term in zip(weights, terms_by_hand(f, a, b, medical), strict=True)]
-    theirs = package(f, a, b)
-    torch.testing.assert_close(
-        ours, [theirs.intensity, theirs.gradient, theirs.structure], rtol=1e-4, atol=1e-4
-    )
+@given(st.sampled_from(SWITCHES), st.integers(1, 4), st.integers(1, 5), st.integers(0, 99))
+def test_they_agree_on_any_size(switches, height, width, seed):
+    theirs, ours = random_block(M3Block, **switches), random_block(M3, **switches)
+    ours.load_state_dict(renamed(theirs.state_dict()))
+    torch.manual_seed(seed)
+    inputs = torch.randn(4, 1, height * width, WIDTH, dtype=torch.float64)
+    torch.testing.assert_close(ours(*inputs, height), theirs(*inputs, height))
 
 
-@pytest.mark.parametrize("task", ["vif", "med"])
-def test_the_terms_are_the_published_ones(task):
-    golden = json.loads((HERE / "golden" / "losses.json").read_text())["triple0"][task]["float32"]
-    inputs = load_file(HERE / "golden" / "losses_inputs.safetensors")
-    intensity, gradient, structure = terms_by_hand(*(inputs[f"0.{x}"] for x in "FAB"), task == "med")
-    weights = getattr(FusionLossConfig, task)()
-    assert weights.intensity * intensity.item() == pytest.approx(golden["intensity_weighted"], rel=1e-5)
-    assert weights.gradient * gradient.item() == pytest.approx(golden["gradient_weighted"], rel=1e-5)
-    assert weights.structure * structure.item() == pytest.approx(golden["ssim_weighted"], rel=1e-5)
+@both
+@each_gate
+def test_a_token_sees_no_later_one(cls, gate):
+    block, inputs = random_block(cls, gate=gate, deep_conv=False), streams()
+    before = block(*inputs, HEIGHT)[0]
+    after = block(*(torch.cat([x[:, :7], x[:, 7:].flip(-1)], dim=1) for x in inputs), HEIGHT)[0]
+    torch.testing.assert_close(after[:, :7], before[:, :7], rtol=0, atol=1e-12)
+    assert (after[:, 7:] - before[:, 7:]).abs().max() > 1e-3
 
 
-def test_a_negative_has_the_same_gradient_term_inside():
-    f = pictures(3, 1)[0]
-    nabla, inside = NOTEBOOK["nabla"], np.s_[:, :, 1:-1, 1:-1]
-    torch.testing.assert_close(nabla(f)[inside], nabla(1 - f)[inside])
+@both
+@each_gate
+def test_pictures_of_a_batch_do_not_see_each_other(cls, gate):
+    block, inputs = random_block(cls, gate=gate), streams()
+    together = block(*inputs, HEIGHT)[0]
+    alone = torch.cat([block(*(x[i : i + 1] for x in inputs), HEIGHT)[0] for i in range(2)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
 
 
-@pytest.mark.slow
-def test_overfitting_pixels_finds_the_maximum():
-    a, b = pictures(4, height=6, width=6).float()
-    found = NOTEBOOK["overfit"](FusionLoss(intensity=20, gradient=0, structure=0), (a + b) / 2, a, b, 150)
-    torch.testing.assert_close(found, torch.maximum(a, b), rtol=0, atol=0.02)
+@both
+def test_the_running_sum_takes_the_branch_up(cls):
+    f, r, a, b = streams()
+    assert torch.equal(random_block(cls)(f, r, a, b, HEIGHT)[1], f + r)
 
 
-def test_a_wave_hears_values_and_places():
-    x = torch.arange(6.0, dtype=torch.float64)
-    wave = NOTEBOOK["wave"]
-    assert wave(x) != wave(x.flip(0))
-    assert wave(torch.tensor([0, 0, 1, 0], dtype=torch.float64)) == pytest.approx(np.cos(2))
+@pytest.mark.parametrize(
+    ("gate", "depth", "pair", "heard"),
+    [("own", 1, pair, False) for pair in ("fa", "fb", "ab")]
+    + [("shared", 1, "fa", True), ("shared", 1, "fb", True), ("shared", 1, "ab", False)]
+    + [("own", 2, pair, True) for pair in ("fa", "fb", "ab")],
+)
+def test_who_hears_whom(gate, depth, pair, heard):
+    torch.manual_seed(3)
+    config = MambaDFuseConfig(dim=WIDTH, state=STATE, deep_depth=depth, gate=gate, stage_residual="dropped")
+    deep = DeepFusion(config).double().requires_grad_(False)
+    assert (NOTEBOOK["interaction"](deep, pair) > 1e-9) is heard
+
+
+def test_leaky_integrator_by_hand():
+    assert NOTEBOOK["leaky"]([4, 0, 2]) == [4, 2, 3]
+
+
+def test_the_flag_chooses_the_target():
+    f, a, b, target = NOTEBOOK["selection_batch"](torch.Generator().manual_seed(0))
+    chosen = torch.where(f[..., :1] > 0, a, b)
+    assert torch.equal(target, chosen)
+    assert ((target - (a + b) / 2) ** 2).mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: "-".join(map(str, s.values())))
+def test_contributions_add_up_to_the_branch(switches):
+    block, inputs = random_block(M3, **switches), streams()
+    c = NOTEBOOK["contributions"](block, *inputs, HEIGHT)
+    bias = 0 if block.conv is None else block.conv.bias[:, None, None]
+    branch = to_map(block(*inputs, HEIGHT)[0], HEIGHT)
+    torch.testing.assert_close(sum(c.values()) + bias, branch)
+
+
+def test_shares_are_shares():
+    c = {
+        k: torch.randn(1, WIDTH, 4, 5, generator=torch.Generator().manual_seed(n))
+        for n, k in enumerate("fab")
+    }
+    s = NOTEBOOK["shares"](c)
+    assert sum(s.values()) == pytest.approx(np.ones((4, 5)), abs=1e-6)
+    assert min(x.min() for x in s.values()) >= 0
+
+
+def test_winner_and_balance_by_hand():
+    s = {"f": np.array([[0.5, 0.1, 0.1]]), "a": np.array([[0.3, 0.6, 0.2]]), "b": np.array([[0.2, 0.3, 0.7]])}
+    assert NOTEBOOK["winner_map"](s).tolist() == [[0.5, 1.0, 0.0]]
+    assert NOTEBOOK["balance"](s["a"], s["b"])[0, 1] == pytest.approx(1 / 3)
+
+
+@each_gate
+@pytest.mark.parametrize("conv", [True, False])
+def test_the_window_into_a_network_shows_its_blocks(gate, conv):
+    torch.manual_seed(0)
+    sizes = {
+        "dim": 8,
+        "state": 4,
+        "extraction_depth": 1,
+        "exchange_depth": 1,
+        "deep_depth": 2,
+        "reconstruction_depth": 1,
+    }
+    model = MambaDFuse(MambaDFuseConfig(gate=gate, deep_conv=conv, **sizes)).requires_grad_(False)
+    a, b = torch.rand(2, 1, 1, 6, 5)
+    fused, entered, left = NOTEBOOK["watched"](model, a, b)
+    torch.testing.assert_close(model(a, b), fused)
+    for i in range(2):
+        torch.testing.assert_close(NOTEBOOK["by_hand"](model, i)(*entered[i])[0], left[i])
+
+
+@each_gate
+def test_a_silenced_branch_is_gone(gate):
+    """Without the guide's branch the fused image no longer depends on the scan's weights."""
+    torch.manual_seed(0)
+    sizes = {
+        "dim": 8,
+        "state": 4,
+        "extraction_depth": 1,
+        "exchange_depth": 1,
+        "deep_depth": 1,
+        "reconstruction_depth": 1,
+    }
+    model = MambaDFuse(MambaDFuseConfig(gate=gate, **sizes)).requires_grad_(False)
+    a, b = torch.rand(2, 1, 1, 6, 5)
+    whole, silenced = model(a, b), NOTEBOOK["without"](model, "b", a, b)
+    assert (whole - silenced).abs().max() > 0
+    model.deep.blocks[0].in_proj_b.weight.mul_(3)
+    torch.testing.assert_close(NOTEBOOK["without"](model, "b", a, b), silenced)
+    assert (model(a, b) - whole).abs().max() > 0

@@ -1,46 +1,126 @@
-"""Notebook 10: the tests of chance that it builds by hand are those of the library and of the package."""
+"""What notebook 10 builds by hand is what the package and the published test script compute, and means what it says."""
+
+import json
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_code import definitions
-from scipy import stats
-from test_ablation_report import made
 
-from mambadfuse.ablation.statistics import holm
+from mambadfuse.evaluation.published import published
+from mambadfuse.evaluation.table import PUBLISHED, Method, rank
+from mambadfuse.fusion.tiling import TiledModel
+from mambadfuse.metrics import EIGHT
 
-BY_HAND = definitions("10")
-
-
-@pytest.mark.parametrize("n", [3, 5, 9])
-def test_signed_ranks_are_those_of_the_library(n):
-    rng = np.random.default_rng(n)
-    for d in rng.normal(0.5, 1, size=(5, n)):
-        assert BY_HAND["signed_rank_p"](d) == pytest.approx(stats.wilcoxon(d).pvalue)
+BUILT = definitions("10")
+GOLDEN = Path(__file__).parent / "golden"
+few = settings(deadline=None, max_examples=20)
 
 
-@pytest.mark.parametrize("n", [2, 3, 5])
-def test_t_is_that_of_the_library(n):
-    rng = np.random.default_rng(n)
-    x, y = rng.normal(size=n), rng.normal(1, 1, size=n)
-    assert BY_HAND["t_test_p"](x, y) == pytest.approx(stats.ttest_rel(x, y).pvalue)
+class Product(torch.nn.Module):
+    """Depends on place within the tile and on the tile as a whole."""
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a * b + a.cumsum(-1) / a.numel() + b.mean()
 
 
-@settings(max_examples=50)
-@given(st.lists(st.floats(0, 1), max_size=8))
-def test_holm_is_that_of_the_package(p):
-    assert BY_HAND["holm_by_hand"](p) == holm(p)
+@few
+@given(
+    sides=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    size=st.integers(2, 20),
+    part=st.integers(0, 10),
+)
+def test_tiles_by_hand_are_those_of_the_package(sides, size, part):
+    overlap = min(part, size // 2)
+    a, b = torch.rand(2, 1, 1, *sides, generator=torch.Generator().manual_seed(size), dtype=torch.float64)
+    expected = TiledModel(Product(), size, overlap)(a, b)
+    torch.testing.assert_close(BUILT["fuse_in_tiles"](Product(), a, b, size, overlap), expected)
 
 
-@pytest.mark.slow
-def test_false_alarms_of_seeds_that_differ_on_every_picture():
-    """Images agree on whatever a seed's luck is, so their test always alarms; the seeds' own test does not."""
-    results = [
-        made("default", seed, shift=luck) for seed, luck in enumerate((-0.02, -0.01, 0.0, 0.013, 0.021, 0.04))
-    ]
-    alarms = BY_HAND["false_alarms"](results)
-    assert alarms["pictures"] == pytest.approx(0.5)  # all of the one score that has luck, none of the other
-    assert (
-        alarms["seeds"] < alarms["pictures"] / 2
-    )  # not 0: halves of so few seeds can differ evenly, pair by pair
+@few
+@given(length=st.integers(1, 3000), size=st.integers(2, 600), part=st.integers(0, 300))
+def test_tiles_cover_the_axis_and_end_with_it(length, size, part):
+    spans = BUILT["spans"](length, size, min(part, size // 2))
+    assert set().union(*(range(span.start, span.stop) for span in spans)) == set(range(length))
+    assert spans[-1].stop == length
+
+
+@pytest.mark.parametrize("case", json.loads((GOLDEN / "pipeline.json").read_text()))
+def test_padding_is_that_of_the_published_test_script(case):
+    pictures = np.load(GOLDEN / "pipeline.npz")
+    for side in "AB":
+        expected = pictures[f"{case}_pad{side}"]
+        np.testing.assert_allclose(BUILT["padded"](pictures[f"{case}_{side}"] / 255), expected, atol=1e-6)
+
+
+@few
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=6))
+def test_mean_ranks_are_those_of_the_package(rows):
+    means = {
+        str(k): dict(zip(("EN", "SD", "SF"), map(float, row), strict=True)) for k, row in enumerate(rows)
+    }
+    methods = [Method(name, PUBLISHED, row, {}, {}) for name, row in means.items()]
+    theirs = rank(methods, ("EN", "SD", "SF"), (), "literature").mean_ranks
+    ours = BUILT["mean_ranks"](means, ("EN", "SD", "SF"))
+    assert ours == pytest.approx({name: theirs[f"{name} (published)"] for name in means})
+
+
+def test_swaps_are_seen_and_only_where_there_are_any():
+    scores = {"x": (3, 1), "y": (2, 4), "z": (1, 3), "w": (0, 2)}
+    means = {
+        name: dict.fromkeys(EIGHT[:4], a) | dict.fromkeys(EIGHT[4:], b) for name, (a, b) in scores.items()
+    }
+    assert BUILT["swaps"](means, "w") == []
+    rows = {row.method: row.means for row in published("TNO-25").rows}
+    for gone in rows:
+        before = BUILT["mean_ranks"](rows)
+        after = BUILT["mean_ranks"]({name: row for name, row in rows.items() if name != gone})
+        for x, y in BUILT["swaps"](rows, gone):
+            assert before[x] < before[y]
+            assert after[x] > after[y]
+
+
+def test_a_card_is_read_with_its_empty_and_its_bold_cells(tmp_path):
+    card = tmp_path / "card.md"
+    cells = " | ".join(f"**{k}.5** ± 0.1" for k in range(8))
+    card.write_text(
+        "# Card\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n25 TNO pairs:\n\n"
+        f"| | {' | '.join(EIGHT)} |\n|---|{'---|' * 8}\n| ours | {cells} |\n| theirs | {' | '.join(['?'] * 8)} |\n"
+    )
+    expected = {name: k + 0.5 for k, name in enumerate(EIGHT)}
+    assert BUILT["card_tables"](card) == {"25 TNO pairs:": {"ours": expected}}
+
+
+def test_a_card_is_read_where_text_and_table_touch_and_numbers_are_whole(tmp_path):
+    card = tmp_path / "card.md"
+    header = f"| | mean rank | {' | '.join(EIGHT)} | remark |"
+    row = f"| seed 0 | 1.5 | {' | '.join('-7' for _ in EIGHT)} | none |"
+    card.write_text(f"# Card\n\nOver seeds:\n{header}\n|---|{'---|' * 10}\n{row}\nand so on\n")
+    expected = {"mean rank": 1.5} | dict.fromkeys(EIGHT, -7.0)
+    assert BUILT["card_tables"](card) == {"Over seeds:": {"seed 0": expected}}
+
+
+@few
+@given(st.integers(0, 2**31))
+def test_harms_are_zero_for_a_source_that_sees_all_and_split_the_slopes(seed):
+    rng = np.random.default_rng(seed)
+    a, f = rng.integers(0, 256, (2, 20, 20)).astype(np.uint8)
+    flat = np.full_like(a, 100)
+    assert not any(harm.any() for harm in BUILT["harms"](a, flat, a).values())
+    assert not BUILT["harms"](a, flat, np.maximum(a, flat))["out of range"].any()
+    harms = BUILT["harms"](a, a, f)
+    assert not (harms["lost"] * harms["invented"]).any()
+    np.testing.assert_allclose(harms["out of range"], np.abs(f.astype(float) - a))
+
+
+def test_the_paired_error_forgets_what_the_pictures_have_in_common():
+    x = np.array([0.2, 0.4, 0.6, 0.8])
+    assert BUILT["se_paired"](x, x - 0.1) == pytest.approx(0)
+    flipped = [BUILT["se_paired"](x, x + np.array(signs)) for signs in product((-1, 1), repeat=4)]
+    assert max(flipped) == pytest.approx(np.std([1, 1, -1, -1], ddof=1) / 2)
+    independent = np.array([0.5, 0.3, 0.3, 0.5])  # uncorrelated with x
+    assert BUILT["se_paired"](x, independent) == pytest.approx(BUILT["se_unpaired"](x, independent))

@@ -1,4 +1,4 @@
-"""The exercises of notebook 10: chance on paper, an exact test over seeds, a row of one's own."""
+"""The exercises of notebook 11: chance on paper, an exact test over seeds, a row of one's own."""
 
 from collections.abc import Callable, Mapping
 from itertools import combinations

@@ -169,6 +169,32 @@ def tensor(answer: object, shape: Sequence[int]) -> Tensor:
     return found
 
 
+def grey_levels(answer: object, shape: Sequence[int]) -> NDArray[np.uint8]:
+    """A grey picture of this shape in whole grey levels, of any type that holds numbers from 0 to 255.
+
+    >>> grey_levels([[0, 99.6]], (1, 2))
+    array([[  0, 100]], dtype=uint8)
+
+    Raises:
+        NotYet: it is nothing, has another shape, or holds what is no grey level.
+    """
+    if answer is None:
+        raise NotYet("your function still returns None")
+    found = array(answer)
+    if found.shape != tuple(shape):
+        raise NotYet(f"expected a picture of shape {tuple(shape)}, found {found.shape}")
+    if found.dtype != np.uint8:
+        if not np.isfinite(found).all():
+            raise NotYet("there are infinities or NaN in your picture")
+        if found.max() <= 1:
+            raise NotYet(
+                f"expected grey levels from 0 to 255, found at most {found.max():.2f}: multiply by 255"
+            )
+        if found.min() < 0 or found.max() > 255:
+            raise NotYet(f"grey levels end at 0 and 255, found {found.min():.0f} to {found.max():.0f}")
+    return np.rint(found).astype(np.uint8)
+
+
 def pair(answer: object, parts: str) -> tuple[Any, Any]:
     """Two things that came back together, as a tuple or a list.
 

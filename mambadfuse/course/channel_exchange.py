@@ -1,4 +1,4 @@
-"""The exercises of notebook 05: what a period swaps, an offset, and what makes the shallow phase fair."""
+"""The exercises of notebook 06: what a period swaps, an offset, and what makes the shallow phase fair."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace

@@ -1,4 +1,4 @@
-"""The exercises of notebook 04: which pixels a feature depends on, columns instead of rows, how far down one sees."""
+"""The exercises of notebook 05: which pixels a feature depends on, columns instead of rows, how far down one sees."""
 
 from collections.abc import Callable
 from typing import Any

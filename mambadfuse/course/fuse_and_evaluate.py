@@ -1,4 +1,4 @@
-"""The exercises of notebook 09: tiles counted, an exact test of signs, an order of merit turned round."""
+"""The exercises of notebook 10: tiles counted, an exact test of signs, an order of merit turned round."""
 
 from collections.abc import Callable
 from itertools import product

@@ -1,4 +1,4 @@
-"""The exercises of notebook 06: which terms a new guide changes, the parameters of a block, the steps of the guides."""
+"""The exercises of notebook 07: which terms a new guide changes, the parameters of a block, the steps of the guides."""
 
 import math
 from collections.abc import Callable

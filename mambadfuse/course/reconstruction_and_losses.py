@@ -1,4 +1,4 @@
-"""The exercises of notebook 07: terms that are zero, a gradient term with signs, how good a network could be."""
+"""The exercises of notebook 08: terms that are zero, a gradient term with signs, how good a network could be."""
 
 import math
 from collections.abc import Callable

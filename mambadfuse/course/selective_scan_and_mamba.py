@@ -1,4 +1,4 @@
-"""The exercises of notebook 03: costs on paper, the backward pass of a scan, what has to see the token."""
+"""The exercises of notebook 04: costs on paper, the backward pass of a scan, what has to see the token."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The exercises of notebook 02: memory on paper, the trapezoid rule, a state that rings."""
+"""The exercises of notebook 03: memory on paper, the trapezoid rule, a state that rings."""
 
 import math
 from collections.abc import Callable

@@ -1,142 +1,159 @@
-"""The exercises of notebook 01: what scores see of a picture, one score by hand, a forgery."""
+"""The exercises of notebook 01: a third rule on paper, a choice by neighbourhoods, a sky that stays bright."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
-from mambadfuse import metrics
-from mambadfuse.course.answers import array, function, number
+from mambadfuse.course.answers import array, function, grey_levels
 from mambadfuse.course.exercise import NotYet, exercise
-from mambadfuse.course.paper import Question, ask
-from mambadfuse.fusion import baselines
+from mambadfuse.course.paper import Question, ask, exactly
 
-WANTED, LARGEST_SHARE = 7, 1 / 3  # scores to win, and what may be left of the contrast of the persons
+SKY_ROWS, MOST_OFF, LEAST_CONTRAST = 60, 5.0, 25.0  # rows of sky, and two bounds in grey levels
 
-SHUFFLED = (
-    Question("EN", "b22fdb2b8600", "the histogram is all that EN sees"),
+THIRD_RULE = (
     Question(
-        "SD", "901dc2756ea3", "does it matter to a standard deviation in which order the grey levels come?"
+        "person",
+        "75f5bacc3417",
+        "take the smaller grey level at the person and at the left neighbour, then subtract",
+        exactly,
+        {0: "that is the maximum; smoke is bright, so which camera does the minimum take there?"},
     ),
     Question(
-        "SF",
-        "e56ff965796e",
-        "it is made of differences between neighbours: who is whose neighbour after the shuffle?",
+        "letter",
+        "ca36737cdb43",
+        "the wall is darker for one of the cameras: whose grey levels does the minimum take there?",
+        exactly,
+        {100: "that is the maximum", 50: "that is the mean"},
     ),
     Question(
-        "MI",
-        "1506eacf40d5",
-        "it counts which grey levels meet at a place; all three are shuffled alike",
+        "sign",
+        "164b814f5f0c",
+        "a contrast has a sign: is the sign darker or brighter than its left neighbour?",
+        exactly,
+        {
+            60: "a contrast has a sign: minus for what is darker than its neighbour",
+            100: "that is the maximum",
+        },
     ),
     Question(
-        "SCD",
-        "67948cdd68fc",
-        "it correlates differences of pictures: a sum over pixels, and all three are shuffled alike",
+        "brighter",
+        "49fa296877cb",
+        "adding the same number everywhere changes no detail; what becomes of it in the coarsest level?",
+        exactly,
+        {
+            0: "no detail changes, but the coarsest level holds the brightness",
+            20: "the coarsest level is a mean of both",
+        },
     ),
-    Question("VIF", "4d93f7746cc2", "it looks through windows, at several sizes of the picture"),
-    Question("Qabf", "390eaea0e440", "it compares edges: are there the same ones after the shuffle?"),
-    Question("SSIM", "e7f0796b4967", "it compares means and variances in windows of neighbours"),
+    Question("itself", "8a146cb6d0c2", "what does each line of the rule give if its two sources are equal?"),
 )
 
 
 @exercise
-def shuffled_pixels(answer: object) -> None:
-    """Exercise 1: which scores stay the same if the pixels of a, b and f are shuffled in the same way?
+def third_rule(answer: object) -> None:
+    """Exercise 1: three contrasts under the minimum, and what the pyramid makes of two special pairs.
 
-    >>> from mambadfuse.course.the_fusion_problem import shuffled_pixels
-    >>> shuffled_pixels([True, True])[:46]
-    'not yet: expected 8 answers, for EN, SD, SF, M'
+    >>> from mambadfuse.course.the_fusion_problem import third_rule
+    >>> third_rule({"person": 0, "letter": 0, "sign": 100, "brighter": 20, "itself": True})[:34]
+    'not yet: 2 of 5 are right; person:'
     """
-    ask(SHUFFLED, answer)
+    ask(THIRD_RULE, answer)
 
 
 @exercise
-def average_gradient(AG: Callable[..., Any]) -> None:
-    """Exercise 2: the mean of sqrt((g_x^2 + g_y^2) / 2) over a picture (H, W), with central differences.
+def stronger_neighbourhood(choose: Callable[..., Any]) -> None:
+    """Exercise 2: the detail of the source whose magnitudes are larger on average around the pixel; a at a tie.
 
-    >>> from mambadfuse.course.the_fusion_problem import average_gradient
-    >>> average_gradient(lambda f: float(f.max()))
-    'not yet: a ramp with g_x = 6 and g_y = 0 everywhere has AG = 4.243, found 54.000'
+    >>> import numpy as np
+    >>> from mambadfuse.course.the_fusion_problem import stronger_neighbourhood
+    >>> stronger_neighbourhood(lambda L_a, L_b: np.maximum(L_a, L_b))
+    'not yet: that is the larger value; a detail of -30 is stronger than one of +10'
     """
-    function(AG)
-    ramp = np.tile(np.arange(0, 60, 6, dtype=np.uint8), (5, 1))  # rises by 6 a pixel along one axis
-    found, by_hand = _one_number(AG(ramp.copy())), 6 / np.sqrt(2)
-    if np.isclose(found, 6):
-        raise NotYet(
-            "on a ramp it is too large by a factor of √2: the sum of the squares is halved before the root"
-        )
-    if np.isclose(found, 18):
-        raise NotYet("on a ramp it is the mean of (g_x² + g_y²) / 2: the root is missing")
-    if np.isclose(found, 3):
-        raise NotYet("the half stands below the root, not before it")
-    if not np.isclose(found, by_hand):
-        raise NotYet(f"a ramp with g_x = 6 and g_y = 0 everywhere has AG = {by_hand:.3f}, found {found:.3f}")
-    if not np.isclose(_one_number(AG(ramp.T.copy())), by_hand):
-        raise NotYet("right for a ramp along a row, wrong for one down a column: are both g_x and g_y in it?")
-    picture = np.random.default_rng(0).integers(0, 256, (12, 15), dtype=np.uint8)
-    found = _one_number(AG(picture.copy()))
-    if np.isclose(found, metrics.average_gradient(picture)):
-        return
-    gy, gx = np.gradient(picture.astype(np.float64))
-    if np.isclose(found, np.sqrt(((gx**2 + gy**2) / 2).mean())):
-        raise NotYet("you take the root of the mean; AG is the mean of the roots")
-    if np.isclose(found, ((abs(gx) + abs(gy)) / np.sqrt(2)).mean()):
-        raise NotYet("the root goes over the sum of both squares, not over each of them")
-    raise NotYet("right for a ramp, not for a picture with slopes in both directions")
-
-
-def _one_number(answer: object) -> float:
+    function(choose)
+    rng = np.random.default_rng(0)
+    L_a, L_b = (ndimage.gaussian_filter(rng.normal(0, 40, (24, 30)), 1) for _ in "ab")
+    answer = choose(L_a.copy(), L_b.copy())
     if answer is None:
         raise NotYet("your function still returns None")
-    if np.size(array(answer)) != 1:
-        raise NotYet(f"expected one number, found shape {np.shape(array(answer))}: what does the bar mean?")
-    return number(answer)
+    found = array(answer)
+    if found.shape != L_a.shape:
+        raise NotYet(f"expected details of shape {L_a.shape}, found {found.shape}")
+    a_wins = _blur(abs(L_a)) >= _blur(abs(L_b))
+    if found.dtype == bool:
+        raise NotYet("you return who is chosen; what is wanted is the chosen detail: np.where makes it")
+    if np.allclose(found, np.where(a_wins, L_a, L_b)):
+        return
+    near, around_a, around_b = abs(L_a) >= abs(L_b), _blur(L_a), _blur(L_b)
+    mistakes = [
+        (np.maximum(L_a, L_b), "that is the larger value; a detail of -30 is stronger than one of +10"),
+        (np.where(near, L_a, L_b), "that is the rule from above: each pixel is still chosen by itself"),
+        (np.where(a_wins, L_b, L_a), "that is the weaker one: np.where takes its first where True"),
+        (
+            np.where(around_a >= around_b, L_a, L_b),
+            "you blur the details with their signs; first take magnitudes",
+        ),
+        (
+            np.where(abs(around_a) >= abs(around_b), L_a, L_b),
+            "blurred with their signs, -30 beside +30 is nothing: take magnitudes first, then blur",
+        ),
+        (
+            np.where(a_wins, around_a, around_b),
+            "the choice is right, but the detail that you return is blurred: it has to be the source's own",
+        ),
+        (
+            np.where(a_wins, abs(L_a), abs(L_b)),
+            "the choice is right, but the detail has lost its sign",
+        ),
+        (
+            np.where(_blur(L_a**2) >= _blur(L_b**2), L_a, L_b),
+            "you compare blurred squares, a good rule as well; asked for are blurred magnitudes",
+        ),
+    ]
+    for mistake, hint in mistakes:
+        if np.allclose(found, mistake):
+            raise NotYet(hint)
+    taken = np.isclose(found, L_a) | np.isclose(found, L_b)
+    if not taken.all():
+        raise NotYet(f"{(~taken).sum()} of {taken.size} pixels have a detail that is in neither source")
+    wrong = np.isclose(found, L_a) != a_wins
+    raise NotYet(f"{wrong.sum()} of {wrong.size} pixels took their detail from the other source")
+
+
+def _blur(x: np.ndarray) -> np.ndarray:
+    for axis in (0, 1):
+        x = ndimage.correlate1d(x, np.array([1, 4, 6, 4, 1]) / 16, axis=axis, mode="mirror")
+    return x
 
 
 @exercise
-def forgery(forged_fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window: Any) -> str:
-    """Exercise 3: beat the Laplacian pyramid in seven of the eight scores, with the persons at a third of its contrast.
+def bright_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window: Any) -> str:
+    """Exercise 3: a fusion of the yard with the sky of b and two persons that stand out.
 
     Args:
-        forged_fusion: from a and b to the forgery.
+        fusion: from a and b to the fused picture.
         a: infrared, (H, W), uint8.
         b: visible, (H, W), uint8.
         window: top, left, height and width of the window with the persons.
 
     >>> import numpy as np
-    >>> from mambadfuse.course.the_fusion_problem import forgery
-    >>> a = np.zeros((48, 48), np.uint8)
-    >>> forgery(lambda a, b: a / 255, a, a, (0, 0, 8, 8))
-    'not yet: expected grey levels from 0 to 255, found at most 0.00: multiply by 255'
+    >>> from mambadfuse.course.the_fusion_problem import bright_sky
+    >>> a, b = np.zeros((100, 48), np.uint8), np.full((100, 48), 200, np.uint8)
+    >>> bright_sky(lambda a, b: a, a, b, (70, 0, 8, 8))
+    'not yet: the sky is 200 grey levels off, the persons have a contrast of 0: which level of the pyramid is the sky?'
     """
-    function(forged_fusion)
-    mine, honest = _grey_levels(forged_fusion(a.copy(), b.copy()), a), baselines.laplacian_pyramid(a, b)
+    function(fusion)
+    answer = fusion(a.copy(), b.copy())
+    fused = grey_levels(answer, a.shape).astype(np.float64)
     top, left, tall, wide = window
-    place = np.s_[top : top + tall, left : left + wide]
-    seen = float(mine[place].std() / honest[place].std())
-    scores, rivals = (metrics.evaluate(f, a, b, metrics=metrics.EIGHT) for f in (mine, honest))
-    lost = [name for name in metrics.EIGHT if not scores[name] > rivals[name]]
-    said = f"better in {len(scores) - len(lost)} of 8, persons at {100 * seen:.0f} % of the contrast"
-    if len(scores) - len(lost) < WANTED:
-        raise NotYet(f"{said}; behind in {', '.join(lost)}: which picture of the eight forgeries has those?")
-    if not seen < LARGEST_SHARE:
-        raise NotYet(f"{said}: they must lose two thirds of it")
+    off = float(np.abs(fused - b)[:SKY_ROWS].mean())
+    persons = float(fused[top : top + tall, left : left + wide].std())
+    said = f"the sky is {off:.0f} grey levels off, the persons have a contrast of {persons:.0f}"
+    if off > MOST_OFF:
+        raise NotYet(f"{said}: which level of the pyramid is the sky?")
+    if persons < LEAST_CONTRAST:
+        raise NotYet(
+            f"{said}: it has to be {LEAST_CONTRAST:.0f} at least; do all scales choose their detail?"
+        )
     return said
-
-
-def _grey_levels(answer: object, a: np.ndarray) -> np.ndarray:
-    if answer is None:
-        raise NotYet("your function still returns None")
-    found = array(answer)
-    if found.shape != a.shape:
-        raise NotYet(f"expected a picture of shape {a.shape}, found {found.shape}")
-    if found.dtype != np.uint8:
-        if not np.isfinite(found).all():
-            raise NotYet("there are infinities or NaN in your picture")
-        if found.max() <= 1:
-            raise NotYet(
-                f"expected grey levels from 0 to 255, found at most {found.max():.2f}: multiply by 255"
-            )
-        if found.min() < 0 or found.max() > 255:
-            raise NotYet(f"grey levels end at 0 and 255, found {found.min():.0f} to {found.max():.0f}")
-    return np.rint(found).astype(np.uint8)

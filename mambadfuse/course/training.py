@@ -1,4 +1,4 @@
-"""The exercises of notebook 08: what may change in a killed run, a batch in parts, the best moving average."""
+"""The exercises of notebook 09: what may change in a killed run, a batch in parts, the best moving average."""
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Draws the map of the network, and a copy with the part marked for each notebook that builds one.
 
-python notebooks/figures/architecture.py writes architecture.png and architecture_02.png ... architecture_07.png.
+python notebooks/figures/architecture.py writes architecture.png and architecture_03.png ... architecture_08.png.
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ from mambadfuse.files import atomic_write
 from mambadfuse.plotting import png
 
 WIDTH, HEIGHT = 1.9, 1.25
-NOTEBOOKS = ("02", "03", "04", "05", "06", "07")
+NOTEBOOKS = ("03", "04", "05", "06", "07", "08")
 PHASES = {"dual-level feature extraction": (1.9, 6.5), "dual-phase feature fusion": (6.8, 11.5)}
 
 
 class Block(NamedTuple):
-    """A box: its centre, its text, the notebook that builds it, and whether it contains a scan (notebook 02)."""
+    """A box: its centre, its text, the notebook that builds it, and whether it contains a scan (notebook 03)."""
 
     x: float
     y: float
@@ -29,13 +29,13 @@ class Block(NamedTuple):
 
 
 BLOCKS = {
-    "low a": Block(3.05, 3.2, "low level\nCNN", "04", scans=False),
-    "low b": Block(3.05, 0.8, "low level\nCNN, the same", "04", scans=False),
-    "high a": Block(5.35, 3.2, "high level\nMamba blocks", "03, 04"),
-    "high b": Block(5.35, 0.8, "high level\nMamba blocks", "03, 04"),
-    "exchange": Block(7.95, 2.0, "shallow fusion\nchannel exchange", "05"),
-    "deep": Block(10.35, 2.0, "deep fusion\nM3 blocks", "06"),
-    "rebuild": Block(12.95, 2.0, "reconstruction\nMamba, then CNN", "07"),
+    "low a": Block(3.05, 3.2, "low level\nCNN", "05", scans=False),
+    "low b": Block(3.05, 0.8, "low level\nCNN, the same", "05", scans=False),
+    "high a": Block(5.35, 3.2, "high level\nMamba blocks", "04, 05"),
+    "high b": Block(5.35, 0.8, "high level\nMamba blocks", "04, 05"),
+    "exchange": Block(7.95, 2.0, "shallow fusion\nchannel exchange", "06"),
+    "deep": Block(10.35, 2.0, "deep fusion\nM3 blocks", "07"),
+    "rebuild": Block(12.95, 2.0, "reconstruction\nMamba, then CNN", "08"),
 }
 ENDS = {
     "a": (0.75, 3.2, "a\ninfrared\nor MRI"),
@@ -65,7 +65,7 @@ def architecture(today: str | None = None) -> Figure:
         draw_box(axes, (left, -0.2), (right - left, 4.6), "#f2f2f2", "none")
         axes.text((left + right) / 2, 4.55, title, ha="center", fontsize=11, style="italic")
     for block in BLOCKS.values():
-        marked = block.scans if today == "02" else today is not None and today in block.notebook
+        marked = block.scans if today == "03" else today is not None and today in block.notebook
         face, line = ("#cfcfcf", 3.5) if marked else ("white", 1)
         draw_box(axes, (block.x - WIDTH / 2, block.y - HEIGHT / 2), (WIDTH, HEIGHT), face, "black", line)
         axes.text(block.x, block.y + 0.16, block.text, ha="center", va="center", fontsize=10)

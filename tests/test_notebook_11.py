@@ -1,0 +1,46 @@
+"""Notebook 11: the tests of chance that it builds by hand are those of the library and of the package."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from notebook_code import definitions
+from scipy import stats
+from test_ablation_report import made
+
+from mambadfuse.ablation.statistics import holm
+
+BY_HAND = definitions("11")
+
+
+@pytest.mark.parametrize("n", [3, 5, 9])
+def test_signed_ranks_are_those_of_the_library(n):
+    rng = np.random.default_rng(n)
+    for d in rng.normal(0.5, 1, size=(5, n)):
+        assert BY_HAND["signed_rank_p"](d) == pytest.approx(stats.wilcoxon(d).pvalue)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_t_is_that_of_the_library(n):
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=n), rng.normal(1, 1, size=n)
+    assert BY_HAND["t_test_p"](x, y) == pytest.approx(stats.ttest_rel(x, y).pvalue)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_is_that_of_the_package(p):
+    assert BY_HAND["holm_by_hand"](p) == holm(p)
+
+
+@pytest.mark.slow
+def test_false_alarms_of_seeds_that_differ_on_every_picture():
+    """Images agree on whatever a seed's luck is, so their test always alarms; the seeds' own test does not."""
+    results = [
+        made("default", seed, shift=luck) for seed, luck in enumerate((-0.02, -0.01, 0.0, 0.013, 0.021, 0.04))
+    ]
+    alarms = BY_HAND["false_alarms"](results)
+    assert alarms["pictures"] == pytest.approx(0.5)  # all of the one score that has luck, none of the other
+    assert (
+        alarms["seeds"] < alarms["pictures"] / 2
+    )  # not 0: halves of so few seeds can differ evenly, pair by pair
