@@ -232,6 +232,16 @@ def test_published_rows_of_the_tno_pictures():
     assert found.ranks["ir"]["MI"] == 1
 
 
+def test_markdown_shows_means_with_their_spread_and_the_best_in_bold(place):
+    header, _, *rows = folders("first", "second").to_markdown().splitlines()
+    assert header.startswith("|  | mean rank | EN |")
+    methods = folders("first", "second").methods
+    assert [row.split(" | ")[0].strip("| ") for row in rows] == [method.label for method in methods]
+    best = max(methods, key=lambda method: method.means["SSIM"])
+    (row,) = (row for row in rows if row.startswith(f"| {best.label} |"))
+    assert row.endswith(f"**{best.means['SSIM']:.3f}** ± {best.stds['SSIM']:.3f} |")
+
+
 # --------------------------------------------------------------------------------------- the command
 
 
@@ -241,13 +251,21 @@ def command(words):
 
 @pytest.mark.slow
 def test_the_command_prints_the_table_and_writes_the_files(place, capsys):
-    words = "--fused first second --a a --b b --json out/t.json --csv out/t.csv --plot out/p.png --boxes out/b.png"
+    words = "--fused first second --a a --b b --json out/t.json --csv out/t.csv --markdown out/t.md"
+    words += " --plot out/p.png --boxes out/b.png"
     assert command(words) == 0
     output = capsys.readouterr().out
     assert output.startswith(str(folders("first", "second")))
-    assert sorted(path.name for path in Path("out").iterdir()) == ["b.png", "p.png", "t.csv", "t.json"]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "b.png",
+        "p.png",
+        "t.csv",
+        "t.json",
+        "t.md",
+    ]
     assert Path("out/t.json").read_text(encoding="utf-8") == folders("first", "second").to_json()
     assert Path("out/t.csv").read_text(encoding="utf-8") == folders("first", "second").to_csv()
+    assert Path("out/t.md").read_text(encoding="utf-8") == folders("first", "second").to_markdown()
     assert Path("out/p.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -108,6 +108,15 @@ def test_csv_keeps_every_bit():
     assert (ours["worst pair", ""]["target"], ours["worst pair", ""]["noise gain"]) == ("p", "")
 
 
+def test_markdown_has_units_and_one_line_per_method():
+    lines = [line.strip("| ").split(" | ") for line in table().to_markdown().splitlines()]
+    header, _, units, *rows = lines
+    assert header == [*COLUMNS, "white ratio"]
+    assert units[:3] == ["unit", "levels", "%"]
+    assert [row[0] for row in rows] == [method.label for method in table().methods]
+    assert rows[0][1] == "6.000"
+
+
 @pytest.mark.parametrize("start", list("=+-@"))
 def test_no_name_is_a_formula_for_a_spreadsheet(start):
     name = f"{start}1+1"

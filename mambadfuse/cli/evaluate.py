@@ -57,6 +57,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--json", type=Path, metavar="FILE", help="write everything, including the scores of each image"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the same as a table for spreadsheets")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the means as a Markdown table")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the means, a .png file")
     parser.add_argument("--boxes", type=Path, metavar="FILE", help="draw the spread over images, a .png file")
 
@@ -76,6 +77,8 @@ def run(options: Namespace) -> int:
         write(options.json, table.to_json().encode())
     if options.csv:
         write(options.csv, table.to_csv().encode())
+    if options.markdown:
+        write(options.markdown, table.to_markdown().encode())
     if options.plot or options.boxes:
         from mambadfuse.plotting import box_plots, parallel_plot, png
 
@@ -123,4 +126,4 @@ def _score(options: Namespace) -> "Table":
 
 
 def _outputs(options: Namespace) -> list[Path | None]:
-    return [options.json, options.csv, options.plot, options.boxes]
+    return [options.json, options.csv, options.markdown, options.plot, options.boxes]

@@ -41,6 +41,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--json", type=Path, metavar="FILE", help="write everything, including the faults of each image"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the same as a table for spreadsheets")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the means as a Markdown table")
 
 
 def run(options: Namespace) -> int:
@@ -57,7 +58,7 @@ def run(options: Namespace) -> int:
     found = pairs_of(options)
     results = [file for folder in options.fused for file in results_in(folder, found.pairs).values()]
     sources = [*found.files, *results, options.model, options.pairs_file]
-    refuse_sources(options, [options.json, options.csv], sources, found.folders)
+    refuse_sources(options, [options.json, options.csv, options.markdown], sources, found.folders)
     table = measure_folders(
         options.fused,
         found,
@@ -74,4 +75,6 @@ def run(options: Namespace) -> int:
         write(options.json, table.to_json().encode())
     if options.csv:
         write(options.csv, table.to_csv().encode())
+    if options.markdown:
+        write(options.markdown, table.to_markdown().encode())
     return 1 if table.problems else 0

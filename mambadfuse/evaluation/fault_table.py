@@ -8,7 +8,7 @@ from io import StringIO
 
 from mambadfuse.evaluation.faults import FAULTS, FAULTS_OF_FUSING, Fault
 from mambadfuse.evaluation.methods import Key
-from mambadfuse.evaluation.table import BASELINE, Scores, cell, columns, json_text, label, name_cell
+from mambadfuse.evaluation.table import BASELINE, Scores, cell, columns, json_text, label, markdown, name_cell
 from mambadfuse.files import printable
 
 COLUMNS = {**FAULTS, **FAULTS_OF_FUSING}
@@ -66,9 +66,7 @@ class FaultTable:
             ["  unit", *(fault.unit for fault in _HEADER.values())],
             ["  without fault", *map(_without_fault, _HEADER.values())],
         ]
-        for method in self.methods:
-            shown = {**method.means, WHITE_RATIO: method.white_ratio}
-            lines.append([method.label, *(_decimals(shown[name]) for name in _HEADER)])
+        lines += map(_row, self.methods)
         worst = [line for method in self.methods for line in _worst_pairs(method)]
         blocks = [
             f"{number}; an empty cell: not measured, or it cannot occur in these images",
@@ -86,6 +84,11 @@ class FaultTable:
             "problems": self.problems,
         }
         return json_text(content)
+
+    def to_markdown(self) -> str:
+        """The means as a Markdown table, with units in its second line."""
+        units = [fault.unit for fault in _HEADER.values()]
+        return markdown([["", *_HEADER], ["unit", *units], *map(_row, self.methods)])
 
     def to_csv(self) -> str:
         """The whole table as CSV: for every method, one line per image and one each for means and worst pairs.
@@ -159,6 +162,12 @@ def _ratio(x: float, y: float) -> float:
     if y:
         return x / y
     return math.inf if x else math.nan
+
+
+def _row(method: FaultMethod) -> list[str]:
+    """The label and the means of a method as they are printed."""
+    shown = {**method.means, WHITE_RATIO: method.white_ratio}
+    return [method.label, *(_decimals(shown[name]) for name in _HEADER)]
 
 
 def _without_fault(fault: Fault) -> str:

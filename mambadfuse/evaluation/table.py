@@ -125,6 +125,24 @@ class Table:
                 writer.writerow([name_cell(method.name), method.kind, what, name_cell(picture), *cells])
         return printable(text.getvalue())
 
+    def to_markdown(self) -> str:
+        """The means as a Markdown table, best mean rank first; the best mean of a metric is bold.
+
+        Rows that were computed have standard deviations over the images behind a ±.
+        """
+        lines = [["", "mean rank", *self.metrics]]
+        for method in self.methods:
+            cells = [self._markdown_cell(method, metric) for metric in self.metrics]
+            lines.append([method.label, f"{self.mean_ranks[method.label]:.2f}", *cells])
+        return markdown(lines)
+
+    def _markdown_cell(self, method: Method, metric: str) -> str:
+        if metric not in method.means:
+            return ""
+        mean = _decimals(method.means[metric])
+        bold = f"**{mean}**" if self.ranks[method.label][metric] == 1 else mean
+        return f"{bold} ± {_decimals(method.stds[metric])}" if method.stds else bold
+
     def _mean_cell(self, method: Method, metric: str) -> str:
         if metric not in method.means:
             return ""
@@ -223,6 +241,18 @@ def columns(lines: Sequence[Sequence[str]]) -> str:
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
         for line in lines
     )
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as a Markdown table, the first line its header.
+
+    >>> print(markdown([["", "SSIM"], ["a | b", "1.05"]]), end="")
+    |  | SSIM |
+    |---|---|
+    | a \\| b | 1.05 |
+    """
+    rows = ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
+    return printable("\n".join([rows[0], "|---" * len(lines[0]) + "|", *rows[1:]]) + "\n")
 
 
 def cell(x: float) -> str:
