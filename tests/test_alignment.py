@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mambadfuse.alignment.align import overlay
 from mambadfuse.alignment.motion import MODELS, displacement, generators, small_motion
 from mambadfuse.cli import main
 from mambadfuse.data.images import read_image, read_picture
+from mambadfuse.fusion.manifest import MANIFEST
 
 SIZE = (144, 192)
 
@@ -167,7 +169,7 @@ def test_either_side_may_move(folders):
 def test_folders_into_folders_that_can_be_fused(folders, capsys):
     words = "--a a --b b --out moved --transform transforms --overlay overlays --motion translation"
     assert run(words) == 0
-    assert [path.name for path in (folders / "moved").iterdir()] == ["1.png"]
+    assert sorted(path.name for path in (folders / "moved").iterdir()) == [MANIFEST, "1.png"]
     assert (folders / "transforms" / "1.json").exists()
     assert (folders / "overlays" / "1.png").exists()
     capsys.readouterr()
@@ -217,6 +219,66 @@ def test_what_is_empty_stale_or_missing_is_made_again(folders, capsys):
     capsys.readouterr()
     run(f"{words} --transform t.json")
     assert "kept o.png" in capsys.readouterr().out
+
+
+def test_results_of_other_settings_and_pictures_of_the_user_are_not_replaced(folders, capsys):
+    words = "--a a --b b --out moved --overlay overlays --motion translation"
+    assert run(words) == 0
+    before = {path: path.read_bytes() for path in folders.rglob("*.png")}
+    assert run("--a a --b b --out moved --overlay overlays --motion euclidean") == 1
+    assert "was made with motion translation, now it is motion euclidean" in capsys.readouterr().err
+    (folders / "mine").mkdir()
+    shutil.copy("b/1.png", "mine/1.png")
+    os.utime("mine/1.png", (1, 1))
+    for out in ("--out mine", "--out moved --overlay mine", "--out new --transform mine2 --overlay mine"):
+        assert run(f"--a a --b b {out} --motion translation") == 1
+        assert "1.png has no record of its settings" in capsys.readouterr().err
+    assert run("--a a/1.png --b b/1.png --out mine/1.png --motion translation") == 1
+    assert "1.png: exists already, and has no record" in capsys.readouterr().err
+    assert (folders / "mine/1.png").read_bytes() == (folders / "b/1.png").read_bytes()
+    assert {path: path.read_bytes() for path in before} == before
+    assert run("--a a --b b --out mine --motion translation --overwrite") == 0
+
+
+def test_one_folder_with_both_sides_and_a_file_of_pairs(folders, capsys):
+    (folders / "both").mkdir()
+    shutil.copy("a/1.png", "both/ir_1.png")
+    shutil.copy("b/1.png", "both/vis_1.png")
+    (folders / "pairs.csv").write_text("a,b,name\na/1.png,b/1.png,gate\n")
+    assert run("--a a --b b --out o --motion translation") == 0
+    assert run("--a both --out o1 --motion translation --transform t1") == 0
+    assert run("--pairs-file pairs.csv --out o2 --motion translation") == 0
+    expected = (folders / "o/1.png").read_bytes()
+    assert (folders / "o1/ir_1.png").read_bytes() == (folders / "o2/gate.png").read_bytes() == expected
+    assert (folders / "t1/ir_1.json").exists()
+    assert run("--a both --out both/o --motion translation") == 1
+    assert "outside the sources" in capsys.readouterr().err
+    (folders / "pairs.csv").write_text("a,b,name\na/1.png,b/1.png,1\n")
+    with pytest.raises(SystemExit):
+        run("--pairs-file pairs.csv --out a --motion translation --overwrite")
+    assert "would replace its own source" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["", "--pairs-file pairs.csv --a a", "--a a/1.png"])
+def test_align_says_which_pairs_it_needs(folders, capsys, words):
+    with pytest.raises(SystemExit):
+        run(f"{words} --out o")
+    assert "--pairs-file" in capsys.readouterr().err
+
+
+def test_raw_counts_are_stretched_before_they_are_aligned(folders, capsys):
+    levels = np.asarray(Image.open("a/1.png")).astype(np.uint16)
+    (folders / "raw").mkdir()
+    Image.fromarray(29000 + 4 * levels).save("raw/1.png")
+    assert run("--a a --b b --out plain --motion translation") == 0
+    words = "--b b/1.png --motion translation --stretch 29000 30020"
+    assert run(f"--a raw/1.png {words} --out one.png") == 0
+    assert run("--a raw --b b --motion translation --stretch 29000 30020 --out folder") == 0
+    for stretched in ("one.png", "folder/1.png"):
+        np.testing.assert_allclose(read_image(stretched), read_image("plain/1.png"), atol=0.005)
+    capsys.readouterr()
+    assert run("--a raw --b b --motion translation --stretch 29000 30021 --out folder") == 1
+    assert "stretch 29000 30020, now it is stretch 29000 30021" in capsys.readouterr().err
 
 
 def test_results_go_outside_the_sources(folders, capsys):

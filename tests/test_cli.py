@@ -89,17 +89,77 @@ def test_sixteen_bits_in_colour(place):
 
 
 def test_a_result_is_kept_unless_overwritten(place, capsys):
-    write_image("f.png", GREY)
-    before = (place / "f.png").read_bytes()
     assert fuse("--a a.png --b b.png --out f.png") == 0
-    assert (place / "f.png").read_bytes() == before
-    assert "kept f.png" in capsys.readouterr().out
+    before = (place / "f.png").stat().st_ino
+    assert fuse("--a a.png --b b.png --out f.png") == 0
+    assert (place / "f.png").stat().st_ino == before
+    assert "kept f.png, made with these settings" in capsys.readouterr().out
     assert fuse("--a a.png --b b.png --out f.png --overwrite") == 0
-    assert (place / "f.png").read_bytes() != before
+    assert (place / "f.png").stat().st_ino != before
+
+
+@pytest.mark.parametrize("name", ["f.png", "f.tif", "sub/1.jpg"])
+def test_a_result_of_other_settings_or_images_is_never_kept_or_replaced_in_silence(place, capsys, name):
+    shutil.copy("b.png", "c.png")
+    assert fuse(f"--a a.png --b b.png --out {name}") == 0
+    before = (place / name).read_bytes()
+    for words, said in (
+        ("--a a.png --b b.png --colour grey", "was made with colour auto, now it is colour grey"),
+        ("--a a.png --b b.png --contrast 1.2", "contrast 1.0, now it is contrast 1.2"),
+        ("--a a.png --b b.png --stretch 1% 99%", "stretch None, now it is stretch 1% 99%"),
+        ("--a a.png --b c.png", "a.png .*b.png, now it is sources .*a.png .*c.png"),
+    ):
+        assert fuse(f"{words} --out {name}") == 1
+        assert re.search(
+            f"{name}: exists already, and .*{said}: choose another name", capsys.readouterr().err
+        )
+        assert (place / name).read_bytes() == before
+    assert fuse(f"--a a.png --b b.png --out {name} --colour grey --overwrite") == 0
+    assert fuse(f"--a a.png --b b.png --out {name} --colour grey") == 0
+    assert "kept" in capsys.readouterr().out
+
+
+def test_a_picture_of_the_user_is_replaced_only_if_asked_for(place, capsys):
+    write_image("f.png", GREY)
+    os.utime("f.png", (1, 1))  # older than both sources
+    before = (place / "f.png").read_bytes()
+    assert fuse("--a a.png --b b.png --out f.png") == 1
+    assert "f.png: exists already, and has no record of its settings" in capsys.readouterr().err
+    assert (place / "f.png").read_bytes() == before
+    assert [path.name for path in place.glob(".*")] == []
+    assert fuse("--a a.png --b b.png --out f.png --overwrite") == 0
+
+
+def test_a_picture_under_the_name_of_a_failed_result_is_not_taken_for_one(place, capsys):
+    write_image(place / "a/2.png", GREY[:4])
+    assert fuse("--a a --b b --out out") == 1
+    write_image("out/2.png", COLOUR)
+    os.utime("out/2.png", (1, 1))
+    before = (place / "out/2.png").read_bytes()
+    write_image(place / "a/2.png", GREY)
+    assert fuse("--a a --b b --out out") == 1
+    assert "2.png has no record of its settings" in capsys.readouterr().err
+    assert (place / "out/2.png").read_bytes() == before
+
+
+def test_a_folder_keeps_what_a_single_pair_wrote_and_the_other_way_round(place, capsys):
+    assert fuse("--a a/1.png --b b/1.png --out out/1.png") == 0
+    assert fuse("--a a --b b --out out") == 0
+    assert "1 fused, 1 kept" in capsys.readouterr().out
+    assert fuse("--a a/2.png --b b/2.png --out out/2.png") == 0
+    assert "kept out/2.png" in capsys.readouterr().out.replace("\\", "/")
+
+
+def test_a_failed_fusion_leaves_nothing_behind(place, capsys):
+    write_image("small.png", GREY[:4])
+    before = sorted(place.iterdir())
+    assert fuse("--a small.png --b b.png --out f.png") == 1
+    assert sorted(place.iterdir()) == before
 
 
 def test_an_empty_or_older_result_of_two_files_is_made_again(place, capsys):
-    (place / "f.png").touch()
+    assert fuse("--a a.png --b b.png --out f.png") == 0
+    (place / "f.png").write_bytes(b"")
     assert fuse("--a a.png --b b.png --out f.png") == 0
     assert "wrote f.png, which was empty (0 bytes)" in capsys.readouterr().out
     os.utime("b.png", ns=((place / "f.png").stat().st_mtime_ns + 1,) * 2)

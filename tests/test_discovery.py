@@ -20,6 +20,22 @@ LAYOUTS = {
     "LLVIP": ("infrared/train", "visible/train", "ivf", "train"),
     "TNO": ("tank/IR", "tank/VIS", "ivf", "all"),
     "the kit": ("spect-mri/val/mri", "spect-mri/val/spect", "spect-mri", "val"),
+    "LLVIP, validation": ("LLVIP/infrared/val", "LLVIP/visible/val", "ivf", "val"),
+    "KAIST": ("set00/V000/lwir", "set00/V000/visible", "ivf", "all"),
+    "CVC-14": ("Day/FIR/Train/FramesPos", "Day/Visible/Train/FramesPos", "ivf", "train"),
+    "FLIR": ("FLIR_ADAS/thermal_8_bit", "FLIR_ADAS/RGB", "ivf", "all"),
+    "FLIR, second version": (
+        "flir2/images_thermal_train/data",
+        "flir2/images_rgb_train/data",
+        "ivf",
+        "train",
+    ),
+    "DroneVehicle": ("train2/trainimgr", "train2/trainimg", "ivf", "train"),
+    "VT5000": ("VT5000/T", "VT5000/RGB", "ivf", "all"),
+    "near infrared": ("country/nir", "country/rgb", "ivf", "all"),
+    "colour": ("aerial/inf", "aerial/colour", "ivf", "all"),
+    "images": ("INO/thermal_images", "INO/Color_Images", "ivf", "all"),
+    "Harvard": ("AIDS/MR-GAD", "AIDS/SPECT-Tc", "spect-mri", "all"),
     "two levels below the side": ("ir/night/rain", "vi/night/rain", "ivf", "all"),
 }
 
@@ -58,6 +74,34 @@ def test_all_sets_below_one_root_in_the_order_of_their_paths(fill):
 def test_a_folder_with_partners_of_two_kinds_is_in_two_sets(fill):
     root = fill("MRI/1.png", "CT/1.png", "PET/1.png")
     assert {found.task for found in find_sets(root)} == {"ct-mri", "pet-mri"}
+
+
+def test_splits_in_the_names_of_folders_stay_apart(fill):
+    sides = ("thermal", "rgb")
+    root = fill(*(f"images_{side}_{split}/1.png" for side in sides for split in ("train", "val")))
+    assert [(found.split, found.folder_b.name) for found in find_sets(root)] == [
+        ("train", "images_rgb_train"),
+        ("val", "images_rgb_val"),
+    ]
+
+
+def test_doubtful_names_of_folders_count_only_beside_a_partner(fill):
+    root = fill("ir/1.png", "vi/1.png", "T/9.png", "v/other/9.png", "nir/1.png", "c.png")
+    (found,), issues = scan(root)
+    assert [pair.name for pair in found.pairs] == ["1"]
+    assert {issue.subject for issue in notes(issues)} == {
+        root,
+        root / "T",
+        root / "v" / "other",
+        root / "nir",
+    }
+    assert problems(issues) == ()
+
+
+def test_two_folders_of_one_side_are_two_partners(fill):
+    root = fill("thermal/1.png", "rgb/1.png", "color/1.png", "visible/1.png")
+    with pytest.raises(PairError, match="has two partners"):
+        find_pairs(root)
 
 
 def test_the_root_itself_may_name_the_split(fill):

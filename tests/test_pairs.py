@@ -133,6 +133,7 @@ def test_empty_missing_and_no_folder(folders, tmp_path):
     ("name_a", "name_b"),
     [
         ("DJI_{}_T.JPG", "DJI_{}_W.JPG"), ("{}-lwir.png", "{}-rgb.png"), ("红外{}.png", "可见光{}.png"),
+        ("{}_nir.tiff", "{}_rgb.tiff"), ("{}_inf.png", "{}_colour.png"), ("{}_T1c.png", "{}_CT.png"),
         ("MR-T2_{}.png", "SPECT-Tc_{}.png"), ("T1.{}.png", "FDG.{}.png"), ("FLIR{}.png", "RGB{}.png"),
     ],
 )  # fmt: skip

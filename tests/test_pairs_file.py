@@ -48,6 +48,61 @@ def test_absolute_paths_and_quoted_names(listing, tmp_path):
     assert named(found) == [("a,b", "a,b.png", "1.png")]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("header", ["a,b,name\r\n", "a,b\n", ""])
+def test_spreadsheets_of_any_country_are_read(listing, delimiter, encoding, header):
+    text = f"{header}../x/1.png,../y/1.png,one\n../x/2.png,../y/2.png\n".replace(",", delimiter)
+    assert named(find_pairs(listing(text, encoding))) == [("2", "2.png", "2.png"), ("one", "1.png", "1.png")]
+
+
+def test_the_separator_is_the_one_by_which_the_files_are_there(listing, tmp_path):
+    for name in ("x/1;a.png", "x/2,b.png", "y/2,b.png"):
+        (tmp_path / name).write_bytes(b"x")
+    assert named(find_pairs(listing("../x/1;a.png,../y/1.png\n"))) == [("1;a", "1;a.png", "1.png")]
+    assert named(find_pairs(listing("../x/2,b.png;../y/2,b.png\n"))) == [("2,b", "2,b.png", "2,b.png")]
+    (tmp_path / "lists/1").write_bytes(b"x")
+    (tmp_path / "lists/1,1;2").write_bytes(b"x")
+    (tmp_path / "lists/1;2").write_bytes(b"x")
+    (tmp_path / "lists/2").write_bytes(b"x")
+    (tmp_path / "lists/1,1").write_bytes(b"x")
+    with pytest.raises(PairError, match="could be separated by commas or semicolons, and both list files"):
+        find_pairs(listing("1,1;2\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("../x/1.png,../y/1.png\n".encode("utf-16-le"), "UTF-16 without its mark: save it as UTF-8"),
+        (b"\xff\xfe" + b"x" * 5, "is damaged UTF-16"),
+        ("../x/1.png,ü 3.png\n".encode("latin-1"), "the list is not UTF-8, save it as that"),
+        (b"../x/1.png,../y/1.png,x\0y\n", "is not a text"),
+    ],
+)
+def test_a_text_that_cannot_be_read_is_named_as_that(listing, content, message):
+    path = listing("")
+    path.write_bytes(content)
+    with pytest.raises(PairError, match=re.escape(message)):
+        find_pairs(path)
+
+
+@pytest.mark.parametrize("name", [".", "./", "..", ".hidden", "x/..", "x\\y", "/", "x\x07"])
+def test_a_name_that_names_no_file_is_refused(listing, name):
+    with pytest.raises(PairError, match=r"line 1, column name: .* is not the name of a result"):
+        find_pairs(listing(f"../x/1.png,../y/1.png,{name}\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"), [("n" * 300, "n" * 250), ("night/" + "é" * 126, "night/" + "é" * 125)]
+)
+def test_a_name_too_long_for_a_file_is_refused_and_one_that_just_fits_is_not(listing, name, fits):
+    with pytest.raises(PairError, match=r"line 1, column name: .* is longer than 250 bytes"):
+        find_pairs(listing(f"../x/1.png,../y/1.png,{name}\n"))
+    assert find_pairs(listing(f"../x/1.png,../y/1.png,{fits}\n")).pairs[0].name == fits
+    with pytest.raises(PairError, match=r"column a: .* there is no such file"):
+        find_pairs(listing(f"{name},../y/1.png\n"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

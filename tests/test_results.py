@@ -57,6 +57,53 @@ def test_sub_folders_stay_apart(match):
     assert match(files, names, names) == {"day/1": files[0], "night/1": files[1]}
 
 
+@pytest.mark.parametrize("form", ["{:03}.png", "{:04}_fused.png", "Fused{:05}.png"])
+def test_numbers_may_be_padded_with_zeros(match, form):
+    names = [f"{k}.png" for k in range(8, 12)]
+    assert match([form.format(k) for k in range(8, 12)], names, names) == {
+        f"{k}": form.format(k) for k in range(8, 12)
+    }
+
+
+def test_numbers_of_pairs_may_be_padded_with_zeros(match):
+    names = ["0001.png", "0002.png"]
+    assert match(["1.png", "2.png"], names, names) == {"0001": "1.png", "0002": "2.png"}
+
+
+def test_a_number_padded_in_two_ways_is_an_error_that_lists_both(match):
+    with pytest.raises(PairError, match="the result of 1 could be 001 or 01"):
+        match(["01.png", "001.png", "10.png"], ["1.png", "10.png"], ["1.png", "10.png"])
+
+
+@pytest.mark.parametrize("form", ["images/{}.png", "epoch_9/test/{}_fused.png", "{}.png"])
+@pytest.mark.parametrize("sides", [("ir", "vi"), ("test/ir", "test/vi")])
+def test_results_may_lie_in_a_sub_folder_and_pairs_below_one_folder_have_results_elsewhere(
+    match, form, sides
+):
+    both = [f"{side}/{k}.png" for side in sides for k in (1, 2)]
+    assert match([form.format(k) for k in (1, 2)], both) == {
+        f"{sides[0]}/{k}": form.format(k) for k in (1, 2)
+    }
+    assert match([form.format(k) for k in (1, 2)], ["1.png", "2.png"], ["1.png", "2.png"]) == {
+        f"{k}": form.format(k) for k in (1, 2)
+    }
+
+
+def test_sub_folders_of_pairs_count_below_a_sub_folder_of_results(match):
+    names = ["day/1.png", "night/1.png"]
+    files = ["ours/day/01.png", "ours/night/01.png"]
+    assert match(files, names, names) == {"day/1": files[0], "night/1": files[1]}
+
+
+def test_sub_folders_of_several_methods_are_an_error_that_lists_them(match):
+    with pytest.raises(PairError, match="2 ways: the result of 1 could be ours/1 or theirs/1"):
+        match(
+            [f"{method}/{k}.png" for method in ("ours", "theirs") for k in (1, 2)],
+            ["1.png", "2.png"],
+            ["1.png", "2.png"],
+        )
+
+
 def test_what_is_missing_stays_missing_and_what_belongs_to_no_pair_is_ignored(match):
     assert match(["1_fused.png", "10_fused.png"], THREE, THREE) == {"1": "1_fused.png", "10": "10_fused.png"}
     assert match(["scores_1.png", "sheet.png", "2_fused.png"], THREE, THREE)["2"] == "2_fused.png"

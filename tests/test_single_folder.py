@@ -107,3 +107,21 @@ def test_tasks_are_those_whose_two_sides_are_named(folder):
     found = match_within(root, [root], "pet-mri")
     assert pairs(found) == [("MRI_1", "MRI_1.png", "PET_1.png")]
     assert found.issues == ()
+
+
+def test_a_link_is_not_paired_with_what_it_leads_to(folder):
+    root = folder("VIS_1.png", "IR_2.png", "VIS_2.png")
+    (root / "IR_1.png").symlink_to("VIS_1.png")
+    found = match(root)
+    assert [name for name, *_ in pairs(found)] == ["IR_2"]
+    assert ["is the same file as its partner" in issue.reason for issue in problems(found.issues)] == [True]
+
+
+@pytest.mark.parametrize(
+    "sides", [("nir", "rgb"), ("inf", "color"), ("thermo", "gray"), ("T", "C"), ("ir", "co")]
+)
+def test_names_of_the_field_in_one_folder(folder, sides):
+    a, b = (f"{{}}_{side}.png" for side in sides)
+    found = match(folder(*(name.format(k) for name in (a, b) for k in (1, 2))))
+    assert [(x, y) for _, x, y in pairs(found)] == [(a.format(k), b.format(k)) for k in (1, 2)]
+    assert problems(found.issues) == ()

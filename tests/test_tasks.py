@@ -11,6 +11,7 @@ from mambadfuse.data.tasks import (
     WORDS,
     folders_of,
     modality_of_folder,
+    read_folder_label,
     read_label,
     task_of,
 )
@@ -78,6 +79,20 @@ def test_both_pictures_of_a_scene_name_it_alike(a, b, scene):
         ("MR-T2_07", "SPECT-Tc_07", "07", ("mri", "spect")),
         ("T1 07", "FDG 07", "07", ("mri", "pet")),
         ("07-mri-t1", "07-pet-fdg", "07", ("mri", "pet")),
+        ("07_T1c", "07_CT", "07", ("mri", "ct")),
+        ("BraTS20_001_t1ce", "BraTS20_001_ncct", "brats20 001", ("mri", "ct")),
+        ("07-MR-GAD", "07-SPECT-Tc99m", "07", ("mri", "spect")),
+        ("FLIR_00002_PreviewData", "FLIR_00002_RGB", "00002", ("infrared", "visible")),
+        ("00000000_ir", "00000000_co", "00000000", ("infrared", "visible")),
+        ("set00_V000_I00000_lwir", "set00_V000_I00000_visible", "set00 v000 i00000", ("infrared", "visible")),
+        ("DJI_0001_THRM", "DJI_0001_WIDE", "dji 0001", ("infrared", "visible")),
+        ("scene_inf", "scene_color", "scene", ("infrared", "visible")),
+        ("scene_thermo", "scene_colour", "scene", ("infrared", "visible")),
+        ("scene_LWIR", "scene_gray", "scene", ("infrared", "visible")),
+        ("day_FIR", "day_grey", "day", ("infrared", "visible")),
+        ("gate_nir", "gate_rgb", "gate", (NEAR_INFRARED, "visible")),
+        ("夜 近红外", "夜 彩色", "夜", (NEAR_INFRARED, "visible")),
+        ("1 赤外線", "1 可視光", "1", ("infrared", "visible")),
     ],
 )
 def test_words_that_could_mean_something_else_say_a_side_if_they_are_read(a, b, scene, sides):
@@ -101,11 +116,26 @@ def test_no_hint_is_a_word():
     [
         ("IR", "infrared"), ("红外", "infrared"), ("可见光", "visible"), ("RGB", "visible"), ("PET_Y", "pet"),
         ("MR-T2", "mri"), ("SPECT-Tc", "spect"), ("T1", "mri"), ("T", None), ("PET-MRI", None), ("CT-MRI", None),
-        ("ir_results", None), ("nir", None), ("rg", None), ("", None), ("__", None),
+        ("trainimg", "visible"),
+        ("thermal_8_bit", None), ("DHV_images", None), ("ir_results", None), ("nir", None), ("rg", None),
+        ("", None), ("__", None),
     ],
 )  # fmt: skip
 def test_a_folder_is_named_after_one_modality_and_nothing_else(name, modality):
     assert modality_of_folder(name) == modality
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("thermal_8_bit", ("infrared", "")), ("IR images", ("infrared", "")), ("rgb_train", ("visible", "train")),
+        ("nir", ("infrared", "")), ("Color", ("visible", "")), ("8 bit", (None, "")), ("train_images", (None, "train")),
+        ("ir_results", (None, "")), ("PET-MRI", (None, "")), ("", (None, "")),
+    ],
+)  # fmt: skip
+def test_what_a_folder_may_mean_beside_a_partner(name, said):
+    label = read_folder_label(name, hints=True)
+    assert (label.modality, label.scene) == said
 
 
 def test_numbers_keep_scenes_apart():

@@ -27,6 +27,7 @@ from mambadfuse.training.log import RunLog
 resource = pytest.importorskip("resource")  # not on Windows, where processes are not forked either
 pytestmark = pytest.mark.slow
 
+KILLS = int(os.environ.get("KILLS", "2"))  # at random moments
 SETTINGS = {"steps": 10, "checkpoint_seconds": 0, "keep_checkpoints": 2}
 JUDGED = SETTINGS | {"validation": toy_pairs(1, (48, 48)), "validate_every": 2}
 
@@ -34,7 +35,7 @@ context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["training_preload"])
 
 
-def die(*args):
+def die(*args, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -150,6 +151,29 @@ def test_killed_from_outside_at_random_times_a_run_ends_with_the_same_weights(tm
         process.join()
         steps.append(max(checkpoint_steps(out)))
     assert any(0 < step < SETTINGS["steps"] for step in steps)
+    quiet(out, **SETTINGS)
+    assert same_weights(out, whole)
+    assert curve(out) == curve(whole)
+
+
+def killed(moment, count, out):
+    """Whether a run was killed: by itself at the ``count``-th call at a moment, or from outside after so many steps."""
+    process = child(run_until, None if moment == "from outside" else moment, count, out)
+    if moment == "from outside":
+        while process.exitcode is None and max(checkpoint_steps(out), default=0) < count:
+            process.join(0.001)
+        process.join(random.Random(count).uniform(0, 0.1))
+        process.kill()
+    return ended(process) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_killed_at_a_random_moment_a_run_ends_with_the_same_weights(tmp_path, whole, seed):
+    draw = random.Random(seed)
+    moment = draw.choice([*MOMENTS, "from outside"])
+    latest = draw.randint(0 if moment == "from outside" else 1, SETTINGS["steps"])
+    names = [tmp_path / f"{count}.safetensors" for count in range(latest + 1)]
+    out = next(names[count] for count in reversed(range(latest + 1)) if killed(moment, count, names[count]))
     quiet(out, **SETTINGS)
     assert same_weights(out, whole)
     assert curve(out) == curve(whole)

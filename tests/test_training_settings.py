@@ -234,6 +234,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     [
         (BOMB.encode(), r"the alias \*a stands for a value elsewhere"),
         (b"steps: 5\nbatch: *steps\n", r"the alias \*steps"),
+        (b"steps: 5\nbatch: 8\nsteps: 6\n", "'steps' is set on line 1 and on line 3"),
+        (b"model:\n  dim: 8\n  dim: 16\n", "'dim' is set on line 2 and on line 3"),
         (b"steps: " + b"[" * 5000, "not readable as YAML: maximum recursion"),
         (b"steps: !!int x\n", "not readable as YAML"),
         (b"steps: !!timestamp x\n", "not readable as YAML"),

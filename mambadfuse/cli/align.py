@@ -2,10 +2,15 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mambadfuse.cli.arguments import refuse_sources
 from mambadfuse.cli.messages import complain, say, write
+from mambadfuse.cli.pairs import PAIRS_FILE, check_sides, pairs_of
+from mambadfuse.cli.reading import add_reading, reading_of
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 SUMMARY = "move one image of a pair onto the other, or one folder of images onto another"
 
@@ -13,25 +18,32 @@ SUMMARY = "move one image of a pair onto the other, or one folder of images onto
 class Job(NamedTuple):
     """One pair and the files that are made of it."""
 
+    name: str
     a: Path
     b: Path
     out: Path
     transform: Path | None
     overlay: Path | None
 
+    @property
+    def beside(self) -> list[Path]:
+        """The files beside the moved side."""
+        return [path for path in (self.transform, self.overlay) if path]
+
 
 def add_options(parser: ArgumentParser) -> None:
     """Declares the options."""
     parser.add_argument(
-        "--a", type=Path, metavar="PATH", required=True, help="infrared or MRI side: a file or a folder"
-    )
-    parser.add_argument(
-        "--b",
+        "--a",
         type=Path,
         metavar="PATH",
-        required=True,
-        help="visible, CT, PET or SPECT side: a file or a folder",
+        help="infrared or MRI side: a file, a folder, or a folder that holds both sides",
     )
+    parser.add_argument(
+        "--b", type=Path, metavar="PATH", help="visible, CT, PET or SPECT side: a file or a folder"
+    )
+    parser.add_argument("--pairs-file", type=Path, metavar="CSV", help=f"instead: {PAIRS_FILE}")
+    add_reading(parser, resize=False)
     parser.add_argument(
         "--out",
         type=Path,
@@ -64,31 +76,55 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Aligns what the options name; 1 if a pair failed or a file was skipped."""
-    for path in (options.a, options.b):
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such file or folder")
-    if options.a.is_dir() != options.b.is_dir():
-        options.usage_error("--a and --b must be two files or two folders, found one of each")
-    if options.a.samefile(options.b):
-        options.usage_error(f"--a and --b are the same, {options.a}")
-    jobs, skipped = (_pairs if options.a.is_dir() else _pair)(options)
+    from mambadfuse.data.remarks import first_of_each_kind
+
+    options.reading = reading_of(options)
+    if not options.pairs_file:
+        check_sides(options, "--a and --b, or --pairs-file")
+        if options.a.is_dir() != options.b.is_dir():
+            options.usage_error("--a and --b must be two files or two folders, found one of each")
+    single = not options.pairs_file and not options.a.is_dir()
+    jobs, skipped = (_pair if single else _pairs)(options)
     for issue in skipped:
         complain(f"skipped {issue}")
     failed = 0
-    for job in jobs:
-        try:
-            _align(job, options)
-        except (ValueError, OSError) as error:
-            failed += 1
-            complain(f"failed {job.a}: {error}")
+    with first_of_each_kind(), _manifest(jobs, single, options):
+        for job in jobs:
+            try:
+                _align(job, options)
+            except (ValueError, OSError) as error:
+                failed += 1
+                complain(f"failed {job.a}: {error}")
     return 1 if failed or skipped else 0
+
+
+def _manifest(jobs: list[Job], single: bool, options: Namespace) -> "AbstractContextManager[object]":
+    """The record of the settings; refuses existing files of other settings."""
+    from mambadfuse.fusion.manifest import Settings, manifest_of_pair, recording
+
+    settings: Settings = {
+        "command": "align",
+        "motion": options.motion,
+        "moves": options.moves,
+        "bits": options.bits,
+        **options.reading.settings(),
+    }
+    if single:
+        (job,) = jobs
+        return manifest_of_pair([job.out, *job.beside], (job.a, job.b), settings, options.overwrite)
+    targets = {job.name: job.out for job in jobs}
+    targets |= {str(file): file for job in jobs for file in job.beside}
+    return recording(options.out, targets, settings, options.overwrite)
 
 
 def _pair(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
     """The one pair of two files."""
     from mambadfuse.data.images import picture_format
 
-    targets = [path for path in (options.out, options.transform, options.overlay) if path]
+    if options.a.samefile(options.b) and options.alpha != "a":
+        options.usage_error(f"--a and --b are the same, {options.a}")
+    job = Job(options.out.stem, options.a, options.b, options.out, options.transform, options.overlay)
+    targets = [job.out, *job.beside]
     for target in targets:
         if target.is_dir():
             options.usage_error(f"{target} is a folder: two files are aligned into files")
@@ -96,12 +132,11 @@ def _pair(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
     picture_format(options.out, options.bits)
     if options.overlay and options.overlay.suffix.lower() != ".png":
         options.usage_error(f"--overlay {options.overlay}: expected the name of a .png file")
-    return [Job(options.a, options.b, options.out, options.transform, options.overlay)], ()
+    return [job], ()
 
 
 def _pairs(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
-    """The pairs of two folders, and what is in none."""
-    from mambadfuse.data.discovery import find_pairs
+    """The pairs of two folders, of one that holds both sides, or of a file of pairs, and what is in none."""
     from mambadfuse.data.issues import problems
     from mambadfuse.fusion.folders import require_outside
 
@@ -109,16 +144,17 @@ def _pairs(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
     for target in targets:
         if target.is_file():
             options.usage_error(f"{target} is a file: folders are aligned into folders")
-        require_outside(target, options.a, options.b)
+        require_outside(target, *filter(None, (options.a, options.b)))
     if len({target.resolve() for target in targets}) < len(targets):
         options.usage_error("--out, --transform and --overlay must be different folders")
 
     def inside(folder: Path | None, name: str) -> Path | None:
         return folder and folder / name
 
-    found = find_pairs(options.a, options.b)
+    found = pairs_of(options)
     jobs = [
         Job(
+            pair.name,
             pair.a,
             pair.b,
             options.out / f"{pair.name}.png",
@@ -127,8 +163,10 @@ def _pairs(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
         )
         for pair in found.pairs
     ]
-    outputs = [path for job in jobs for path in (job.out, job.transform, job.overlay)]
-    refuse_sources(options, outputs, found.files, found.folders)
+    outputs = [path for job in jobs for path in (job.out, *job.beside)]
+    refuse_sources(options, outputs, [*found.files, options.pairs_file], found.folders)
+    if not options.stretch_each:
+        options.reading = options.reading.over(found.pairs)
     return jobs, problems(found.issues)
 
 
@@ -137,16 +175,15 @@ def _align(job: Job, options: Namespace) -> None:
     import numpy as np
 
     from mambadfuse.alignment.align import align, overlay
-    from mambadfuse.data.images import read_image, write_image
+    from mambadfuse.data.images import write_image
     from mambadfuse.files import make_folder
     from mambadfuse.fusion.manifest import why_outdated
 
-    wanted = [path for path in (job.transform, job.overlay) if path]
-    complete = all(path.exists() for path in (job.out, *wanted))
+    complete = all(path.exists() for path in (job.out, *job.beside))
     if complete and not options.overwrite and why_outdated(job.out, (job.a, job.b)) is None:
-        say(f"kept {job.out}, whatever its settings (--overwrite replaces it)")
+        say(f"kept {job.out}, made with these settings (--overwrite replaces it)")
         return
-    a, b = read_image(job.a), read_image(job.b)
+    a, b = (pixels[0] for pixels in options.reading.read(job.a, job.b))
     moving, fixed = (a, b) if options.moves == "a" else (b, a)
     found = align(moving, fixed, options.motion)
     numbers = np.rint(found.image * (2**options.bits - 1)).astype(
@@ -165,5 +202,5 @@ def _align(job: Job, options: Namespace) -> None:
         write(job.transform, found.to_json().encode())
     if job.overlay:
         make_folder(job.overlay.parent)
-        write_image(job.overlay, overlay(found.image, fixed))
+        write_image(job.overlay, overlay(found.image, fixed if fixed.shape[-1] == 3 else fixed[..., 0]))
         say(f"wrote {job.overlay}")

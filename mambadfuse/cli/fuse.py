@@ -16,7 +16,7 @@ from mambadfuse.cli.arguments import (
 )
 from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
 from mambadfuse.cli.messages import complain, say
-from mambadfuse.cli.pairs import PAIRS_FILE, add_shard, pairs_of, refuse_swapped_sides
+from mambadfuse.cli.pairs import PAIRS_FILE, add_shard, check_sides, pairs_of, refuse_swapped_sides
 from mambadfuse.cli.reading import add_reading, reading_of
 from mambadfuse.data.tasks import MODALITIES, TASKS, modality_of, task_of
 
@@ -132,18 +132,7 @@ def _check_usage(options: Namespace) -> None:
         return
     if options.pairs_file:
         return
-    if options.alpha == "a":
-        options.a = options.a or options.b
-        options.b = options.b or options.a
-    elif options.a and options.a.is_dir():
-        options.b = options.b or options.a
-    if not (options.a and options.b):
-        options.usage_error("give --a and --b, or --samples, or --pairs-file")
-    for path in (options.a, options.b):
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such file or folder")
-    if options.alpha == "a" and not options.a.samefile(options.b):
-        options.usage_error("--alpha a takes side a from the alpha channel of --b: leave out --a")
+    check_sides(options, "--a and --b, or --samples, or --pairs-file")
     if options.a.is_dir() != options.b.is_dir() and not _both_volumes(options):
         options.usage_error("--a and --b must be two files or two folders, found one of each")
     if options.shard and not options.a.is_dir():
@@ -169,8 +158,7 @@ def _fuse_files(options: Namespace) -> int:
     import numpy as np
 
     from mambadfuse.data.images import picture_format, write_image
-    from mambadfuse.files import make_folder
-    from mambadfuse.fusion.manifest import why_outdated
+    from mambadfuse.fusion.manifest import manifest_of_pair, settings_of, why_outdated
     from mambadfuse.fusion.pair import fuse_with
 
     out = options.out
@@ -181,15 +169,19 @@ def _fuse_files(options: Namespace) -> int:
     refuse_sources(options, [out, options.sheet], [options.a, options.b, options.model])
     _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
     picture_format(out, options.bits)  # refuse a name that cannot be written before the work is done
-    outdated = why_outdated(out, (options.a, options.b)) if out.exists() else None
-    if out.exists() and not outdated and not options.overwrite:
-        say(f"kept {out}, whatever its settings (--overwrite replaces it)")
-    else:
-        network = _network(options, options.model)
-        fused = fuse_with(network, options.a, options.b, _fusion_options(options))
-        make_folder(out.parent)
-        write_image(out, np.asarray(fused.image))
-        say(f"wrote {out}{f', which {outdated}' if outdated else ''}")
+    network, fusion = _network(options, options.model), _fusion_options(options)
+    settings = settings_of(network, options.model or "ivf", fusion)
+    sources = (options.a, options.b)
+    with manifest_of_pair([out], sources, settings, options.overwrite) as record_tile:
+        outdated = why_outdated(out, sources) if out.exists() and not options.overwrite else None
+        if out.exists() and not outdated and not options.overwrite:
+            say(f"kept {out}, made with these settings (--overwrite replaces it)")
+        else:
+            fused = fuse_with(network, *sources, fusion)
+            if fused.tile:
+                record_tile(out.name.removesuffix(".png"), fused.tile)
+            write_image(out, np.asarray(fused.image))
+            say(f"wrote {out}{f', which {outdated}' if outdated else ''}")
     if options.sheet:
         result = Result(out.stem, options.a, options.b, out)
         draw_sheet([result], options.sheet, _titles(options), options.reading.sides)

@@ -105,6 +105,27 @@ def pairs_of(options: Namespace) -> "PairSet":
     return reading_of(options).find_pairs(options.a, options.b)
 
 
+def check_sides(options: Namespace, wanted: str) -> None:
+    """Stops unless --a and --b name existing files or folders; one folder that is given alone becomes both.
+
+    Args:
+        options: of the command; --alpha a takes both sides from one file or folder.
+        wanted: what the usage error asks for if a side is missing.
+    """
+    if options.alpha == "a":
+        options.a = options.a or options.b
+        options.b = options.b or options.a
+    elif options.a and options.a.is_dir():
+        options.b = options.b or options.a
+    if not (options.a and options.b):
+        options.usage_error(f"give {wanted}")
+    for path in (options.a, options.b):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file or folder")
+    if options.alpha == "a" and not options.a.samefile(options.b):
+        options.usage_error("--alpha a takes side a from the alpha channel of --b: leave out --a")
+
+
 def refuse_swapped_sides(options: Namespace, a: Path, b: Path) -> None:
     """Stops with a usage error if by their names a shows what belongs on side b, and b what belongs on side a."""
     of_a, of_b = (modality_of(path, hints=path.suffix != "") for path in (a, b))

@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from mambadfuse.data.reading import PairReading
 
 
-def add_reading(parser: ArgumentParser) -> None:
-    """Declares --stretch, --stretch-b, --stretch-each, --resize and --alpha."""
+def add_reading(parser: ArgumentParser, resize: bool = True) -> None:
+    """Declares --stretch, --stretch-b, --stretch-each, --alpha and, where sizes have to agree, --resize."""
     for option, side in (("--stretch", "a"), ("--stretch-b", "b")):
         parser.add_argument(
             option,
@@ -19,7 +19,10 @@ def add_reading(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--stretch-each", action="store_true", help="percentiles of each image, not of the whole folder"
     )
-    parser.add_argument("--resize", choices=("a", "b"), help="resize this side to the size of the other")
+    if resize:
+        parser.add_argument("--resize", choices=("a", "b"), help="resize this side to the size of the other")
+    else:
+        parser.set_defaults(resize=None)
     parser.add_argument(
         "--alpha",
         choices=("black", "ignore", "a"),

@@ -11,7 +11,7 @@ which: :mod:`mambadfuse.data.single_folder`.
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,14 +28,19 @@ from mambadfuse.data.pairs import (
 )
 from mambadfuse.data.pairs_file import read_pairs_file
 from mambadfuse.data.single_folder import match_within, tasks_in
-from mambadfuse.data.tasks import FOLDERS, MODALITIES, TASKS, modality_of, modality_of_folder, task_of
+from mambadfuse.data.tasks import (
+    FOLDERS,
+    MODALITIES,
+    SPLITS,
+    TASKS,
+    modality_of,
+    modality_of_folder,
+    read_folder_label,
+    task_of,
+)
 
-SPLITS = {
-    "train": "train", "trainsets": "train",
-    "val": "val", "valid": "val", "validation": "val", "valsets": "val",
-    "test": "test", "testsets": "test",
-}  # fmt: skip
-
+_Sides = dict[tuple[str, ...], list[tuple[str, Path]]]  # path without the modality -> modalities and folders
+_SHOWN = 4  # words for a modality in a message
 _NO_SIDES = "not used: neither its name nor the names of its images give a side, as IR_1 and VIS_1 do"
 
 
@@ -158,19 +163,19 @@ def scan(root: Path) -> tuple[list[PairSet], list[Issue]]:
     if _lists_pairs(root):
         return [read_pairs_file(root)], []
     require_folder(root)
-    sides: dict[tuple[str, ...], list[tuple[str, Path]]] = defaultdict(list)
+    sides: _Sides = defaultdict(list)
+    doubtful: _Sides = defaultdict(list)
     single, unknown = [], []
     for folder in _picture_folders(root):
-        parts = _parts(folder, root)
-        named = [(i, modality) for i, part in enumerate(parts) if (modality := modality_of_folder(part))]
-        if named:
-            innermost, modality = named[-1]
-            parts[innermost] = "*"
-            sides[tuple(parts)].append((modality, folder))
+        if side := _side_by_name(folder, root):
+            sides[side[0]].append((side[1], folder))
         elif tasks_in(folder):
             single.append(folder)
+        elif side := _side_by_name(folder, root, hints=True):
+            doubtful[side[0]].append((side[1], folder))
         elif _holds_pictures(folder):
             unknown.append(folder)
+    unknown += _join_doubtful(sides, doubtful)
     if not sides and not single:
         raise PairError(Issue(root, _why_nothing(root, bool(unknown))))
     sets, issues = _match_sides(root, sides)
@@ -178,9 +183,34 @@ def scan(root: Path) -> tuple[list[PairSet], list[Issue]]:
     return sets, issues + [Issue(folder, _NO_SIDES, "note") for folder in unknown]
 
 
-def _match_sides(
-    root: Path, sides: dict[tuple[str, ...], list[tuple[str, Path]]]
-) -> tuple[list[PairSet], list[Issue]]:
+def _side_by_name(folder: Path, root: Path, hints: bool = False) -> tuple[tuple[str, ...], str] | None:
+    """The path with the innermost name of a modality left out, and that modality; None if no name gives one."""
+    parts = [unicodedata.normalize("NFC", part) for part in folder.relative_to(root).parts]
+    for i in reversed(range(len(parts))):
+        label = read_folder_label(parts[i], hints)
+        if label.modality:
+            return (*parts[:i], "*", *label.scene.split(), *parts[i + 1 :]), label.modality
+    return None
+
+
+def _join_doubtful(sides: _Sides, doubtful: _Sides) -> list[Path]:
+    """Adds the folders whose names could be those of a partner; returns the others that hold images."""
+    others = []
+    for path, folders in doubtful.items():
+        certain = {modality for modality, _ in sides[path]}
+        found = certain | {modality for modality, _ in folders}
+        for modality, folder in folders:
+            has_partner = any(modality in both and found.issuperset(both) for both in TASKS.values())
+            if has_partner and modality not in certain:
+                sides[path].append((modality, folder))
+            elif _holds_pictures(folder):
+                others.append(folder)
+        if not sides[path]:
+            del sides[path]
+    return others
+
+
+def _match_sides(root: Path, sides: _Sides) -> tuple[list[PairSet], list[Issue]]:
     """The pairs of folders whose paths differ in the modality only, and the folders without a partner."""
     sets, issues, failures = [], [], []
     for path, folders in sides.items():
@@ -204,7 +234,7 @@ def _match_single(root: Path, folders: Iterable[Path]) -> list[PairSet]:
     """The pairs within single folders: one set for each task and split."""
     groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for folder in folders:
-        split = _split((root.resolve().name, *_parts(folder, root)))
+        split = _split((root.resolve().name, *folder.relative_to(root).parts))
         for task in tasks_in(folder):
             groups[task, split].append(folder)
     return [match_within(root, own, task, split) for (task, split), own in groups.items()]
@@ -216,7 +246,7 @@ def _why_nothing(root: Path, has_pictures: bool) -> str:
     if not has_pictures:
         return "there is no image below it"
     return (
-        f"no folder below it has a known name ({', '.join(FOLDERS)}), and no folder holds images "
+        f"no folder below it has a known name ({_known(FOLDERS.values())}), and no folder holds images "
         "named after both sides, as IR_1 and VIS_1 are"
     )
 
@@ -225,10 +255,14 @@ def _missing_partner(folder: Path) -> str:
     part = next(part for part in reversed(folder.parts) if modality_of_folder(part))
     modality = modality_of_folder(part)
     partners = {b if a == modality else a for a, b in TASKS.values() if modality in (a, b)}
-    names = ", ".join(
-        word for partner in MODALITIES if partner in partners for word in MODALITIES[partner].words
-    )
-    return f"has no partner: expected the same path with one of {names} in place of {part}"
+    return f"has no partner: expected the same path with one of {_known(partners)} in place of {part}"
+
+
+def _known(modalities: Collection[str]) -> str:
+    """The first names of folders for each modality."""
+    words = [MODALITIES[name].words for name in MODALITIES if name in modalities]
+    shown = [word for own in words for word in own[:_SHOWN]]
+    return ", ".join(shown if len(shown) == sum(map(len, words)) else [*shown, "..."])
 
 
 def _picture_folders(root: Path) -> Iterator[Path]:
@@ -242,11 +276,6 @@ def _picture_folders(root: Path) -> Iterator[Path]:
 
 def _holds_pictures(folder: Path) -> bool:
     return any(path.suffix.lower() in FORMATS and path.name[0] != "." for path in folder.iterdir())
-
-
-def _parts(folder: Path, root: Path) -> list[str]:
-    """The names on the way from the root to a folder, normalised."""
-    return [unicodedata.normalize("NFC", part) for part in folder.relative_to(root).parts]
 
 
 def _leads_back(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
-from mambadfuse.data.tasks import Label, read_label, task_of
+from mambadfuse.data.tasks import Label, read_label, side_of, task_of
 
 
 class PairError(ValueError):
@@ -166,7 +166,7 @@ def match_names(
         scenes_a, scenes_b = _scenes(left_a, hints), _scenes(left_b, hints)
         for scene in scenes_a.keys() & scenes_b.keys():
             a, b = (sorted(scenes[scene]) for scenes in (scenes_a, scenes_b))
-            sides = scenes_a[scene][a[0]].modality, scenes_b[scene][b[0]].modality
+            sides = side_of(scenes_a[scene][a[0]].modality), side_of(scenes_b[scene][b[0]].modality)
             if hints and task_of(*sides) is task_of(*reversed(sides)):
                 continue  # a hint counts only beside the other side of its task
             if len(a) == len(b) == 1:

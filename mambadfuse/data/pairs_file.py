@@ -1,18 +1,29 @@
 """Pairs listed in a CSV file, for images whose names do not tell what belongs together."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import os
+import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from mambadfuse.data.issues import Issue
 from mambadfuse.data.pairs import Pair, PairError, PairSet
 from mambadfuse.data.tasks import modality_of, task_of
+from mambadfuse.files import printable
 
 HEADER = ["a", "b", "name"]
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+Row = tuple[int, list[str]]  # number of the line, cells
+_CELLS = (2, 3)  # of a line
+_LONGEST = 250  # bytes of a name, so that a suffix fits into the 255 of most file systems
 
 
 def read_pairs_file(path: str | Path) -> PairSet:
-    """The pairs in a CSV file (UTF-8, commas), one a line: side a, side b and, if wanted, a name.
+    """The pairs in a CSV file, one a line: side a, side b and, if wanted, a name.
+
+    Commas, semicolons or tabs separate the cells, whichever fits; the text is UTF-8, or UTF-16 with its mark.
 
     Paths are relative to the folder of the file. A pair without a name has that of side a, without suffix. The first
     line may be a header, ``a,b`` or ``a,b,name``; empty lines are ignored.
@@ -54,18 +65,70 @@ def read_pairs_file(path: str | Path) -> PairSet:
     return PairSet(path.parent, path.parent, tuple(pairs), task=tasks.pop() if len(tasks) == 1 else None)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The lines that list pairs, with their numbers; names of files need not be UTF-8."""
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, strict=True, skipinitialspace=True)
-        try:
-            for cells in reader:
-                cells = [cell.strip() for cell in cells]
-                header = reader.line_num == 1 and [cell.lower() for cell in cells] in (HEADER[:2], HEADER)
-                if any(cells) and not header:
-                    yield reader.line_num, cells
-        except csv.Error as error:
-            raise PairError(Issue(path, f"line {reader.line_num}: is not CSV ({error})")) from error
+def _rows(path: Path) -> list[Row]:
+    """The lines that list pairs, with their numbers."""
+    text = _text(path)
+    readings = {delimiter: _split(text, delimiter) for delimiter in DELIMITERS}
+    fitting = {
+        delimiter: sum(len(cells) in _CELLS for _, cells in rows) for delimiter, (rows, _) in readings.items()
+    }
+    best = [delimiter for delimiter in DELIMITERS if fitting[delimiter] == max(fitting.values())]
+    if len(best) > 1:
+        best = [delimiter for delimiter in best if _lists_files(path, readings[delimiter][0])] or best[:1]
+    if len(best) > 1:
+        names = " or ".join(DELIMITERS[delimiter] for delimiter in best)
+        raise PairError(
+            Issue(path, f"its cells could be separated by {names}, and both list files; use one of them")
+        )
+    rows, error = readings[best[0]]
+    if error:
+        raise PairError(Issue(path, error))
+    return rows
+
+
+def _text(path: Path) -> str:
+    """UTF-8 or UTF-16; names of files need not be UTF-8."""
+    content = path.read_bytes()
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = content.decode(encoding, errors="strict" if encoding == "utf-16" else "surrogateescape")
+    except UnicodeDecodeError as error:
+        raise PairError(Issue(path, f"is damaged UTF-16 ({error.reason})")) from error
+    if "\0" in text:
+        raise PairError(
+            Issue(path, "is not a text in UTF-8, or is UTF-16 without its mark: save it as UTF-8")
+        )
+    return text
+
+
+def _split(text: str, delimiter: str) -> tuple[list[Row], str]:
+    """The lines that list pairs if this separates their cells, and what is wrong with the line after them."""
+    reader = csv.reader(
+        text.splitlines(keepends=True), delimiter=delimiter, strict=True, skipinitialspace=True
+    )
+    rows: list[Row] = []
+    try:
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            header = reader.line_num == 1 and [cell.lower() for cell in cells] in (HEADER[:2], HEADER)
+            if any(cells) and not header:
+                rows.append((reader.line_num, cells))
+    except csv.Error as error:
+        return rows, f"line {reader.line_num}: is not CSV ({error})"
+    return rows, ""
+
+
+def _lists_files(path: Path, rows: Sequence[Row]) -> bool:
+    """Whether the first line names two files."""
+    return bool(rows) and all(_is_file(path.parent / cell) for cell in rows[0][1][:2])
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; names too long for one are no error."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _pair(path: Path, number: int, cells: Sequence[str]) -> Pair:
@@ -76,9 +139,10 @@ def _pair(path: Path, number: int, cells: Sequence[str]) -> Pair:
         side = path.parent / cell
         if not cell:
             raise _wrong(path, number, column, "is empty, expected the path of an image")
-        if not side.is_file():
-            state = "is not a file" if side.exists() else "there is no such file"
-            raise _wrong(path, number, column, f"{cell}: {state} ({side})")
+        if not _is_file(side):
+            state = "is not a file" if os.path.lexists(side) else "there is no such file"
+            advice = "; the list is not UTF-8, save it as that" if printable(cell) != cell else ""
+            raise _wrong(path, number, column, f"{cell}: {state} ({side}){advice}")
         sides.append(side)
     a, b = sides
     if a.samefile(b):
@@ -86,12 +150,17 @@ def _pair(path: Path, number: int, cells: Sequence[str]) -> Pair:
     name = (cells[2] if len(cells) == 3 else "") or a.stem
     parts = PurePath(name).parts
     if (
-        PurePath(name).is_absolute()
-        or ".." in parts
+        not parts
+        or PurePath(name).is_absolute()
         or "\\" in name
         or any(part.startswith(".") for part in parts)
+        or re.search(r"[\x00-\x1f\x7f]", name)
     ):
         raise _wrong(path, number, "name", f"{name!r} is not the name of a result, such as 07 or night/07")
+    if any(len(os.fsencode(part)) > _LONGEST for part in parts):
+        raise _wrong(
+            path, number, "name", f"{name[:40]!r}... is longer than {_LONGEST} bytes; give it a shorter one"
+        )
     return Pair("/".join(parts), a, b, task_of(modality_of(a), modality_of(b)))
 
 

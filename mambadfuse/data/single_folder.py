@@ -11,7 +11,7 @@ from pathlib import Path
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
 from mambadfuse.data.pairs import Pair, PairSet, pictures_by_name
-from mambadfuse.data.tasks import COMPOSITE, NEAR_INFRARED, TASKS, Label, read_label
+from mambadfuse.data.tasks import COMPOSITE, NEAR_INFRARED, TASKS, Label, read_label, side_of
 
 _STANDS_IN = "near infrared, used as there is no thermal image of the scene"
 _THERMAL_FIRST = "near infrared, not used as there is a thermal image of the scene"
@@ -46,15 +46,18 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
         for scene in _scenes(files, TASKS[task]):
             chosen = _choose(scene, TASKS[task])
             if chosen:
-                name_a, name_b = chosen
-                pairs.append(Pair(name_a, files[name_a], files[name_b], task))
+                pair = Pair(chosen[0], files[chosen[0]], files[chosen[1]], task)
+                if pair.a.samefile(pair.b):
+                    issues.append(Issue(pair.a, f"is the same file as its partner {pair.b}"))
+                else:
+                    pairs.append(pair)
             for name, label in scene.items():
                 if label.modality in (None, COMPOSITE):
                     issues.append(Issue(files[name], _NO_SIDE, "note"))
                 elif label.modality == NEAR_INFRARED and chosen:
                     reason = _STANDS_IN if name in chosen else _THERMAL_FIRST
                     issues.append(Issue(files[name], reason, "note"))
-                elif _side(label) in TASKS[task] and name not in chosen:
+                elif side_of(label.modality) in TASKS[task] and name not in chosen:
                     issues.append(Issue(files[name], _why_unpaired(scene)))
     pairs.sort(key=lambda pair: pair.name)
     return PairSet(root, root, tuple(pairs), tuple(issues), task, split)
@@ -63,17 +66,13 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
 def tasks_in(folder: Path) -> list[str]:
     """The tasks whose two sides both occur in the names of the images in a folder."""
     files, _ = pictures_by_name(_files_in(folder), folder)
-    found = {_side(label) for label in map(read_label, files)}
+    found = {side_of(read_label(name).modality) for name in files}
     by_hints = _by_scene(files, hints=True)
     return [task for task, sides in TASKS.items() if found.issuperset(sides) or _has_pair(by_hints, sides)]
 
 
 def _files_in(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")]
-
-
-def _side(label: Label) -> str | None:
-    return "infrared" if label.modality == NEAR_INFRARED else label.modality
 
 
 def _scenes(names: Iterable[str], sides: tuple[str, str]) -> list[dict[str, Label]]:
@@ -101,7 +100,7 @@ def _choose(scene: Mapping[str, Label], sides: tuple[str, str]) -> tuple[str, ..
     chosen = []
     for side in sides:
         names = [name for name, label in scene.items() if label.modality == side]
-        names = names or [name for name, label in scene.items() if _side(label) == side]
+        names = names or [name for name, label in scene.items() if side_of(label.modality) == side]
         chosen += names if len(names) == 1 else []
     return tuple(chosen) if len(chosen) == 2 else ()
 

@@ -39,32 +39,46 @@ class Modality:
 NEAR_INFRARED, COMPOSITE = "near infrared", "composite"
 
 # "dhv" and "rad" are cameras of the TNO archive, "ii" is its image intensifier, "rg" its false-colour composites.
-# Drones mark thermal images by T and those of their wide, visible and zoom cameras by W, V and Z.
+# Drones mark thermal images by T, THRM or IRX and those of their wide, visible and zoom cameras by W, V and Z.
+# "co" is VEDAI's colour, "fir" CVC-14's far infrared, "previewdata" FLIR's thermal image, "dc" its digital camera;
+# "trainimgr" and "trainimg" are DroneVehicle's folders.
 MODALITIES = {
     "infrared": Modality(
         "infrared",
-        ("ir", "infrared", "lwir", "mwir", "thermal", "rad", "红外", "热红外", "热成像", "tir"),
-        folders=("inf", "cropinfrared", "flir"),
-        hints=("t", "flir"),
+        ("ir", "infrared", "lwir", "mwir", "thermal", "rad", "红外", "热红外", "热成像", "tir", "fir", "infrarot",
+         "infrarouge", "infrarrojo", "infrarosso", "thermique", "热像", "赤外", "赤外線", "遠赤外", "적외선", "열화상"),
+        folders=("inf", "cropinfrared", "flir", "trainimgr", "valimgr", "testimgr"),
+        hints=("t", "flir", "inf", "infra", "therm", "thermo", "thrm", "irx", "heat", "previewdata"),
     ),
-    NEAR_INFRARED: Modality("near infrared", ("nir", "ii")),
+    NEAR_INFRARED: Modality("near infrared", ("nir", "ii", "swir", "近红外", "近赤外")),
     "visible": Modality(
         "visible",
-        ("vi", "vis", "visible", "visual", "dhv", "optical", "eo", "可见光", "可见"),
-        folders=("vi_y", "vis_y", "crop_lr_visible", "rgb"),
-        hints=("w", "v", "z", "rgb"),
+        ("vi", "vis", "visible", "visual", "dhv", "optical", "eo", "可见光", "可见", "可視", "可視光", "가시광"),
+        folders=("vi_y", "vis_y", "crop_lr_visible", "rgb", "trainimg", "valimg", "testimg"),
+        hints=("w", "v", "z", "c", "rgb", "color", "colour", "co", "gray", "grey", "wide", "zoom", "opt", "optic",
+               "tv", "ccd", "dc", "彩色"),
     ),
     "mri": Modality(
         "MRI",
         ("mri",),
         folders=("mr", "t1", "t2"),
-        hints=("mr", "t1", "t2", "t1w", "t2w", "pd", "flair"),
+        hints=("mr", "t1", "t2", "t1w", "t2w", "pd", "flair", "t1c", "t1ce", "t1gd", "t1n", "t2f", "gad", "dwi", "adc"),
     ),
-    "ct": Modality("CT", ("ct",)),
+    "ct": Modality("CT", ("ct",), hints=("ncct", "cect", "cbct")),
     "pet": Modality("PET", ("pet",), folders=("pet_y", "fdg"), hints=("fdg",)),
-    "spect": Modality("SPECT", ("spect",), folders=("spect_y",), hints=("tc", "tl")),
+    "spect": Modality("SPECT", ("spect",), folders=("spect_y",), hints=("tc", "tl", "tc99m")),
     COMPOSITE: Modality("composite", ("rg",)),
-}
+}  # fmt: skip
+
+# Words in the names of folders that say neither a side nor a scene: thermal_8_bit, rgb_images.
+_NEUTRAL = {"image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "frame", "frames",
+            "bit", "bits", "8", "16", "8bit", "16bit"}  # fmt: skip
+
+SPLITS = {
+    "train": "train", "trainsets": "train",
+    "val": "val", "valid": "val", "validation": "val", "valsets": "val",
+    "test": "test", "testsets": "test",
+}  # fmt: skip
 
 # Word in the name of a file -> modality.
 WORDS = {word: name for name, modality in MODALITIES.items() for word in modality.words}
@@ -99,7 +113,7 @@ _HINT = re.compile(
         rf"(?<![^\W_]){hint}(?![^\W_])"
         if len(hint) == 1 or hint[-1].isdigit()
         else rf"(?<![^\W\d_]){hint}(?![^\W\d_])"
-        for hint in HINTS
+        for hint in sorted(HINTS, key=len, reverse=True)
     ),
     re.IGNORECASE,
 )
@@ -169,11 +183,36 @@ def modality_of_folder(name: str) -> str | None:
 
     Nothing but words for that modality may be in the name: ``PET-MRI`` and ``ir_results`` say none.
     """
+    return read_folder_label(name).modality
+
+
+def read_folder_label(name: str, hints: bool = False) -> Label:
+    """What the name of a folder says; the scene is the name of a split, if there is one: ``train``.
+
+    >>> read_folder_label("trainimgr"), read_folder_label("images_rgb_val", hints=True)
+    (Label(modality='infrared', scene='train'), Label(modality='visible', scene='val'))
+    >>> read_folder_label("T").modality, read_folder_label("T", hints=True).modality
+    (None, 'infrared')
+
+    Args:
+        name: of the folder.
+        hints: whether words count that could also mean something else, and those for near infrared, which stands in
+            for infrared; words for images and for a split may then be beside them.
+    """
     name = name.lower()
-    first, *others = re.findall(r"[^\W_]+", name) or [name]
-    modality = FOLDERS.get(name) or FOLDERS.get(first)
-    agree = all(modality in (FOLDERS.get(word), HINTS.get(word)) for word in others)
-    return modality if agree or name in FOLDERS else None
+    if name in FOLDERS:
+        return Label(FOLDERS[name], next((split for split in SPLITS if name.startswith(split)), ""))
+    words = re.findall(r"[^\W_]+", name)
+    sides = [word for word in words if not (hints and (word in _NEUTRAL or word in SPLITS))]
+    known = FOLDERS | (HINTS | dict.fromkeys(MODALITIES[NEAR_INFRARED].words, "infrared") if hints else {})
+    modality = known.get(sides[0]) if sides else None
+    agree = all(modality in (FOLDERS.get(word), HINTS.get(word)) for word in sides[1:])
+    return Label(modality if agree else None, " ".join(word for word in words if word in SPLITS))
+
+
+def side_of(modality: str | None) -> str | None:
+    """The side of a task on which a modality is used: near infrared stands in for infrared."""
+    return "infrared" if modality == NEAR_INFRARED else modality
 
 
 def task_of(a: str | None, b: str | None) -> str | None:

@@ -1,8 +1,10 @@
 """Which results are kept: those made with the same settings, intact, and newer than their sources."""
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -17,10 +19,12 @@ from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.source_code import own_files
 
 MANIFEST = ".fused_with.json"
+_SOURCES = "sources"
 _CHOSEN_TILE = "chosen_tile"
 
 Settings = dict[str, str | int | float | None]
 Recorded = dict[str, Settings | None]
+RecordTile = Callable[[str, int], None]
 
 
 def settings_of(network: nn.Module, model: str, options: FusionOptions) -> Settings:
@@ -72,48 +76,77 @@ def why_outdated(result: Path, sources: Iterable[Path]) -> str | None:
     return next((f"was older than {source}" for source in newer), None)
 
 
-@contextmanager
 def manifest(
     folder: Path,
     names: Sequence[str],
     settings: Settings,
     overwrite: bool,
     shard: tuple[int, int] | None = None,
-) -> Iterator[Callable[[str, int], None]]:
-    """Wraps a run that writes ``folder/<name>.png``, and records the settings of each result it writes.
-
-    It yields a function that the run calls with name and tile side of each result that memory was too small to make in
-    one piece, just before it is written. The side is recorded as ``chosen_tile``, but not compared.
-
-    The manifest is written at the start, so that a killed run can be resumed. Results that an interrupted
-    ``overwrite`` did not reach are no longer recorded.
+) -> AbstractContextManager[RecordTile]:
+    """As :func:`recording`, for the results ``folder/<name>.png``.
 
     Args:
         folder: of the results.
         names: of the results that the run is to write.
         settings: of the run.
         overwrite: whether the run replaces existing results.
-        shard: which part of how many parts of all results these are. Each part has a manifest of its own, since several
-            processes may write at once; of two that record one result, the newer one counts.
+        shard: which part of how many parts of all results these are; each part has a manifest of its own.
+    """
+    targets = {name: folder / f"{name}.png" for name in names}
+    return recording(folder, targets, settings, overwrite, "{}-of-{}".format(*shard) if shard else None)
+
+
+def manifest_of_pair(
+    targets: Sequence[Path], sources: Iterable[Path], settings: Settings, overwrite: bool
+) -> AbstractContextManager[RecordTile]:
+    """As :func:`recording`, for what is made of a single pair, which also records its sources.
+
+    Args:
+        targets: the file of the result, recorded as in a folder of results, and files that are written beside it.
+        sources: the two images of the pair.
+        settings: of the run.
+        overwrite: whether the run replaces existing files.
+    """
+    result, *others = targets
+    names = {result.name.removesuffix(".png"): result} | {str(file): file for file in others}
+    settings = {**settings, _SOURCES: " ".join(source.resolve().as_posix() for source in sources)}
+    digest = hashlib.sha256(os.fsencode(result.name)).hexdigest()[:12]
+    return recording(result.parent, names, settings, overwrite, digest)
+
+
+@contextmanager
+def recording(
+    folder: Path, targets: Mapping[str, Path], settings: Settings, overwrite: bool, part: str | None = None
+) -> Iterator[RecordTile]:
+    """Wraps a run that writes results, and records the settings of each one that it writes.
+
+    It yields a function that the run calls with name and tile side of each result that memory was too small to make in
+    one piece, just before it is written. The side is recorded as ``chosen_tile``, but not compared.
+
+    The manifest is written at the start, so that a killed run can be resumed; results that were not made are removed
+    from it at the end. Results that an interrupted ``overwrite`` did not reach are no longer recorded.
+
+    Args:
+        folder: that holds the manifest.
+        targets: the results that the run is to write, by the names under which they are recorded.
+        settings: of the run.
+        overwrite: whether the run replaces existing results.
+        part: the name of a manifest for these results alone, since several processes may write into one folder at once;
+            of two manifests that record one result, the newer one counts. None for the manifest of the folder.
 
     Raises:
         ValueError: without ``overwrite``, if a result exists that is not recorded with these settings.
         OSError: the folder cannot be created or written to.
     """
     recorded = _read(folder)
-    existing = {name: stamp for name in names if (stamp := _stamp(folder, name))}
+    existing = {name: stamp for name, file in targets.items() if (stamp := _stamp(file))}
     differing = [name for name in existing if not _same_values(recorded.get(name), settings)]
     if differing and not overwrite:
-        first = differing[0]
-        raise ValueError(
-            f"{folder}: {len(differing)} of {len(names)} results exist already, made with other or unknown settings "
-            f"({first}.png {_difference(recorded.get(first), settings)}): choose another folder (--out), "
-            "or replace them (--overwrite)"
-        )
-    if shard:
-        recorded = {name: recorded.get(name) for name in names}
-    recorded |= dict.fromkeys(differing) | {name: settings for name in names if name not in existing}
-    file = folder / (".fused_with.{}-of-{}.json".format(*shard) if shard else MANIFEST)
+        raise ValueError(_refusal(folder, targets, differing, recorded.get(differing[0]), settings))
+    if part:
+        recorded = {name: recorded.get(name) for name in targets}
+    recorded |= dict.fromkeys(differing) | {name: settings for name in targets if name not in existing}
+    file = folder / (f".fused_with.{part}.json" if part else MANIFEST)
     _write(file, recorded)
     tiled: Recorded = {}
 
@@ -124,23 +157,44 @@ def manifest(
     try:
         yield record_tile
     finally:
-        written = [name for name in names if _stamp(folder, name) not in (None, existing.get(name))]
-        _write(file, recorded | {name: tiled.get(name, settings) for name in written})
+        stamps = {name: _stamp(target) for name, target in targets.items()}
+        written = [name for name, stamp in stamps.items() if stamp not in (None, existing.get(name))]
+        recorded |= {name: tiled.get(name, settings) for name in written}
+        made = {name: of for name, of in recorded.items() if stamps.get(name, True)}
+        if made:
+            _write(file, made)
+        else:
+            file.unlink(missing_ok=True)
+
+
+def _refusal(
+    folder: Path, targets: Mapping[str, Path], differing: Sequence[str], made: Settings | None, now: Settings
+) -> str:
+    """That results are neither kept nor replaced, and why the first of them is not."""
+    first, difference = targets[differing[0]], _difference(made, now)
+    if _SOURCES in now:
+        return f"{first}: exists already, and {difference}: choose another name (--out), or replace it (--overwrite)"
+    return (
+        f"{folder}: {len(differing)} of {len(targets)} results exist already, made with other or unknown settings "
+        f"({first.name} {difference}): choose another folder (--out), or replace them (--overwrite)"
+    )
 
 
 def _same_values(made: Settings | None, now: Settings) -> bool:
     """Whether both mean the same weights and options; the name of the weights does not matter, their digest does."""
-    return made is not None and _asked_for(made) == _asked_for(now)
+    return made is not None and _compared(made, now) == _compared(now, made)
 
 
-def _asked_for(settings: Settings) -> Settings:
-    return {name: value for name, value in settings.items() if name not in ("model", _CHOSEN_TILE)}
+def _compared(settings: Settings, other: Settings) -> Settings:
+    """Those that decide whether a result is kept; the sources only where both name them."""
+    ignored = {"model", _CHOSEN_TILE} | ({_SOURCES} - (settings.keys() & other.keys()))
+    return {name: value for name, value in settings.items() if name not in ignored}
 
 
-def _stamp(folder: Path, name: str) -> tuple[int, int] | None:
+def _stamp(file: Path) -> tuple[int, int] | None:
     """Time and inode of a result, which change when it is written again; None if there is none, or an empty file."""
     try:
-        stat = (folder / f"{name}.png").stat()
+        stat = file.stat()
     except OSError:
         return None
     return (stat.st_mtime_ns, stat.st_ino) if stat.st_size else None
@@ -149,7 +203,9 @@ def _stamp(folder: Path, name: str) -> tuple[int, int] | None:
 def _difference(made: Settings | None, now: Settings) -> str:
     if made is None:
         return "has no record of its settings"
-    differing = [key for key in {**now, **made} if made.get(key) != now.get(key) and key != _CHOSEN_TILE]
+    sources = {_SOURCES} & made.keys() & now.keys()
+    compared = {**now, **made}.keys() - {_CHOSEN_TILE, _SOURCES} | sources
+    differing = [key for key in {**now, **made} if key in compared and made.get(key) != now.get(key)]
     then, today = (", ".join(f"{key} {settings.get(key)}" for key in differing) for settings in (made, now))
     return f"was made with {then}, now it is {today}"
 

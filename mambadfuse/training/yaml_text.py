@@ -1,4 +1,4 @@
-"""YAML as people write settings: small, and every value where it is used."""
+"""YAML as people write settings: small, every value where it is used, and every name once."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,18 @@ _LARGEST = 50_000  # characters
 
 
 class _SettingsLoader(yaml.SafeLoader):
-    """Refuses aliases: nested ones multiply, so that a file of a kilobyte fills any memory once it is printed."""
+    """Refuses names that are given twice, of which YAML takes the last.
+
+    Also aliases: nested ones multiply, so that a file of a kilobyte fills any memory once it is printed.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
+                raise ValueError(f"{key.value!r} is set on line {lines[key.value]} and on line {line}")
+        return super().construct_mapping(node, deep)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -24,7 +35,7 @@ def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        ValueError: it is not readable as YAML, holds aliases, or is larger than any file of settings.
+        ValueError: it is not readable as YAML, holds aliases or a name twice, or is larger than any file of settings.
         OSError: it cannot be read; the message names it.
     """
     try:
@@ -49,7 +60,7 @@ def parse_yaml(text: str, name: str) -> Any:
         name: the words that messages begin with.
 
     Raises:
-        ValueError: it is not readable as YAML, holds aliases, or is larger than any file of settings.
+        ValueError: it is not readable as YAML, holds aliases or a name twice, or is larger than any file of settings.
     """
     if len(text) > _LARGEST:
         raise ValueError(f"{name} expected at most {_LARGEST} characters of YAML")
