@@ -14,6 +14,7 @@
 ``cluster``          the same as jobs on a cluster
 ``preload``          what the processes of ``runner`` find loaded
 ``background_runs``  the same in the background, for the panel of the lab
+``scoring``          the metrics and faults by which a run is scored
 ``worker``           the process of one background run
 ``default_pairs``    the pairs used where none are given
 ``store``            the results, kept as JSON lines
@@ -34,6 +35,7 @@ from mambadfuse.ablation.margins import Margins, read_margins
 from mambadfuse.ablation.placebo import false_alarms
 from mambadfuse.ablation.report import Line, Report, compare, picture_csv
 from mambadfuse.ablation.runner import Run, pending_runs, run_all
+from mambadfuse.ablation.scoring import metric_names
 from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store
 from mambadfuse.ablation.table import Row, read_table, row_config, select_rows
 from mambadfuse.ablation.verdicts import Effect
@@ -55,6 +57,7 @@ __all__ = [
     "centre_crop",
     "compare",
     "false_alarms",
+    "metric_names",
     "pending_runs",
     "picture_csv",
     "read_margins",

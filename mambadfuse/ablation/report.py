@@ -20,6 +20,7 @@ from mambadfuse.ablation.convergence import Convergence, convergence, has_learnt
 from mambadfuse.ablation.interactions import Interaction, configurations, designs, interactions
 from mambadfuse.ablation.margins import Margins
 from mambadfuse.ablation.report_formats import Block
+from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.statistics import LEVEL, Estimate
 from mambadfuse.ablation.store import Result, rows_by_code
 from mambadfuse.ablation.table import DEFAULT
@@ -190,7 +191,7 @@ class Report:
             f"* better or worse: p < {LEVEL}, paired t-test over seeds\n"
             f"= equal: smaller than the margin, p < {LEVEL}, two one-sided t-tests over seeds\n"
             f"Holm-corrected for {_count(self.corrected, 'row')}, separately for each metric; "
-            f"no mark below {FEWEST_SEEDS} seeds",
+            f"no mark below {FEWEST_SEEDS} seeds{_directions(self.metrics)}",
         )
 
     def _verdicts(self) -> Block:
@@ -408,6 +409,12 @@ def _signed(x: float, places: int) -> str:
 
 def _p(p: float) -> str:
     return "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _directions(metrics: Iterable[str]) -> str:
+    """A line that names the metrics of which less is better; empty if there are none."""
+    lower = [metric for metric in metrics if lower_is_better(metric)]
+    return f"\nlower is better: {', '.join(lower)}" if lower else ""
 
 
 def _count(n: int, what: str) -> str:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock
 
@@ -50,11 +50,28 @@ class Result:
     """Operations for one pair of validation images, the first; None if a component of one's own does not tell them."""
     code: Mapping[str, Any] = field(default_factory=dict)
     """The code that ran, see :class:`mambadfuse.training.code.RunCode`; empty where it was not recorded."""
+    contrast: float | None = None
+    """That of the fused images, see :class:`mambadfuse.ablation.scoring.Scored`; None where it was not recorded."""
+    likeness: float | None = None
+    """Of the fused images and their sources, likewise."""
 
     @property
     def setting(self) -> tuple[Any, ...]:
         """What results must share to be compared: task, budget, settings, pairs and the code of the kit."""
         return self.task, self.budget, tuple(self.settings), self.pairs, self.code.get("kit", "")
+
+    def only(self, metrics: Sequence[str]) -> Self:
+        """The same result with these metrics alone, in this order.
+
+        Raises:
+            ValueError: it was not scored by one of them.
+        """
+        if missing := [name for name in metrics if name not in self.means]:
+            raise ValueError(
+                f"{self.row}, seed {self.seed}: was not scored by {missing[0]!r}, only by {', '.join(self.means)}"
+            )
+        scores = {picture: {name: one[name] for name in metrics} for picture, one in self.scores.items()}
+        return replace(self, means={name: self.means[name] for name in metrics}, scores=scores)
 
 
 def rows_by_code(results: Sequence[Result]) -> list[Result]:

@@ -21,9 +21,8 @@ from typing import Literal
 
 import numpy as np
 
+from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.statistics import LEVEL, Estimate, equivalence_p, estimate, holm
-from mambadfuse.evaluation.faults import FAULTS
-from mambadfuse.metrics import LOWER_IS_BETTER
 
 Verdict = Literal["better", "worse", "equal", "open"]
 
@@ -103,15 +102,6 @@ def paired_differences(row: Scores, baseline: Scores) -> np.ndarray:
     images = len(next(iter(baseline.values())))
     shared = sorted(row.keys() & baseline.keys())
     return np.array([row[seed] - baseline[seed] for seed in shared]).reshape(len(shared), images)
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether a lower score is better, as of a fault.
-
-    >>> lower_is_better("MSE"), lower_is_better("halo"), lower_is_better("VIF")
-    (True, True, False)
-    """
-    return metric in LOWER_IS_BETTER or metric in FAULTS
 
 
 def _verdict(gain: float, p: float, p_equal: float) -> Verdict:

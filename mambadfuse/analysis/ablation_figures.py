@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mambadfuse.ablation.report import Report
+from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.store import Result
-from mambadfuse.ablation.verdicts import lower_is_better
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.flops import forward_flops
 

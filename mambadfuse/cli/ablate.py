@@ -113,6 +113,14 @@ def add_options(parser: ArgumentParser) -> None:
         help="smallest differences that matter: 2%% of the mean of default, or SSIM=0.01; smaller is equal",
     )
     parser.add_argument(
+        "--metrics",
+        nargs="+",
+        default=[],
+        metavar="METRIC",
+        help="what runs are scored by, or with --report which scores are shown: Qabf MSE 'noise gain', or faults for "
+        "all faults of an image; the eight usual ones by default",
+    )
+    parser.add_argument(
         "--primary", metavar="METRIC", help="the metric of the verdicts, chosen beforehand; default Qabf"
     )
 
@@ -152,8 +160,7 @@ def run(options: Namespace) -> int:
         problems = submit_all(experiment, runs, options.submit, say=say)
     else:
         problems = run_all(experiment, runs, options.jobs, say=say)
-    mine = [result for result in experiment.store.results() if result.setting == experiment.setting]
-    failed = _report(options, mine)
+    failed = _report(options, experiment.results())
     for problem in problems:
         complain(problem)
     return 1 if problems else failed
@@ -161,8 +168,9 @@ def run(options: Namespace) -> int:
 
 def _experiment(options: Namespace) -> "Experiment":
     """The experiment the options describe; prints a note if it uses the pairs of the kit."""
-    from mambadfuse.ablation import Experiment, bundled_pairs, centre_crop
+    from mambadfuse.ablation import Experiment, bundled_pairs, centre_crop, metric_names
     from mambadfuse.data.training_pairs import find_training_pairs
+    from mambadfuse.metrics import EIGHT
 
     outputs = [*_outputs(options), options.out / "results.jsonl"]
     found, judged = training_pairs_of(options, outputs, [options.table])
@@ -183,7 +191,11 @@ def _experiment(options: Namespace) -> "Experiment":
         )
     if options.centre_crop:
         validation = centre_crop(validation, _size(options))
-    return Experiment(sets, validation, options.out, options.task, options.budget, tuple(options.settings))
+    metrics = metric_names(options.metrics) if options.metrics else EIGHT
+    if options.primary and options.primary not in metrics:
+        options.usage_error(f"--primary {options.primary}: is not one of the metrics {', '.join(metrics)}")
+    settings = tuple(options.settings)
+    return Experiment(sets, validation, options.out, options.task, options.budget, settings, metrics)
 
 
 def _outputs(options: Namespace) -> list["Path | None"]:
@@ -231,10 +243,12 @@ def _print_estimates(experiment: "Experiment", runs: "Sequence[Run]", jobs: int)
 
 def _report(options: Namespace, results: "Sequence[Result]") -> int:
     """Prints one table per setting and writes the requested files; 1 if there are no results."""
-    from mambadfuse.ablation import compare, picture_csv, read_margins
+    from mambadfuse.ablation import compare, metric_names, picture_csv, read_margins
     from mambadfuse.ablation.store import rows_by_code
 
     results = [result for result in results if _is_of(result, options.code)]
+    if options.metrics:
+        results = [result.only(metric_names(options.metrics)) for result in results]
     alike = {result.setting: [r for r in results if r.setting == result.setting] for result in results}
     margins = read_margins(options.margins)
     tables = [compare(group, margins, options.primary) for group in alike.values()]
