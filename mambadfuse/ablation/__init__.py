@@ -36,7 +36,7 @@ from mambadfuse.ablation.placebo import false_alarms
 from mambadfuse.ablation.report import Line, Report, compare, picture_csv
 from mambadfuse.ablation.runner import Run, pending_runs, run_all
 from mambadfuse.ablation.scoring import metric_names
-from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store
+from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store, kept_weights
 from mambadfuse.ablation.table import Row, read_table, row_config, select_rows
 from mambadfuse.ablation.verdicts import Effect
 from mambadfuse.training import BusyError
@@ -57,6 +57,7 @@ __all__ = [
     "centre_crop",
     "compare",
     "false_alarms",
+    "kept_weights",
     "metric_names",
     "pending_runs",
     "picture_csv",

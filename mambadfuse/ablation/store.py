@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -54,6 +54,8 @@ class Result:
     """That of the fused images, see :class:`mambadfuse.ablation.scoring.Scored`; None where it was not recorded."""
     likeness: float | None = None
     """Of the fused images and their sources, likewise."""
+    weights: str = ""
+    """The file of the weights, relative to the folder of the results; empty if they were not kept."""
 
     @property
     def setting(self) -> tuple[Any, ...]:
@@ -72,6 +74,24 @@ class Result:
             )
         scores = {picture: {name: one[name] for name in metrics} for picture, one in self.scores.items()}
         return replace(self, means={name: self.means[name] for name in metrics}, scores=scores)
+
+
+def kept_weights(results: Iterable[Result], folder: str | Path) -> dict[str, Path]:
+    """The weights of each row with one seed: the lowest with which most rows have kept theirs.
+
+    Args:
+        results: of one ablation.
+        folder: of the file that they are stored in.
+
+    Returns:
+        The files by row, in the order of the results; empty if none are kept.
+    """
+    by_seed: dict[int, dict[str, Path]] = {}
+    for result in results:
+        path = Path(folder) / result.weights
+        if result.weights and path.is_file():
+            by_seed.setdefault(result.seed, {})[result.row] = path
+    return max((by_seed[seed] for seed in sorted(by_seed)), key=len, default={})
 
 
 def rows_by_code(results: Sequence[Result]) -> list[Result]:
