@@ -15,6 +15,7 @@
 ``preload``          what the processes of ``runner`` find loaded
 ``background_runs``  the same in the background, for the panel of the lab
 ``scoring``          the metrics and faults by which a run is scored
+``testing``          kept weights scored once on test pairs
 ``worker``           the process of one background run
 ``default_pairs``    the pairs used where none are given
 ``store``            the results, kept as JSON lines
@@ -38,6 +39,7 @@ from mambadfuse.ablation.runner import Run, pending_runs, run_all
 from mambadfuse.ablation.scoring import metric_names
 from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store, kept_weights
 from mambadfuse.ablation.table import Row, read_table, row_config, select_rows
+from mambadfuse.ablation.testing import score_test
 from mambadfuse.ablation.verdicts import Effect
 from mambadfuse.training import BusyError
 
@@ -65,5 +67,6 @@ __all__ = [
     "read_table",
     "row_config",
     "run_all",
+    "score_test",
     "select_rows",
 ]

@@ -128,7 +128,7 @@ class Experiment:
     @property
     def setting(self) -> tuple[object, ...]:
         """What its results have in common: the :attr:`Result.setting` of each."""
-        return self.task, self.budget, tuple(self.settings), self.pairs, kit_code()
+        return self.task, self.budget, tuple(self.settings), self.pairs, "validation", kit_code()
 
     def _same_code(self, row: Row, seed: int) -> list[Result]:
         """The stored results of this training with the present code, by any metrics, latest first."""
@@ -174,7 +174,7 @@ class Experiment:
         for before in self._same_code(row, seed):
             if before.weights and (path := self.out / before.weights).is_file():
                 found = score(_network(path, self.config(row, seed)), self.validation, self.metrics)
-                return replace(before, **_numbers(found))
+                return replace(before, **numbers(found))
         return None
 
     def train_and_score(self, row: Row, seed: int, weights: Path, progress: bool = False) -> Result:
@@ -212,7 +212,7 @@ class Experiment:
             parameters=network.parameter_count(),
             seconds=log[-1]["seconds"],
             memory=peak_memory(next(network.parameters()).device),
-            **_numbers(found),
+            **numbers(found),
             curve=downsample((record["step"], record["total"]) for record in log),
             flops=total_flops(config.model, *self.validation[0].shape),
             code=code_of(config).to_dict(),
@@ -233,7 +233,7 @@ def downsample(curve: Iterable[tuple[int, float]], points: int = _POINTS) -> lis
     return [[int(part[-1, 0]), _rounded(part[:, 1].mean())] for part in parts]
 
 
-def _numbers(found: Scored) -> dict[str, Any]:
+def numbers(found: Scored) -> dict[str, Any]:
     """Those fields of a result that its fused images decide."""
     return {
         "means": _all_rounded(means(found.scores)),

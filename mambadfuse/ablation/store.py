@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from filelock import FileLock
 
@@ -18,6 +18,7 @@ _log = logging.getLogger("mambadfuse")
 SHIPPED_RESULTS = Path(__file__).with_name("results") / "ivf_minutes.jsonl"
 
 Scores = Mapping[str, float]  # by metric
+Split = Literal["validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,14 @@ class Result:
     """Of the fused images and their sources, likewise."""
     weights: str = ""
     """The file of the weights, relative to the folder of the results; empty if they were not kept."""
+    split: Split = "validation"
+    """Which images the scores are of: those by which rows are chosen, or those that are looked at once."""
 
     @property
     def setting(self) -> tuple[Any, ...]:
-        """What results must share to be compared: task, budget, settings, pairs and the code of the kit."""
-        return self.task, self.budget, tuple(self.settings), self.pairs, self.code.get("kit", "")
+        """What results must share to be compared: task, budget, settings, pairs, split and the code of the kit."""
+        kit = self.code.get("kit", "")
+        return self.task, self.budget, tuple(self.settings), self.pairs, self.split, kit
 
     def only(self, metrics: Sequence[str]) -> Self:
         """The same result with these metrics alone, in this order.

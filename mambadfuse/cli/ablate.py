@@ -46,6 +46,17 @@ def add_options(parser: ArgumentParser) -> None:
         "folders to train on, may be repeated; by default samples and toy pairs that come with the kit",
         "score",
     )
+    sides = ("A", "B")
+    parser.add_argument(
+        "--test",
+        type=Path,
+        nargs=2,
+        metavar=sides,
+        help="train nothing: score the kept weights of --out once on these pairs, which took no part in any choice",
+    )
+    parser.add_argument(
+        "--test-file", type=Path, nargs=1, metavar="CSV", dest="test", help="CSV file of pairs to test on"
+    )
     add_reading(parser)
     parser.add_argument(
         "--centre-crop", metavar="HxW", help="score only the centre of each image, to save time"
@@ -102,6 +113,8 @@ def run(options: Namespace) -> int:
     for name in ("seeds", "jobs"):
         if getattr(options, name) < 1:
             options.usage_error(f"--{name} must be at least 1, found {getattr(options, name)}")
+    if options.test and (options.pairs or options.validate or options.metrics):
+        options.usage_error("--test takes no --pairs, --validate or --metrics: those of the stored runs hold")
     if options.report is None and bool(options.pairs) != bool(options.validate):
         options.usage_error("--pairs and --validate must be given together")
 
@@ -118,6 +131,8 @@ def run(options: Namespace) -> int:
         refuse_sources(options, outputs(options), [options.table, store.path])
         pairs = _pairs(options, [])[1] if options.pictures else []
         return report(options, store.results(), store.path.parent, pairs)
+    if options.test:
+        return _test(options)
 
     from mambadfuse.ablation import pending_runs, run_all
 
@@ -137,6 +152,18 @@ def run(options: Namespace) -> int:
     for problem in problems:
         complain(problem)
     return 1 if problems else failed
+
+
+def _test(options: Namespace) -> int:
+    """Scores the test pairs and prints their table."""
+    from mambadfuse.ablation import Store, score_test
+    from mambadfuse.data.training_pairs import find_training_pairs
+
+    store = Store(options.out / "results.jsonl")
+    options.pairs = [options.test]
+    [found], _ = training_pairs_of(options, [*outputs(options), store.path], [options.table])
+    pairs = find_training_pairs(found, **reading_arguments(options))
+    return report(options, score_test(store, pairs, say), options.out, pairs)
 
 
 def _experiment(options: Namespace) -> "Experiment":

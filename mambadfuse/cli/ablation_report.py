@@ -23,6 +23,11 @@ def add_report_options(parser: ArgumentParser) -> None:
         metavar="COMMIT",
         help="with --report, only results of this version of the kit, by its commit or digest; all by default",
     )
+    parser.add_argument(
+        "--split",
+        choices=("validation", "test"),
+        help="with --report, only the results on these images; by default each set has its own table",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with all digits")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
     parser.add_argument(
@@ -78,7 +83,9 @@ def report(
     from mambadfuse.ablation import compare, metric_names, read_margins
     from mambadfuse.ablation.store import rows_by_code
 
-    results = [result for result in results if _is_of(result, options.code)]
+    results = [
+        result for result in results if _is_of(result, options.code) and options.split in (None, result.split)
+    ]
     if options.metrics:
         results = [result.only(metric_names(options.metrics)) for result in results]
     alike = {result.setting: [r for r in results if r.setting == result.setting] for result in results}
@@ -96,7 +103,7 @@ def report(
     for path in filter(None, [*outputs(options), options.figures]):
         if len(tables) > 1:
             raise ValueError(
-                f"{path}: cannot hold {len(tables)} tables, of different settings, pairs or code (see --code)"
+                f"{path}: cannot hold {len(tables)} tables, of different settings, pairs or code (see --split, --code)"
             )
     _write(options, tables[0], rows_by_code(results), folder, pairs)
     return 0
