@@ -13,6 +13,7 @@ import pytest
 from test_ablation_store import RESULT
 
 from mambadfuse.ablation import SHIPPED_RESULTS, Store, compare, picture_csv, read_margins, read_table
+from mambadfuse.analysis.ablation_figures import forest_plot
 
 PICTURES = [f"p{k}" for k in range(12)]
 
@@ -218,3 +219,33 @@ def test_the_shipped_results_belong_to_the_shipped_table():
     assert all(len(line.seeds) >= 3 for line in table.lines)
     assert len(table.pictures) == 20
     assert SHIPPED_RESULTS.stat().st_size < 1_000_000
+
+
+def test_a_row_that_has_not_learnt_is_said_to_rather_than_compared():
+    """Its images are negatives: the loss fell, the scores look like any others."""
+    curve = [[step, 10.0 - step] for step in range(1, 10)]
+    learnt = [replace(result, curve=curve, contrast=40.0, likeness=0.9) for result in RESULTS]
+    failed = [
+        replace(result, likeness=-0.9) if (result.row, result.seed) == ("better", 1) else result
+        for result in learnt
+    ]
+    report = compare(failed, read_margins(["10%"]))
+    verdicts = {line.row: line.effects["VIF"].verdict for line in report.lines[1:]}
+    assert verdicts == {"better": "not learnt", "lucky": "equal", "same": "equal"}
+    assert report.lines[1].not_learnt == (1,)
+    assert math.isnan(report.lines[1].effects["VIF"].difference)
+    assert report.corrected == 2
+    forest = forest_plot(report).axes[0]
+    assert [label.get_text() for label in forest.get_yticklabels()][-1] == "better"
+    assert [text.get_text() for text in forest.texts] == ["not learnt"]
+    assert re.search(r"better +not learnt +1/3 not learnt", str(report))
+
+
+def test_nothing_is_compared_with_a_run_of_the_default_that_has_not_learnt():
+    failed = [
+        replace(result, contrast=0.1) if (result.row, result.seed) == ("default", 2) else result
+        for result in RESULTS
+    ]
+    report = compare(failed)
+    assert [line.effects["VIF"].seeds.n for line in report.lines[1:]] == [2, 2, 2]
+    assert "training of default: 1/3 not learnt" in str(report)

@@ -225,3 +225,14 @@ def test_a_run_that_fuses_to_black_has_not_learnt():
     assert has_learnt(good)
     assert not has_learnt(black)
     assert convergence([good, black]) == "not learnt"
+
+
+@pytest.mark.parametrize(
+    ("contrast", "likeness", "expected"),
+    [(40.0, 0.9, True), (0.5, 0.9, False), (40.0, 0.2, False), (40.0, -0.9, False), (0.0, 0.0, False)],
+)
+def test_a_run_whose_loss_fell_has_learnt_only_if_its_images_show_their_sources(contrast, likeness, expected):
+    """Whatever it is scored by: without an intensity term a loss falls for negatives and for blanks."""
+    curve = [[step, 10.0 - step] for step in range(1, 10)]
+    result = replace(RESULT, curve=curve, means={"MI": 2.0}, contrast=contrast, likeness=likeness)
+    assert has_learnt(result) == expected

@@ -14,6 +14,8 @@
 ``cluster``          the same as jobs on a cluster
 ``preload``          what the processes of ``runner`` find loaded
 ``background_runs``  the same in the background, for the panel of the lab
+``scoring``          the metrics and faults by which a run is scored
+``testing``          kept weights scored once on test pairs
 ``worker``           the process of one background run
 ``default_pairs``    the pairs used where none are given
 ``store``            the results, kept as JSON lines
@@ -34,8 +36,10 @@ from mambadfuse.ablation.margins import Margins, read_margins
 from mambadfuse.ablation.placebo import false_alarms
 from mambadfuse.ablation.report import Line, Report, compare, picture_csv
 from mambadfuse.ablation.runner import Run, pending_runs, run_all
-from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store
+from mambadfuse.ablation.scoring import metric_names
+from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store, kept_weights
 from mambadfuse.ablation.table import Row, read_table, row_config, select_rows
+from mambadfuse.ablation.testing import score_test
 from mambadfuse.ablation.verdicts import Effect
 from mambadfuse.training import BusyError
 
@@ -55,11 +59,14 @@ __all__ = [
     "centre_crop",
     "compare",
     "false_alarms",
+    "kept_weights",
+    "metric_names",
     "pending_runs",
     "picture_csv",
     "read_margins",
     "read_table",
     "row_config",
     "run_all",
+    "score_test",
     "select_rows",
 ]

@@ -4,19 +4,21 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from mambadfuse.ablation.scoring import Scored, means, metric_names, score
 from mambadfuse.ablation.store import Result, Store
 from mambadfuse.ablation.table import Row, row_config
 from mambadfuse.data.crops import fingerprint
 from mambadfuse.data.training_pairs import TrainingPair
-from mambadfuse.files import make_folder
-from mambadfuse.fusion.pair import fuse, load_model
-from mambadfuse.metrics import EIGHT, evaluate
+from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.fusion.pair import load_model
+from mambadfuse.metrics import EIGHT
 from mambadfuse.models.flops import total_flops
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import TrainingConfig, read_log, run_folder, train
@@ -41,9 +43,12 @@ class Experiment:
         task: one of :data:`mambadfuse.training.TASKS`.
         budget: one of :data:`mambadfuse.training.BUDGETS`.
         settings: overrides such as ``steps=300``, for every row.
+        metrics: what every run is scored by, as in :mod:`mambadfuse.ablation.scoring`.
+        keep_weights: whether to keep the weights of every run, in ``weights/``; a run that was stored without them is
+            trained once more.
 
     Raises:
-        ValueError: there is no validation pair, or one is too small for the scores.
+        ValueError: there is no validation pair, one is too small for the scores, or a metric is unknown.
     """
 
     sets: Sequence[Sequence[TrainingPair]]
@@ -52,9 +57,12 @@ class Experiment:
     task: str = "ivf"
     budget: str = "minutes"
     settings: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = EIGHT
+    keep_weights: bool = False
 
     def __post_init__(self) -> None:
-        """Reject pairs that cannot be scored."""
+        """Reject pairs that cannot be scored; ``faults`` among the metrics becomes their names."""
+        object.__setattr__(self, "metrics", metric_names(self.metrics))
         if not self.validation:
             raise ValueError("an ablation needs validation pairs, found none")
         require_large_enough(self.validation)
@@ -79,17 +87,35 @@ class Experiment:
 
     def weights_path(self, row: Row, seed: int) -> Path:
         """The weights file of an unfinished run; its log is ``steps.jsonl`` in the ``run_folder`` of that file."""
+        return self.out / "runs" / self._name(row, seed) / "weights.safetensors"
+
+    def kept_path(self, row: Row, seed: int) -> Path:
+        """Where the weights of a finished run are kept, to be read by :func:`mambadfuse.load`."""
+        return self.out / "weights" / f"{self._name(row, seed)}.safetensors"
+
+    def _name(self, row: Row, seed: int) -> str:
+        """Row, seed, and a digest of all that decides the weights."""
         config = self.config(row, seed)
         identity = json.dumps([config.identity(), self.pairs, code_of(config).identity()])
-        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
-        return self.out / "runs" / f"{row.name}-{seed}-{digest}" / "weights.safetensors"
+        return f"{row.name}-{seed}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
     def stored_result(self, row: Row, seed: int) -> Result | None:
-        """The stored result of exactly this training with the present code, None if there is none."""
-        if not (matching := self._same_but_for_code(row, seed)):
-            return None
-        code = code_of(self.config(row, seed))
-        return next((result for result in matching if RunCode.from_dict(result.code) == code), None)
+        """The stored result of exactly this training with the present code, None without one.
+
+        It is by all of the metrics, and if weights are to be kept, has kept them.
+        """
+        known = set(self.metrics)
+        stored = (one for one in self._same_code(row, seed) if known <= one.means.keys())
+        return next((one.only(self.metrics) for one in stored if self._has_weights(one)), None)
+
+    def _has_weights(self, result: Result) -> bool:
+        return not self.keep_weights or (result.weights != "" and (self.out / result.weights).is_file())
+
+    def results(self) -> list[Result]:
+        """All stored results of these settings, pairs and code by all of the metrics, in the order of the store."""
+        known = set(self.metrics)
+        mine = (one for one in self.store.results() if one.setting == self.setting)
+        return [one.only(self.metrics) for one in mine if known <= one.means.keys()]
 
     def code_changes(self, row: Row, seed: int) -> str:
         """What has changed in the code since the last result of this training with other code; empty without one."""
@@ -102,7 +128,14 @@ class Experiment:
     @property
     def setting(self) -> tuple[object, ...]:
         """What its results have in common: the :attr:`Result.setting` of each."""
-        return self.task, self.budget, tuple(self.settings), self.pairs, kit_code()
+        return self.task, self.budget, tuple(self.settings), self.pairs, "validation", kit_code()
+
+    def _same_code(self, row: Row, seed: int) -> list[Result]:
+        """The stored results of this training with the present code, by any metrics, latest first."""
+        if not (matching := self._same_but_for_code(row, seed)):
+            return []
+        code = code_of(self.config(row, seed))
+        return [result for result in matching if RunCode.from_dict(result.code) == code]
 
     def _same_but_for_code(self, row: Row, seed: int) -> list[Result]:
         """The stored results of this training, with any code, latest first."""
@@ -131,10 +164,18 @@ class Experiment:
         with exclusive(lock, f"{row.name}, seed {seed}"):
             result = self.stored_result(row, seed)
             if result is None:
-                result = self.train_and_score(row, seed, weights, progress)
+                result = self._scored_again(row, seed) or self.train_and_score(row, seed, weights, progress)
                 self.store.append(result)
             shutil.rmtree(weights.parent, ignore_errors=True)  # leftovers do no harm
         return result
+
+    def _scored_again(self, row: Row, seed: int) -> Result | None:
+        """The stored result of a run whose weights were kept, by the present metrics; None without one."""
+        for before in self._same_code(row, seed):
+            if before.weights and (path := self.out / before.weights).is_file():
+                found = score(_network(path, self.config(row, seed)), self.validation, self.metrics)
+                return replace(before, **numbers(found))
+        return None
 
     def train_and_score(self, row: Row, seed: int, weights: Path, progress: bool = False) -> Result:
         """Train to the last step and score as :meth:`scored`; nothing is stored.
@@ -145,14 +186,20 @@ class Experiment:
         config = self.config(row, seed)
         make_folder(weights.parent)
         train(config, self.sets, weights, progress=progress)
-        return self.scored(row, seed, config, weights)
+        result = self.scored(row, seed, config, weights)
+        if not self.keep_weights:
+            return result
+        kept = self.kept_path(row, seed)
+        make_folder(kept.parent)
+        with atomic_write(kept, durable=True) as file:
+            file.write(weights.read_bytes())
+        return replace(result, weights=kept.relative_to(self.out).as_posix())
 
     def scored(self, row: Row, seed: int, config: TrainingConfig, weights: Path) -> Result:
         """The result of a run that was trained with this configuration to its last step; nothing is stored."""
         log = read_log(run_folder(weights) / "steps.jsonl")
-        network = load_model(weights, "cpu" if config.device == "cpu" else "auto")
-        assert isinstance(network, MambaDFuse)
-        scores = score(network, self.validation)
+        network = _network(weights, config)
+        found = score(network, self.validation, self.metrics)
         return Result(
             row=row.name,
             seed=seed,
@@ -165,24 +212,18 @@ class Experiment:
             parameters=network.parameter_count(),
             seconds=log[-1]["seconds"],
             memory=peak_memory(next(network.parameters()).device),
-            means={name: _rounded(float(np.mean([one[name] for one in scores.values()]))) for name in EIGHT},
-            scores={
-                picture: {name: _rounded(x) for name, x in one.items()} for picture, one in scores.items()
-            },
+            **numbers(found),
             curve=downsample((record["step"], record["total"]) for record in log),
             flops=total_flops(config.model, *self.validation[0].shape),
             code=code_of(config).to_dict(),
         )
 
 
-def score(network: MambaDFuse, pairs: Iterable[TrainingPair]) -> dict[str, dict[str, float]]:
-    """The eight scores ("literature" convention) of every pair fused whole, by its name."""
-    scores = {}
-    for pair in pairs:
-        a, b = pair.pictures()
-        fused = fuse(a, b, network)
-        scores[pair.name] = evaluate(fused, a, b, metrics=EIGHT)
-    return scores
+def _network(weights: Path, config: TrainingConfig) -> MambaDFuse:
+    """On the device that the run is trained on."""
+    network = load_model(weights, "cpu" if config.device == "cpu" else "auto")
+    assert isinstance(network, MambaDFuse)
+    return network
 
 
 def downsample(curve: Iterable[tuple[int, float]], points: int = _POINTS) -> list[list[float]]:
@@ -190,6 +231,20 @@ def downsample(curve: Iterable[tuple[int, float]], points: int = _POINTS) -> lis
     records = np.array(list(curve), dtype=float)  # (records, 2)
     parts = np.array_split(records, min(points, len(records)))
     return [[int(part[-1, 0]), _rounded(part[:, 1].mean())] for part in parts]
+
+
+def numbers(found: Scored) -> dict[str, Any]:
+    """Those fields of a result that its fused images decide."""
+    return {
+        "means": _all_rounded(means(found.scores)),
+        "scores": {picture: _all_rounded(one) for picture, one in found.scores.items()},
+        "contrast": _rounded(found.contrast),
+        "likeness": _rounded(found.likeness),
+    }
+
+
+def _all_rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: _rounded(x) for name, x in scores.items()}
 
 
 def _rounded(x: float) -> float:

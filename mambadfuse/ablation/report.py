@@ -20,10 +20,11 @@ from mambadfuse.ablation.convergence import Convergence, convergence, has_learnt
 from mambadfuse.ablation.interactions import Interaction, configurations, designs, interactions
 from mambadfuse.ablation.margins import Margins
 from mambadfuse.ablation.report_formats import Block
+from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.statistics import LEVEL, Estimate
-from mambadfuse.ablation.store import Result, rows_by_code
+from mambadfuse.ablation.store import Result, Split, rows_by_code
 from mambadfuse.ablation.table import DEFAULT
-from mambadfuse.ablation.verdicts import FEWEST_SEEDS, Effect, effects
+from mambadfuse.ablation.verdicts import FEWEST_SEEDS, Effect, effects, not_compared
 from mambadfuse.evaluation.table import cell, json_text, name_cell
 
 PRIMARY = "Qabf"  # the metric of the verdicts, where none is named
@@ -70,7 +71,7 @@ class Report:
     """The rows of one ablation; ``str(report)`` is a table for a terminal of 100 columns, a notebook shows HTML.
 
     Attributes:
-        task, budget, settings, pairs: what its results have in common.
+        task, budget, settings, pairs, split: what its results have in common.
         metrics: their names.
         primary: the metric of the verdicts, to be chosen before the results are seen.
         pictures: the names of the scored images.
@@ -83,6 +84,7 @@ class Report:
     budget: str
     settings: tuple[str, ...]
     pairs: str
+    split: Split
     metrics: tuple[str, ...]
     primary: str
     pictures: tuple[str, ...]
@@ -102,7 +104,7 @@ class Report:
     def head(self) -> str:
         """What its results have in common, in one line."""
         settings = f" with {' '.join(self.settings)}" if self.settings else ""
-        images = f"{len(self.pictures)} images"
+        images = f"{len(self.pictures)} images, the {self.split} set"
         return f"task {self.task}, budget {self.budget}{settings}; {images}; fingerprint of all pairs {self.pairs}"
 
     @property
@@ -190,7 +192,7 @@ class Report:
             f"* better or worse: p < {LEVEL}, paired t-test over seeds\n"
             f"= equal: smaller than the margin, p < {LEVEL}, two one-sided t-tests over seeds\n"
             f"Holm-corrected for {_count(self.corrected, 'row')}, separately for each metric; "
-            f"no mark below {FEWEST_SEEDS} seeds",
+            f"no mark below {FEWEST_SEEDS} seeds{_directions(self.metrics)}",
         )
 
     def _verdicts(self) -> Block:
@@ -229,6 +231,7 @@ def compare(results: Sequence[Result], margins: Margins | None = None, primary: 
     """The report of these results; of several with the same row and seed, the last one counts.
 
     An image whose score is not finite in some run, such as a fault that cannot occur in it, is left out of that metric.
+    A row with a run that has not learnt is not compared, and nothing is with such runs of ``default``.
 
     Args:
         results: of one ablation.
@@ -247,18 +250,26 @@ def compare(results: Sequence[Result], margins: Margins | None = None, primary: 
         raise ValueError(f"primary metric {primary!r}: expected one of {', '.join(metrics)}")
     scores = {metric: _scores(by_row, metric, pictures) for metric in metrics}
     means = {metric: _means_of(scores[metric]) for metric in metrics}
-    compared = [row for row in by_row if row != DEFAULT]
+    learnt = {
+        row: runs for row, runs in by_row.items() if row == DEFAULT or all(map(has_learnt, runs.values()))
+    }
+    seeds = [seed for seed, run in by_row[DEFAULT].items() if has_learnt(run)]
+    compared = [row for row in learnt if row != DEFAULT]
     found: dict[str, dict[str, Effect]] = {row: {} for row in by_row}
     for metric, of_rows in scores.items():
         margin = (margins or Margins({}))(metric, fmean(means[metric][DEFAULT].values()))
-        of_compared = effects([of_rows[row] for row in compared], of_rows[DEFAULT], metric, margin)
+        baseline = {seed: of_rows[DEFAULT][seed] for seed in seeds}
+        of_compared = effects([of_rows[row] for row in compared], baseline, metric, margin)
         for row, effect in zip(compared, of_compared, strict=True):
             found[row][metric] = effect
+        for row in by_row.keys() - learnt.keys():
+            found[row][metric] = not_compared(margin)
     return Report(
         first.task,
         first.budget,
         tuple(first.settings),
         first.pairs,
+        first.split,
         metrics,
         primary,
         pictures,
@@ -266,7 +277,7 @@ def compare(results: Sequence[Result], margins: Margins | None = None, primary: 
             _line(row, list(runs.values()), {metric: means[metric][row] for metric in metrics}, found[row])
             for row, runs in by_row.items()
         ),
-        _interactions_of(by_row, means),
+        _interactions_of(learnt, means),
         sum(not math.isnan(found[row][primary].p) for row in compared),
     )
 
@@ -287,6 +298,10 @@ def picture_csv(results: Iterable[Result]) -> str:
 
 def _by_row(results: Sequence[Result]) -> dict[str, dict[int, Result]]:
     """The last result of every row and seed, ``default`` first."""
+    if len(splits := {result.split for result in results}) > 1:
+        raise ValueError(
+            f"results on {' and '.join(sorted(splits))} images cannot be compared: choose one set"
+        )
     settings = {result.setting for result in results}
     if len(settings) > 1:
         listed = "; ".join(" ".join(map(str, setting)) for setting in sorted(settings, key=str))
@@ -408,6 +423,12 @@ def _signed(x: float, places: int) -> str:
 
 def _p(p: float) -> str:
     return "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _directions(metrics: Iterable[str]) -> str:
+    """A line that names the metrics of which less is better; empty if there are none."""
+    lower = [metric for metric in metrics if lower_is_better(metric)]
+    return f"\nlower is better: {', '.join(lower)}" if lower else ""
 
 
 def _count(n: int, what: str) -> str:

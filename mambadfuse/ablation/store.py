@@ -4,10 +4,10 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 from filelock import FileLock
 
@@ -18,6 +18,7 @@ _log = logging.getLogger("mambadfuse")
 SHIPPED_RESULTS = Path(__file__).with_name("results") / "ivf_minutes.jsonl"
 
 Scores = Mapping[str, float]  # by metric
+Split = Literal["validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,51 @@ class Result:
     """Operations for one pair of validation images, the first; None if a component of one's own does not tell them."""
     code: Mapping[str, Any] = field(default_factory=dict)
     """The code that ran, see :class:`mambadfuse.training.code.RunCode`; empty where it was not recorded."""
+    contrast: float | None = None
+    """That of the fused images, see :class:`mambadfuse.ablation.scoring.Scored`; None where it was not recorded."""
+    likeness: float | None = None
+    """Of the fused images and their sources, likewise."""
+    weights: str = ""
+    """The file of the weights, relative to the folder of the results; empty if they were not kept."""
+    split: Split = "validation"
+    """Which images the scores are of: those by which rows are chosen, or those that are looked at once."""
 
     @property
     def setting(self) -> tuple[Any, ...]:
-        """What results must share to be compared: task, budget, settings, pairs and the code of the kit."""
-        return self.task, self.budget, tuple(self.settings), self.pairs, self.code.get("kit", "")
+        """What results must share to be compared: task, budget, settings, pairs, split and the code of the kit."""
+        kit = self.code.get("kit", "")
+        return self.task, self.budget, tuple(self.settings), self.pairs, self.split, kit
+
+    def only(self, metrics: Sequence[str]) -> Self:
+        """The same result with these metrics alone, in this order.
+
+        Raises:
+            ValueError: it was not scored by one of them.
+        """
+        if missing := [name for name in metrics if name not in self.means]:
+            raise ValueError(
+                f"{self.row}, seed {self.seed}: was not scored by {missing[0]!r}, only by {', '.join(self.means)}"
+            )
+        scores = {picture: {name: one[name] for name in metrics} for picture, one in self.scores.items()}
+        return replace(self, means={name: self.means[name] for name in metrics}, scores=scores)
+
+
+def kept_weights(results: Iterable[Result], folder: str | Path) -> dict[str, Path]:
+    """The weights of each row with one seed: the lowest with which most rows have kept theirs.
+
+    Args:
+        results: of one ablation.
+        folder: of the file that they are stored in.
+
+    Returns:
+        The files by row, in the order of the results; empty if none are kept.
+    """
+    by_seed: dict[int, dict[str, Path]] = {}
+    for result in results:
+        path = Path(folder) / result.weights
+        if result.weights and path.is_file():
+            by_seed.setdefault(result.seed, {})[result.row] = path
+    return max((by_seed[seed] for seed in sorted(by_seed)), key=len, default={})
 
 
 def rows_by_code(results: Sequence[Result]) -> list[Result]:

@@ -1,13 +1,14 @@
 """Verdicts: whether a row is better than the baseline in a metric, worse, equal within a margin, or open.
 
-=======  ==============================================================================================
-verdict  condition, with p values corrected for the number of rows (Holm), separately for each metric
-=======  ==============================================================================================
-equal    p of equivalence < 0.05: the mean difference is smaller than the margin
-better   p of difference < 0.05, in the direction in which the metric is better
-worse    p of difference < 0.05, in the other direction
-open     neither, or fewer than three seeds that both rows were trained with
-=======  ==============================================================================================
+==========  ==============================================================================================
+verdict     condition, with p values corrected for the number of rows (Holm), separately for each metric
+==========  ==============================================================================================
+not learnt  a run of the row has not learnt (:mod:`mambadfuse.ablation.convergence`): it is not compared
+equal       p of equivalence < 0.05: the mean difference is smaller than the margin
+better      p of difference < 0.05, in the direction in which the metric is better
+worse       p of difference < 0.05, in the other direction
+open        neither, or fewer than three seeds that both rows were trained with
+==========  ==============================================================================================
 
 The first that holds counts: the margin is the smallest difference that matters, so a real difference within it is
 equal. Without a margin nothing is equal. All p values are over seeds, since only other seeds are other trainings;
@@ -21,11 +22,10 @@ from typing import Literal
 
 import numpy as np
 
+from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.statistics import LEVEL, Estimate, equivalence_p, estimate, holm
-from mambadfuse.evaluation.faults import FAULTS
-from mambadfuse.metrics import LOWER_IS_BETTER
 
-Verdict = Literal["better", "worse", "equal", "open"]
+Verdict = Literal["better", "worse", "equal", "open", "not learnt"]
 
 FEWEST_SEEDS = 3  # for a verdict other than "open"
 
@@ -44,7 +44,7 @@ class Effect:
         p: that of ``seeds``, corrected for the number of rows.
         p_equal: p value of the equivalence test over seeds, with the same correction; NaN without a margin.
         margin: the smallest difference that matters; NaN if none is set.
-        verdict: "better", "worse", "equal" or "open".
+        verdict: "better", "worse", "equal", "open" or "not learnt".
     """
 
     seeds: Estimate
@@ -94,6 +94,12 @@ def effects(rows: Sequence[Scores], baseline: Scores, metric: str, margin: float
     ]
 
 
+def not_compared(margin: float) -> Effect:
+    """The effect of a row with a run that has not learnt: no numbers."""
+    nothing = estimate([])
+    return Effect(nothing, nothing, math.nan, math.nan, margin, "not learnt")
+
+
 def paired_differences(row: Scores, baseline: Scores) -> np.ndarray:
     """Score minus score of the baseline for the seeds that both have, in ascending order: (seeds, images).
 
@@ -103,15 +109,6 @@ def paired_differences(row: Scores, baseline: Scores) -> np.ndarray:
     images = len(next(iter(baseline.values())))
     shared = sorted(row.keys() & baseline.keys())
     return np.array([row[seed] - baseline[seed] for seed in shared]).reshape(len(shared), images)
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether a lower score is better, as of a fault.
-
-    >>> lower_is_better("MSE"), lower_is_better("halo"), lower_is_better("VIF")
-    (True, True, False)
-    """
-    return metric in LOWER_IS_BETTER or metric in FAULTS
 
 
 def _verdict(gain: float, p: float, p_equal: float) -> Verdict:

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mambadfuse.ablation.report import Report
+from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.store import Result
-from mambadfuse.ablation.verdicts import lower_is_better
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.flops import forward_flops
 
@@ -18,14 +18,18 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
     """Each row's difference from ``default`` with its 95 % interval over paired seeds, one column per metric.
 
     A filled dot is better or worse, a grey one equal within the margin (shaded), an empty one open. The axis covers the
-    differences and the shorter half of the intervals; an arrow marks an interval that extends beyond it.
+    differences and the shorter half of the intervals; an arrow marks an interval that extends beyond it. A row that has
+    not learnt is named and not compared.
 
     Args:
         report: with at least one row besides ``default``.
         metrics: those to draw; the primary one by default.
     """
     metrics = metrics or (report.primary,)
-    lines = sorted(report.lines[1:], key=lambda line: line.effects[metrics[0]].difference)
+    differences = {line.row: line.effects[metrics[0]].difference for line in report.lines[1:]}
+    lines = sorted(
+        report.lines[1:], key=lambda line: (np.isnan(differences[line.row]), differences[line.row])
+    )
     figure = Figure(figsize=(2.2 + 2.8 * len(metrics), 1.1 + 0.22 * len(lines)), layout="constrained")
     for axes, metric in zip(
         figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0], metrics, strict=True
@@ -34,6 +38,9 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
         edge = _reach([(e.seeds.mean, e.seeds.low, e.seeds.high) for e in found])
         for place, effect in enumerate(found):
             seeds = effect.seeds
+            if effect.verdict == "not learnt":
+                axes.text(0, place, effect.verdict, fontsize=8, ha="center", va="center")
+                continue
             axes.plot([max(seeds.low, -edge), min(seeds.high, edge)], [place, place], "k-", linewidth=1)
             axes.plot([-edge] * (seeds.low < -edge), [place] * (seeds.low < -edge), "k<", markersize=4)
             axes.plot([edge] * (seeds.high > edge), [place] * (seeds.high > edge), "k>", markersize=4)

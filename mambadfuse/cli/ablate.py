@@ -5,18 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mambadfuse.cli.ablation_report import add_report_options, outputs, report
 from mambadfuse.cli.arguments import refuse_sources
-from mambadfuse.cli.messages import complain, say, write
+from mambadfuse.cli.messages import complain, say
 from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
 from mambadfuse.cli.reading import add_reading, reading_arguments
 from mambadfuse.cli.train import BUDGETS
 from mambadfuse.data.tasks import TASKS
 
 if TYPE_CHECKING:
-    from mambadfuse.ablation import Experiment, Report, Result, Run, Store
+    from mambadfuse.ablation import Experiment, Run, Store
     from mambadfuse.data.training_pairs import TrainingPair
-
-_FIGURES = ("forest", "curves", "cost")  # files of --figures
 
 SUMMARY = "train the network with one change at a time and test which changes matter"
 
@@ -47,6 +46,17 @@ def add_options(parser: ArgumentParser) -> None:
         "folders to train on, may be repeated; by default samples and toy pairs that come with the kit",
         "score",
     )
+    sides = ("A", "B")
+    parser.add_argument(
+        "--test",
+        type=Path,
+        nargs=2,
+        metavar=sides,
+        help="train nothing: score the kept weights of --out once on these pairs, which took no part in any choice",
+    )
+    parser.add_argument(
+        "--test-file", type=Path, nargs=1, metavar="CSV", dest="test", help="CSV file of pairs to test on"
+    )
     add_reading(parser)
     parser.add_argument(
         "--centre-crop", metavar="HxW", help="score only the centre of each image, to save time"
@@ -63,6 +73,11 @@ def add_options(parser: ArgumentParser) -> None:
         default=Path("outputs/ablation"),
         metavar="DIR",
         help="folder for results and unfinished runs, which the same command resumes",
+    )
+    parser.add_argument(
+        "--keep-weights",
+        action="store_true",
+        help="keep the weights of every run in the folder weights/ of --out, for mambadfuse fuse --model",
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many runs to train in parallel")
     parser.add_argument(
@@ -83,38 +98,14 @@ def add_options(parser: ArgumentParser) -> None:
         help="only show the table of the results in --out, in FILE, or of the 'shipped' ones",
     )
     parser.add_argument(
-        "--code",
-        default="",
-        metavar="COMMIT",
-        help="with --report, only results of this version of the kit, by its commit or digest; all by default",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with all digits")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
-    parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="write the table as a page, with its figures"
-    )
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table in Markdown")
-    parser.add_argument("--latex", type=Path, metavar="FILE", help="write the table in LaTeX, with booktabs")
-    parser.add_argument(
-        "--picture-csv", type=Path, metavar="FILE", help="write the scores of every image in every run"
-    )
-    parser.add_argument(
-        "--figures",
-        type=Path,
-        metavar="DIR",
-        help="draw differences with intervals, loss curves, and quality against cost, .png files",
-    )
-    parser.add_argument(
-        "--margin",
+        "--metrics",
         nargs="+",
         default=[],
-        metavar="MARGIN",
-        dest="margins",
-        help="smallest differences that matter: 2%% of the mean of default, or SSIM=0.01; smaller is equal",
+        metavar="METRIC",
+        help="what runs are scored by, or with --report which scores are shown: Qabf MSE 'noise gain', or faults for "
+        "all faults of an image; the eight usual ones by default",
     )
-    parser.add_argument(
-        "--primary", metavar="METRIC", help="the metric of the verdicts, chosen beforehand; default Qabf"
-    )
+    add_report_options(parser)
 
 
 def run(options: Namespace) -> int:
@@ -122,7 +113,9 @@ def run(options: Namespace) -> int:
     for name in ("seeds", "jobs"):
         if getattr(options, name) < 1:
             options.usage_error(f"--{name} must be at least 1, found {getattr(options, name)}")
-    if bool(options.pairs) != bool(options.validate):
+    if options.test and (options.pairs or options.validate or options.metrics):
+        options.usage_error("--test takes no --pairs, --validate or --metrics: those of the stored runs hold")
+    if options.report is None and bool(options.pairs) != bool(options.validate):
         options.usage_error("--pairs and --validate must be given together")
 
     from mambadfuse.ablation import read_table, select_rows
@@ -135,8 +128,11 @@ def run(options: Namespace) -> int:
         return 0
     if options.report is not None:
         store = _stored(options)
-        refuse_sources(options, _outputs(options), [options.table, store.path])
-        return _report(options, store.results())
+        refuse_sources(options, outputs(options), [options.table, store.path])
+        pairs = _pairs(options, [])[1] if options.pictures else []
+        return report(options, store.results(), store.path.parent, pairs)
+    if options.test:
+        return _test(options)
 
     from mambadfuse.ablation import pending_runs, run_all
 
@@ -152,28 +148,59 @@ def run(options: Namespace) -> int:
         problems = submit_all(experiment, runs, options.submit, say=say)
     else:
         problems = run_all(experiment, runs, options.jobs, say=say)
-    mine = [result for result in experiment.store.results() if result.setting == experiment.setting]
-    failed = _report(options, mine)
+    failed = report(options, experiment.results(), experiment.out, experiment.validation)
     for problem in problems:
         complain(problem)
     return 1 if problems else failed
 
 
-def _experiment(options: Namespace) -> "Experiment":
-    """The experiment the options describe; prints a note if it uses the pairs of the kit."""
-    from mambadfuse.ablation import Experiment, bundled_pairs, centre_crop
+def _test(options: Namespace) -> int:
+    """Scores the test pairs and prints their table."""
+    from mambadfuse.ablation import Store, score_test
     from mambadfuse.data.training_pairs import find_training_pairs
 
-    outputs = [*_outputs(options), options.out / "results.jsonl"]
-    found, judged = training_pairs_of(options, outputs, [options.table])
+    store = Store(options.out / "results.jsonl")
+    options.pairs = [options.test]
+    [found], _ = training_pairs_of(options, [*outputs(options), store.path], [options.table])
+    pairs = find_training_pairs(found, **reading_arguments(options))
+    return report(options, score_test(store, pairs, say), options.out, pairs)
+
+
+def _experiment(options: Namespace) -> "Experiment":
+    """The experiment the options describe."""
+    from mambadfuse.ablation import Experiment, metric_names
+    from mambadfuse.metrics import EIGHT
+
+    metrics = metric_names(options.metrics) if options.metrics else EIGHT
+    if options.primary and options.primary not in metrics:
+        options.usage_error(f"--primary {options.primary}: is not one of the metrics {', '.join(metrics)}")
+    sets, validation = _pairs(options, [options.out / "results.jsonl"])
+    return Experiment(
+        sets,
+        validation,
+        options.out,
+        options.task,
+        options.budget,
+        tuple(options.settings),
+        metrics,
+        options.keep_weights,
+    )
+
+
+def _pairs(
+    options: Namespace, more_outputs: "Sequence[Path]"
+) -> "tuple[list[Sequence[TrainingPair]], Sequence[TrainingPair]]":
+    """The pairs to train on and those to score; prints a note if they are those of the kit."""
+    from mambadfuse.ablation import bundled_pairs, centre_crop
+    from mambadfuse.data.training_pairs import find_training_pairs
+
+    found, judged = training_pairs_of(options, [*outputs(options), *more_outputs], [options.table])
     how = reading_arguments(options)
     sets: list[Sequence[TrainingPair]]
     validation: Sequence[TrainingPair]
     if judged:
-        sets, validation = (
-            [find_training_pairs(each, **how) for each in found],
-            find_training_pairs(judged, **how),
-        )
+        sets = [find_training_pairs(each, **how) for each in found]
+        validation = find_training_pairs(judged, **how)
     elif options.task == "ivf":
         sets, validation = bundled_pairs()
         say("no --pairs: training on the infrared-visible samples and toy pairs, scoring other toy pairs")
@@ -181,16 +208,7 @@ def _experiment(options: Namespace) -> "Experiment":
         options.usage_error(
             f"--task {options.task}: needs --pairs and --validate, the kit has pairs for ivf only"
         )
-    if options.centre_crop:
-        validation = centre_crop(validation, _size(options))
-    return Experiment(sets, validation, options.out, options.task, options.budget, tuple(options.settings))
-
-
-def _outputs(options: Namespace) -> list["Path | None"]:
-    """The files that the report writes."""
-    figures = [options.figures / f"{name}.png" for name in _FIGURES] if options.figures else []
-    texts = [options.json, options.csv, options.html, options.markdown, options.latex, options.picture_csv]
-    return [*texts, *figures]
+    return sets, centre_crop(validation, _size(options)) if options.centre_crop else validation
 
 
 def _size(options: Namespace) -> tuple[int, int]:
@@ -227,80 +245,3 @@ def _print_estimates(experiment: "Experiment", runs: "Sequence[Run]", jobs: int)
         say(f"{run!s:<28}  {format_duration(seconds[run.row.name])}")
     total = sum(seconds[run.row.name] for run in runs)
     say(f"{format_duration(total / jobs)} in total with --jobs {jobs}, without scoring")
-
-
-def _report(options: Namespace, results: "Sequence[Result]") -> int:
-    """Prints one table per setting and writes the requested files; 1 if there are no results."""
-    from mambadfuse.ablation import compare, picture_csv, read_margins
-    from mambadfuse.ablation.store import rows_by_code
-
-    results = [result for result in results if _is_of(result, options.code)]
-    alike = {result.setting: [r for r in results if r.setting == result.setting] for result in results}
-    margins = read_margins(options.margins)
-    tables = [compare(group, margins, options.primary) for group in alike.values()]
-    if options.rows:
-        tables = [table.only(options.rows) for table in tables]
-        results = [result for result in results if result.row in {"default", *options.rows}]
-    if not tables:
-        complain("there are no results yet")
-        return 1
-    kits = [_kit(group[-1]) for group in alike.values()]
-    heads = [f"{kit}\n" for kit in kits] if len(set(kits)) > 1 else [""] * len(kits)
-    say("\n\n\n".join(f"{head}{table}" for head, table in zip(heads, tables, strict=True)))
-    results = rows_by_code(results)
-    texts = {
-        options.json: lambda: tables[0].to_json(),
-        options.csv: lambda: tables[0].to_csv(),
-        options.html: lambda: _page(tables[0], results),
-        options.markdown: lambda: tables[0].to_markdown(),
-        options.latex: lambda: tables[0].to_latex(),
-        options.picture_csv: lambda: picture_csv(results),
-    }
-    for path in filter(None, [*texts, options.figures]):
-        if len(tables) > 1:
-            raise ValueError(
-                f"{path}: cannot hold {len(tables)} tables, of different settings, pairs or code (see --code)"
-            )
-    for path, text in texts.items():
-        if path:
-            write(path, text().encode())
-    if options.figures:
-        for name, content in _figures(tables[0], results).items():
-            write(options.figures / f"{name}.png", content)
-    return 0
-
-
-def _figures(table: "Report", results: "Sequence[Result]") -> dict[str, bytes]:
-    """PNG files by name; without a row to compare with ``default`` there is no forest plot."""
-    from mambadfuse.analysis.ablation_figures import cost_plot, forest_plot, loss_curves
-    from mambadfuse.plotting import png
-
-    forest, curves, cost = _FIGURES
-    figures = {forest: forest_plot(table)} if len(table.lines) > 1 else {}
-    figures |= {curves: loss_curves(results), cost: cost_plot(table)}
-    return {name: png(figure) for name, figure in figures.items()}
-
-
-def _page(table: "Report", results: "Sequence[Result]") -> str:
-    """A page that needs no other file."""
-    from base64 import b64encode
-
-    figures = "".join(
-        f'<p><img alt="{name}" style="max-width: 100%" src="data:image/png;base64,{b64encode(png).decode()}"></p>'
-        for name, png in _figures(table, results).items()
-    )
-    head = (
-        '<!doctype html><meta charset="utf-8"><title>Ablation</title><body style="font-family: sans-serif">'
-    )
-    return f"{head}\n{table.to_html()}\n{figures}\n"
-
-
-def _is_of(result: "Result", version: str) -> bool:
-    """Whether a result is of a version of the kit; of any if it is empty."""
-    return any(str(result.code.get(name, "")).startswith(version) for name in ("kit", "commit"))
-
-
-def _kit(result: "Result") -> str:
-    """The version of the kit in words."""
-    code = {"kit": "of a version that was not recorded", "commit": "", **result.code}
-    return f"kit {code['kit']}{code['commit'] and ', commit '}{code['commit']}"

@@ -13,7 +13,7 @@ from mambadfuse.data.pairs import PairSet
 from mambadfuse.data.reading import PairReading
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.evaluation.fault_table import WHITE_PIXELS, FaultTable, tabulate
-from mambadfuse.evaluation.faults import measure, raster_bias, tile_seam, white_pixels
+from mambadfuse.evaluation.faults import Fuse, measure, raster_bias, tile_seam, white_pixels
 from mambadfuse.evaluation.methods import (
     Fusion,
     Judge,
@@ -116,6 +116,25 @@ def measure_folders(
     return tabulate(faults, pictures, wrong)
 
 
+def fusing_faults(
+    network: nn.Module, fused: np.ndarray, a: np.ndarray, b: np.ndarray, contrast: float | None = None
+) -> dict[str, float]:
+    """The faults in ``FAULTS_OF_FUSING`` of a network, by name, which fuses the pair up to four more times.
+
+    Args:
+        network: that fuses.
+        fused: what it makes of the pair, uint8, (H, W).
+        a: first source, in the same form.
+        b: second source, in the same form.
+        contrast: as in :func:`mambadfuse.fuse`.
+    """
+    tiled = _fused_by(TiledModel(network, _TILE, _OVERLAP), contrast)
+    return {
+        "raster bias": raster_bias(_fused_by(network, contrast), a, b, fused),
+        "tile seam": tile_seam(fused, tiled(a, b)) if max(a.shape) > _TILE else math.nan,
+    }
+
+
 def _name(model: Model) -> str:
     return type(model).__name__ if isinstance(model, nn.Module) else str(model)
 
@@ -129,25 +148,16 @@ def _of_image(fused: np.ndarray, a: np.ndarray, b: np.ndarray) -> Scores:
 
 
 def _of_fusing(network: nn.Module, contrast: float | None = None) -> Judge:
-    tiles = TiledModel(network, _TILE, _OVERLAP)
-
-    options = FusionOptions(contrast=contrast)
-
-    def whole(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray(fuse_with(network, a, b, options, warn=False).image)
-
-    def tiled(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray(fuse_with(tiles, a, b, options, warn=False).image)
-
     def judge(name: str, a: np.ndarray, b: np.ndarray) -> Scores:
-        fused = whole(a, b)
-        return {
-            **_of_image(fused, a, b),
-            "raster bias": raster_bias(whole, a, b, fused),
-            "tile seam": tile_seam(fused, tiled(a, b)) if max(a.shape) > _TILE else math.nan,
-        }
+        fused = _fused_by(network, contrast)(a, b)
+        return {**_of_image(fused, a, b), **fusing_faults(network, fused, a, b, contrast)}
 
     return judge
+
+
+def _fused_by(network: nn.Module, contrast: float | None) -> Fuse:
+    options = FusionOptions(contrast=contrast)
+    return lambda a, b: np.asarray(fuse_with(network, a, b, options, warn=False).image)
 
 
 class _Baseline(nn.Module):

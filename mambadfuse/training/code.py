@@ -17,7 +17,7 @@ from mambadfuse.source_code import KIT, code_digest, is_own, kit_digest, own_fil
 from mambadfuse.training.config import TrainingConfig
 
 # What trains and what scores; everything they import takes part, too.
-_ROOTS = ("training.step", "data.scenes", "fusion.pair", "metrics")
+_ROOTS = ("training.step", "data.scenes", "fusion.pair", "metrics", "evaluation.fault_folders")
 
 
 @dataclass(frozen=True)
