@@ -29,6 +29,14 @@ class GPU:
 
 A100 = GPU("A100 80 GB", 2.04e12, 19.5e12, 16 * 108 * 1.41e9)
 H100 = GPU("H100 SXM", 3.35e12, 66.9e12, 16 * 132 * 1.98e9)
+BACKENDS = ("triton", "torch", "cuda")
+STEP = 12 * 128 * 128
+"""Tokens of a training step of the published recipe."""
+
+
+def gpu_named(name: str) -> GPU | None:
+    """The data sheet of the GPU that PyTorch calls by this name; None if it is not listed here."""
+    return next((gpu for gpu in (A100, H100) if gpu.name.split()[0] in name), None)
 
 
 @dataclass(frozen=True)
@@ -48,50 +56,92 @@ class Kernel:
         )
 
 
-def scan_forward(config: MambaDFuseConfig) -> list[Kernel]:
-    """The kernels of backend "triton": u, Δ, z, B, C in, y out, and the states at the starts of the chunks."""
+def scan_forward(config: MambaDFuseConfig, backend: str = "triton") -> list[Kernel]:
+    """The kernels of a scan: u, Δ, z, B, C in and y out, and what the backend moves besides.
+
+    "triton": u, Δ and B are read twice, and the states at the starts of the chunks written and read twice.
+    "torch": thirty reads or writes of an expanded tensor (E, N): six to expand, 10.5 for the first round of the scan
+    by pairs, each other round being half as long as the one before, and three for the sum over states.
+    "cuda": mamba-ssm writes y before the gate and after it; all tensors are transposed on the way in and out.
+    """
     e, n = config.inner, config.state
     states = e * n / sizes.CHUNK
-    return [
-        Kernel("summarise_chunks", 2 * e + n + states, SCAN * e * n, e * n + 2 * e),
-        Kernel("carry_states", 2 * states),
-        Kernel("scan_chunks", 4 * e + 2 * n + states, (SCAN + 2) * e * n, e * n + 3 * e),
-    ]
+    kernels = {
+        "triton": [
+            Kernel("summarise_chunks", 2 * e + n + states, SCAN * e * n, e * n + 2 * e),
+            Kernel("carry_states", 2 * states),
+            Kernel("scan_chunks", 4 * e + 2 * n + states, (SCAN + 2) * e * n, e * n + 3 * e),
+        ],
+        "torch": [
+            Kernel("all operations", (6 + 2 * 10.5 + 3) * e * n + 8 * e, 2 * SCAN * e * n, e * n + 2 * e)
+        ],
+        "cuda": [
+            Kernel("transpositions", 8 * e + 4 * n),
+            Kernel("selective_scan_fn", 5 * e + 2 * n, (SCAN + 2) * e * n, e * n + 3 * e),
+        ],
+    }
+    return kernels[backend]
 
 
-def scan_backward(config: MambaDFuseConfig) -> list[Kernel]:
-    """The same with dy in; du, dΔ, dz, and the parts of dB, dC and dA out, which are then added."""
+def scan_backward(config: MambaDFuseConfig, backend: str = "triton") -> list[Kernel]:
+    """The same with dy in; du, dΔ, dz, and the parts of dB, dC and dA out, which are then added.
+
+    "torch" computes each chunk again, and then its gradient, which is taken to move twice as much.
+    """
     e, n = config.inner, config.state
     states, noted = e * n / sizes.CHUNK, 2 * e * n / sizes.PIECE
     parts = 2 * n * -(-e // sizes.GRADIENT_CHANNELS)
-    return [
-        Kernel("summarise_gradients", 3 * e + n + states, 5 * e * n, e * n + 3 * e),
-        Kernel("carry_states", 2 * states),
-        Kernel("scan_gradients", 9 * e + 4 * n + 3 * states + noted + parts, 30 * e * n, 4 * e * n + 6 * e),
-        Kernel("sums of parts", parts + 2 * n + states),
-    ]
+    (plain,) = scan_forward(config, "torch")
+    kernels = {
+        "triton": [
+            Kernel("summarise_gradients", 3 * e + n + states, 5 * e * n, e * n + 3 * e),
+            Kernel("carry_states", 2 * states),
+            Kernel(
+                "scan_gradients", 9 * e + 4 * n + 3 * states + noted + parts, 30 * e * n, 4 * e * n + 6 * e
+            ),
+            Kernel("sums of parts", parts + 2 * n + states),
+        ],
+        "torch": [Kernel("all operations", 3 * plain.numbers, 3 * plain.operations, plain.exponentials)],
+        "cuda": [
+            Kernel("transpositions", 8 * e + 4 * n),
+            Kernel("its gradient", 8 * e + 4 * n, 30 * e * n, 2 * e * n + 6 * e),
+        ],
+    }
+    return kernels[backend]
 
 
-def scan_in_plain_torch(config: MambaDFuseConfig) -> list[Kernel]:
-    """Backend "torch", forward: thirty reads or writes of an expanded tensor (E, N).
-
-    Six to expand, 10.5 for the first round of the scan by pairs, each other round being half as long as the one before,
-    and three for the sum over states.
-    """
-    e, n = config.inner, config.state
-    return [Kernel("all operations", (6 + 2 * 10.5 + 3) * e * n + 8 * e, 2 * SCAN * e * n, e * n + 2 * e)]
+CONVOLUTION = {"triton": 2, "torch": 27, "cuda": 6}
+"""Reads and writes of E numbers: x and y; in plain PyTorch one product for each tap, stacked and summed; transposed."""
 
 
-def around_the_scan(config: MambaDFuseConfig) -> list[Kernel]:
+def around_the_scan(config: MambaDFuseConfig, backend: str = "triton") -> list[Kernel]:
     """The rest of a Mamba path: residual and norm, projections and convolution."""
     c, e, n, r = config.dim, config.inner, config.state, config.rank
     return [
         Kernel("residual and norm", 5 * c),
         Kernel("in_proj", c + 2 * e, 4 * c * e),
-        Kernel("conv", 2 * e, 2 * e * config.conv_width, e),
+        Kernel("conv", CONVOLUTION[backend] * e, 2 * e * config.conv_width, e),
         Kernel("x_proj", e + r + 2 * n, 2 * e * (r + 2 * n)),
         Kernel("dt_proj", r + e, 2 * r * e),
         Kernel("out_proj", e + c, 2 * e * c),
+    ]
+
+
+def joint_path(config: MambaDFuseConfig) -> list[Kernel]:
+    """A path in the fewest passes, not built: the convolution computed three times and u, Δ never written.
+
+    B, C and the step sizes need all channels of a token, hence one kernel that convolves and projects, and then a scan
+    whose two passes convolve again and project Δ themselves.
+    """
+    e, n, r = config.inner, config.state, config.rank
+    states, conv, step = e * n / sizes.CHUNK, 2 * e * config.conv_width, 2 * r * e
+    others = [k for k in around_the_scan(config) if k.name in ("residual and norm", "in_proj", "out_proj")]
+    return [
+        *others,
+        Kernel("conv and x_proj", e + r + 2 * n, conv + 2 * e * (r + 2 * n), e),
+        Kernel("summarise_chunks", e + r + n + states, conv + step + SCAN * e * n, e * n + 3 * e),
+        Kernel("carry_states", 2 * states),
+        Kernel("scan_chunks", 3 * e + r + 2 * n + states, conv + step + (SCAN + 2) * e * n, e * n + 4 * e),
     ]
 
 
@@ -117,41 +167,69 @@ def image_convolution_seconds(config: MambaDFuseConfig, gpu: GPU) -> float:
     return forward_flops(without_blocks, 1, 1)["total"] / gpu.operations
 
 
-def fusing_seconds(config: MambaDFuseConfig, gpu: GPU, height: int, width: int) -> float:
+def fusing_seconds(
+    config: MambaDFuseConfig, gpu: GPU, height: int, width: int, backend: str = "triton"
+) -> float:
     """One image: all paths and the image convolutions."""
-    path = seconds(scan_forward(config) + around_the_scan(config), gpu)
+    path = seconds(scan_forward(config, backend) + around_the_scan(config, backend), gpu)
     return (paths(config) * path + image_convolution_seconds(config, gpu)) * height * width
 
 
-def training_seconds(config: MambaDFuseConfig, gpu: GPU, tokens: int) -> float:
+def training_seconds(config: MambaDFuseConfig, gpu: GPU, tokens: int, backend: str = "triton") -> float:
     """Forward and backward of a batch of that many tokens; what is around the scan counts three times."""
-    scan = seconds(scan_forward(config) + scan_backward(config), gpu)
-    path = scan + 3 * seconds(around_the_scan(config), gpu)
+    scan = seconds(scan_forward(config, backend) + scan_backward(config, backend), gpu)
+    path = scan + 3 * seconds(around_the_scan(config, backend), gpu)
     return (paths(config) * path + 3 * image_convolution_seconds(config, gpu)) * tokens
+
+
+def _row(name: str, kernels: list[Kernel], mark: str = "") -> str:
+    """A row of the table: bytes, operations, and time on both GPUs."""
+    cells = [
+        name,
+        f"{4 * sum(k.numbers for k in kernels):,.0f}",
+        f"{sum(k.operations for k in kernels):,.0f}",
+        *(f"{1e12 * seconds(kernels, gpu):,.0f}" for gpu in (A100, H100)),
+    ]
+    return "| " + " | ".join(f"{mark}{cell}{mark}" for cell in cells) + " |"
 
 
 def report() -> str:
     """The tables of benchmarks/NOTES.md."""
     config = MambaDFuseConfig.published()
-    lines = ["| kernel | bytes a token | A100, ps a token | H100, ps a token |", "|---|---|---|---|"]
-    groups = {
-        "`triton`, forward": scan_forward(config),
-        "`triton`, backward": scan_backward(config),
-        "`torch`, forward": scan_in_plain_torch(config),
-        "around the scan, forward": around_the_scan(config),
-    }
+    lines = [
+        "| kernel | bytes a token | operations a token | A100, ps a token | H100, ps a token |",
+        "|---|---|---|---|---|",
+    ]
+    groups = {f"`{name}`, forward": scan_forward(config, name) for name in BACKENDS}
+    groups |= {f"`{name}`, backward": scan_backward(config, name) for name in BACKENDS}
+    groups["around the scan, forward"] = around_the_scan(config)
     for group, kernels in groups.items():
-        for kernel in kernels:
-            times = " | ".join(f"{1e12 * kernel.seconds(gpu):.0f}" for gpu in (A100, H100))
-            lines.append(f"| {kernel.name} | {4 * kernel.numbers:,.0f} | {times} |")
-        times = " | ".join(f"**{1e12 * seconds(kernels, gpu):.0f}**" for gpu in (A100, H100))
-        lines.append(f"| **{group}** | **{4 * sum(k.numbers for k in kernels):,.0f}** | {times} |")
-    for gpu in (A100, H100):
-        fusing = fusing_seconds(config, gpu, 480, 640)
-        step = training_seconds(config, gpu, 12 * 128 * 128)
-        lines.append(
-            f"{gpu.name}: 640 x 480 in {1e3 * fusing:.0f} ms, a training step in {1e3 * step:.0f} ms"
-        )
+        lines += [_row(kernel.name, [kernel]) for kernel in kernels if len(kernels) > 1]
+        lines.append(_row(group, kernels, "**"))
+    lines += [
+        "",
+        "| a whole path, forward | bytes a token | operations a token | A100, ps a token | H100, ps a token |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        _row(f"`{name}`", scan_forward(config, name) + around_the_scan(config, name)) for name in BACKENDS
+    ]
+    lines.append(_row("in the fewest passes, not built", joint_path(config)))
+    lines += [
+        "",
+        "| published network | A100, fusing 640 x 480 | A100, training step | H100, fusing | H100, training step |",
+        "|---|---|---|---|---|",
+    ]
+    for name in BACKENDS:
+        times = [
+            f"{1e3 * time:,.0f} ms"
+            for gpu in (A100, H100)
+            for time in (
+                fusing_seconds(config, gpu, 480, 640, name),
+                training_seconds(config, gpu, STEP, name),
+            )
+        ]
+        lines.append(f"| `{name}` | {' | '.join(times)} |")
     return "\n".join(lines)
 
 

@@ -7,13 +7,16 @@ import pytest
 
 from benchmarks.roofline import (
     A100,
+    BACKENDS,
     H100,
     Kernel,
+    around_the_scan,
     fusing_seconds,
+    gpu_named,
+    joint_path,
     paths,
     report,
     scan_forward,
-    scan_in_plain_torch,
     seconds,
     training_seconds,
 )
@@ -34,7 +37,7 @@ def test_the_published_network_has_43_paths():
 
 
 def test_plain_torch_moves_far_more_than_the_kernels():
-    kernels, torch = (sum(k.numbers for k in f(PUBLISHED)) for f in (scan_forward, scan_in_plain_torch))
+    kernels, torch = (sum(k.numbers for k in scan_forward(PUBLISHED, name)) for name in ("triton", "torch"))
     assert torch > 50 * kernels
 
 
@@ -45,6 +48,28 @@ def test_time_is_proportional_to_pixels_and_bounded_by_the_bytes(gpu):
     scan = scan_forward(PUBLISHED)
     assert seconds(scan, gpu) >= sum(4 * k.numbers for k in scan) / gpu.bandwidth
     assert training_seconds(PUBLISHED, gpu, 480 * 640) > 3 * large
+
+
+def numbers(kernels) -> float:
+    return sum(kernel.numbers for kernel in kernels)
+
+
+def test_the_joint_path_writes_neither_u_nor_the_step_sizes():
+    e, r = PUBLISHED.inner, PUBLISHED.rank
+    now = scan_forward(PUBLISHED) + around_the_scan(PUBLISHED)
+    assert numbers(now) - numbers(joint_path(PUBLISHED)) == 5 * e - r  # u twice, Δ three times
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_has_a_time_and_training_takes_more_than_fusing(backend):
+    fusing = fusing_seconds(PUBLISHED, A100, 480, 640, backend)
+    assert training_seconds(PUBLISHED, A100, 480 * 640, backend) > 2 * fusing > 0
+
+
+def test_a_gpu_is_known_by_the_name_that_pytorch_gives_it():
+    assert gpu_named("NVIDIA A100-SXM4-80GB") is A100
+    assert gpu_named("NVIDIA H100 80GB HBM3") is H100
+    assert gpu_named("Tesla T4") is None
 
 
 def test_the_notes_hold_the_tables():
