@@ -23,6 +23,30 @@ class Box(NamedTuple):
     width: int
 
 
+def gallery(pictures: Mapping[str, ArrayLike], columns: int) -> Figure:
+    """Images of one size by title, row by row.
+
+    Args:
+        pictures: (H, W) or (H, W, 3), uint8 or floats in [0, 1].
+        columns: images in a row.
+
+    Raises:
+        ValueError: there is no image, or the sizes differ.
+
+    >>> figure = gallery({"a": np.zeros((4, 6)), "b": np.ones((4, 6)), "fused": np.ones((4, 6))}, columns=2)
+    >>> [axes.get_title() for axes in figure.axes]
+    ['a', 'b', 'fused', '']
+    """
+    shown = {title: np.asarray(picture) for title, picture in pictures.items()}
+    height, width = _common_size(shown)
+    figure, axes = _grid(columns, [height / width] * -(-len(shown) // columns))
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, (title, picture) in zip(axes.flat, shown.items(), strict=False):
+        _show(ax, picture, title)
+    return figure
+
+
 def zoom_panel(pictures: Mapping[str, ArrayLike], box: Box) -> Figure:
     """Images of one size side by side; below each, the same detail, enlarged without interpolation.
 

@@ -1,0 +1,102 @@
+"""The drawings of the course: what they draw is what they are given, with axes, units and marks besides colour."""
+
+import numpy as np
+import pytest
+
+from mambadfuse import plotting
+from mambadfuse.evaluation.published import published
+
+
+def visible(figure):
+    """The plots of a figure that hold an image, without the bars beside them."""
+    return [axes for axes in figure.axes if axes.get_images()]
+
+
+def test_maps_share_one_scale_with_a_named_bar():
+    maps = {"SSIM": np.eye(4), "VIF": 2 * np.eye(4)}
+    figure = plotting.map_panel(maps, low=-1, high=2, label="kept of a")
+    assert [axes.get_images()[0].get_clim() for axes in visible(figure)] == [(-1, 2)] * 2
+    assert figure.axes[-1].get_ylabel() == "kept of a"
+
+
+def test_maps_beyond_a_row_go_below():
+    figure = plotting.map_panel({str(k): np.eye(4) for k in range(4)}, label="", columns=3)
+    tops = [axes.get_subplotspec().rowspan.start for axes in visible(figure)]
+    assert tops == [0, 0, 0, 1]
+
+
+def test_no_map_is_no_figure():
+    with pytest.raises(ValueError, match="at least one map"):
+        plotting.map_panel({}, label="")
+
+
+def test_the_stronger_detail_is_white_where_it_is_that_of_a():
+    a, b = np.array([[3.0, -9.0], [0.0, 1.0]]), np.array([[-4.0, 8.0], [0.0, 2.0]])
+    chosen = plotting.detail_panel([a], [b]).axes[2].get_images()[0].get_array()
+    np.testing.assert_array_equal(chosen, [[False, True], [True, False]])
+
+
+def test_a_gallery_shows_every_image_under_its_title():
+    pictures = {name: np.full((4, 6), k / 3) for k, name in enumerate("abc")}
+    figure = plotting.gallery(pictures, columns=2)
+    shown = {axes.get_title(): axes.get_images()[0].get_array()[0, 0] for axes in visible(figure)}
+    assert shown == {"a": 0, "b": 1 / 3, "c": 2 / 3}
+
+
+def test_curves_of_scores_have_lines_for_other_images():
+    levels = {"mean": {"MI": 1.0, "VIF": 0.5}, "network": {"MI": 2.0, "VIF": 0.7}}
+    curves = {"MI": [3, 1, 3], "VIF": [1, 0, 1]}
+    figure = plotting.score_curves([0, 0.5, 1], curves, levels, xlabel="t", label="blend")
+    for axes, name in zip(figure.axes, curves, strict=True):
+        curve, *lines = axes.get_lines()
+        np.testing.assert_array_equal(curve.get_ydata(), curves[name])
+        assert [line.get_ydata()[0] for line in lines] == [reached[name] for reached in levels.values()]
+        assert len({line.get_linestyle() for line in lines}) == len(levels)
+
+
+def test_published_dots_are_the_published_means():
+    tno = published("TNO-25")
+    figure = plotting.published_dots(tno, ["MI"])
+    networks, *rules = figure.axes[0].get_lines()
+    np.testing.assert_array_equal(networks.get_xdata(), [row.means["MI"] for row in tno.rows])
+    marks = {line.get_marker() for line in rules if line.get_marker() != "None"}
+    assert len(marks) == len(tno.baselines)
+
+
+def test_water_stands_as_high_as_the_state():
+    levels = [4, 2, 2.5]
+    figure = plotting.bucket([4, 0, 2], levels)
+    assert [axes.patches[0].get_height() for axes in figure.axes] == levels
+    poured = [[text.get_text() for text in axes.texts if "+" in text.get_text()] for axes in figure.axes]
+    assert poured == [["+ 4"], [], ["+ 2"]]
+
+
+def test_a_held_input_ends_each_token_where_the_exact_rule_puts_it():
+    u, delta, A, B = [4.0, 0.0, 2.0], 0.3, -2.0, 1.5
+    bottom = plotting.held_input(u, delta, A, B).axes[1]
+    ends = [line.get_ydata()[0] for line in bottom.get_lines() if line.get_marker() == "s"]
+    h, expected = 0.0, []
+    for u_t in u:
+        h = np.exp(delta * A) * h + (np.exp(delta * A) - 1) / A * B * u_t
+        expected.append(h)
+    np.testing.assert_allclose(ends, expected)
+
+
+def test_rules_behind_a_tap_differ_without_colour():
+    levels = {rule: np.ones(4) for rule in ("exact", "Euler", "Mamba")}
+    (axes,) = plotting.tap_responses({2.5: levels}).axes
+    rules = [line for line in axes.get_lines() if line.get_label() in levels]
+    assert len({(line.get_marker(), line.get_linestyle()) for line in rules}) == 3
+    np.testing.assert_array_equal(rules[0].get_xdata(), [2.5, 5, 7.5, 10])
+
+
+def test_a_memory_has_its_mark_at_one_over_e():
+    (axes,) = plotting.memory_curves({0.1: 10.0, 0.01: 100.0}, row=480).axes
+    marks = [line.get_xydata()[0] for line in axes.get_lines() if line.get_marker() == "o"]
+    np.testing.assert_allclose(marks, [(10, np.exp(-1)), (100, np.exp(-1))])
+
+
+def test_kernels_lie_over_the_wanted_one():
+    (axes,) = plotting.kernel_fits([0, 1], {"N = 1": [1, 2], "N = 4": [3, 4]}).axes
+    assert [line.get_label() for line in axes.get_lines()] == ["wanted", "N = 1", "N = 4"]
+    assert len({line.get_linestyle() for line in axes.get_lines()[1:]}) == 2
