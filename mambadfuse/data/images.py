@@ -67,7 +67,8 @@ def read_image(
     kind, 255 or 65535, and floats have to lie in [0, 1], unless ``stretch`` says what is black and what is white.
 
     A warning is logged for an image that is black or constant, has more than 8 bits but uses less than a quarter of
-    its range, holds several pages or frames, or has an alpha channel that looks like an image.
+    its range (or, hot spots aside, less than a sixteenth, away from 0), holds several pages or frames, or has an alpha
+    channel that looks like an image.
 
     >>> from mambadfuse.data.images import read_image
     >>> from mambadfuse.data.samples import samples
