@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -285,6 +286,10 @@ def test_wrong_input_is_named():
         evaluate(f, np.where(np.arange(44) < 2, np.nan, 0.5)[None], b)
     with pytest.raises(ValueError, match="b has 44 masked values: fill them first"):
         evaluate(f, a, np.ma.array(b, mask=np.arange(b.shape[0])[:, None] + 0 * b == 3))
+    with pytest.raises(TypeError, match=r"a must hold uint8 or floating-point numbers, found \[\('r'"):
+        evaluate(f, a.view([("r", "u1")]), b)
+    with pytest.raises(TypeError, match=r"a cannot be read as an array: .*[Ss]parse"):
+        evaluate(f, torch.eye(4).to_sparse(), b)
     with pytest.raises(ValueError, match=r"unknown metrics .*'FMI'"):
         evaluate(f, a, b, metrics=["EN", "FMI"])
     with pytest.raises(ValueError, match=r"convention must be one of .*'matlab'"):

@@ -95,6 +95,28 @@ def test_a_hot_pixel_does_not_hide_a_narrow_range(tmp_path, caplog):
     assert "use 3.1 % of their range" in caplog.text
 
 
+@pytest.mark.parametrize("share", [0.003, 0.02, 0.045])
+@pytest.mark.parametrize("ground", [29115, 3500])
+def test_hot_spots_do_not_hide_a_narrow_range(tmp_path, caplog, share, ground):
+    values = ground + np.random.default_rng(0).integers(0, 2000, (100, 100))
+    values.ravel()[: int(share * values.size)] = 60000
+    Image.fromarray(values.astype(np.uint16)).save(tmp_path / "x.png")
+    read_image(tmp_path / "x.png")
+    assert "most of its 16-bit values" in caplog.text
+    assert "--stretch 5% 95%" in caplog.text
+    caplog.clear()
+    read_image(tmp_path / "x.png", stretch=("5%", "95%"))
+    assert caplog.text == ""
+
+
+def test_small_bright_things_on_a_dark_ground_are_no_narrow_range(tmp_path, caplog):
+    values = np.random.default_rng(0).integers(0, 1000, (100, 100))
+    values[:15, :20] = 60000
+    Image.fromarray(values.astype(np.uint16)).save(tmp_path / "x.png")
+    read_image(tmp_path / "x.png")
+    assert caplog.text == ""
+
+
 def test_what_is_stretched_is_not_narrow_but_may_miss_its_window(tmp_path, caplog):
     path = write(tmp_path / "x.png", KELVIN)
     read_image(path, stretch=("1%", "99%"))

@@ -185,19 +185,34 @@ def test_scores_are_those_of_the_pair_as_it_was_fused(place):
     assert table.methods == mdf.evaluate_folders("out", "stretched", "vi", progress=False).methods
 
 
-def test_a_shard_of_faults_is_that_part_of_the_whole(place):
+def test_a_shard_of_faults_is_that_part_of_the_whole_and_all_join_to_it(place, capsys):
     mdf.fuse_folders("ir", "vi", "out", progress=False)
     words = ["faults", "--fused", "out", "--a", "ir", "--b", "vi"]
     assert main([*words, "--json", "whole.json"]) == 0
     whole = json.loads((place / "whole.json").read_text())
     seen = []
     for part in (1, 2):
-        assert main([*words, "--shard", f"{part}/2", "--json", "part.json"]) == 0
-        for method in json.loads((place / "part.json").read_text())["methods"]:
+        assert main([*words, "--shard", f"{part}/2", "--json", f"part{part}.json"]) == 0
+        for method in json.loads((place / f"part{part}.json").read_text())["methods"]:
             (same,) = [one for one in whole["methods"] if one["name"] == method["name"]]
             assert method["faults"].items() <= same["faults"].items()
             seen += method["faults"] if method["name"] == "out" else []
     assert sorted(seen) == ["0", "1", "2"]
+    assert main(["faults", "--join", "part2.json", "part1.json", "--json", "joined.json"]) == 0
+    assert (place / "joined.json").read_text() == (place / "whole.json").read_text()
+    for files, message in (
+        (["part1.json"], "these shards are missing: 2/2"),
+        (
+            ["part1.json", "whole.json"],
+            "whole.json: is not the table of a shard, as mambadfuse faults --shard",
+        ),
+    ):
+        assert main(["faults", "--join", *files]) == 1
+        assert message in capsys.readouterr().err
+    assert main(["evaluate", "--join", "part1.json", "part2.json"]) == 1
+    assert "as mambadfuse evaluate --shard 1/2 --json writes it" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*words, "--join", "part1.json", "part2.json"])
 
 
 @pytest.mark.parametrize("name", READING)

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
+import mambadfuse as mdf
 from mambadfuse.cli import main
 from mambadfuse.data.images import ImageError, read_image, read_picture, read_values
 from mambadfuse.data.stretch import Stretch, stored_array
@@ -224,12 +226,50 @@ MASKED = np.ma.masked_equal(VISIBLE[..., 0], VISIBLE[0, 0, 0])
         (VISIBLE[..., 0] * 1j, TypeError, "a must hold .* found complex128"),
         (VISIBLE[..., 0].astype(object), TypeError, "found object"),
         (VISIBLE[..., 0].astype(str), TypeError, "found <U"),
+        (
+            VISIBLE.view([("r", "u1"), ("g", "u1"), ("b", "u1")])[..., 0],
+            TypeError,
+            r"a must hold .* found \[\('r', 'u1'",
+        ),
+        (
+            torch.eye(4).to_sparse(),
+            TypeError,
+            r"a must be a dense tensor with values, found a sparse one: x\.to_dense",
+        ),
+        (torch.eye(4, device="meta"), TypeError, "found one on the device meta"),
+        (torch.zeros(4, 4, dtype=torch.int32), TypeError, "a must be a tensor of floating-point numbers"),
     ],
-    ids=["masked", "int8", "complex", "object", "text"],
+    ids=["masked", "int8", "complex", "object", "text", "structured", "sparse", "meta", "integer tensor"],
 )
 def test_arrays_that_are_no_image_are_named(array, error, message):
     with pytest.raises(error, match=message):
         fuse(array, VISIBLE, Mean())
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of")
+def test_masked_and_nested_tensors_are_named():
+    masked = torch.masked.masked_tensor(torch.eye(4), torch.eye(4) > 0)
+    nested = torch.nested.nested_tensor([torch.eye(3), torch.eye(4)])
+    for tensor, kind in ((masked, "a masked one"), (nested, "a nested one")):
+        with pytest.raises(TypeError, match=f"a must be a dense tensor with values, found {kind}"):
+            fuse(tensor, VISIBLE, Mean())
+
+
+@pytest.mark.parametrize("excess", [1e-7, 9e-6])
+def test_floats_that_leave_the_range_by_rounding_are_clipped(excess):
+    x = np.array([[-excess, 0.5], [1, 1 + excess]])
+    expected = fuse(np.clip(x, 0, 1), np.clip(x, 0, 1), Mean())
+    np.testing.assert_array_equal(fuse(x, x, Mean()), expected)
+    np.testing.assert_array_equal(mdf.metrics.grey(x), mdf.metrics.grey(np.clip(x, 0, 1)))
+    assert fuse(torch.from_numpy(x), torch.from_numpy(x), Mean()).max() <= 1
+
+
+def test_floats_beyond_rounding_are_refused():
+    x = np.array([[0, 0.5], [1, 1.0001]])
+    with pytest.raises(ValueError, match=r"a must lie in \[0, 1\], found values from 0 to 1\.0001"):
+        fuse(x, x, Mean())
+    with pytest.raises(ValueError, match="must lie in"):
+        mdf.metrics.grey(x)
 
 
 def test_a_masked_array_without_a_mask_is_an_array():

@@ -99,6 +99,9 @@ def test_sizes_of_crops_may_be_written_in_three_ways(text):
         ("model.dims=8", "model.dim"),
         ("loss.gradent=1", "loss.gradient"),
         ("optimiser.lr=1", ""),
+        ("dim=40", "model.dim'?"),
+        ("gradient=40", "loss.gradient'?"),
+        ("train.steps=40", ""),
     ],
 )
 def test_unknown_names_are_refused_with_the_closest_known_one(override, closest):

@@ -1,6 +1,7 @@
 """Volumes: orientation, spacing, slices and round trips, of NIfTI files and DICOM series."""
 
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from torch import nn
 
 from mambadfuse.cli import main
 from mambadfuse.data import volumes
-from mambadfuse.data.images import ImageError
-from mambadfuse.data.volumes import AXES, lay_down, read_volume, require_same_grid, upright
+from mambadfuse.data.images import ImageError, read_image
+from mambadfuse.data.volumes import AXES, is_volume, lay_down, read_volume, require_same_grid, upright
 from mambadfuse.fusion.volumes import fuse_volumes
 
 VALUES = np.random.default_rng(0).normal(100, 30, (5, 6, 7)).astype(np.float32)
@@ -165,6 +166,65 @@ def test_a_file_of_several_frames_is_named_as_that(tmp_path):
             ImageError, match=f"{path.name}: 90.dcm holds 3 frames; multi-frame DICOM is not read"
         ):
             read_volume(path)
+
+
+def test_dicom_without_a_suffix_is_known_by_its_content(tmp_path):
+    pydicom = pytest.importorskip("pydicom", reason="DICOM needs the extra medical")
+    folder = series(pydicom, tmp_path / "ct")
+    for k, file in enumerate(sorted(folder.iterdir())):
+        file.rename(folder / (f"IM{k:04}" if k % 2 else f"1.2.840.{k}"))
+    (folder / "README").write_text("a series")
+    (folder / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    assert is_volume(folder)
+    np.testing.assert_array_equal(read_volume(folder).values, np.rint(VALUES))
+    assert [is_volume(folder / name) for name in ("IM0001", "README", "DICOMDIR")] == [True, False, False]
+
+
+@pytest.mark.parametrize("layout", ["two folders", "words", "one folder"])
+def test_folders_of_volumes_are_fused_pair_by_pair(nibabel, tmp_path, monkeypatch, capsys, layout):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mambadfuse.models.checkpoints.load", lambda source: Mean())
+    name_a, name_b = {
+        "two folders": ("mri/{}.nii.gz", "ct/{}.nii"),
+        "words": ("mri/{}_T1.nii.gz", "ct/{}_CT.nii.gz"),
+        "one folder": ("mri/{}_T1.nii.gz", "mri/{}_CT.nii.gz"),
+    }[layout]
+    for k in (1, 2):
+        for name, scale in ((name_a, 1), (name_b, 10)):
+            Path(name).parent.mkdir(exist_ok=True)
+            save(nibabel, name.format(f"p{k}"), scale * VALUES)
+    save(nibabel, "mri/alone_T1.nii")
+    words = ["fuse", "--a", "mri", "--model", "ct-mri", "--stretch", "0", "200", "--stretch-b", "0", "2000"]
+    words += [] if layout == "one folder" else ["--b", "ct"]
+    assert main([*words, "--out", "o"]) == 1
+    said = capsys.readouterr()
+    assert "2 fused, 0 kept, 0 failed, 1 skipped" in said.out
+    assert "mri/alone_T1.nii: has no partner" in said.err.replace("\\", "/")
+    (first, _) = sorted(Path("o").glob("*.nii.gz"))
+    fused = nibabel.load(first)
+    np.testing.assert_allclose(fused.affine, AFFINE)
+    np.testing.assert_allclose(np.asarray(fused.dataobj), np.clip(VALUES, 0, 200) / 200 * 255, atol=0.51)
+    assert main([*words, "--out", "o"]) == 1
+    assert "0 fused, 2 kept" in capsys.readouterr().out
+    assert main([*words, "--out", "o", "--plane", "coronal"]) == 1
+    assert "was made with plane axial, now it is plane coronal" in capsys.readouterr().err
+    assert main([*words, "--out", "slices", "--slice", "3"]) == 1
+    middle = np.clip(upright(VALUES[..., 3]), 0, 200) / 200 * 255
+    for file in Path("slices").glob("*.png"):
+        np.testing.assert_allclose(np.asarray(Image.open(file)), middle, atol=0.51)
+    assert len(list(Path("slices").glob("*.png"))) == 2
+    assert main([*words, "--out", "mri/o"]) == 1
+    assert "outside the sources" in capsys.readouterr().err
+
+
+def test_a_volume_is_not_fused_with_an_image(nibabel, tmp_path, capsys):
+    volume = save(nibabel, tmp_path / "x.nii.gz")
+    Image.fromarray(np.zeros((6, 5), np.uint8)).save(tmp_path / "y.png")
+    with pytest.raises(SystemExit):
+        main(["fuse", "--a", str(volume), "--b", str(tmp_path / "y.png"), "--out", str(tmp_path / "z.png")])
+    assert "is a volume, the other an image" in capsys.readouterr().err
+    with pytest.raises(ImageError, match="it begins like a NIfTI volume"):
+        read_image(volume)
 
 
 @pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.dcm"])

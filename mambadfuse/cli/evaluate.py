@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mambadfuse.cli.arguments import refuse_sources
 from mambadfuse.cli.messages import complain, say, write
-from mambadfuse.cli.pairs import add_folders, add_shard, pairs_of
+from mambadfuse.cli.pairs import add_folders, add_join, add_shard, pairs_of, require_nothing_but_tables
 from mambadfuse.cli.reading import add_reading, reading_arguments
 
 if TYPE_CHECKING:
@@ -28,13 +28,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_folders(parser)
     add_reading(parser)
     add_shard(parser)
-    parser.add_argument(
-        "--join",
-        type=Path,
-        nargs="+",
-        metavar="JSON",
-        help="instead of scoring: the table of the whole from the --json files of all shards",
-    )
+    add_join(parser, "scoring")
     parser.add_argument(
         "--convention",
         choices=("literature", "strict"),
@@ -93,10 +87,7 @@ def _join(options: Namespace) -> "Table":
     """The table of the whole."""
     from mambadfuse.evaluation.shards import join_tables
 
-    if options.fused or options.a or options.b or options.pairs_file or options.shard or options.rows:
-        options.usage_error(
-            "--join takes everything from the tables of the shards: leave out the other inputs"
-        )
+    require_nothing_but_tables(options, [options.rows])
     refuse_sources(options, _outputs(options), options.join)
     return join_tables(options.join)
 

@@ -3,11 +3,22 @@
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mambadfuse.cli.arguments import add_component_option, name_components, positive, refuse_sources
 from mambadfuse.cli.messages import complain, say, write
-from mambadfuse.cli.pairs import add_folders, add_shard, pairs_of, refuse_swapped_sides
+from mambadfuse.cli.pairs import (
+    add_folders,
+    add_join,
+    add_shard,
+    pairs_of,
+    refuse_swapped_sides,
+    require_nothing_but_tables,
+)
 from mambadfuse.cli.reading import add_reading, reading_arguments
+
+if TYPE_CHECKING:
+    from mambadfuse.evaluation.fault_table import FaultTable
 
 SUMMARY = "measure what no score shows: bands, overshoot, lost targets, noise and halos"
 
@@ -17,6 +28,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_folders(parser)
     add_reading(parser)
     add_shard(parser)
+    add_join(parser, "measuring")
     parser.add_argument(
         "--fused",
         type=Path,
@@ -46,6 +58,30 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Prints the table and writes the requested files; 1 if anything could not be measured."""
+    table = _join(options) if options.join else _measure(options)
+    say(table)
+    for problem in table.problems:
+        complain(problem)
+    if options.json:
+        write(options.json, table.to_json().encode())
+    if options.csv:
+        write(options.csv, table.to_csv().encode())
+    if options.markdown:
+        write(options.markdown, table.to_markdown().encode())
+    return 1 if table.problems else 0
+
+
+def _join(options: Namespace) -> "FaultTable":
+    """The table of the whole."""
+    from mambadfuse.evaluation.shards import join_fault_tables
+
+    require_nothing_but_tables(options, [options.model, options.contrast])
+    refuse_sources(options, [options.json, options.csv, options.markdown], options.join)
+    return join_fault_tables(options.join)
+
+
+def _measure(options: Namespace) -> "FaultTable":
+    """The table of the folders and weights, or of a shard of the pairs."""
     if options.contrast is not None and options.model is None:
         options.usage_error("--contrast is that of the weights: give --model")
     if options.model and options.a and options.b:
@@ -59,7 +95,7 @@ def run(options: Namespace) -> int:
     results = [file for folder in options.fused for file in results_in(folder, found.pairs).values()]
     sources = [*found.files, *results, options.model, options.pairs_file]
     refuse_sources(options, [options.json, options.csv, options.markdown], sources, found.folders)
-    table = measure_folders(
+    return measure_folders(
         options.fused,
         found,
         model=options.model,
@@ -68,13 +104,3 @@ def run(options: Namespace) -> int:
         **reading_arguments(options),
         progress=sys.stderr.isatty(),
     )
-    say(table)
-    for problem in table.problems:
-        complain(problem)
-    if options.json:
-        write(options.json, table.to_json().encode())
-    if options.csv:
-        write(options.csv, table.to_csv().encode())
-    if options.markdown:
-        write(options.markdown, table.to_markdown().encode())
-    return 1 if table.problems else 0

@@ -115,6 +115,8 @@ def run(options: Namespace) -> int:
         return _fuse_folders(options)
     if _both_volumes(options):
         return _fuse_volumes(options)
+    if _both_hold_volumes(options):
+        return _fuse_volume_folders(options)
     return _fuse_folders(options) if options.a.is_dir() else _fuse_files(options)
 
 
@@ -141,10 +143,25 @@ def _check_usage(options: Namespace) -> None:
 
 
 def _both_volumes(options: Namespace) -> bool:
-    """Whether both sides are NIfTI or DICOM by their names."""
+    """Whether both sides are a volume each, NIfTI or DICOM; a usage error if one is and the other is an image."""
+    from mambadfuse.data.images import FORMATS
     from mambadfuse.data.volumes import is_volume
 
-    return is_volume(options.a) and is_volume(options.b)
+    sides = (options.a, options.b)
+    volumes = [is_volume(side) for side in sides]
+    if any(volumes) and any(side.suffix.lower() in FORMATS and side.is_file() for side in sides):
+        options.usage_error(
+            f"one of {options.a} and {options.b} is a volume, the other an image: give two of a kind"
+        )
+    return all(volumes)
+
+
+def _both_hold_volumes(options: Namespace) -> bool:
+    """Whether both sides are folders of volumes."""
+    from mambadfuse.data.volume_pairs import holds_volumes
+
+    sides = (options.a, options.b)
+    return all(side.is_dir() and holds_volumes(side) for side in sides)
 
 
 def _mention_other_weights(options: Namespace, task: str | None) -> None:
@@ -192,11 +209,7 @@ def _fuse_volumes(options: Namespace) -> int:
     """Two volumes into one slice, a folder of slices or a volume, by the name of --out."""
     from mambadfuse.fusion.volumes import fuse_volumes
 
-    not_for_volumes = ("sheet", "shard", "resize", "stretch_each", "align")
-    if options.alpha != "black" or any(getattr(options, name) for name in not_for_volumes):
-        options.usage_error(
-            "--sheet, --shard, --resize, --alpha, --stretch-each and --align are not for volumes: leave them out"
-        )
+    _refuse_options_of_images(options)
     _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
     sources = [options.a, options.b]
     folders = [path for path in sources if path.is_dir()]
@@ -217,6 +230,41 @@ def _fuse_volumes(options: Namespace) -> int:
     )
     say(f"wrote {written[0]}" if len(written) == 1 else f"wrote {len(written)} slices into {options.out}")
     return 0
+
+
+def _refuse_options_of_images(options: Namespace) -> None:
+    not_for_volumes = ("sheet", "shard", "resize", "stretch_each", "align")
+    if options.alpha != "black" or any(getattr(options, name) for name in not_for_volumes):
+        options.usage_error(
+            "--sheet, --shard, --resize, --alpha, --stretch-each and --align are not for volumes: leave them out"
+        )
+
+
+def _fuse_volume_folders(options: Namespace) -> int:
+    """Every pair of volumes below two folders into a volume, or a slice of it."""
+    from mambadfuse.fusion.volumes import fuse_volume_folders
+
+    _refuse_options_of_images(options)
+    if options.out.is_file():
+        options.usage_error(f"--out {options.out} is a file: folders are fused into a folder")
+    _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
+    report = fuse_volume_folders(
+        options.a,
+        options.b,
+        options.out,
+        _network(options, options.model),
+        plane=options.plane,
+        index=options.slice,
+        overwrite=options.overwrite,
+        colour=options.colour,
+        contrast=options.contrast,
+        bits=options.bits,
+        stretch=options.reading.stretch,
+        stretch_b=options.reading.stretch_b,
+        progress=sys.stderr.isatty(),
+    )
+    _summarise([report], report.skipped, options.out)
+    return 0 if report.complete else 1
 
 
 def _fuse_folders(options: Namespace) -> int:

@@ -82,6 +82,25 @@ def add_shard(parser: ArgumentParser) -> None:
     )
 
 
+def add_join(parser: ArgumentParser, doing: str) -> None:
+    """Declares --join, which makes one table of those of all shards; ``doing`` says what it takes the place of."""
+    parser.add_argument(
+        "--join",
+        type=Path,
+        nargs="+",
+        metavar="JSON",
+        help=f"instead of {doing}: the table of the whole from the --json files of all shards",
+    )
+
+
+def require_nothing_but_tables(options: Namespace, others: Iterable[object]) -> None:
+    """Stops with a usage error if other inputs are given beside --join."""
+    if options.a or options.b or options.pairs_file or options.shard or options.fused or any(others):
+        options.usage_error(
+            "--join takes everything from the tables of the shards: leave out the other inputs"
+        )
+
+
 def shard(text: str) -> tuple[int, int]:
     """Which part of how many, both counted from 1."""
     part, _, count = text.partition("/")

@@ -18,6 +18,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from mambadfuse.data import remarks
 from mambadfuse.data.colour import Floats, is_grey, luma
 from mambadfuse.data.remarks import Remark
+from mambadfuse.data.signatures import HEAD, recognise
 from mambadfuse.data.stretch import Stored, Stretch, StretchLike, stored_array
 from mambadfuse.files import atomic_write
 
@@ -66,7 +67,8 @@ def read_image(
     kind, 255 or 65535, and floats have to lie in [0, 1], unless ``stretch`` says what is black and what is white.
 
     A warning is logged for an image that is black or constant, has more than 8 bits but uses less than a quarter of
-    its range, holds several pages or frames, or has an alpha channel that looks like an image.
+    its range (or, hot spots aside, less than a sixteenth, away from 0), holds several pages or frames, or has an alpha
+    channel that looks like an image.
 
     >>> from mambadfuse.data.images import read_image
     >>> from mambadfuse.data.samples import samples
@@ -176,8 +178,12 @@ def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
 
 def _actual_format(path: Path) -> str:
     """What a file is if it has none of the formats read here."""
-    with suppress(Exception), path.open("rb") as file, Image.open(file) as image:
-        return f"but a {image.format}"
+    with suppress(Exception), path.open("rb") as file:
+        with suppress(Exception), Image.open(file) as image:
+            return f"but a {image.format}"
+        file.seek(0)
+        if kind := recognise(file.read(HEAD), path.name):
+            return f"or its header is damaged: it begins like {kind}"
     return "or its header is damaged"
 
 

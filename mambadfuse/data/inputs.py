@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.masked import MaskedTensor
 
 from mambadfuse.data import remarks
 from mambadfuse.data.colour import Floats, is_grey, luma
@@ -33,7 +35,8 @@ def to_float_batch(x: ImageLike, name: str, stretch: Stretch | None = None, alph
         ImageError: a file or Pillow image cannot be read.
         ValueError: it is empty, of a wrong shape, masked, not finite or, without a stretch, not in [0, 1]; the alpha
             channel alone is asked for, but it can have none.
-        TypeError: it is something else, or holds numbers of another kind.
+        TypeError: it is something else, a tensor that is sparse, masked, nested or on the device meta, or holds numbers
+            of another kind.
     """
     if isinstance(x, str | Path):
         pixels = _one(read_image(x, stretch=stretch, alpha=alpha))
@@ -78,6 +81,8 @@ def _array_to_batch(x: NDArray[Any], name: str) -> NDArray[Any]:
 
 def _tensor_to_batch(x: Tensor, name: str) -> NDArray[Any]:
     """(H, W), (C, H, W) or (B, C, H, W) -> array (B, H, W, C)."""
+    if kind := _without_values(x):
+        raise TypeError(f"{name} must be a dense tensor with values, found {kind}")
     shaped = x[(None,) * (4 - x.ndim)] if 2 <= x.ndim <= 4 else x
     if shaped.ndim != 4 or shaped.shape[1] not in (1, 3):
         expected = "(H, W), (C, H, W) or (B, C, H, W) with C = 1 or 3"
@@ -85,6 +90,19 @@ def _tensor_to_batch(x: Tensor, name: str) -> NDArray[Any]:
     if not x.is_floating_point():
         raise TypeError(f"{name} must be a tensor of floating-point numbers in [0, 1], found {x.dtype}")
     return shaped.detach().movedim(1, -1).float().cpu().numpy()
+
+
+def _without_values(x: Tensor) -> str | None:
+    """The kind of a tensor whose values do not lie one after another in memory; None for all others."""
+    if x.is_meta:
+        return "one on the device meta, which has none"
+    if isinstance(x, MaskedTensor):
+        return "a masked one: fill it first"
+    if x.is_nested:
+        return "a nested one: stack its images first"
+    if x.layout != torch.strided:
+        return "a sparse one: x.to_dense() makes it dense"
+    return None
 
 
 def _to_unit_range(x: NDArray[Any], name: str, stretch: Stretch | None) -> Floats:

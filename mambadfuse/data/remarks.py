@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mambadfuse.data.stretch import ADVICE, Floats, Stored, Stretch
+from mambadfuse.data.stretch import ADVICE, Floats, Stored, Stretch, advice
 from mambadfuse.files import printable
 
 _log = logging.getLogger("mambadfuse")
@@ -21,6 +21,7 @@ _NARROW_PART = {
     16: 0.25,
     32: 1 / 16,
 }  # of the range, by bits: an image that uses less is hard to see
+_DEAD, _HOT = 1e-3, 0.05  # of the values at either end: dead pixels; a flame, a lamp, the sky between roofs
 _LEVELS, _SHARE = 16, 0.25  # an alpha channel with so many levels on so many pixels is more than a soft edge
 
 
@@ -52,14 +53,30 @@ def of_values(stored: Stored, stretch: Stretch | None) -> list[Remark]:
     if stretch is not None:
         outside = not stretch.percentiles and (high <= stretch.low or low >= stretch.high)
         return [Remark(_OUTSIDE, (low, high, str(stretch)))] if outside else []
-    if stored.bits in _NARROW_PART and (part := stored.used_part()) < _NARROW_PART[stored.bits]:
-        kind = "floating-point" if stored.bits == 32 else f"{stored.bits}-bit"
-        return [Remark(_NARROW, (kind, low, high, 100 * part, ADVICE))]
+    return _of_range(stored)
+
+
+def _of_range(stored: Stored) -> list[Remark]:
+    """A remark on values in a narrow part of their range, or of which all but hot spots and black corners are."""
+    if stored.bits not in _NARROW_PART or not stored.white:
+        return []
+    kind = "floating-point" if stored.bits == 32 else f"{stored.bits}-bit"
+    narrow = _NARROW_PART[stored.bits]
+    for template, tail, limit, what in (
+        (_NARROW, _DEAD, narrow, ADVICE),
+        (_MOSTLY_NARROW, _HOT, narrow / 4, advice(5)),
+    ):
+        low, high = stored.core(tail)
+        part = (high - low) / stored.white
+        offset_counts = tail == _DEAD or low > high - low  # of most values: a dark ground begins near 0
+        if part < limit and offset_counts:
+            return [Remark(template, (kind, low, high, 100 * part, what))]
     return []
 
 
 _OUTSIDE = "has values from %g to %g, all outside the window %s: it becomes constant (percentiles are written 1%% 99%%)"
 _NARROW = "its %s values, %g to %g, use %.2g %% of their range, so little of it is seen: %s"
+_MOSTLY_NARROW = "most of its %s values, %g to %g, use %.2g %% of their range, so little of them is seen: %s"
 
 
 def of_alpha(alpha: Floats) -> list[Remark]:

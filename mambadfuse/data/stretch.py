@@ -21,7 +21,7 @@ Floats = NDArray[np.floating[Any]]
 Bound = float | str
 StretchLike = tuple[Bound, Bound]
 
-_OUTLIERS = 1000  # one value in this many at either end of the range may be a dead pixel
+_ROUNDING = 1e-5  # less than a level of 16 bits
 _SAMPLE = 2**24  # percentiles are those of at most this many values, evenly spaced in the images
 _WHITE = {np.dtype(bool): (1, 8), np.dtype(np.uint8): (255, 8), np.dtype(np.uint16): (65535, 16)}
 
@@ -43,6 +43,8 @@ class Stored:
     def unit(self) -> Floats:
         """The values over white, float32 in [0, 1].
 
+        Floats that leave [0, 1] by rounding, by no more than 1e-5, are clipped.
+
         Raises:
             ValueError: they are not finite or not in [0, 1], or there is no white.
         """
@@ -50,29 +52,36 @@ class Stored:
         low, high = self.extent
         if self.white is None:
             raise ValueError(f"holds {self.bits}-bit or signed integers, from {low:g} to {high:g}: {ADVICE}")
-        if low < 0 or high > self.white:
+        if low < -_ROUNDING or high > self.white + _ROUNDING:
             raise ValueError(
                 f"must lie in [0, {self.white:g}], found values from {low:g} to {high:g}: {ADVICE}"
             )
-        return self.values.astype(np.float32) / np.float32(self.white)
+        return np.clip(self.values.astype(np.float32) / np.float32(self.white), 0, 1)
 
     @cached_property
     def extent(self) -> tuple[float, float]:
         """The smallest and the largest value."""
         return float(self.values.min()), float(self.values.max())
 
-    def used_part(self) -> float:
-        """The part of the range that the values use, one in a thousand at either end left out; 1 without white."""
-        if self.white is None:
-            return 1.0
+    def core(self, tail: float = 1e-3) -> tuple[float, float]:
+        """The smallest and the largest value once this share at either end of the range is left out."""
         values = self.values.ravel()
-        out = values.size // _OUTLIERS
-        if out:
-            values = np.partition(values, (out, values.size - 1 - out))[out : values.size - out]
-        return float(values.max() - values.min()) / self.white
+        out = int(values.size * tail)
+        if not out:
+            return self.extent
+        ends = np.partition(values, (out, values.size - 1 - out))
+        return float(ends[out]), float(ends[values.size - 1 - out])
 
 
-ADVICE = 'stretch it (--stretch 1% 99%, for side b --stretch-b; in Python stretch=("1%", "99%"))'
+def advice(tail: int = 1) -> str:
+    """How to stretch an image by the percentiles that leave so many per cent at either end out."""
+    low, high = f"{tail}%", f"{100 - tail}%"
+    return (
+        f'stretch it (--stretch {low} {high}, for side b --stretch-b; in Python stretch=("{low}", "{high}"))'
+    )
+
+
+ADVICE = advice()
 
 
 def require_finite(values: NDArray[Any]) -> None:
@@ -92,11 +101,11 @@ def stored_array(x: NDArray[Any]) -> Stored:
         ValueError: values are masked.
         TypeError: it holds numbers of another kind.
     """
-    if masked := int(np.ma.count_masked(x)):
-        raise ValueError(f"has {masked} masked values: fill them first, as x.filled(0) does")
     values = np.asarray(x)
     if values.dtype.kind not in "biuf":
         raise TypeError(f"must hold bool, integers or floating-point numbers, found {values.dtype}")
+    if masked := int(np.ma.count_masked(x)):
+        raise ValueError(f"has {masked} masked values: fill them first, as x.filled(0) does")
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype.kind == "f":
         return Stored(values, 1.0, 32)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mambadfuse.data.images import ImageError
+from mambadfuse.data.images import FORMATS, ImageError
 from mambadfuse.data.stretch import Floats, require_finite
 from mambadfuse.files import atomic_write
 
@@ -21,6 +21,7 @@ AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The axis of a volume (x, y, z) that is perpendicular to each plane."""
 
 _NIFTI, _DICOM = (".nii", ".nii.gz"), (".dcm", ".dicom", ".ima")
+_DICOM_MARK = (128, b"DICM")  # where it stands, and what it is
 _TO_RAS = np.diag(
     [-1.0, -1.0, 1.0, 1.0]
 )  # DICOM counts to the left and to the back, NIfTI to the right and front
@@ -76,7 +77,7 @@ def lay_down(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a path is, by its name, a NIfTI or DICOM file, or a folder of DICOM files."""
+    """Whether a path is a NIfTI or DICOM file, or a folder of DICOM files."""
     if path.is_dir():
         return any(is_dicom(file) for file in path.iterdir())
     return is_nifti(path) or is_dicom(path)
@@ -88,8 +89,23 @@ def is_nifti(path: Path) -> bool:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its name."""
-    return path.suffix.lower() in _DICOM
+    """Whether a file is DICOM by its name or, as scanners often write it without a suffix, by its content."""
+    if path.suffix.lower() in _DICOM:
+        return True
+    if path.suffix.lower() in FORMATS or path.name == "DICOMDIR" or is_nifti(path) or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            at, mark = _DICOM_MARK
+            return file.read(at + len(mark))[at:] == mark
+    except OSError:
+        return False
+
+
+def without_suffix(path: Path) -> Path:
+    """The path of a volume without the suffix of its format."""
+    suffix = next((end for end in (*_NIFTI, *_DICOM) if path.name.lower().endswith(end)), "")
+    return path.with_name(path.name[: len(path.name) - len(suffix)])
 
 
 def read_volume(path: str | Path) -> Volume:

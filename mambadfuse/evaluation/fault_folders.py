@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,8 @@ def measure_folders(
         stretch_each: as there.
         resize: as there.
         alpha: as there.
-        shard: (3, 16) measures the third of 16 equal parts of the pairs alone.
+        shard: (3, 16) measures the third of 16 equal parts of the pairs alone, see
+            :mod:`mambadfuse.evaluation.shards`.
         progress: whether to show a progress bar.
 
     Returns:
@@ -113,7 +115,7 @@ def measure_folders(
     if not faults or not pictures:
         first = f"; the first of {len(wrong)} problems: {wrong[0]}" if wrong else ""
         raise ValueError(f"there is no pair that every method has fused{first}")
-    return tabulate(faults, pictures, wrong)
+    return replace(tabulate(faults, pictures, wrong), shard=shard)
 
 
 def fusing_faults(

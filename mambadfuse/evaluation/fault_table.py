@@ -53,11 +53,13 @@ class FaultTable:
         pictures: names of the pairs compared: those that every method has fused.
         methods: the rows.
         problems: what could not be measured, and why; each starts with a path.
+        shard: which part of how many parts of the pairs this is; None for all of them.
     """
 
     pictures: tuple[str, ...]
     methods: tuple[FaultMethod, ...]
     problems: tuple[str, ...]
+    shard: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         number = f"{len(self.pictures)} image{'' if len(self.pictures) == 1 else 's'}"
@@ -83,7 +85,7 @@ class FaultTable:
             "methods": [asdict(method) for method in self.methods],
             "problems": self.problems,
         }
-        return json_text(content)
+        return json_text(content if self.shard is None else {"shard": self.shard, **content})
 
     def to_markdown(self) -> str:
         """The means as a Markdown table, with units in its second line."""

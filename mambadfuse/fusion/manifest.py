@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from mambadfuse.components import imported_digests
+from mambadfuse.data.images import WRITTEN
 from mambadfuse.files import atomic_write, make_folder
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.tiling import TiledModel
@@ -60,18 +61,19 @@ def settings_of(network: nn.Module, model: str, options: FusionOptions) -> Setti
 def why_outdated(result: Path, sources: Iterable[Path]) -> str | None:
     """Why an existing result no longer stands for its sources; None if it does.
 
-    It is empty, damaged, or older than one of them. Of a PNG file the checksums of all parts are compared.
+    It is empty, a damaged image, or older than one of them. Of a PNG file the checksums of all parts are compared.
     """
     if not result.is_file():
         return "was not a file"
     made = result.stat()
     if not made.st_size:
         return "was empty (0 bytes)"
-    try:
-        with Image.open(result) as image:
-            image.verify()
-    except Exception as error:  # decoders meet broken data with almost any exception
-        return f"was damaged ({error})"
+    if result.suffix.lower() in WRITTEN:
+        try:
+            with Image.open(result) as image:
+                image.verify()
+        except Exception as error:  # decoders meet broken data with almost any exception
+            return f"was damaged ({error})"
     newer = (source for source in sources if source.exists() and source.stat().st_mtime_ns > made.st_mtime_ns)
     return next((f"was older than {source}" for source in newer), None)
 

@@ -7,11 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
+from tqdm import tqdm
 
 from mambadfuse.data.images import WRITTEN, write_image
+from mambadfuse.data.issues import Issue, problems
+from mambadfuse.data.reading import PairReading
 from mambadfuse.data.stretch import Stretch, StretchLike
+from mambadfuse.data.volume_pairs import find_volume_pairs
 from mambadfuse.data.volumes import Volume, is_nifti, read_volume, require_same_grid, write_nifti
 from mambadfuse.files import make_folder
+from mambadfuse.fusion.folders import FusionReport, require_outside
+from mambadfuse.fusion.manifest import recording, settings_of, why_outdated
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.pair import Model, fuse_with, load_model
 
@@ -92,6 +98,89 @@ def fuse_volumes(
         for target, image in zip(targets, fused, strict=True):
             write_image(target, image)
     return tuple(targets)
+
+
+def fuse_volume_folders(
+    a: str | Path,
+    b: str | Path | None,
+    out: str | Path,
+    model: Model | None = None,
+    *,
+    plane: str = "axial",
+    index: int | None = None,
+    overwrite: bool = False,
+    colour: str = "auto",
+    contrast: float | None = None,
+    bits: int = 8,
+    device: str = "auto",
+    stretch: StretchLike | Stretch | None = None,
+    stretch_b: StretchLike | Stretch | None = None,
+    progress: bool = True,
+) -> FusionReport:
+    """Fuses the pairs of volumes in two folders, or in one, into ``out/<name>.nii.gz``, or one slice of each.
+
+    The pairs are those of :func:`mambadfuse.data.volume_pairs.find_volume_pairs`. A pair that fails is reported, and
+    the others are still fused. Results are kept, made again or refused as by :func:`mambadfuse.fuse_folders`.
+
+    Args:
+        a: the folder of the MRI side, or of both sides.
+        b: the folder of the other side; None or ``a`` if both lie below ``a``.
+        out: the folder of the results, created if missing, outside the sources.
+        model: as in :func:`fuse_volumes`.
+        plane: as there.
+        index: None makes volumes; a number makes this slice of each, ``out/<name>.png``.
+        overwrite: whether to fuse pairs again that already have a result.
+        colour: as in :func:`fuse_volumes`.
+        contrast: as there.
+        bits: as there.
+        device: as there.
+        stretch: as there; percentiles are those of each volume.
+        stretch_b: the same for side b.
+        progress: whether to show a progress bar.
+
+    Raises:
+        PairError: there is no pair.
+        ValueError: ``out`` overlaps with the sources; a result exists that was made with other or unknown settings; or
+            an option has an unknown value.
+        OSError: ``out`` cannot be created.
+        ImportError: the extra ``medical`` is not installed.
+        CheckpointError: the weights cannot be loaded.
+    """
+    out, b = Path(out), a if b is None else b
+    require_outside(out, Path(a), Path(b))
+    found = find_volume_pairs(a, b)
+    network = load_model(model, device)
+    windows = PairReading.of(stretch, stretch_b)
+    name = type(model).__name__ if isinstance(model, nn.Module) else str(model or "ivf")
+    settings = settings_of(network, name, FusionOptions(colour, contrast, bits, windows))
+    settings |= {"plane": plane, "slice": index}
+    suffix = ".nii.gz" if index is None else ".png"
+    targets = {pair.name: out / f"{pair.name}{suffix}" for pair in found.pairs}
+    written, kept, failed, outdated = [], [], [], []
+    with recording(out, targets, settings, overwrite):
+        for pair in tqdm(found.pairs, desc="fuse", unit="pair", disable=not progress):
+            target = targets[pair.name]
+            reason = why_outdated(target, (pair.a, pair.b)) if target.exists() and not overwrite else None
+            if target.exists() and not overwrite and reason is None:
+                kept.append(target)
+                continue
+            try:
+                fuse_volumes(
+                    *(pair.a, pair.b, target, network),
+                    plane=plane,
+                    index=index,
+                    overwrite=True,
+                    colour=colour,
+                    contrast=contrast,
+                    bits=bits,
+                    stretch=stretch,
+                    stretch_b=stretch_b,
+                )
+                written.append(target)
+                outdated += [Issue(target, reason)] if reason else []
+            except (ValueError, OSError, RuntimeError, MemoryError) as error:
+                failed.append(Issue(pair.name, str(error) or type(error).__name__))
+    return FusionReport(tuple(written), tuple(kept), tuple(failed), problems(found.issues), tuple(outdated))
 
 
 def _window(volume: Volume, stretch: StretchLike | Stretch | None) -> Stretch:

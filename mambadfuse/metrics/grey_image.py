@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+_ROUNDING = 1e-5  # by which floats may leave [0, 1]
 _LUMA = np.array([299, 587, 114])  # thousandths of red, green and blue (ITU-R BT.601)
 
 
@@ -20,7 +21,7 @@ def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
         rounded (halves to even).
 
     Raises:
-        TypeError: the image holds neither uint8 nor floating-point numbers, or is a file name.
+        TypeError: the image holds neither uint8 nor floating-point numbers, is a file name, or is no array.
         ValueError: the shape is not one of these, the image is empty, or a value is masked, not finite or outside
             [0, 1].
 
@@ -30,9 +31,18 @@ def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
     """
     if isinstance(picture, str | Path):
         raise TypeError(f"{name} must be pixels, found a file name: read it with mambadfuse.read_image")
+    try:
+        pixels = np.asarray(picture)
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # ragged lists; tensors that are sparse or on a GPU
+        raise TypeError(f"{name} cannot be read as an array: {error}") from error
+    if pixels.dtype.names:
+        raise TypeError(f"{name} must hold uint8 or floating-point numbers, found {pixels.dtype}")
     if masked := int(np.ma.count_masked(picture)):
         raise ValueError(f"{name} has {masked} masked values: fill them first, as picture.filled(0) does")
-    pixels = np.asarray(picture)
     if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or pixels.size == 0:
         raise ValueError(f"{name} must have shape (H, W) or (H, W, 3), found {pixels.shape}")
     if pixels.dtype != np.uint8:
@@ -46,9 +56,9 @@ def _quantise(pixels: np.ndarray, name: str) -> np.ndarray:
     if not np.isfinite(pixels).all():
         bad = np.count_nonzero(~np.isfinite(pixels))
         raise ValueError(f"{name} must be finite, found {bad} NaN or infinite values")
-    if pixels.min() < 0 or pixels.max() > 1:
+    if pixels.min() < -_ROUNDING or pixels.max() > 1 + _ROUNDING:
         raise ValueError(f"{name} must lie in [0, 1], found {pixels.min():g} to {pixels.max():g}")
-    return np.rint(pixels * 255).astype(np.uint8)
+    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
 
 
 def grey_all(pictures: dict[str, ArrayLike]) -> list[np.ndarray]:

@@ -15,26 +15,12 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from mambadfuse.data.signatures import HEAD, recognise
 from mambadfuse.data.tasks import TASKS
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 _LARGEST_SHOWN = 200  # characters of a library's error
-
-# What is often found under the name of a weights file, by its first bytes, in lower case.
-_STRANGERS = {
-    b"<!doctype html": "an HTML page, as a server sends it in place of the file: download the file again",
-    b"<html": "an HTML page, as a server sends it in place of the file: download the file again",
-    b"version https://git-lfs": "a Git LFS pointer, not the file it points to: fetch that with git lfs pull",
-    b"\x89png": "an image",
-    b"\xff\xd8\xff": "an image",
-    b"gif8": "an image",
-    b"ii*\x00": "an image",
-    b"mm\x00*": "an image",
-    b"\x1f\x8b": "a gzip archive: unpack it",
-    b"%pdf": "a PDF document",
-    b"\x89hdf": "an HDF5 file",
-}
 
 
 class CheckpointError(ValueError):
@@ -71,17 +57,15 @@ def _head(path: Path) -> bytes:
         what = "is not a file" if path.exists() else "no such file"
         raise CheckpointError(f"{path}: {what}; names of shipped weights are {', '.join(TASKS)}")
     with path.open("rb") as file:
-        head = file.read(1024)
+        head = file.read(HEAD)
     if not head:
         raise CheckpointError(f"{path}: the file is empty")
     return head
 
 
 def _what_it_is(head: bytes) -> str:
-    start = head.lstrip().lower()
-    for signature, name in _STRANGERS.items():
-        if start.startswith(signature):
-            return name
+    if name := recognise(head):
+        return name
     try:
         text = getincrementaldecoder("utf-8")().decode(head)  # the end may be cut off in a character
     except UnicodeDecodeError:

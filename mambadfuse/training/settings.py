@@ -130,8 +130,9 @@ def _add_override(changes: dict[str, Any], override: str) -> None:
 def _unknown(config: Any, name: Any, prefix: str) -> str:
     known = [prefix + field for field in flatten(asdict(config))]
     wrong = f"{prefix}{name}"[:100]
-    closest = get_close_matches(wrong, known, n=1, cutoff=0.0)
-    return f"unknown setting {wrong!r}: did you mean {closest[0]!r}? Known are {', '.join(known)}"
+    elsewhere = [name for name in known if name.rpartition(".")[2] == wrong.rpartition(".")[2]]
+    closest = " or ".join(map(repr, elsewhere or get_close_matches(wrong, known, n=1, cutoff=0.0)))
+    return f"unknown setting {wrong!r}: did you mean {closest}? Known are {', '.join(known)}"
 
 
 def _preset(kind: type[T], name: Any, path: str) -> T:

@@ -1,0 +1,65 @@
+"""Pairs of volumes: which scan in one folder belongs to which in another, by their names."""
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from mambadfuse.data.images import FORMATS
+from mambadfuse.data.issues import Issue
+from mambadfuse.data.pairs import Pair, PairError, PairSet, match_names, require_folder
+from mambadfuse.data.tasks import read_label, task_of
+from mambadfuse.data.volumes import is_nifti, is_volume, without_suffix
+
+
+def holds_volumes(folder: Path) -> bool:
+    """Whether there are volumes below a folder, and no images."""
+    found = False
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in FORMATS:
+            return False
+        found = found or is_nifti(path) or (path.is_dir() and is_volume(path))
+    return found
+
+
+def find_volume_pairs(a: str | Path, b: str | Path) -> PairSet:
+    """The pairs of NIfTI files, or of folders with a DICOM series each, below two folders or below a single one.
+
+    They are matched by their paths without suffix, as images are: by equal names, or by names that differ only in the
+    words for the side. In a single folder those words say which side a volume is.
+
+    Raises:
+        PairError: a folder is missing, or no volume has a partner.
+    """
+    folder_a, folder_b = Path(a), Path(b)
+    require_folder(folder_a)
+    require_folder(folder_b)
+    files_a, files_b = (dict(_volumes_below(folder)) for folder in (folder_a, folder_b))
+    if folder_a.samefile(folder_b):
+        is_mri = {name: _modality(name) == "mri" for name in files_a}
+        files_a, files_b = ({n: f for n, f in files_a.items() if is_mri[n] == side} for side in (True, False))
+    partners, rivals = match_names(files_a, files_b)
+    issues = []
+    for files, paired in ((files_a, partners.keys()), (files_b, set(partners.values()))):
+        for name in sorted(files.keys() - paired):
+            among = f"; it could be one of {', '.join(rivals[name])}" if name in rivals else ""
+            issues.append(Issue(files[name], f"has no partner{among}"))
+    if not partners:
+        raise PairError(issues[0] if issues else Issue(folder_a, "there is no volume below it"))
+    pairs = tuple(
+        Pair(x, files_a[x], files_b[y], task_of(_modality(x), _modality(y)))
+        for x, y in sorted(partners.items())
+    )
+    return PairSet(folder_a, folder_b, pairs, tuple(issues))
+
+
+def _volumes_below(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if not any(part.startswith(".") for part in name.parts) and (
+            is_volume(path) if path.is_dir() else is_nifti(path)
+        ):
+            yield unicodedata.normalize("NFC", without_suffix(name).as_posix()), path
+
+
+def _modality(name: str) -> str | None:
+    return read_label(name.rpartition("/")[2], hints=True).modality
