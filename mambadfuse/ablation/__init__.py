@@ -27,6 +27,7 @@
 ``placebo``          how often seeds of one and the same row are found to differ
 ``report``           all of that for all rows
 ``report_formats``   its tables as text, Markdown, LaTeX and HTML
+``tensorboard``      its results for TensorBoard
 ===================  ====================================================================
 """
 
