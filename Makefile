@@ -82,7 +82,7 @@ ablation: env  ## train and compare what benchmarks/roadscene.yaml asks; give RO
 	  --pairs $(ROADSCENE)/train/ir $(ROADSCENE)/train/vi --validate $(ROADSCENE)/val/ir $(ROADSCENE)/val/vi
 
 ablation-test: env  ## score its weights once on test pairs; give TNO=folder
-	OMP_NUM_THREADS=1 $(ABLATION) --test $(TNO)/ir $(TNO)/vi
+	OMP_NUM_THREADS=1 $(ABLATION) --component benchmarks.attention:RowAttention --test $(TNO)/ir $(TNO)/vi
 
 bench-quick: env  ## the same, on small sizes
 	$(BIN)/python -m benchmarks --quick
