@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=notebooks/sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env hashes fuse lab app notebooks student check fast-tests test lint style types bench bench-quick clean
+.PHONY: help env hashes fuse lab app notebooks student check fast-tests test lint style types bench bench-quick ablation ablation-test clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -72,6 +72,17 @@ types: env
 
 bench: env  ## measure speed and memory on this machine
 	$(BIN)/python -m benchmarks
+
+ABLATION := $(BIN)/mambadfuse ablate --out outputs/roadscene --primary Qabf --margin 2%
+
+ablation: env  ## train and compare what benchmarks/roadscene.yaml asks; give ROADSCENE=folder, and repeat to resume
+	OMP_NUM_THREADS=1 $(ABLATION) --table benchmarks/roadscene.yaml --seeds 5 --keep-weights \
+	  --set loss=local steps=2000 batch=2 crop_sizes=24x48 \
+	  --metrics EN SD SF MI SCD VIF Qabf SSIM band halo target \
+	  --pairs $(ROADSCENE)/train/ir $(ROADSCENE)/train/vi --validate $(ROADSCENE)/val/ir $(ROADSCENE)/val/vi
+
+ablation-test: env  ## score its weights once on test pairs; give TNO=folder
+	OMP_NUM_THREADS=1 $(ABLATION) --component benchmarks.attention:RowAttention --test $(TNO)/ir $(TNO)/vi
 
 bench-quick: env  ## the same, on small sizes
 	$(BIN)/python -m benchmarks --quick

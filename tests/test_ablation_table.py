@@ -1,9 +1,14 @@
 """The table of the ablation lab: every row asks its own question, misspelt settings are refused."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+import torch
+
+from benchmarks.attention import RowAttention
 from mambadfuse.ablation import read_table, row_config, select_rows
 from mambadfuse.ablation.table import DEFAULT
+from mambadfuse.models.config import MambaConfig
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import TrainingConfig
 
@@ -107,3 +112,27 @@ def test_a_table_holds_no_aliases(tmp_path):
     (tmp_path / "mine.yaml").write_text("default: &d {question: q, changes: {}}\nmine: *d\n")
     with pytest.raises(ValueError, match=r"mine\.yaml: is not readable as YAML: the alias \*d"):
         read_table(tmp_path / "mine.yaml")
+
+
+ROADSCENE = read_table(Path(__file__).parents[1] / "benchmarks" / "roadscene.yaml")
+
+
+@pytest.mark.parametrize("name", ROADSCENE)
+def test_the_questions_on_roadscene_are_those_of_the_kit_but_for_attention(name):
+    """Each trains, and none changes what another does."""
+    row = ROADSCENE[name]
+    assert row.question.endswith("?")
+    if name not in ("row-attention", "convolution"):
+        assert row == TABLE[name]
+    settings = ["loss=local", "model.dim=8", "steps=2"]
+    configs = [row_config(one, settings=settings) for one in ROADSCENE.values()]
+    assert configs.count(row_config(row, settings=settings)) == 1
+
+
+def test_attention_along_rows_mixes_each_row_by_itself():
+    mixer = RowAttention(MambaConfig(dim=4)).eval()
+    tokens = torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    other = tokens.clone()
+    other[:, 3:] = 0  # the second of two rows
+    assert torch.equal(mixer(tokens, height=2)[:, :3], mixer(other, height=2)[:, :3])
+    assert not torch.equal(mixer(tokens, height=1)[:, :3], mixer(other, height=1)[:, :3])

@@ -1,16 +1,21 @@
 """Validation and test stay apart: test pairs are scored once, by a command of their own, and never mixed in."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from ablation_cases import SETTINGS, TABLE, experiment
 from training_cases import toy_pairs, write_folders
 
 from mambadfuse import cli
-from mambadfuse.ablation import Experiment, compare, score_test
+from mambadfuse.ablation import Experiment, compare, read_table, score_test
 from mambadfuse.ablation import testing as one_test
 from mambadfuse.ablation.scoring import score
 from mambadfuse.models.checkpoints import load
 
+ROOT = Path(__file__).parents[1]
 TEST = toy_pairs(3, (46, 52))
 ROWS = ("default", "norm-once")
 
@@ -96,3 +101,25 @@ def test_a_test_is_not_a_training(capsys):
     with pytest.raises(SystemExit):
         cli.main(["ablate", "--test", "a", "b", "--pairs", "a", "b", "--set", *SETTINGS])
     assert "--test takes no --pairs, --validate or --metrics" in capsys.readouterr().err
+
+
+def test_weights_with_a_component_of_ones_own_are_tested_once_it_is_named(tmp_path):
+    """In a new process, as a file of weights imports no code."""
+    torch.set_num_threads(1)
+    table, sides = tmp_path / "rows.yaml", write_folders(tmp_path / "judged", TEST[:1])
+    table.write_text(
+        'default: {question: "?", changes: {}}\n'
+        'attention: {question: "?", changes: {model.mixer: "benchmarks.attention:RowAttention"}}\n'
+    )
+    mine = experiment(tmp_path / "out", keep_weights=True, metrics=("Qabf",))
+    for row in read_table(table).values():
+        mine.run(row, 0)
+    command = [sys.executable, "-m", "mambadfuse", "ablate", "--out", str(mine.out), "--test", *sides]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+    assert refused.returncode == 1
+    assert "needs the component benchmarks.attention:RowAttention" in refused.stderr
+    named = [*command, "--component", "benchmarks.attention:RowAttention"]
+    assert (
+        "2/2 attention, seed 0: tested"
+        in subprocess.run(named, capture_output=True, encoding="utf-8", check=True).stdout
+    )

@@ -1,6 +1,7 @@
 """The ablation lab without a browser: what it shows while rows train, and that nothing outlives it."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from training_cases import toy_pairs
 
 from mambadfuse.ablation import Experiment, Store, read_table
 from mambadfuse.widgets import AblationLab
+from mambadfuse.widgets.lab import CURVES, Clock
 
 pytestmark = pytest.mark.slow
 
@@ -175,3 +177,64 @@ def test_a_kernel_that_is_killed_leaves_neither_process_nor_file(tmp_path):
     kernel.communicate()
     assert not psutil.wait_procs(processes, PATIENCE)[1]
     assert not home.exists()
+
+
+def test_seeds_follow_one_another_and_their_differences_have_intervals(tmp_path):
+    async def scenario():
+        async with opened(tmp_path) as lab:
+            lab.seeds.value = 2
+            lab.trainer.click()
+            assert lab.text == "default: starting; gate-shared: starting"
+            assert lab.forecast.value == "Seed 1 of 2."
+            assert lab.view.value == CURVES
+            assert lab.gallery.layout.display == "none"
+            await until(lambda: "Seed 2 of 2." in lab.forecast.value and lab.text.count("finished") == 2)
+            assert 'gate-shared</th><td style="padding' in lab.results.value
+            assert "not learnt" in lab.results.value  # after thirty steps
+            lab.stopper.click()
+            lab.trainer.click()
+            assert (
+                lab.text == "Error: all of these results are stored already: choose more seeds or other rows"
+            )
+
+    asyncio.run(scenario())
+    stored = Store(tmp_path / "results.jsonl").results()
+    assert sorted((result.row, result.seed) for result in stored) == [
+        ("default", 0), ("default", 1), ("gate-shared", 0), ("gate-shared", 1),
+    ]  # fmt: skip
+
+
+def test_nothing_can_be_trained_without_a_row(tmp_path):
+    async def scenario():
+        async with opened(tmp_path) as lab:
+            assert not lab.trainer.disabled
+            lab.ticks["default"].value = lab.ticks["gate-shared"].value = False
+            assert lab.trainer.disabled
+            assert lab.forecast.value == "Tick the rows to train."
+
+    asyncio.run(scenario())
+
+
+def test_the_time_is_foretold_and_a_budget_that_takes_too_long_is_warned_of(tmp_path):
+    async def scenario():
+        async with opened(tmp_path / "short") as lab:
+            assert re.fullmatch(r"About \d+ (s|min) for 2 runs\.", lab.forecast.value)
+            lab.seeds.value = 3
+            assert "for 6 runs." in lab.forecast.value
+        async with opened(tmp_path / "long", "steps=1000000000") as lab:
+            assert 'role="alert"' in lab.forecast.value
+            assert "too large for this device" in lab.forecast.value
+
+    asyncio.run(scenario())
+
+
+def test_a_clock_counts_what_is_left_without_the_pauses(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("mambadfuse.widgets.lab.time.monotonic", lambda: now[0])
+    clock = Clock(seeds=2)
+    now[0] = 100.0
+    assert clock.left(0.5, running=True) == "About 5 min left."
+    now[0] = 5000.0
+    assert clock.left(0.5, running=False) == ""
+    assert clock.left(0.5, running=True) == "About 5 min left."
+    assert clock.which == "Seed 1 of 2."

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
@@ -130,6 +131,13 @@ def test_arrays_and_pillow_images_are_warned_of_by_the_name_of_their_side(caplog
     fuse(KELVIN, Image.new("L", (32, 24)), Mean())
     assert caplog.messages[0].startswith("a: its 16-bit values")
     assert caplog.messages[1] == "b: is black"
+
+
+def test_nothing_is_said_of_arrays_that_were_made_black(caplog):
+    black = np.zeros((5, 40))
+    for _ in range(3):
+        fuse(black, torch.zeros(5, 40), Mean())
+    assert not caplog.messages
 
 
 def test_of_one_kind_of_warning_a_folder_shows_the_first(tmp_path, caplog):

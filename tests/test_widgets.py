@@ -13,12 +13,14 @@ from panel_cases import PANELS, TINY, png
 from PIL import Image
 
 import mambadfuse as mdf
+from mambadfuse.ablation import SHIPPED_RESULTS, Store, compare
 from mambadfuse.data.samples import samples
 from mambadfuse.widgets import BranchExplorer, ExchangeExplorer, FusionExplorer, ScanExplorer
 from mambadfuse.widgets.controls import UPLOADED
 from mambadfuse.widgets.displays import Display
 from mambadfuse.widgets.panel import Panel, tree
 from mambadfuse.widgets.scan import OWN
+from mambadfuse.widgets.scores import results_table
 
 
 @pytest.fixture(params=PANELS)
@@ -220,3 +222,16 @@ def test_the_kit_itself_does_without_widgets():
     package = Path(mdf.__file__).parent
     users = {p for p in package.rglob("*.py") if "import ipywidgets" in p.read_text(encoding="utf-8")}
     assert {p.parent for p in users} == {package / "widgets"}
+
+
+def test_results_are_shown_with_their_intervals_and_verdicts():
+    shipped = [
+        r for r in Store(SHIPPED_RESULTS).results() if r.row in ("default", "norm-once", "intensity-off")
+    ]
+    report = compare(shipped, primary="VIF")
+    table = results_table(report)
+    effect = report.only(["norm-once"]).lines[1].effects["VIF"]
+    assert f"[{effect.seeds.low:+.3f}, {effect.seeds.high:+.3f}]" in table
+    assert f"{effect.verdict}</td>" in table
+    assert "not learnt</td>" in table
+    assert table.count('scope="row"') == 3

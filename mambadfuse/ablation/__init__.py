@@ -10,6 +10,7 @@
 ===================  ====================================================================
 ``table``            the questions, and the change that asks each of them
 ``experiment``       one run: a row trained with a seed and scored
+``forecast``         how long the runs will take
 ``runner``           all missing runs, several in parallel
 ``cluster``          the same as jobs on a cluster
 ``preload``          what the processes of ``runner`` find loaded
@@ -27,6 +28,7 @@
 ``placebo``          how often seeds of one and the same row are found to differ
 ``report``           all of that for all rows
 ``report_formats``   its tables as text, Markdown, LaTeX and HTML
+``tensorboard``      its results for TensorBoard
 ===================  ====================================================================
 """
 

@@ -1,6 +1,7 @@
 """Runs of an ablation as jobs, submitted by submitit to a Slurm cluster or to processes on this machine."""
 
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from mambadfuse.ablation.experiment import Experiment
 from mambadfuse.ablation.runner import Run, try_run
@@ -9,7 +10,7 @@ from mambadfuse.ablation.runner import Run, try_run
 def submit_all(
     experiment: Experiment,
     runs: Iterable[Run],
-    cluster: str = "slurm",
+    cluster: Literal["slurm", "local"] = "slurm",
     say: Callable[[str], None] = print,
     **parameters: object,
 ) -> list[str]:

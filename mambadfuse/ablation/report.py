@@ -191,7 +191,7 @@ class Report:
             [["difference from default", *self.metrics], *lines],
             f"* better or worse: p < {LEVEL}, paired t-test over seeds\n"
             f"= equal: smaller than the margin, p < {LEVEL}, two one-sided t-tests over seeds\n"
-            f"Holm-corrected for {_count(self.corrected, 'row')}, separately for each metric; "
+            f"Holm-corrected for {_count(self.corrected, 'row')}, both tests together, each metric by itself; "
             f"no mark below {FEWEST_SEEDS} seeds{_directions(self.metrics)}",
         )
 

@@ -12,6 +12,7 @@ p of equivalence   two one-sided t-tests (TOST): the larger p of m <= -margin an
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -94,6 +95,35 @@ def holm(p: Sequence[float]) -> list[float]:
     for rank, (x, i) in enumerate(order):
         largest = max(largest, min(1.0, (len(order) - rank) * x))
         corrected[i] = largest
+    return corrected
+
+
+def holm_of_alternatives(first: Sequence[float], second: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Holm-corrected p values of two hypotheses for each of m rows, of which at most one is true.
+
+    So it is with "there is no difference" and "the difference is at least the margin". Of the 2 m sorted p values the
+    k-th is multiplied by the number of rows with a hypothesis that has not been rejected before it, the most that can
+    still be true (Shaffer 1986), and none becomes smaller than those before it. The chance of any false rejection
+    among all is at most the level. Where all of ``second`` is NaN, this is :func:`holm`.
+
+    >>> holm_of_alternatives([0.01, 0.04], [0.9, 0.001])
+    ([0.02, 0.08], [0.9, 0.002])
+    """
+    tests = sorted(
+        (x, row, side)
+        for side, p in enumerate((first, second))
+        for row, x in enumerate(p)
+        if not math.isnan(x)
+    )
+    left = Counter(row for _, row, _ in tests)
+    corrected: tuple[list[float], list[float]] = ([math.nan] * len(first), [math.nan] * len(second))
+    largest = 0.0
+    for x, row, side in tests:
+        largest = max(largest, min(1.0, len(left) * x))
+        corrected[side][row] = largest
+        left[row] -= 1
+        if not left[row]:
+            del left[row]
     return corrected
 
 

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 
 from mambadfuse.ablation.scoring import lower_is_better
-from mambadfuse.ablation.statistics import LEVEL, Estimate, equivalence_p, estimate, holm
+from mambadfuse.ablation.statistics import LEVEL, Estimate, equivalence_p, estimate, holm_of_alternatives
 
 Verdict = Literal["better", "worse", "equal", "open", "not learnt"]
 
@@ -41,8 +41,8 @@ class Effect:
         seeds: estimate from one difference for each seed that both have, a mean over images.
         pictures: estimate from one difference for each image, a mean over these seeds. It says whether other images
             would show the same of these very weights, and nothing of other trainings.
-        p: that of ``seeds``, corrected for the number of rows.
-        p_equal: p value of the equivalence test over seeds, with the same correction; NaN without a margin.
+        p: that of ``seeds``, corrected for the number of rows and of their tests together.
+        p_equal: p value of the equivalence test over seeds, corrected with it; NaN without a margin.
         margin: the smallest difference that matters; NaN if none is set.
         verdict: "better", "worse", "equal", "open" or "not learnt".
     """
@@ -76,21 +76,21 @@ def effects(rows: Sequence[Scores], baseline: Scores, metric: str, margin: float
     """
     differences = [paired_differences(scores, baseline) for scores in rows]  # (seeds, images) each
     over_seeds = [estimate(d.mean(axis=1)) for d in differences]
-    p = holm([one.p if one.n >= FEWEST_SEEDS else math.nan for one in over_seeds])
-    equal = [
-        equivalence_p(d.mean(axis=1), margin) if len(d) >= FEWEST_SEEDS else math.nan for d in differences
-    ]
+    p, p_equal = holm_of_alternatives(
+        [one.p if one.n >= FEWEST_SEEDS else math.nan for one in over_seeds],
+        [equivalence_p(d.mean(axis=1), margin) if len(d) >= FEWEST_SEEDS else math.nan for d in differences],
+    )
     sign = -1 if lower_is_better(metric) else 1
     return [
         Effect(
             seeds,
             estimate(d.mean(axis=0)) if len(d) else estimate([]),
-            p_differs,
-            p_equal,
+            differs,
+            equal,
             margin,
-            _verdict(sign * seeds.mean, p_differs, p_equal),
+            _verdict(sign * seeds.mean, differs, equal),
         )
-        for d, seeds, p_differs, p_equal in zip(differences, over_seeds, p, holm(equal), strict=True)
+        for d, seeds, differs, equal in zip(differences, over_seeds, p, p_equal, strict=True)
     ]
 
 

@@ -44,6 +44,11 @@ class Progress:
     scores: Mapping[int, Mapping[str, float]]
     folder: Path
 
+    @property
+    def part(self) -> float:
+        """The share of its steps that have been logged."""
+        return float(self.curve[0, -1]) / self.steps if self.curve.size else 0.0
+
     def fused(self, step: int) -> Picture:
         """The first validation pair as fused by the validation of that step, uint8, (H, W)."""
         with Image.open(fused_beside(self.folder / f"validation_{step:08d}.png")) as picture:

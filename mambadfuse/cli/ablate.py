@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mambadfuse.cli.ablation_report import add_report_options, outputs, report
-from mambadfuse.cli.arguments import refuse_sources
+from mambadfuse.cli.arguments import add_component_option, name_components, refuse_sources
 from mambadfuse.cli.messages import complain, say
 from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
 from mambadfuse.cli.reading import add_reading, reading_arguments
@@ -57,6 +57,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--test-file", type=Path, nargs=1, metavar="CSV", dest="test", help="CSV file of pairs to test on"
     )
+    add_component_option(parser)
     add_reading(parser)
     parser.add_argument(
         "--centre-crop", metavar="HxW", help="score only the centre of each image, to save time"
@@ -120,6 +121,7 @@ def run(options: Namespace) -> int:
 
     from mambadfuse.ablation import read_table, select_rows
 
+    name_components(options)
     rows = select_rows(read_table(options.table), options.rows)
     if options.list:
         for row in rows:

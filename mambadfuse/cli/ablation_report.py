@@ -51,6 +51,12 @@ def add_report_options(parser: ArgumentParser) -> None:
         help="draw the first three pairs of --validate as each row fuses them, a .png file; needs kept weights",
     )
     parser.add_argument(
+        "--tensorboard",
+        type=Path,
+        metavar="DIR",
+        help="write every run for TensorBoard, with its settings, scores and loss, to a new folder",
+    )
+    parser.add_argument(
         "--margin",
         nargs="+",
         default=[],
@@ -66,7 +72,7 @@ def add_report_options(parser: ArgumentParser) -> None:
 def outputs(options: Namespace) -> list[Path | None]:
     """The files that the report writes."""
     figures = [options.figures / f"{name}.png" for name in _FIGURES] if options.figures else []
-    return [*_texts_of(options), options.pictures, *figures]
+    return [*_texts_of(options), options.pictures, options.tensorboard, *figures]
 
 
 def report(
@@ -117,6 +123,7 @@ def _write(
     pairs: "Sequence[TrainingPair]",
 ) -> None:
     from mambadfuse.ablation import picture_csv
+    from mambadfuse.ablation.tensorboard import write_tensorboard
 
     pictures = {"pictures": _pictures(results, folder, pairs)} if options.pictures else {}
     made = (
@@ -135,6 +142,8 @@ def _write(
             write(options.figures / f"{name}.png", content)
     for content in pictures.values():
         write(options.pictures, content)
+    if options.tensorboard:
+        write_tensorboard(results, options.tensorboard)
 
 
 def _texts_of(options: Namespace) -> list[Path | None]:

@@ -116,6 +116,8 @@ def _to_unit_range(x: NDArray[Any], name: str, stretch: Stretch | None) -> Float
         pixels = stored.unit() if stretch is None else stretch.apply(stored.values)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} {error}") from None
-    for remark in remarks.of_values(stored, stretch):
-        remark.log(name)
+    low, high = stored.extent
+    if low < high:  # whoever made a constant array knows
+        for remark in remarks.of_values(stored, stretch):
+            remark.log(name)
     return pixels

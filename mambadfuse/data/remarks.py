@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mambadfuse.data.stretch import ADVICE, Floats, Stored, Stretch, advice
+from mambadfuse.data.colour import Floats
+from mambadfuse.data.stretch import ADVICE, Stored, Stretch, advice
 from mambadfuse.files import printable
 
 _log = logging.getLogger("mambadfuse")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
+from mambadfuse.data.colour import Floats
 
 Bound = float | str
 StretchLike = tuple[Bound, Bound]

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mambadfuse.data.colour import Floats
 from mambadfuse.data.images import FORMATS, ImageError
-from mambadfuse.data.stretch import Floats, require_finite
+from mambadfuse.data.stretch import require_finite
 from mambadfuse.files import atomic_write
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}

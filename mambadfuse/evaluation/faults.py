@@ -26,6 +26,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,7 +45,7 @@ class Fault:
         high: the highest value that is no fault.
     """
 
-    unit: str
+    unit: Literal["levels", "%", "ratio"]
     low: float = 0.0
     high: float = 0.0
 

@@ -36,12 +36,15 @@ class Gallery(widgets.HBox):
 
     def __init__(self, columns: int = 4) -> None:
         super().__init__(layout=widgets.Layout(flex_flow="row wrap", width="100%"))
-        self.width = f"{100 / columns - 1:.3f}%"
+        self.columns = columns
 
-    def show(self, pictures: Mapping[str, Picture]) -> None:
-        """Shows the images, and hides the displays that are not needed."""
+    def show(self, pictures: Mapping[str, Picture], columns: int | None = None) -> None:
+        """Shows the images, and hides the displays that are not needed; in other ``columns`` from now on if given."""
+        self.columns = columns or self.columns
         missing = len(pictures) - len(self.children)
-        self.children = (*self.children, *(Display(self.width) for _ in range(missing)))
+        self.children = (*self.children, *(Display() for _ in range(missing)))
+        for display in self.children:
+            display.layout.width = f"{100 / self.columns - 1:.3f}%"
         for display in self.children[len(pictures) :]:
             display.layout.display = "none"
         for display, (title, picture) in zip(self.children, pictures.items(), strict=False):

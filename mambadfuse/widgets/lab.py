@@ -1,6 +1,9 @@
 """The ablation lab: rows of the ablation table trained in parallel, in the background of a notebook."""
 
 import asyncio
+import math
+import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from html import escape
@@ -9,8 +12,9 @@ from typing import Any, ClassVar
 
 import ipywidgets as widgets
 
-from mambadfuse.ablation import Experiment, Row, bundled_pairs, read_table
+from mambadfuse.ablation import Experiment, Row, bundled_pairs, compare, read_table
 from mambadfuse.ablation.background_runs import BackgroundRun, Job, State
+from mambadfuse.ablation.forecast import TOO_LONG, seconds_of_all, seconds_per_operation
 from mambadfuse.ablation.table import DEFAULT
 from mambadfuse.analysis.training_runs import (
     STYLES,
@@ -24,19 +28,23 @@ from mambadfuse.analysis.training_runs import (
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.metrics import EIGHT
 from mambadfuse.training import BUDGETS
+from mambadfuse.training.estimate import format_duration
 from mambadfuse.widgets.displays import Display, Gallery
 from mambadfuse.widgets.panel import Panel, labelled, row
-from mambadfuse.widgets.scores import scores_table
+from mambadfuse.widgets.scores import results_table, scores_table
 
 RUNNING: set[State] = {"training", "pausing"}
 PERIOD = 1.0  # seconds between two readings of the logs
+CURVES, PICTURES = "curves and results", "fused images"
+WIDTH = "1240px"  # so that all of it is seen at once in a window of 1366 x 768 pixels
+SIDE, CONTROL = "240px", "228px"  # widths of the side with the controls, and of each
 
 
 class AblationLab(Panel):
-    """Trains the ticked rows of the ablation table in parallel, each in a process of its own.
+    """Trains the ticked rows of the ablation table in parallel, each in a process of its own, one seed after the other.
 
-    The notebook stays free meanwhile. Training ends when the panel is closed, when another lab is opened, or when the
-    kernel ends.
+    Results that are stored already are not trained again. The notebook stays free meanwhile. Training ends when the
+    panel is closed, when another lab is opened, or when the kernel ends.
 
     Args:
         sets: groups of pairs to train on; the samples and synthetic pairs of the kit if neither ``sets`` nor
@@ -64,7 +72,14 @@ class AblationLab(Panel):
         settings: Iterable[str] = (),
     ) -> None:
         super().__init__()
+        self.layout.max_width = WIDTH
         self.runs: list[BackgroundRun] = []
+        """Those of one seed, of every ticked row."""
+        self.later: list[list[Job]] = []
+        """What follows, seed by seed."""
+        self.pace: float | None = None
+        """Measured seconds for one operation of training; None until it is needed, NaN if it cannot be measured."""
+        self.clock = Clock()
         self.running = False
         """Whether anything was training at the last update."""
         self.shown: tuple[Any, ...] | None = None
@@ -73,14 +88,18 @@ class AblationLab(Panel):
         if not sets and not validation:
             sets, validation = bundled_pairs()
         self.experiment = Experiment(sets, validation, Path(out), task=task, settings=tuple(settings))
+        self.experiments = {self.experiment.budget: self.experiment}
         self.sources = dict(zip(("a", "b"), self.experiment.validation[0].pictures(), strict=True))
         self.rows = read_table(table)
         self.ticks = {
             name: self._tick(entry, number < 2) for number, (name, entry) in enumerate(self.rows.items())
         }
-        self.budget = widgets.Dropdown(options=BUDGETS, description="budget", **labelled())
-        self.seed = widgets.IntSlider(value=0, max=9, description="seed", **labelled())
-        self.metric = widgets.Dropdown(options=EIGHT, value="Qabf", description="score", **labelled())
+        self.budget = widgets.Dropdown(options=BUDGETS, description="budget", **labelled(CONTROL))
+        self.seeds = widgets.IntSlider(value=1, min=1, max=10, description="seeds", **labelled(CONTROL))
+        self.metric = widgets.Dropdown(options=EIGHT, value="Qabf", description="score", **labelled(CONTROL))
+        self.view = widgets.ToggleButtons(
+            options=(CURVES, PICTURES), value=PICTURES, description="show", **labelled("auto")
+        )
         self.trainer = widgets.Button(description="Train", tooltip="train the ticked rows, or resume them")
         self.pauser = widgets.Button(
             description="Pause", tooltip="save a checkpoint of every row and free the processor"
@@ -91,22 +110,37 @@ class AblationLab(Panel):
             (self.pauser, self.pause),
             (self.stopper, self.stop),
         ):
+            button.layout.width = "72px"
             button.on_click(lambda _, action=action: self.attempt(action))
-        self.questions, self.table = widgets.HTML(), widgets.HTML()
-        self.display, self.gallery = Display(), Gallery()
+        self.questions, self.forecast = widgets.HTML(), widgets.HTML()
+        self.results, self.table = widgets.HTML(), widgets.HTML()
+        self.display, self.gallery = Display(), Gallery(columns=3)
         self.gallery.show(self.sources)
-        self.redraw_on(*self.ticks.values(), self.budget, self.seed, self.metric)
+        self.redraw_on(*self.ticks.values(), self.budget, self.seeds, self.metric, self.view)
         self._take_over()
-        controls = [
-            widgets.GridBox(
-                list(self.ticks.values()),
-                layout=widgets.Layout(grid_template_columns="repeat(auto-fill, 164px)", width="100%"),
-            ),
-            self.questions,
-            row(self.budget, self.seed, self.metric),
-            row(self.trainer, self.pauser, self.stopper),
-        ]
-        self.arrange("Ablation lab: does it matter?", controls, [self.display, self.gallery, self.table])
+        self.arrange("Ablation lab: does it matter?", [self._arranged()], [])
+
+    def _arranged(self) -> widgets.HBox:
+        """The controls, and beside them either curves and results or the fused images."""
+        scrolled = {"overflow": "auto", "flex": "0 0 auto", "display": "block"}
+        rows = widgets.VBox(
+            list(self.ticks.values()),
+            layout=widgets.Layout(height="200px", border="1px solid #ccc", **scrolled),
+        )
+        asked = widgets.VBox([self.questions], layout=widgets.Layout(height="104px", **scrolled))
+        controls = [self.budget, self.seeds, self.metric, rows, asked]
+        side = [*controls, row(self.trainer, self.pauser, self.stopper), self.forecast]
+        self.display.layout.flex, self.display.layout.max_width = "1 1 540px", "820px"
+        self.numbers = row(self.display, self.results, self.table)
+        return widgets.HBox(
+            [
+                widgets.VBox(side, layout=widgets.Layout(flex=f"0 0 {SIDE}", overflow="hidden")),
+                widgets.VBox(
+                    [self.view, self.numbers, self.gallery],
+                    layout=widgets.Layout(flex="1 1 0", min_width="0"),
+                ),
+            ]
+        )
 
     @property
     def ticked(self) -> list[Row]:
@@ -119,6 +153,7 @@ class AblationLab(Panel):
             self._begin()
         for run in self.runs:
             run.train()
+        self.view.value = CURVES
         return self.draw()
 
     def pause(self) -> str:
@@ -139,14 +174,21 @@ class AblationLab(Panel):
 
     def draw(self) -> str:
         """Shows the current curves, images and scores; the message gives the state of every variant."""
+        self._next_seed()
         states = [run.state for run in self.runs]
         self._enable_controls(states)
+        self._choose_view()
         if self.running:
             self._keep_watching()
         if not self.runs:
-            return f"{len(self.ticked)} rows to train, with the budget {self.budget.value} and seed {self.seed.value}."
+            self._show_results()
+            self.forecast.value = self._expected()
+            seeds = f"{self.seeds.value} seed{'s' if self.seeds.value > 1 else ''}"
+            return f"{len(self.ticked)} rows to train, with the budget {self.budget.value} and {seeds}."
         seen = [progress(run.job.row.name, run.job.config.steps, run.folder) for run in self.runs]
-        state = (self.metric.value, states, [(p.curve.shape, len(p.scores)) for p in seen])
+        left = self.clock.left(min(p.part for p in seen), self.running)
+        self.forecast.value = f"{self.clock.which} {left}".strip()
+        state = (self.metric.value, states, self.clock.done, [(p.curve.shape, len(p.scores)) for p in seen])
         if state != self.shown:
             self._show(
                 seen, [p for p, state in zip(seen, states, strict=True) if p.scores or state != "failed"]
@@ -158,16 +200,61 @@ class AblationLab(Panel):
         self.display.show(variant_curves(seen, self.metric.value), "loss and score of every variant")
         step = common_step(compared)
         if step is not None:
-            self.gallery.show(self.sources | variant_pictures(compared))
+            pictures = self.sources | variant_pictures(compared)
+            self.gallery.show(pictures, columns=3 if len(pictures) <= 6 else 4)
             self.table.value = scores_table(variant_scores(compared), f"after step {step}")
+        self._show_results()
+
+    def _show_results(self) -> None:
+        """Shows what is stored of the ticked rows: differences from ``default`` with their intervals."""
+        names = {DEFAULT, *(entry.name for entry in self.ticked)}
+        stored = [result for result in self._experiment().results() if result.row in names]
+        if any(result.row == DEFAULT for result in stored):
+            self.results.value = results_table(compare(stored, primary=self.metric.value))
+        else:
+            self.results.value = ""
+
+    def _choose_view(self) -> None:
+        curves = self.view.value == CURVES
+        self.numbers.layout.display = None if curves else "none"
+        self.gallery.layout.display = "none" if curves else None
+
+    def _experiment(self) -> Experiment:
+        """That of the chosen budget; kept, since it knows the fingerprint of its pairs."""
+        budget = self.budget.value
+        return self.experiments.setdefault(budget, replace(self.experiment, budget=budget))
+
+    def _expected(self) -> str:
+        """How long the ticked rows will train, with a warning if that is too long for this device."""
+        if not self.ticked:
+            return "Tick the rows to train."
+        experiment = self._experiment()
+        configs = [experiment.config(entry, 0) for entry in self.ticked]
+        at_once = min(len(configs), os.cpu_count() or 1)
+        longest = max(seconds_of_all(self._pace(), [config], 1) for config in configs)
+        seconds = self.seeds.value * seconds_of_all(self._pace(), configs, at_once)
+        if math.isnan(seconds):
+            return "How long this takes is unknown."
+        text = f"About {format_duration(seconds)} for {self.seeds.value * len(configs)} runs."
+        if longest <= TOO_LONG:
+            return text
+        return f'<b role="alert">{text} This budget is too large for this device: choose a smaller one.</b>'
+
+    def _pace(self) -> float:
+        if self.pace is None:
+            try:
+                self.pace = seconds_per_operation(self.experiment, self.rows[DEFAULT])
+            except Exception:  # whatever it is, the training itself will say it
+                self.pace = math.nan
+        return self.pace
 
     def _enable_controls(self, states: Sequence[State]) -> None:
         """Enables the controls that make sense in these states, and disables the others."""
         self.running = bool(RUNNING & set(states))
-        for control in (*self.ticks.values(), self.budget, self.seed):
+        for control in (*self.ticks.values(), self.budget, self.seeds):
             control.disabled = self.running or "paused" in states
         self.questions.value = _questions(self.ticked)
-        self.trainer.disabled = self.running
+        self.trainer.disabled = self.running or not self.ticked
         self.pauser.disabled = "training" not in states
         self.stopper.disabled = not states
 
@@ -175,16 +262,35 @@ class AblationLab(Panel):
         rows = self.ticked
         if not 2 <= len(rows) <= len(STYLES):
             raise ValueError(f"tick 2 to {len(STYLES)} rows, found {len(rows)}")
-        experiment = replace(self.experiment, budget=self.budget.value)
-        jobs = [Job(experiment, entry, self.seed.value) for entry in rows]
-        plain = Job(experiment, self.rows[DEFAULT], self.seed.value).config
-        if same := [job.row.name for job in jobs if job.row.changes and job.config == plain]:
+        experiment = self._experiment()
+        jobs = [[Job(experiment, entry, seed) for entry in rows] for seed in range(self.seeds.value)]
+        plain = Job(experiment, self.rows[DEFAULT], 0).config
+        if same := [job.row.name for job in jobs[0] if job.row.changes and job.config == plain]:
             raise ValueError(f"{same[0]} changes nothing at the budget {self.budget.value}")
+        missing = [
+            of_seed
+            for of_seed in jobs
+            if any(experiment.stored_result(job.row, job.seed) is None for job in of_seed)
+        ]
+        if not missing:
+            raise ValueError("all of these results are stored already: choose more seeds or other rows")
         self._end()
-        self.runs = [BackgroundRun(job) for job in jobs]
+        self.clock = Clock(len(missing))
+        self.runs, self.later = [BackgroundRun(job) for job in missing[0]], missing[1:]
+
+    def _next_seed(self) -> None:
+        """Starts the next seed once every row has finished one."""
+        if not self.later or not self.runs or any(run.state != "finished" for run in self.runs):
+            return
+        for run in self.runs:
+            run.close()
+        self.runs = [BackgroundRun(job) for job in self.later.pop(0)]
+        self.clock.done += 1
+        for run in self.runs:
+            run.train()
 
     def _end(self) -> None:
-        self.running, self.shown = False, None
+        self.running, self.shown, self.later = False, None, []
         while self.runs:
             self.runs.pop().close()
 
@@ -216,6 +322,39 @@ class AblationLab(Panel):
             indent=False,
             layout=widgets.Layout(width="160px"),
         )
+
+
+class Clock:
+    """The time that a training has taken, pauses aside, and will take.
+
+    Attributes:
+        seeds: how many are trained, one after the other.
+        done: how many of them have ended.
+    """
+
+    def __init__(self, seeds: int = 1) -> None:
+        self.seeds, self.done = seeds, 0
+        self._seconds, self._last = 0.0, time.monotonic()
+
+    def left(self, part: float, running: bool) -> str:
+        """The time left, in words.
+
+        Args:
+            part: of the present seed that its slowest row has trained, 0 to 1.
+            running: whether it is training.
+        """
+        now = time.monotonic()
+        self._seconds += (now - self._last) * running
+        self._last = now
+        trained = (self.done + part) / self.seeds
+        if not running or not 0 < trained < 1:
+            return ""
+        return f"About {format_duration(self._seconds * (1 / trained - 1))} left."
+
+    @property
+    def which(self) -> str:
+        """Which of several seeds is trained, in words; empty for a single one."""
+        return f"Seed {self.done + 1} of {self.seeds}." if self.seeds > 1 else ""
 
 
 def _questions(rows: Sequence[Row]) -> str:
