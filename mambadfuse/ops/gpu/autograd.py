@@ -1,5 +1,7 @@
 """The Triton kernels as differentiable PyTorch operations."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
@@ -24,8 +26,20 @@ def _rows(x: Tensor) -> Tensor:
     return x if regular and x.shape[1] > 1 else x.clone(memory_format=torch.contiguous_format)
 
 
+def _on_its_device(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Launches kernels on the device of the first tensor; Triton takes whichever is current."""
+
+    @wraps(method)
+    def guarded(ctx: Any, first: Tensor, *others: Any) -> Any:
+        with torch.cuda.device_of(first):
+            return method(ctx, first, *others)
+
+    return guarded
+
+
 class _Scan(torch.autograd.Function):
     @staticmethod
+    @_on_its_device
     def forward(
         ctx: Any,
         u: Tensor,
@@ -71,6 +85,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @_on_its_device
     def backward(ctx: Any, dy: Tensor, dlast_state: Tensor) -> tuple[Tensor | None, ...]:
         u, delta, A, B, C, D, z, delta_bias, starts, steps = ctx.saved_tensors
         (batch, length, dim), state = u.shape, A.shape[1]
@@ -134,6 +149,7 @@ def scan(
 
 class _Conv(torch.autograd.Function):
     @staticmethod
+    @_on_its_device
     def forward(ctx: Any, x: Tensor, past: Tensor, weight: Tensor, bias: Tensor, activate: bool) -> Tensor:
         (batch, length, dim), width = x.shape, weight.shape[1]
         y = x.new_empty(x.shape)
@@ -147,6 +163,7 @@ class _Conv(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @_on_its_device
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, past, weight, bias = ctx.saved_tensors
         (batch, length, dim), width = x.shape, weight.shape[1]
