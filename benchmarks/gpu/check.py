@@ -32,6 +32,7 @@ class Check:
     judges: bool
     cases: Callable[[Settings], Iterable[Case]]
     measure: Callable[..., Row]
+    trains: bool = False  # for the minutes of the settings, beyond the time that any case may take
 
     def rows(self, settings: Settings) -> Iterable[Row]:
         """Each case with its outcome, "state", as soon as it is known."""
@@ -39,8 +40,9 @@ class Check:
             yield {**case, **self._outcome(settings, case)}
 
     def _outcome(self, settings: Settings, case: Case) -> Row:
+        limit = settings.limit + (120 * settings.minutes if self.trains else 0)
         try:
-            row = Job(partial(self.measure, settings, **case)).result(settings.limit + 120 * settings.minutes)
+            row = Job(partial(self.measure, settings, **case)).result(limit)
         except Failure as failure:
             if failure.kind == NotPossible.__name__:
                 reason = str(failure).strip().rpartition(f"{NotPossible.__name__}: ")[2]

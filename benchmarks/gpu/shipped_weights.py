@@ -31,7 +31,7 @@ def measure(settings: Settings, backend: str, weights: str) -> Row:
         expected = model.double()(a.double(), b.double())
         model.to(settings.device, torch.float32)
         here = [side.to(settings.device, torch.float32) for side in (a, b)]
-        with mdf.ops.use_backend(backend), torch.backends.cudnn.flags(allow_tf32=False):
+        with mdf.ops.use_backend(backend), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             exact = (model(*here).cpu() - expected).abs().max().item()
         with mdf.ops.use_backend(backend):
             as_it_comes = (model(*here).cpu() - expected).abs().max().item()
