@@ -34,8 +34,8 @@ COMPILE = (
     "(both compile against the installed PyTorch: nvcc of the same CUDA major version must be on the PATH)"
 )
 _WHEELS = (
-    "wheels on indexes of third parties, compiled for one version of Python, PyTorch and "
-    "CUDA; neither their authors nor this kit vouch for them"
+    "wheels on indexes of third parties, each compiled for one version of Python, PyTorch and CUDA "
+    "(not by the authors of the libraries, and none tried by us)"
 )
 _FROM_THE_HUB = (
     f'pip install -e ".[kernels]"; export {HUB_VARIABLE}=1 (downloads compiled code from Hugging Face\'s Hub)'
