@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import triton
@@ -26,7 +26,10 @@ def _rows(x: Tensor) -> Tensor:
     return x if regular and x.shape[1] > 1 else x.clone(memory_format=torch.contiguous_format)
 
 
-def _on_its_device(method: Callable[..., Any]) -> Callable[..., Any]:
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _on_its_device(method: Method) -> Method:
     """Launches kernels on the device of the first tensor; Triton takes whichever is current."""
 
     @wraps(method)
@@ -34,7 +37,7 @@ def _on_its_device(method: Callable[..., Any]) -> Callable[..., Any]:
         with torch.cuda.device_of(first):
             return method(ctx, first, *others)
 
-    return guarded
+    return cast(Method, guarded)
 
 
 class _Scan(torch.autograd.Function):
