@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=notebooks/sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env hashes fuse lab app notebooks student check fast-tests test lint style types bench bench-quick ablation ablation-test clean
+.PHONY: help env hashes fuse lab app notebooks student check fast-tests test lint style types bench bench-quick gpu ablation ablation-test clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -86,6 +86,9 @@ ablation-test: env  ## score its weights once on test pairs; give TNO=folder
 
 bench-quick: env  ## the same, on small sizes
 	$(BIN)/python -m benchmarks --quick
+
+gpu: env  ## on a machine with a GPU: check every backend and measure, in an hour, for a report in outputs/gpu/
+	$(BIN)/python -m benchmarks.gpu
 
 clean:  ## remove .venv/, outputs/ and caches; weights and runs/ stay
 	rm -rf .venv outputs build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache

@@ -10,6 +10,7 @@ Letters: C model width, E inner width, N states, R rank of the step size, W widt
 one token of one Mamba path, numbers in float32.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from mambadfuse.models.config import MambaDFuseConfig
@@ -34,9 +35,20 @@ STEP = 12 * 128 * 128
 """Tokens of a training step of the published recipe."""
 
 
+DATA_SHEETS = {  # by the name that PyTorch gives the GPU; the first that fits
+    "A100.*40GB": replace(A100, name="A100 40 GB", bandwidth=1.555e12),
+    "A100": A100,
+    "H100 PCIe": GPU("H100 PCIe", 2.04e12, 51.2e12, 16 * 114 * 1.755e9),
+    "H100": H100,
+    "H200": replace(H100, name="H200 SXM", bandwidth=4.8e12),
+    "RTX 4090$": GPU("RTX 4090", 1.008e12, 82.6e12, 16 * 128 * 2.52e9),
+    r"\bT4$": GPU("T4", 0.32e12, 8.1e12, 16 * 40 * 1.59e9),
+}
+
+
 def gpu_named(name: str) -> GPU | None:
     """The data sheet of the GPU that PyTorch calls by this name; None if it is not listed here."""
-    return next((gpu for gpu in (A100, H100) if gpu.name.split()[0] in name), None)
+    return next((gpu for pattern, gpu in DATA_SHEETS.items() if re.search(pattern, name)), None)
 
 
 @dataclass(frozen=True)

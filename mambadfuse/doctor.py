@@ -13,6 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mambadfuse.ops.providers import Found
 
 OK, OPTIONAL, BROKEN = "ok", "--", "!!"
 OLDEST_PYTHON = (3, 11)
@@ -68,6 +72,22 @@ def _backend(name: str) -> Check:
     if backend.usable:
         return Check(name, OK, "usable")
     return Check(name, OPTIONAL, backend.reason, backend.remedy)
+
+
+def _libraries(name: str) -> Check:
+    from mambadfuse.ops.providers import libraries_here
+
+    return _provider(name, libraries_here())
+
+
+def _hub(name: str) -> Check:
+    from mambadfuse.ops.providers import hub_here
+
+    return _provider(name, hub_here())
+
+
+def _provider(name: str, found: "Found") -> Check:
+    return Check(name, OK if found.ready else OPTIONAL, found.detail, found.remedy)
 
 
 def _scan(name: str) -> Check:
@@ -184,6 +204,8 @@ CHECKS: dict[str, Callable[[str], Check]] = {
     "scan: numba": _backend,
     "scan: triton": _backend,
     "scan: cuda": _backend,
+    "cuda: libraries": _libraries,
+    "cuda: hub": _hub,
     "scan runs": _scan,
     "weights": _weights,
     "samples": _samples,

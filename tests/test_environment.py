@@ -44,7 +44,7 @@ def workflow() -> dict:
     return yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("dependency", [*DIRECT, *EXTRAS["gpu"], *EXTRAS["triton"]])
+@pytest.mark.parametrize("dependency", [*DIRECT, *EXTRAS["gpu"], *EXTRAS["kernels"], *EXTRAS["triton"]])
 def test_every_dependency_has_its_reason_beside_it(dependency):
     line = next(line for line in TEXT.splitlines() if f'"{dependency}"' in line)
     assert re.search(r"# \w+", line), f"say in pyproject.toml why {dependency} is needed"

@@ -86,6 +86,17 @@ def test_tiles_are_used_only_where_no_gradient_is_wanted(monkeypatch):
     assert torch.equal(with_gradient, without)
 
 
+@pytest.mark.parametrize(("device", "expected"), [("cpu", [4, 4, 4]), ("meta", [10, 2])])
+def test_tiles_are_longer_on_a_gpu(device, expected, monkeypatch):
+    """PyTorch's device without any memory stands in for the GPU."""
+    monkeypatch.setattr(execution, "TILE", 4)
+    monkeypatch.setattr(execution, "GPU_TILE", 10)
+    module = Recorder()
+    with torch.no_grad():
+        assert module(torch.zeros(1, 12, 3, device=device)).shape == (1, 12, 3)
+    assert [length for length, _ in module.calls] == expected
+
+
 def test_what_is_not_causal_sees_all_tokens_at_once(monkeypatch):
     monkeypatch.setattr(execution, "TILE", 4)
     module = Recorder(causal=False)

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from ops_cases import Conv, Scan, assert_close, results
 
 from mambadfuse import ops
 from mambadfuse.ops import interface
+from mambadfuse.ops.gpu import backend
 
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("triton"), reason="Triton is not installed: pip install triton (Linux)"
@@ -22,7 +25,7 @@ SPILLED = {("scan_gradients", "sm_90"): 32}  # bytes; all others keep everything
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["sm_80", "sm_90", "gfx942"])
+@pytest.mark.parametrize("target", ["sm_70", "sm_75", "sm_80", "sm_90", "gfx942"])
 def test_the_kernels_compile_without_a_gpu_and_fit_into_its_registers(target: str, tmp_path):
     command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("triton_compile.py")), target]
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
@@ -74,6 +77,114 @@ def test_without_a_gpu_and_without_the_interpreter_it_says_why(monkeypatch: pyte
         RuntimeError, match=r"'triton' is not usable here: PyTorch finds no GPU\. Remedy: .*'numba'"
     ):
         ops.causal_conv1d(**Conv().tensors(), backend="triton")
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch):
+    """A stand-in for one new GPU: what PyTorch says of it."""
+    monkeypatch.delenv("TRITON_INTERPRET")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda number: (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "Tesla P100")
+    monkeypatch.setattr(backend, "_fails_on_trial", lambda: None)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_an_old_gpu_is_refused_with_its_name_and_gets_plain_pytorch(monkeypatch: pytest.MonkeyPatch):
+    assert backend.unusable() is None
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda number: [(8, 0), (6, 0)][number])
+    reason, remedy = backend.unusable()
+    assert reason == "GPU 1, Tesla P100, has compute capability 6.0, the kernels need 7.0 or more"
+    assert "use backend 'torch'" in remedy
+    assert "CUDA_VISIBLE_DEVICES" in remedy
+    monkeypatch.setattr(interface, "_probe", interface._probe.__wrapped__)  # bypass the cache
+    assert interface._choose("auto", OnGPU(torch.float32)) == "mambadfuse.ops.chunked"
+    monkeypatch.setattr(torch.version, "cuda", None)  # AMD: (6, 0) means something else there
+    assert backend.unusable() is None
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ModuleNotFoundError("No module named 'triton'"), "Triton is not installed"),
+        (OSError("libtriton.so: undefined symbol"), "Triton cannot be imported: OSError: libtriton.so"),
+    ],
+)
+def test_without_a_working_triton_it_says_so(error, reason, monkeypatch: pytest.MonkeyPatch):
+    class Broken:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name == "triton":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken, *sys.meta_path])
+    said, remedy = backend.unusable()
+    assert said.startswith(reason)
+    assert remedy.startswith("pip install triton")
+
+
+@pytest.mark.parametrize(
+    ("conv", "reason"),
+    [
+        (lambda *_: torch.tensor([1.0, 2.0]), None),
+        (lambda *_: torch.tensor([1.0, 0.0]), "a first kernel computes [1.0, 0.0], expected [1.0, 2.0]"),
+        (lambda *_: [][0], "a first kernel fails: IndexError: list index out of range"),
+    ],
+)
+def test_a_first_kernel_has_to_come_out_right(conv, reason, monkeypatch: pytest.MonkeyPatch):
+    ones = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda *shape, device: ones(*shape))
+    monkeypatch.setattr(backend, "causal_conv1d", conv)
+    found = backend._fails_on_trial()
+    assert (found and found[0]) == reason
+    assert found is None or "C compiler" in found[1]
+
+
+def test_the_first_kernel_computes_what_is_expected_of_it():
+    x, weight = torch.ones(1, 2, 1), torch.ones(1, 2)
+    assert backend.causal_conv1d(x, weight, None, None, None).flatten().tolist() == [1, 2]
+
+
+KERNELS = (
+    "summarise_chunks", "carry_states", "scan_chunks", "summarise_gradients", "scan_gradients",
+    "conv_forward", "conv_backward",
+)  # fmt: skip
+
+
+def test_every_kernel_is_launched_on_the_device_of_its_tensors(monkeypatch: pytest.MonkeyPatch):
+    """With two GPUs the current one need not be theirs; the stand-in notes for which tensor it was made current."""
+    current, launched = [], []
+
+    @contextmanager
+    def device_of(x: torch.Tensor):
+        current.append(x.device)
+        yield
+        current.pop()
+
+    class Watched:
+        def __init__(self, name: str) -> None:
+            self.name, self.kernel = name, getattr(autograd, name)
+
+        def __getitem__(self, grid):
+            launched.append((self.name, *current))
+            return self.kernel[grid]
+
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    autograd = import_module("mambadfuse.ops.gpu.autograd")
+    for name in KERNELS:
+        monkeypatch.setattr(autograd, name, Watched(name))
+    for case, operation in (
+        (Scan(length=2, dim=2, batch=1), ops.selective_scan),
+        (Conv(length=2, dim=2, batch=1), ops.causal_conv1d),
+    ):
+        results(operation, case.tensors(), case.flags() | {"backend": "triton"})
+    assert {name for name, *_ in launched} == set(KERNELS)
+    assert all(devices == [torch.device("cpu")] for _, *devices in launched)
 
 
 class OnGPU:

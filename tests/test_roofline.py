@@ -69,7 +69,10 @@ def test_every_backend_has_a_time_and_training_takes_more_than_fusing(backend):
 def test_a_gpu_is_known_by_the_name_that_pytorch_gives_it():
     assert gpu_named("NVIDIA A100-SXM4-80GB") is A100
     assert gpu_named("NVIDIA H100 80GB HBM3") is H100
-    assert gpu_named("Tesla T4") is None
+    assert gpu_named("NVIDIA A100-SXM4-40GB").bandwidth < A100.bandwidth
+    assert gpu_named("NVIDIA H100 PCIe").bandwidth < H100.bandwidth < gpu_named("NVIDIA H200").bandwidth
+    assert gpu_named("Tesla T4").name == "T4"
+    assert gpu_named("NVIDIA T400 4GB") is None
 
 
 def test_the_notes_hold_the_tables():

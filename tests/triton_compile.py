@@ -24,7 +24,13 @@ from mambadfuse.ops.gpu.selective_scan import (
     summarise_gradients,
 )
 
-TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "gfx942": ("hip", "gfx942", 64)}
+TARGETS = {
+    "sm_70": ("cuda", 70, 32),
+    "sm_75": ("cuda", 75, 32),
+    "sm_80": ("cuda", 80, 32),
+    "sm_90": ("cuda", 90, 32),
+    "gfx942": ("hip", "gfx942", 64),
+}
 FLAGS = {"SOFTPLUS": True, "GATED": True, "ACTIVATE": True, "REVERSE": True}
 SCAN = FLAGS | {"STATES": 16, "CHUNK": sizes.CHUNK, "CHANNELS": sizes.CHANNELS}
 GRADIENTS = SCAN | {"PIECE": sizes.PIECE, "CHANNELS": sizes.GRADIENT_CHANNELS}

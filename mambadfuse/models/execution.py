@@ -8,7 +8,7 @@ way           what happens                                                      
 ============  ==================================================================================  ================
 pipelined     each Mamba unit is one kernel, and several tiles are processed at a time            CPU, no gradient
 fused         each Mamba unit is one kernel, and so is its gradient                               CPU
-tiled         the equations, ``TILE`` tokens at a time: no temporary is longer than a tile        no gradient
+tiled         the equations, a tile of tokens at a time: no temporary is longer than a tile        no gradient
 plain         the equations as they stand                                                         otherwise
 ============  ==================================================================================  ================
 
@@ -35,6 +35,9 @@ from mambadfuse import ops
 from mambadfuse.models.scan_order import Direction, in_order, in_raster_order, reading_order
 
 TILE = 8192  # tokens: long enough to keep all cores busy, short enough for the caches of the processor
+GPU_TILE = (
+    2**17
+)  # tokens: long enough to fill a GPU, in 63 MB for each tensor of the published network's E channels
 
 # The layers that the kernels read: their class and whether they have a bias, by the first word of their name.
 _LAYERS = {
@@ -96,7 +99,8 @@ def carried_out(
             if kernel and ops.supports_mamba_inner(tokens[0]) and _kernels_apply(module) and when(module):
                 return kernel(module, *tokens, height)
             order = _order(module.direction, tokens[0], height) if in_scan_order else None
-            tiled = not (gradient or torch.compiler.is_compiling()) and tokens[0].shape[1] > TILE
+            length = tile_length(tokens[0].device)
+            tiled = not (gradient or torch.compiler.is_compiling()) and tokens[0].shape[1] > length
             if tiled and _may_be_tiled(module) and (in_scan_order or _reads_raster_order(module)):
                 carried: dict[nn.Module, Any] = {}
                 return _in_tiles(
@@ -110,6 +114,11 @@ def carried_out(
         return cast(Method, method)
 
     return decorate
+
+
+def tile_length(device: torch.device) -> int:
+    """Tokens of a tile. A GPU is idle between the many short kernels of short tiles, and has no use for them."""
+    return TILE if device.type == "cpu" else GPU_TILE
 
 
 def _order(direction: Direction, x: Tensor, height: int | None) -> Tensor | None:
@@ -162,11 +171,11 @@ def _in_tiles(function: Callable[..., Any], order: Tensor | None, *tokens: Tenso
 
     The order is that of the sequence, or else the one given, (L,).
     """
-    length = tokens[0].shape[1]
+    length, tile = tokens[0].shape[1], tile_length(tokens[0].device)
     outputs: list[Tensor] = []
     single = False
-    for start in range(0, length, TILE):
-        part = slice(start, min(start + TILE, length)) if order is None else order[start : start + TILE]
+    for start in range(0, length, tile):
+        part = slice(start, min(start + tile, length)) if order is None else order[start : start + tile]
         found = function(*(x[:, part] for x in tokens))
         single = isinstance(found, Tensor)
         results = (found,) if single else found

@@ -1,7 +1,7 @@
 """The CUDA kernels of mamba-ssm and causal-conv1d, unmodified: backend "cuda".
 
-Both packages are optional and imported on first use. They take tokens in the last dimension, (B, D, L), while
-everything else here has (B, L, D): this file is the only one that transposes.
+They are optional and imported on first use (:mod:`mambadfuse.ops.providers`). They take tokens in the last dimension,
+(B, D, L), while everything else here has (B, L, D): this file is the only one that transposes.
 
 Their requirements, met here: u, delta, B, C, z share one dtype (float32, float16 or bfloat16), while A, D and
 delta_bias are float32; at most 256 states; filters of 2 to 4 tokens. Internally both compute in float32.
@@ -15,38 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mambadfuse.ops import providers
+
 MAX_STATE = 256
 WIDTHS = (2, 3, 4)
 
-_INSTALL = (
-    "pip install setuptools wheel packaging ninja; "
-    "pip install --no-build-isolation --no-cache-dir causal-conv1d mamba-ssm "
-    "(both compile against the installed PyTorch: nvcc of the same CUDA major version must be on the PATH)"
-)
 _TINY = 2.0**-40  # a step so short that exp(Δ A) is 1 in float32; a power of two, so that scaling is exact
 
 
 def unusable() -> tuple[str, str] | None:
     """Why this backend cannot be used here and what to do about it, or None if it can."""
-    if torch.version.cuda is None:
-        return (
-            f"PyTorch {torch.__version__} is built without CUDA",
-            "this backend needs an NVIDIA GPU; without one, backend 'numba' is the right one. With one: "
-            f"pip uninstall -y torch; pip install torch (a build with CUDA); {_INSTALL}",
-        )
-    if not torch.cuda.is_available():
-        return (
-            "PyTorch finds no NVIDIA GPU",
-            "this backend needs an NVIDIA GPU and its driver; without one, backend 'numba' is the right one",
-        )
-    try:
-        import causal_conv1d  # noqa: F401 - only whether it can be imported
-        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn  # noqa: F401 - as above
-    except (
-        Exception
-    ) as error:  # not only ImportError: a foreign ABI or driver raises OSError, RuntimeError ...
-        return f"{type(error).__name__}: {error}", _INSTALL
-    return None
+    return providers.no_gpu() or providers.unusable()
 
 
 def selective_scan(
@@ -69,8 +48,6 @@ def selective_scan(
     Raises:
         RuntimeError: the kernel takes no such dtype or number of states.
     """
-    from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
-
     _require_kernel_dtype("u", u)
     if A.shape[1] > MAX_STATE:
         raise RuntimeError(
@@ -82,7 +59,7 @@ def selective_scan(
         delta = _step_size(delta, delta_bias, delta_softplus)
         delta_bias, delta_softplus = None, False
         u, delta, B, C, z = _prepend_state(initial_state.float(), u, delta, B, C, z)
-    y, last_state = selective_scan_fn(
+    y, last_state = providers.kernel("selective_scan_fn")(
         _tokens_last(u),
         _tokens_last(delta.to(u.dtype)),
         A.float(),
@@ -105,8 +82,6 @@ def causal_conv1d(
     Raises:
         RuntimeError: the kernel takes no such dtype or filter width.
     """
-    from causal_conv1d import causal_conv1d_fn
-
     _require_kernel_dtype("x", x)
     if weight.shape[1] not in WIDTHS:
         raise RuntimeError(
@@ -118,7 +93,9 @@ def causal_conv1d(
         past = initial_state.shape[1]
         x = torch.cat([initial_state.to(x.dtype), x], dim=1)  # (B, W - 1 + L, D)
     bias = None if bias is None else bias.float()
-    y = causal_conv1d_fn(_tokens_last(x), weight.float().contiguous(), bias, activation=activation)
+    y = providers.kernel("causal_conv1d_fn")(
+        _tokens_last(x), weight.float().contiguous(), bias, activation=activation
+    )
     return y.transpose(1, 2)[:, past:]
 
 

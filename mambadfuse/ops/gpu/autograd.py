@@ -1,6 +1,8 @@
 """The Triton kernels as differentiable PyTorch operations."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import torch
 import triton
@@ -24,8 +26,23 @@ def _rows(x: Tensor) -> Tensor:
     return x if regular and x.shape[1] > 1 else x.clone(memory_format=torch.contiguous_format)
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _on_its_device(method: Method) -> Method:
+    """Launches kernels on the device of the first tensor; Triton takes whichever is current."""
+
+    @wraps(method)
+    def guarded(ctx: Any, first: Tensor, *others: Any) -> Any:
+        with torch.cuda.device_of(first):
+            return method(ctx, first, *others)
+
+    return cast(Method, guarded)
+
+
 class _Scan(torch.autograd.Function):
     @staticmethod
+    @_on_its_device
     def forward(
         ctx: Any,
         u: Tensor,
@@ -71,6 +88,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @_on_its_device
     def backward(ctx: Any, dy: Tensor, dlast_state: Tensor) -> tuple[Tensor | None, ...]:
         u, delta, A, B, C, D, z, delta_bias, starts, steps = ctx.saved_tensors
         (batch, length, dim), state = u.shape, A.shape[1]
@@ -134,6 +152,7 @@ def scan(
 
 class _Conv(torch.autograd.Function):
     @staticmethod
+    @_on_its_device
     def forward(ctx: Any, x: Tensor, past: Tensor, weight: Tensor, bias: Tensor, activate: bool) -> Tensor:
         (batch, length, dim), width = x.shape, weight.shape[1]
         y = x.new_empty(x.shape)
@@ -147,6 +166,7 @@ class _Conv(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @_on_its_device
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, past, weight, bias = ctx.saved_tensors
         (batch, length, dim), width = x.shape, weight.shape[1]

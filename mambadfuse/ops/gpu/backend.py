@@ -3,13 +3,23 @@
 They take float32, float16 or bfloat16, each tensor its own, and compute in float32. Where ``TRITON_INTERPRET=1`` was
 set before Triton was imported, its interpreter runs the kernels on a CPU: slowly, for tests and to step through them.
 
-Tested in that interpreter and compiled for three kinds of GPU; we have not run it on a GPU.
+Tested in that interpreter and compiled for five kinds of GPU; we have not run it on a GPU.
 """
 
 import os
 
 import torch
 from torch import Tensor
+
+OLDEST = (
+    7,
+    0,
+)  # compute capability of NVIDIA's GPUs: the kernels compile for it, and torch.compile asks for the same
+_INSTALL = "pip install triton (there is a build for Linux only)"
+_REINSTALL = (
+    "use backend 'torch', and install PyTorch and the Triton that it brings along again; some versions of Triton "
+    "need a C compiler, such as gcc, or its name in CC"
+)
 
 
 def interpreted() -> bool:
@@ -18,7 +28,10 @@ def interpreted() -> bool:
 
 
 def unusable() -> tuple[str, str] | None:
-    """Why this backend cannot be used here and what to do about it, or None if it can."""
+    """Why this backend cannot be used here and what to do about it, or None if it can.
+
+    It has to be usable on every GPU of the machine, and a first small convolution has to come out right.
+    """
     if not interpreted() and not torch.cuda.is_available():
         return (
             "PyTorch finds no GPU",
@@ -26,10 +39,39 @@ def unusable() -> tuple[str, str] | None:
         )
     try:
         import triton  # noqa: F401 - only whether it can be imported
-    except (
-        Exception
-    ) as error:  # not only ImportError: a foreign ABI or driver raises OSError, RuntimeError ...
-        return f"{type(error).__name__}: {error}", "pip install triton (there is a build for Linux only)"
+    except ModuleNotFoundError:
+        return "Triton is not installed", _INSTALL
+    except Exception as error:  # a foreign ABI or driver raises OSError, RuntimeError ...
+        return f"Triton cannot be imported: {type(error).__name__}: {error}", _INSTALL
+    return None if interpreted() else _too_old() or _fails_on_trial()
+
+
+def _too_old() -> tuple[str, str] | None:
+    """The first GPU of NVIDIA's for which the kernels do not compile; AMD counts its GPUs in another way."""
+    for number in range(torch.cuda.device_count()):
+        capability = torch.cuda.get_device_capability(number)
+        if torch.version.cuda is not None and capability < OLDEST:
+            found, oldest = (".".join(map(str, pair)) for pair in (capability, OLDEST))
+            return (
+                f"GPU {number}, {torch.cuda.get_device_name(number)}, has compute capability {found}, "
+                f"the kernels need {oldest} or more",
+                "none for this GPU, use backend 'torch'; where there is a newer one beside it, name that "
+                "in CUDA_VISIBLE_DEVICES",
+            )
+    return None
+
+
+def _fails_on_trial() -> tuple[str, str] | None:
+    """What goes wrong when a kernel is compiled and launched: no C compiler for older Tritons, a foreign driver ..."""
+    try:
+        y = causal_conv1d(
+            torch.ones(1, 2, 1, device="cuda"), torch.ones(1, 2, device="cuda"), None, None, None
+        )
+        found = y.flatten().tolist()
+    except Exception as error:
+        return f"a first kernel fails: {type(error).__name__}: {error}", _REINSTALL
+    if found != [1, 2]:
+        return f"a first kernel computes {found}, expected [1.0, 2.0]", _REINSTALL
     return None
 
 

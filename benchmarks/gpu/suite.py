@@ -1,0 +1,12 @@
+"""All checks, in the order in which they run; imported once by the server that processes are forked from."""
+
+from benchmarks.gpu import agreement, precision, processes, recipe, shipped_weights, speed
+
+CHECKS = {
+    "agreement": agreement.CHECK,
+    "weights": shipped_weights.CHECK,
+    "speed": speed.CHECK,
+    "precision": precision.CHECK,
+    "processes": processes.CHECK,
+    "recipe": recipe.CHECK,
+}
