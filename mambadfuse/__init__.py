@@ -26,6 +26,7 @@ _MODULE_OF = {
     "component": "mambadfuse.components",
     "evaluate": "mambadfuse.metrics",
     "evaluate_folders": "mambadfuse.evaluation.folders",
+    "export": "mambadfuse.models.export",
     "fuse": "mambadfuse.fusion.pair",
     "fuse_folders": "mambadfuse.fusion.folders",
     "load": "mambadfuse.models.checkpoints",
@@ -44,6 +45,7 @@ __all__ = [
     "data",
     "evaluate",
     "evaluate_folders",
+    "export",
     "fuse",
     "fuse_folders",
     "load",
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from mambadfuse.metrics import evaluate
     from mambadfuse.models import MambaDFuse, MambaDFuseConfig
     from mambadfuse.models.checkpoints import load, load_published, save
+    from mambadfuse.models.export import export
     from mambadfuse.training import train
 
 

@@ -51,7 +51,15 @@ def test_the_gradients_of_the_operators_pass_gradcheck():
     assert torch.autograd.gradcheck(lambda *x: traced.causal_conv1d(*x, "silu", MODULES["torch"]), conv)
 
 
-@pytest.mark.parametrize("case", [Scan(), Scan(given=(), softplus=False, length=1)], ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [
+        Scan(),
+        Scan(given=(), softplus=False, length=1),
+        *[Scan(batch=1, dim=2, length=exported.CHUNK * k + rest) for k, rest in ((1, 0), (2, 1))],
+    ],
+    ids=str,
+)
 def test_the_exported_scan_is_the_recurrence(case: Scan):
     def scan(**arguments: object) -> tuple[Tensor, Tensor]:
         names = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "delta_softplus", "initial_state")

@@ -1,17 +1,26 @@
-"""The scan for ``torch.export``: the recurrence as one node of the graph, for sequences of any length.
+"""The scan for ``torch.export``: three short loops of PyTorch's own operators, for sequences of any length.
 
-Exported, a network needs neither this package nor one of its backends. PyTorch's ``scan`` operator
-runs token by token.
+Exported, a network needs neither this package nor one of its backends. Each turn of an exported loop costs its runtime
+tens of microseconds, however little there is to do. So the sequence is cut into chunks of :data:`CHUNK` tokens, and one
+turn takes a token of every chunk. The three loops find
+
+1. the state in which each chunk would end if it began with zeros,
+2. chunk by chunk, the states in which they do begin,
+3. from there, the outputs.
+
+Letters: those of :func:`mambadfuse.ops.selective_scan`, and T the tokens of a chunk, K chunks.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch._higher_order_ops import scan
+from torch._higher_order_ops.scan import scan_op
 
 from mambadfuse.ops.reference import causal_conv1d
 
 __all__ = ["causal_conv1d", "selective_scan"]
+
+CHUNK = 256  # tokens: at 640 x 480, 256 turns within the chunks and 1202 from chunk to chunk
 
 
 def selective_scan(
@@ -26,7 +35,7 @@ def selective_scan(
     delta_softplus: bool,
     initial_state: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """The recurrence of :func:`mambadfuse.ops.reference.selective_scan`, its loop as one operator.
+    """The recurrence of :func:`mambadfuse.ops.reference.selective_scan`, all chunks side by side.
 
     Shapes as in :func:`mambadfuse.ops.selective_scan`. Returns ``(y, last_state)``.
     """
@@ -34,18 +43,42 @@ def selective_scan(
         delta = delta + delta_bias
     if delta_softplus:
         delta = F.softplus(delta)
+    tokens = [_in_chunks(x) for x in (delta, delta * u, B, C)]  # (T, B, D or N, K) each
+    chunks = tokens[0].shape[-1]
 
-    def step(h: Tensor, token: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        delta_t, input_t, B_t, C_t = token  # 2 x (B, D), 2 x (B, N)
-        h = torch.exp(delta_t[:, :, None] * A) * h + input_t[:, :, None] * B_t[:, None, :]  # (B, D, N)
-        return h, (h * C_t[:, None, :]).sum(-1)
+    def decay(delta: Tensor, A: Tensor) -> Tensor:
+        return torch.exp(delta[:, :, None] * A[:, :, None])  # (B, D, K) -> (B, D, N, K)
 
-    h = u.new_zeros(u.shape[0], *A.shape) if initial_state is None else initial_state
-    tokens = tuple(x.transpose(0, 1) for x in (delta, delta * u, B, C))  # (L, B, D or N)
-    h, y = scan(step, h, tokens)
-    y = y.transpose(0, 1)  # (B, L, D)
+    def step(h: Tensor, delta: Tensor, input: Tensor, B: Tensor, C: Tensor, A: Tensor) -> list[Tensor]:
+        h = decay(delta, A) * h + input[:, :, None] * B[:, None]  # (B, D, N, K)
+        return [h, (h * C[:, None]).sum(2)]  # (B, D, K)
+
+    def across_chunk(h: Tensor, decay_of_chunk: Tensor, end_from_zeros: Tensor) -> list[Tensor]:
+        return [decay_of_chunk * h + end_from_zeros, h.clone()]
+
+    ends, _ = scan_op(step, [u.new_zeros(u.shape[0], *A.shape, chunks)], tokens, (A,))
+    h = u.new_zeros(u.shape[0], *A.shape) if initial_state is None else _dense(initial_state)
+    pieces = [decay(tokens[0].sum(0), A).movedim(3, 0), ends.movedim(3, 0)]
+    last_state, starts = scan_op(across_chunk, [h], pieces, ())
+    _, y = scan_op(step, [_dense(starts.movedim(0, 3))], tokens, (A,))
+    y = y.permute(1, 3, 0, 2).flatten(1, 2)[:, : u.shape[1]]  # (T, B, D, K) -> (B, L, D)
     if D is not None:
         y = y + D * u
     if z is not None:
         y = y * F.silu(z)
-    return y, h
+    return y, last_state
+
+
+def _in_chunks(x: Tensor) -> Tensor:
+    """(B, L, D) -> (T, B, D, K), with zeros after the last token: a step of zero leaves the state as it is.
+
+    There are at least two chunks, since an exporter takes a size of one for a constant.
+    """
+    chunks = x.shape[1] // CHUNK + 2
+    zeros = x.new_zeros(x.shape[0], chunks * CHUNK - x.shape[1], x.shape[2])
+    return _dense(torch.cat([x, zeros], dim=1).unflatten(1, (chunks, CHUNK)).permute(2, 0, 3, 1))
+
+
+def _dense(x: Tensor) -> Tensor:
+    """The same values with the strides of a new tensor, which ``scan`` demands of the state that it begins with."""
+    return x.clone(memory_format=torch.contiguous_format)

@@ -1,0 +1,208 @@
+"""Networks in files that run without this package: ONNX, and the programs of ``torch.export``.
+
+Height and width stay free. A file holds the network alone, (a, b) -> fused; what surrounds it, colour and contrast, is
+in ``docs/exporting.md``. Its metadata say what it is:
+
+================  ==============================================================================
+``model``         what was exported: a name of shipped weights, a file, or a class
+``config``        the configuration, JSON
+``weights``       the digest of :func:`mambadfuse.models.checkpoints.weights_digest`
+``contrast``      the factor about the mean of each image that the fused images are to get
+================  ==============================================================================
+"""
+
+import copy
+import io
+import json
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from mambadfuse.components import is_component
+from mambadfuse.files import atomic_write
+from mambadfuse.models.checkpoints import load, weights_digest
+from mambadfuse.models.mambadfuse import MambaDFuse
+
+FORMATS = ("onnx", "torch")
+OPSET = 20
+SIZES = ((17, 33), (48, 64), (120, 160))
+"""Heights and widths at which a file is compared with its network."""
+TOLERANCE = 1e-4
+_EXAMPLE = (24, 32)
+
+Fuse = Callable[[Tensor, Tensor], Tensor]
+
+
+class ExportError(RuntimeError):
+    """A network cannot be exported, or the exported one computes something else; the message says why."""
+
+
+class Comparison(NamedTuple):
+    """An exported network beside the one that it was made of, for one pair of images."""
+
+    height: int
+    width: int
+    difference: float
+    """The largest of all pixels, where images lie in [0, 1]."""
+    seconds: float
+    """The time of the exported network."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported file.
+
+    Attributes:
+        path: of the file.
+        size: bytes.
+        seconds: that the export took, the comparison apart.
+        comparisons: one for each of :data:`SIZES`; none if ONNX Runtime is not installed.
+    """
+
+    path: Path
+    size: int
+    seconds: float
+    comparisons: tuple[Comparison, ...]
+
+
+def export(model: str | Path | MambaDFuse, path: str | Path, format: str = "onnx") -> Exported:
+    """Writes a network into a file that runs without this package, for images of any size.
+
+    The file takes ``a`` and ``b``, (1, 1, H, W) each in [0, 1], and returns ``fused``, (1, 1, H, W), not clamped. It is
+    compared with the network before it appears under its name, an ONNX file only if ONNX Runtime is installed.
+
+    Args:
+        model: a network, or what :func:`mambadfuse.load` takes.
+        path: of the file to write.
+        format: "onnx", or "torch" for a program of ``torch.export``, which ``torch.export.load`` reads.
+
+    Raises:
+        ExportError: a component of one's own cannot be exported, or the result differs from the network.
+        ValueError: the format is unknown.
+        ImportError: the ONNX libraries are not installed.
+        CheckpointError: the weights cannot be loaded.
+        OSError: the file cannot be written.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
+    if format == "onnx" and not (find_spec("onnx") and find_spec("onnxscript")):
+        raise ImportError('ONNX files need onnx and onnxscript: pip install -e ".[onnx]"')
+    network = model if isinstance(model, MambaDFuse) else load(model)
+    network = copy.deepcopy(network).to("cpu", torch.float32).eval()
+    metadata = {
+        "model": type(model).__name__ if isinstance(model, MambaDFuse) else Path(model).name,
+        "config": json.dumps(network.config.to_dict()),
+        "weights": weights_digest(network),
+        "contrast": str(network.contrast),
+    }
+    start = time.perf_counter()
+    program = _program(network)
+    content = (_onnx if format == "onnx" else _torch)(program, metadata)
+    seconds = time.perf_counter() - start
+    fuse = _onnx_runtime(content) if format == "onnx" else program.module()
+    comparisons = tuple(_compare(fuse, network, *size) for size in SIZES) if fuse else ()
+    with atomic_write(Path(path)) as file:
+        file.write(content)
+    return Exported(Path(path), len(content), seconds, comparisons)
+
+
+def _program(network: MambaDFuse) -> ExportedProgram:
+    """The network as a graph of PyTorch's own operators, in which height and width are free."""
+    own = network.config.own_components()
+    if is_component(network.config.scan_order):
+        raise ExportError(
+            f"{own['scan_order']} cannot be exported, since Python computes the order for each size: "
+            "train with scan_order raster or alternating"
+        )
+    free = {2: Dim("height"), 3: Dim("width")}
+    example = tuple(torch.zeros(1, 1, *_EXAMPLE) for _ in range(2))
+    try:
+        with torch.no_grad(), _quiet():
+            return torch.export.export(network, example, dynamic_shapes=(free, free))
+    except Exception as error:  # whatever PyTorch or a component meets while it is traced
+        if not own:
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(
+            f"{', '.join(own.values())} cannot be exported: PyTorch cannot trace it for every size ({reason}). Write "
+            "it in operations of PyTorch, without Python code that depends on values or on fixed sizes"
+        ) from error
+
+
+def _torch(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
+    file = io.BytesIO()
+    torch.export.save(program, file, extra_files=metadata)
+    return file.getvalue()
+
+
+def _onnx(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+    with torch.no_grad(), _quiet():
+        found = torch.onnx.export(
+            program,
+            input_names=["a", "b"],
+            output_names=["fused"],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert found is not None
+    height, width = found.model.graph.inputs[0].shape[2:]
+    found.rename_axes({height: "height", width: "width"})
+    ClearMetadataAndDocStringPass()(found.model)  # the file names and lines that each operator comes from
+    found.model.metadata_props.update(metadata)
+    return found.model_proto.SerializeToString()
+
+
+def _onnx_runtime(content: bytes) -> Fuse | None:
+    """What ONNX Runtime makes of a file; None if it is not installed."""
+    if not find_spec("onnxruntime"):
+        return None
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def fuse(a: Tensor, b: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"a": a.numpy(), "b": b.numpy()})[0])
+
+    return fuse
+
+
+def _compare(fuse: Fuse, network: nn.Module, height: int, width: int) -> Comparison:
+    a, b = torch.rand(2, 1, 1, height, width, generator=torch.Generator().manual_seed(0))
+    start = time.perf_counter()
+    with torch.no_grad():
+        found = fuse(a, b)
+        seconds = time.perf_counter() - start
+        difference = (found - network(a, b)).abs().max().item()
+    if not difference <= TOLERANCE:
+        raise ExportError(
+            f"the exported network differs from the original by {difference:.2g} at {width} x {height}, "
+            f"expected at most {TOLERANCE:g}: nothing was written"
+        )
+    return Comparison(height, width, difference, seconds)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks on its own insides."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,186 @@
+"""Exported networks: the same images as the network, at any size, from a file that says what it is."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import mambadfuse as mdf
+from mambadfuse.cli import main
+from mambadfuse.data.samples import samples
+from mambadfuse.models.checkpoints import weights_digest
+from mambadfuse.models.export import SIZES, TOLERANCE, Exported, ExportError, export
+
+MODULE = import_module("mambadfuse.models.export")
+PAGE = (Path(__file__).parents[1] / "docs" / "exporting.md").read_text(encoding="utf-8")
+
+
+class Untraceable(nn.Module):
+    """A mixer that decides by the values it is given."""
+
+    def __init__(self, config: mdf.MambaDFuseConfig) -> None:
+        super().__init__()
+
+    def forward(self, u: Tensor, height: int) -> Tensor:
+        return u if u.sum() > 0 else -u
+
+
+def columns(height: int, width: int, index: int) -> Tensor:
+    return torch.arange(height * width).view(height, width).t().flatten()
+
+
+def network(**changes: object) -> mdf.MambaDFuse:
+    """Small, with a block of each kind; "alternating", each of them reads in a direction of its own."""
+    torch.manual_seed(0)
+    sizes = {"dim": 4, "extraction_depth": 1, "exchange_depth": 1, "deep_depth": 1, "reconstruction_depth": 1}
+    return mdf.MambaDFuse(mdf.MambaDFuseConfig(**sizes | changes))
+
+
+@pytest.fixture
+def cnn() -> mdf.MambaDFuse:
+    """A network without scans, which is exported within seconds."""
+    return network(mixer="convolution")
+
+
+def require_onnx() -> None:
+    for library in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(library, reason="ONNX files need the extra onnx")
+
+
+def require_the_same_at_every_size(exported: Exported) -> None:
+    assert [(height, width) for height, width, _, _ in exported.comparisons] == list(SIZES)
+    assert all(comparison.difference <= TOLERANCE for comparison in exported.comparisons)
+
+
+@pytest.mark.slow
+def test_the_file_says_what_it_is_and_not_where_it_was_made(cnn, tmp_path):
+    require_onnx()
+    import onnx
+
+    cnn.contrast = 1.25
+    made = export(cnn, tmp_path / "cnn.onnx")
+    require_the_same_at_every_size(made)
+    assert made.size == made.path.stat().st_size
+    model = onnx.load(made.path)
+    onnx.checker.check_model(model)
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    assert mdf.MambaDFuseConfig(**json.loads(found.pop("config"))) == cnn.config
+    assert found == {"model": "MambaDFuse", "weights": weights_digest(cnn), "contrast": "1.25"}
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", MODULE.OPSET)]
+    shapes = {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    assert shapes == {name: [1, 1, "height", "width"] for name in ("a", "b", "fused")}
+    assert b".py" not in made.path.read_bytes()
+
+
+@pytest.mark.slow
+def test_scans_in_every_direction_are_exported(tmp_path):
+    require_onnx()
+    made = export(network(scan_order="alternating"), tmp_path / "small.onnx")
+    require_the_same_at_every_size(made)
+
+
+@pytest.mark.slow
+def test_a_program_of_pytorch_has_the_same_metadata(cnn, tmp_path):
+    made = export(cnn, tmp_path / "cnn.pt2", "torch")
+    require_the_same_at_every_size(made)
+    metadata = {"contrast": "", "weights": ""}
+    program = torch.export.load(io.BytesIO(made.path.read_bytes()), extra_files=metadata)
+    assert (metadata["contrast"], metadata["weights"]) == ("1.0", weights_digest(cnn))
+    a, b = torch.rand(2, 1, 1, 9, 20)
+    torch.testing.assert_close(program.module()(a, b), cnn.eval()(a, b), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_exporting_leaves_the_network_as_it_is(cnn, tmp_path):
+    before, cnn = weights_digest(cnn), cnn.train()
+    export(cnn, tmp_path / "cnn.pt2", "torch")
+    assert cnn.training
+    assert weights_digest(cnn) == before
+
+
+@pytest.mark.slow
+def test_a_file_that_computes_something_else_is_not_written(cnn, tmp_path, monkeypatch):
+    monkeypatch.setattr(MODULE, "TOLERANCE", -1.0)
+    with pytest.raises(ExportError, match=r"differs from the original by .* nothing was written"):
+        export(cnn, tmp_path / "cnn.pt2", "torch")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"scan_order": f"{__name__}:columns"},
+            r":columns cannot be exported, since Python computes the order",
+        ),
+        ({"mixer": f"{__name__}:Untraceable"}, r":Untraceable cannot be exported: PyTorch cannot trace it"),
+    ],
+)
+def test_a_component_that_cannot_be_exported_is_named(changes, message, tmp_path):
+    with pytest.raises(ExportError, match=message):
+        export(network(**changes), tmp_path / "own.pt2", "torch")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_missing_or_unknown_is_said(cnn, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="format must be one of onnx, torch, found 'coreml'"):
+        export(cnn, tmp_path / "cnn", "coreml")
+    monkeypatch.setattr(MODULE, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="ONNX files need onnx and onnxscript: pip install"):
+        export(cnn, tmp_path / "cnn.onnx")
+
+
+@pytest.mark.slow
+def test_the_command_replaces_a_file_only_on_request(cnn, tmp_path, capsys):
+    weights, out = tmp_path / "cnn.safetensors", tmp_path / "new" / "cnn.pt2"
+    mdf.save(cnn, weights)
+    command = ["export", "--format", "torch", "--model", str(weights), "--out", str(out)]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^wrote .*cnn\.pt2: 0\.\d MB, exported in \d+ s$", printed, flags=re.M)
+    assert len(re.findall(r"differs from the network by at most", printed)) == len(SIZES)
+    out.write_bytes(b"precious")
+    assert main(command) == 1
+    assert out.read_bytes() == b"precious"
+    assert "--overwrite replaces it" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+    assert out.read_bytes() != b"precious"
+
+
+def test_the_command_expects_the_suffix_of_the_format(tmp_path, capsys):
+    for words, suffix in ((["--format", "onnx"], ".onnx"), (["--format", "torch"], ".pt2")):
+        with pytest.raises(SystemExit):
+            main(["export", *words, "--out", str(tmp_path / "net.bin")])
+        assert f"expected the name of a {suffix} file" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_script_of_the_page_fuses_a_sample_as_the_kit_does(tmp_path):
+    """Within one grey level, colour and all; the grey pair is the same one without its colour."""
+    require_onnx()
+    script, out = tmp_path / "fuse_onnx.py", tmp_path / "fused.png"
+    script.write_text(re.search(r"^```py\n(.*?)^```", PAGE, flags=re.M | re.S)[1], encoding="utf-8")
+    require_the_same_at_every_size(export("ivf", tmp_path / "ivf.onnx"))
+    pair = samples("ivf")[0]
+    with Image.open(pair.b) as picture:
+        picture.convert("L").save(tmp_path / "grey.png")
+    for visible in (pair.b, tmp_path / "grey.png"):
+        words = [sys.executable, script, tmp_path / "ivf.onnx", pair.a, visible, out]
+        subprocess.run(words, check=True, timeout=600)
+        with Image.open(out) as picture:
+            found = np.asarray(picture, np.int16)
+        expected = mdf.fuse(pair.a, visible).astype(np.int16)
+        expected = expected if expected.ndim == 3 else expected[..., None]
+        assert np.abs(found - expected).max() <= 1
