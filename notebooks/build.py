@@ -88,11 +88,22 @@ def notebooks() -> list[Path]:
 
 
 def at_a_glance(path: Path) -> str:
-    """The notebook's row in README.md, from its first cell: title, promise, prerequisites, time."""
-    first = nbformat.read(path, as_version=4).cells[0].source
+    """The notebook's row in README.md: title, promise, prerequisites and time from its first cell, and its length."""
+    cells = nbformat.read(path, as_version=4).cells
+    first = cells[0].source
     title, promise = re.search(r"^# (.+)\n\n\*\*(.+)\*\*$", first, flags=re.M).groups()
     time, needs, *_ = first.splitlines()[-1].strip("| ").split(" | ")
-    return f"| [{title}]({path.name}) | {promise} | {needs} | {time} |"
+    return f"| [{title}]({path.name}) | {promise} | {needs} | {time} | {length(cells)} |"
+
+
+def length(cells: list[NotebookNode]) -> str:
+    """The words of the text, to the nearest hundred, and the lines of code of a notebook without its solutions."""
+    words = sum(len(cell.source.split()) for cell in cells if cell.cell_type == "markdown")
+    code = [
+        cell for cell in cells if cell.cell_type == "code" and "solution" not in cell.metadata.get("tags", [])
+    ]
+    lines = sum(1 for cell in code for line in cell.source.splitlines() if line.strip())
+    return f"{round(words, -2):,} words, {round(lines, -1)} lines"
 
 
 def write_readme() -> None:

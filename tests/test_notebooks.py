@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
@@ -149,6 +149,12 @@ def test_the_readme_of_the_course_says_what_the_notebook_says(path):
     row = runpy.run_path(str(FOLDER / "build.py"))["at_a_glance"](path)
     table = (FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
     assert row in table, "make notebooks writes the table anew"
+
+
+def test_the_length_of_a_notebook_is_what_a_student_reads():
+    solution = new_code_cell("c = 3\n" * 50, metadata={"tags": ["solution"]})
+    cells = [new_markdown_cell("word " * 1630), new_code_cell("a = 1\n\n" * 22), solution]
+    assert runpy.run_path(str(FOLDER / "build.py"))["length"](cells) == "1,600 words, 20 lines"
 
 
 @each

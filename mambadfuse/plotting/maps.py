@@ -65,5 +65,7 @@ def detail_panel(details_a: Sequence[ArrayLike], details_b: Sequence[ArrayLike])
         axes[2].set_title("white: a is chosen", fontsize=10)
         for ax in axes:
             ax.set(xticks=[], yticks=[])
-    figure.colorbar(drawn, ax=grid[:, :2].ravel().tolist(), label="grey levels", fraction=0.03)
+    figure.colorbar(
+        drawn, ax=grid.ravel().tolist(), label="grey levels of detail", location="left", fraction=0.03
+    )
     return figure
