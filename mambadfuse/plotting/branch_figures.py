@@ -34,7 +34,7 @@ def step_histogram(steps: Mapping[str, ArrayLike]) -> Figure:
     """How many channels start with which step size Δ, on a logarithmic axis; two distributions by name."""
     figure = Figure(figsize=(_WIDTH, 2.8), dpi=100, layout="constrained")
     axes = figure.subplots()
-    bins = np.geomspace(5e-4, 2, 40)
+    bins = np.geomspace(5e-4, 2, 40).tolist()
     for (name, values), colour in zip(steps.items(), ("0.75", "black"), strict=True):
         axes.hist(np.asarray(values), bins, color=colour, edgecolor="black", label=name)
     axes.set(xscale="log", xlabel="step size Δ at the start", ylabel="number of channels")

@@ -127,10 +127,12 @@ def grad_cam_grid(
         axes[row, 0].imshow(picture, cmap="gray", vmin=0, vmax=1)
         axes[row, 0].set(xticks=[], yticks=[], ylabel=f"stream {side}")
         for edge, thickness in (("black", 3), ("white", 1.2)):  # visible on bright and on dark ground
-            frame = {"fill": False, "edgecolor": edge, "linewidth": thickness}
-            axes[row, 0].add_patch(Rectangle((window.left, window.top), window.width, window.height, **frame))
+            corner, tall, wide = (window.left, window.top), window.height, window.width
+            axes[row, 0].add_patch(
+                Rectangle(corner, wide, tall, fill=False, edgecolor=edge, linewidth=thickness)
+            )
         for column, place in enumerate(places, start=1):
-            reach = np.percentile(np.abs([maps[place, each] for each in pictures]), 99)
+            reach = np.percentile([np.abs(np.asarray(maps[place, each])) for each in pictures], 99)
             drawn = signed_map(
                 axes[row, column], np.asarray(maps[place, side]) / reach, 1, place if row == 0 else ""
             )
