@@ -113,6 +113,17 @@ def test_contributions_add_up_to_the_branch(switches):
     torch.testing.assert_close(sum(c.values()) + bias, branch)
 
 
+@pytest.mark.parametrize("index", range(4))
+def test_contributions_follow_the_direction_of_the_block(index):
+    config = MambaDFuseConfig(dim=WIDTH, state=STATE, scan_order="alternating")
+    theirs = M3Block(config, index).double().requires_grad_(False)
+    ours = M3(config).double().requires_grad_(False)
+    ours.load_state_dict(renamed(theirs.state_dict()))
+    c = NOTEBOOK["contributions"](ours, *streams(), HEIGHT, theirs.direction)
+    branch = to_map(theirs(*streams(), HEIGHT)[0], HEIGHT)
+    torch.testing.assert_close(sum(c.values()) + theirs.conv.bias[:, None, None], branch)
+
+
 def test_shares_are_shares():
     c = {
         k: torch.randn(1, WIDTH, 4, 5, generator=torch.Generator().manual_seed(n))

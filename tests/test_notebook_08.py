@@ -182,3 +182,25 @@ def test_a_wave_hears_values_and_places():
     wave = NOTEBOOK["wave"]
     assert wave(x) != wave(x.flip(0))
     assert wave(torch.tensor([0, 0, 1, 0], dtype=torch.float64)) == pytest.approx(np.cos(2))
+
+
+def test_the_local_loss_by_hand_is_the_package_s():
+    f, a, b = torch.rand(3, 2, 1, 24, 20, generator=torch.Generator().manual_seed(0))
+    a[..., :8] = 1  # glare
+    loss = FusionLoss.local()
+    weights = [getattr(loss.config, name) for name in ("intensity", "gradient", "structure", "overshoot")]
+    ours = [w * term for w, term in zip(weights, NOTEBOOK["local_by_hand"](f, a, b), strict=True)]
+    theirs = loss(f, a, b)
+    torch.testing.assert_close(
+        ours, [theirs.intensity, theirs.gradient, theirs.structure, theirs.overshoot], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_converged_goes_on_until_a_round_gains_next_to_nothing():
+    a, b = torch.rand(2, 1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    loss, start = FusionLoss(intensity=20, gradient=0, structure=0), (a + b) / 2
+    once = NOTEBOOK["overfit"](loss, start, a, b, 10)
+    best = NOTEBOOK["converged"](loss, start, a, b, 10)
+    again = NOTEBOOK["overfit"](loss, best, a, b, 10)
+    assert float(loss(best, a, b).total) <= float(loss(once, a, b).total)
+    assert float(loss(again, a, b).total) >= 0.999 * float(loss(best, a, b).total)
