@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(TEXT)["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-EVERYWHERE = ("notebooks", "metrics", "medical", "cluster", "tensorboard", "onnx", "dev")  # gpu: only where there is a GPU
+# gpu: only where there is a GPU
+EVERYWHERE = ("notebooks", "metrics", "medical", "cluster", "tensorboard", "onnx", "dev")
 DIRECT = [*PROJECT["dependencies"], *(line for extra in EVERYWHERE for line in EXTRAS[extra])]
 
 
