@@ -23,7 +23,7 @@ hint, not proof (``weights/ABLATION.md``).
 
 All budgets draw a pair independently for each crop (published: in shuffled epochs), so that a step depends only on
 its number, and start the average with the weights after the first step (published: before it). The shipped weights
-were trained with variants of ``loss=local``: their cards give the commands, ``weights/ABLATION.md`` the reasons.
+were trained with ``loss=local``: their cards give the commands, ``weights/ABLATION.md`` the reasons.
 """
 
 import math
