@@ -20,7 +20,7 @@ def fused_pictures(weights: Mapping[str, str | Path], pairs: Sequence[TrainingPa
 
     >>> from mambadfuse.ablation.default_pairs import toy_pairs
     >>> figure = fused_pictures({"default": "ivf"}, toy_pairs([0], (48, 64)))
-    >>> [axes.get_title() for axes in figure.axes]
+    >>> [axes.get_title("left") for axes in figure.axes]
     ['toy 0: a', 'b', 'default']
 
     Args:
