@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -158,8 +158,10 @@ def _onnx(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
             verbose=False,
         )
     assert found is not None
-    height, width = found.model.graph.inputs[0].shape[2:]
-    found.rename_axes({height: "height", width: "width"})
+    shape = found.model.graph.inputs[0].shape
+    assert shape is not None
+    names: dict[Any, str] = dict(zip(shape[2:], ("height", "width"), strict=True))
+    found.rename_axes(names)
     ClearMetadataAndDocStringPass()(found.model)  # the file names and lines that each operator comes from
     found.model.metadata_props.update(metadata)
     return found.model_proto.SerializeToString()
