@@ -119,10 +119,10 @@ def fuse_with(
     if options.align is not None:
         pixels_a = moved_onto(pixels_a, pixels_b, options.align)
     require_one_size(pixels_a, pixels_b, (a, b))
-    if warn and options.align is None:
-        warn_if_unregistered(pixels_a, pixels_b, (a, b))
     batch, height, width, _ = pixels_a.shape
     fitting = within_memory(network, height, width, batch)
+    if warn and options.align is None:
+        warn_if_unregistered(pixels_a, pixels_b, (a, b))
     fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), fitting, options.contrast)
     chroma = _chroma_source(options.colour, pixels_a, pixels_b)
     picture = fused[..., None] if chroma is None else _recoloured(fused, chroma)
