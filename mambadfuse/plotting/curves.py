@@ -1,4 +1,4 @@
-"""Scores along a dial, and published scores beside those of rules."""
+"""Scores against a parameter, and published scores beside those of rules."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,20 +14,20 @@ _MARKS = {"mean": ("s", "0.6"), "maximum": ("D", "black"), "laplacian pyramid": 
 
 
 def score_curves(
-    dial: Sequence[float],
+    parameter: Sequence[float],
     curves: Mapping[str, ArrayLike],
     levels: Mapping[str, Mapping[str, float]],
     *,
     xlabel: str,
     label: str,
 ) -> Figure:
-    """One plot for each score: its curve over a dial, and horizontal lines at what other images reach.
+    """One plot for each score: its curve over a parameter, and horizontal lines at what other images reach.
 
     Args:
-        dial: the positions, (T,).
+        parameter: its values, (T,).
         curves: the values (T,) by score.
         levels: for each other image, its value by score.
-        xlabel: what the dial turns.
+        xlabel: name of the parameter.
         label: what the curve belongs to.
 
     >>> figure = score_curves([0, 1], {"MI": [1, 2]}, {"mean": {"MI": 1.5}}, xlabel="t", label="blend")
@@ -37,7 +37,7 @@ def score_curves(
     figure = Figure(figsize=(8.4, 3.2), layout="constrained")
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     for axes, (name, values) in zip(panels, curves.items(), strict=True):
-        axes.plot(dial, values, "o-", color=_BLUE, markersize=4, label=label)
+        axes.plot(parameter, values, "o-", color=_BLUE, markersize=4, label=label)
         for line, (other, reached) in zip(_LINES, levels.items(), strict=False):
             axes.axhline(reached[name], color="0.3", linestyle=line, label=other)
         axes.set(title=name, xlabel=xlabel)
