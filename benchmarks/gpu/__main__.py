@@ -1,6 +1,6 @@
 """Run the checks, print them, and write a report: ``python -m benchmarks.gpu [--minutes 30] [--pairs A B]``.
 
-Each case runs in a process of its own: one that fails is written into the report with its error, and the rest goes on.
+Each case runs in its own process. One that fails is written into the report with its error, and the next one runs.
 The exit status is 1 if a result was found to be wrong, or could not be found.
 """
 

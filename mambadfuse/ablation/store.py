@@ -54,7 +54,7 @@ class Result:
     contrast: float | None = None
     """That of the fused images, see :class:`mambadfuse.ablation.scoring.Scored`; None where it was not recorded."""
     likeness: float | None = None
-    """Of the fused images and their sources, likewise."""
+    """How alike fused images and their sources are, from the same class; None where it was not recorded."""
     weights: str = ""
     """The file of the weights, relative to the folder of the results; empty if they were not kept."""
     split: Split = "validation"

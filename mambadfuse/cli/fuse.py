@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mambadfuse.cli.arguments import (
     add_component_option,
@@ -219,17 +219,24 @@ def _fuse_volumes(options: Namespace) -> int:
         options.b,
         options.out,
         _network(options, options.model),
-        plane=options.plane,
-        index=options.slice,
-        overwrite=options.overwrite,
-        colour=options.colour,
-        contrast=options.contrast,
-        bits=options.bits,
-        stretch=options.reading.stretch,
-        stretch_b=options.reading.stretch_b,
+        **_volume_arguments(options),
     )
     say(f"wrote {written[0]}" if len(written) == 1 else f"wrote {len(written)} slices into {options.out}")
     return 0
+
+
+def _volume_arguments(options: Namespace) -> dict[str, Any]:
+    """The options of a volume and of folders of volumes, as their functions take them."""
+    return {
+        "plane": options.plane,
+        "index": options.slice,
+        "overwrite": options.overwrite,
+        "colour": options.colour,
+        "contrast": options.contrast,
+        "bits": options.bits,
+        "stretch": options.reading.stretch,
+        "stretch_b": options.reading.stretch_b,
+    }
 
 
 def _refuse_options_of_images(options: Namespace) -> None:
@@ -253,14 +260,7 @@ def _fuse_volume_folders(options: Namespace) -> int:
         options.b,
         options.out,
         _network(options, options.model),
-        plane=options.plane,
-        index=options.slice,
-        overwrite=options.overwrite,
-        colour=options.colour,
-        contrast=options.contrast,
-        bits=options.bits,
-        stretch=options.reading.stretch,
-        stretch_b=options.reading.stretch_b,
+        **_volume_arguments(options),
         progress=sys.stderr.isatty(),
     )
     _summarise([report], report.skipped, options.out)
