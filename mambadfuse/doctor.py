@@ -9,9 +9,11 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 OK, OPTIONAL, BROKEN = "ok", "--", "!!"
 OLDEST_PYTHON = (3, 11)
+OLDEST_PYTORCH = (2, 7)
+VARIABLES = ("MAMBADFUSE_BROWSER", "MAMBADFUSE_DATA", "MAMBADFUSE_HUB_KERNELS", "MAMBADFUSE_PROFILE")
 _EXTRAS = 'pip install -e ".[notebooks]"'
 
 
@@ -48,6 +52,10 @@ def _pytorch(name: str) -> Check:
         import torch
     except Exception as error:  # a broken installation can raise anything
         return Check(name, BROKEN, f"{type(error).__name__}: {error}", "pip install --force-reinstall torch")
+    if tuple(map(int, torch.__version__.split(".")[:2])) < OLDEST_PYTORCH:
+        oldest = ".".join(map(str, OLDEST_PYTORCH))
+        detail = f"{torch.__version__}, expected {oldest} or newer"
+        return Check(name, BROKEN, detail, f'pip install --upgrade "torch>={oldest}"')
     return Check(name, OK, torch.__version__)
 
 
@@ -60,9 +68,27 @@ def _device(name: str) -> Check:
     if torch.backends.mps.is_available():
         return Check(name, OK, f"{detail}; the Apple GPU (MPS) is used only on request")
     if shutil.which("nvidia-smi"):
-        remedy = "install a PyTorch built for the CUDA version that nvidia-smi shows"
-        return Check(name, OPTIONAL, f"{detail}; there is an NVIDIA GPU that this PyTorch cannot use", remedy)
+        why, remedy = _unused_nvidia_gpu(torch.version.cuda)
+        return Check(name, OPTIONAL, f"{detail}; there is nvidia-smi, but {why}", remedy)
     return Check(name, OK, detail)
+
+
+def _unused_nvidia_gpu(cuda: str | None) -> tuple[str, str]:
+    """Why PyTorch, built for that version of CUDA, finds no NVIDIA GPU, and what to do about it."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return f"CUDA_VISIBLE_DEVICES={visible} leaves PyTorch no GPU", "unset CUDA_VISIBLE_DEVICES"
+    if cuda is None and sys.platform == "linux":
+        return "this PyTorch is built without CUDA", "pip uninstall -y torch; pip install torch"
+    if cuda is None:
+        return (
+            "this PyTorch is built without CUDA",
+            "the page Get Started of pytorch.org shows the command for the CUDA version that nvidia-smi shows",
+        )
+    return (
+        f"this PyTorch, built for CUDA {cuda}, finds no GPU",
+        f"if nvidia-smi shows a CUDA version below {cuda}, update the driver; in a container, start it with its GPUs "
+        "(docker run --gpus all)",
+    )
 
 
 def _backend(name: str) -> Check:
@@ -72,6 +98,24 @@ def _backend(name: str) -> Check:
     if backend.usable:
         return Check(name, OK, "usable")
     return Check(name, OPTIONAL, backend.reason, backend.remedy)
+
+
+def _compiler(name: str) -> Check:
+    """What Triton compiles its access to the GPU's driver with, once for each version and user."""
+    import torch
+
+    if not (torch.cuda.is_available() and find_spec("triton")):
+        return Check(name, OPTIONAL, "not needed: PyTorch finds no GPU, or Triton is not installed")
+    named = os.environ.get("CC")
+    compiler = shutil.which(named) if named else shutil.which("gcc") or shutil.which("clang")
+    headers = Path(sysconfig.get_paths()["include"])
+    missing = [] if compiler else [f"the C compiler {named}, named in CC" if named else "gcc or clang"]
+    if not (headers / "Python.h").exists():
+        missing.append(f"Python.h in {headers}")
+    if missing:
+        detail = f"Triton needs, when it is first used, what is missing here: {' and '.join(missing)}"
+        return Check(name, OPTIONAL, detail, "apt-get install gcc python3-dev (on Debian and Ubuntu)")
+    return Check(name, OK, f"{compiler}, headers in {headers}")
 
 
 def _libraries(name: str) -> Check:
@@ -102,6 +146,20 @@ def _scan(name: str) -> Check:
         remedy = "apply the remedy of one of the backends above"
         return Check(name, BROKEN, f"{type(error).__name__}: {error}", remedy)
     return Check(name, OK, f"four tokens scanned on {x.device}")
+
+
+def _variables(name: str) -> Check:
+    given = sorted(variable for variable in os.environ if variable.startswith("MAMBADFUSE_"))
+    unknown = [variable for variable in given if variable not in VARIABLES]
+    if unknown:
+        detail = f"unknown, and without effect: {', '.join(unknown)}"
+        return Check(name, OPTIONAL, detail, f"the kit reads {', '.join(VARIABLES)}")
+    hub = os.environ.get("MAMBADFUSE_HUB_KERNELS", "")
+    if hub not in ("", "0", "1"):
+        return Check(name, OPTIONAL, f"MAMBADFUSE_HUB_KERNELS={hub} has no effect", "only 1 asks for the Hub")
+    return Check(
+        name, OK, ", ".join(f"{variable}={os.environ[variable]}" for variable in given) or "none set"
+    )
 
 
 def _widgets(name: str) -> Check:
@@ -203,10 +261,12 @@ CHECKS: dict[str, Callable[[str], Check]] = {
     "scan: torch": _backend,
     "scan: numba": _backend,
     "scan: triton": _backend,
+    "triton: compiler": _compiler,
     "scan: cuda": _backend,
     "cuda: libraries": _libraries,
     "cuda: hub": _hub,
     "scan runs": _scan,
+    "variables": _variables,
     "weights": _weights,
     "samples": _samples,
     "widgets": _widgets,

@@ -1,9 +1,13 @@
 """The report of the doctor: true for this machine, with a remedy for every problem, whatever a check raises."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,6 +63,90 @@ def test_missing_torch_is_not_ok():
     assert not healthy
     assert line(text, "PyTorch").startswith(doctor.BROKEN)
     assert "torch" in text.split("remedy:")[1].splitlines()[0]
+
+
+def test_old_torch_is_not_ok(monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.6.0+cu124")
+    text, healthy = doctor.report()
+    assert not healthy
+    assert "2.6.0+cu124, expected 2.7 or newer" in line(text, "PyTorch")
+    assert 'remedy: pip install --upgrade "torch>=2.7"' in text
+
+
+@pytest.mark.parametrize(
+    ("cuda", "platform", "visible", "found", "remedy"),
+    [
+        (None, "linux", None, "built without CUDA", "pip install torch"),
+        (None, "win32", None, "built without CUDA", "pytorch.org shows the command"),
+        ("13.0", "linux", None, "built for CUDA 13.0, finds no GPU", "update the driver"),
+        ("13.0", "linux", "-1", "CUDA_VISIBLE_DEVICES=-1", "unset CUDA_VISIBLE_DEVICES"),
+    ],
+)
+def test_an_nvidia_gpu_out_of_reach_comes_with_the_way_to_it(
+    monkeypatch, cuda, platform, visible, found, remedy
+):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    check = doctor.CHECKS["device"]("device")
+    assert check.status == doctor.OPTIONAL
+    assert found in check.detail
+    assert remedy in check.remedy
+
+
+@pytest.fixture
+def triton_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(doctor, "find_spec", lambda name: name)
+    monkeypatch.delenv("CC", raising=False)
+
+
+def test_without_a_gpu_triton_needs_no_compiler(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "not needed" in doctor.CHECKS["triton: compiler"]("triton: compiler").detail
+
+
+@pytest.mark.usefixtures("triton_on_a_gpu")
+def test_a_compiler_and_headers_are_what_triton_needs(monkeypatch, tmp_path):
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    check = doctor.CHECKS["triton: compiler"]("triton: compiler")
+    assert check.status == doctor.OPTIONAL
+    assert check.detail.endswith(f"missing here: gcc or clang and Python.h in {tmp_path}")
+    assert check.remedy.startswith("apt-get install gcc python3-dev")
+
+    monkeypatch.setenv("CC", "mycc")
+    assert "the C compiler mycc, named in CC" in doctor.CHECKS["triton: compiler"]("").detail
+
+    (tmp_path / "Python.h").touch()
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert doctor.CHECKS["triton: compiler"]("").status == doctor.OK
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "status", "said"),
+    [
+        ("MAMBADFUSE_HUB_KERNEL", "1", doctor.OPTIONAL, "unknown, and without effect: MAMBADFUSE_HUB_KERNEL"),
+        ("MAMBADFUSE_HUB_KERNELS", "true", doctor.OPTIONAL, "MAMBADFUSE_HUB_KERNELS=true has no effect"),
+        ("MAMBADFUSE_HUB_KERNELS", "1", doctor.OK, "MAMBADFUSE_HUB_KERNELS=1"),
+    ],
+)
+def test_a_variable_without_effect_is_pointed_out(monkeypatch, variable, value, status, said):
+    for name in doctor.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    check = doctor.CHECKS["variables"]("variables")
+    assert (check.status, check.detail) == (status, said)
+
+
+def test_the_doctor_knows_every_variable_that_the_package_reads():
+    files = Path(doctor.__file__).parent.rglob("*.py")
+    read = {name for file in files for name in re.findall(r"MAMBADFUSE_[A-Z_]+", file.read_text("utf-8"))}
+    assert read - {"MAMBADFUSE_"} <= set(doctor.VARIABLES)
 
 
 @pytest.mark.usefixtures("no_backend")

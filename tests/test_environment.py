@@ -15,6 +15,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from mambadfuse import doctor
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(TEXT)["project"]
@@ -54,6 +56,24 @@ def test_constraints_pin_every_direct_dependency_within_its_range(dependency):
     version = constraints().get(canonicalize_name(requirement.name))
     assert version, f"constraints.txt lacks {requirement.name}"
     assert requirement.specifier.contains(version), f"{dependency} does not allow {version}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "lacking", "oldest"),
+    [
+        (PROJECT["dependencies"], "2.6.0", "2.7.0"),  # torch.compiler.is_exporting, scan_op of four arguments
+        (EXTRAS["onnx"], "2.7.1", "2.8.0"),  # the translation of a scan for ONNX
+    ],
+)
+def test_no_pytorch_is_allowed_that_lacks_what_the_kit_calls(lines, lacking, oldest):
+    allowed = next(Requirement(line) for line in lines if line.startswith("torch>")).specifier
+    assert allowed.contains(oldest)
+    assert not allowed.contains(lacking)
+
+
+def test_the_doctor_expects_the_oldest_pytorch_that_is_allowed():
+    oldest = ".".join(map(str, doctor.OLDEST_PYTORCH))
+    assert f"torch>={oldest}" in PROJECT["dependencies"]
 
 
 def test_constraints_are_plain_public_versions():
