@@ -159,6 +159,23 @@ def test_the_command_replaces_a_file_only_on_request(cnn, tmp_path, capsys):
     assert out.read_bytes() != b"precious"
 
 
+def test_the_weights_are_never_replaced(cnn, tmp_path):
+    weights = tmp_path / "cnn.safetensors"
+    mdf.save(cnn, weights)
+    before = weights.read_bytes()
+    with pytest.raises(ValueError, match="would replace its own source"):
+        export(weights, weights, "torch")
+    assert weights.read_bytes() == before
+
+
+def test_the_command_refuses_a_folder_before_it_exports(tmp_path, capsys):
+    (tmp_path / "net.pt2").mkdir()
+    words = ["--format", "torch", "--overwrite", "--out", str(tmp_path / "net.pt2")]
+    with pytest.raises(SystemExit):
+        main(["export", *words])
+    assert "is a folder, expected the name of a file" in capsys.readouterr().err
+
+
 def test_the_command_expects_the_suffix_of_the_format(tmp_path, capsys):
     for words, suffix in ((["--format", "onnx"], ".onnx"), (["--format", "torch"], ".pt2")):
         with pytest.raises(SystemExit):

@@ -33,6 +33,8 @@ def run(options: Namespace) -> int:
     suffix = {"onnx": ".onnx", "torch": ".pt2"}[options.format]
     if options.out.suffix.lower() != suffix:
         options.usage_error(f"--out {options.out}: expected the name of a {suffix} file")
+    if options.out.is_dir():
+        options.usage_error(f"--out {options.out}: is a folder, expected the name of a file")
     if options.out.exists() and not options.overwrite:
         raise FileExistsError(f"{options.out}: is there already (--overwrite replaces it)")
     name_components(options)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from mambadfuse.components import is_component
-from mambadfuse.files import atomic_write
+from mambadfuse.files import atomic_write, require_apart
 from mambadfuse.models.checkpoints import load, weights_digest
 from mambadfuse.models.mambadfuse import MambaDFuse
 
@@ -88,7 +88,7 @@ def export(model: str | Path | MambaDFuse, path: str | Path, format: str = "onnx
 
     Raises:
         ExportError: a component of one's own cannot be exported, or the result differs from the network.
-        ValueError: the format is unknown.
+        ValueError: the format is unknown, or the file would replace the weights.
         ImportError: the ONNX libraries are not installed.
         CheckpointError: the weights cannot be loaded.
         OSError: the file cannot be written.
@@ -97,6 +97,8 @@ def export(model: str | Path | MambaDFuse, path: str | Path, format: str = "onnx
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
     if format == "onnx" and not (find_spec("onnx") and find_spec("onnxscript")):
         raise ImportError('ONNX files need onnx and onnxscript: pip install -e ".[onnx]"')
+    if not isinstance(model, MambaDFuse) and Path(model).exists():
+        require_apart([path], [model])
     network = model if isinstance(model, MambaDFuse) else load(model)
     network = copy.deepcopy(network).to("cpu", torch.float32).eval()
     metadata = {
@@ -141,7 +143,8 @@ def _program(network: MambaDFuse) -> ExportedProgram:
 
 def _torch(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
     file = io.BytesIO()
-    torch.export.save(program, file, extra_files=metadata)
+    with _quiet():
+        torch.export.save(program, file, extra_files=metadata)
     return file.getvalue()
 
 
@@ -198,13 +201,16 @@ def _compare(fuse: Fuse, network: nn.Module, height: int, width: int) -> Compari
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on its own insides."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without the exporters' remarks on their own insides."""
+    talkative = ("torch.onnx._internal.exporter._registration", "torch._export.serde.serialize")
+    loggers = [logging.getLogger(name) for name in talkative]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
