@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 from torch import nn
 
+from mambadfuse import cli
 from mambadfuse.data import video
 from mambadfuse.data.reading import PairReading
 from mambadfuse.data.video import VideoError, VideoWriter, open_video
 from mambadfuse.fusion.options import FusionOptions
+from mambadfuse.fusion.pair import fuse_with
 from mambadfuse.fusion.video import fuse_video
 
 SIZE = (48, 64)
@@ -241,3 +243,75 @@ def test_without_pyav_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(VideoError, match=r"pip install 'mambadfuse\[video\]'"), open_video(path):
         pass
+
+
+@pytest.fixture
+def sides(tmp_path):
+    return [str(write(tmp_path / "ir.mp4", [40, 80])), str(write(tmp_path / "vi.mp4", [80, 120], rate=20))]
+
+
+def fuse(sides, out, *more):
+    return cli.main(["fuse", "--a", sides[0], "--b", sides[1], "--out", str(out), *more])
+
+
+def test_the_command_fuses_videos_and_says_what_differs(tmp_path, sides, capsys):
+    assert fuse(sides, tmp_path / "out.mp4", "--model", "ivf-tiny") == 0
+    said = capsys.readouterr()
+    assert "out.mp4: 2 frames, fused with ivf-tiny at" in said.out
+    assert "10 frames a second and" in said.err
+    assert len(levels(tmp_path / "out.mp4")) == 2
+
+
+def test_the_command_makes_a_video_of_folders(tmp_path):
+    frames = {f"{i}.png": np.full(SIZE, 20 * i, np.uint8) for i in range(3)}
+    both = [str(folder(tmp_path / side, frames)) for side in "ab"]
+    assert fuse(both, tmp_path / "out.mkv", "--model", "ivf-tiny", "--rate", "9") == 0
+    with open_video(tmp_path / "out.mkv") as opened:
+        assert (opened.rate, len(list(opened.frames))) == (9, 3)
+
+
+def test_an_interrupted_command_ends_with_130(tmp_path, sides, monkeypatch, capsys):
+    calls = []
+
+    def interrupted(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fuse_with(*arguments, **options)
+
+    monkeypatch.setattr("mambadfuse.fusion.video.fuse_with", interrupted)
+    assert fuse(sides, tmp_path / "out.mp4", "--model", "ivf-tiny") == 130
+    assert "holds the frames so far" in capsys.readouterr().err
+    assert len(levels(tmp_path / "out.mp4")) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--align"], "--align is not for videos"),
+        (["--sheet", "sheet.png"], "--sheet is not for videos"),
+        (["--bits", "16"], "8 bits and no alpha channel"),
+        (["--stretch", "1%", "99%"], "would flicker"),
+        (["--rate", "0"], "expected frames a second, such as 25"),
+        (["--rate", "x"], "expected frames a second, such as 25"),
+    ],
+)
+def test_options_that_are_not_for_videos_are_refused(tmp_path, sides, more, said, capsys):
+    with pytest.raises(SystemExit):
+        fuse(sides, tmp_path / "out.mp4", *more)
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_video_that_is_there_is_not_replaced_unasked(tmp_path, sides, capsys):
+    out = write(tmp_path / "out.mp4", [9])
+    with pytest.raises(SystemExit):
+        fuse(sides, out, "--model", "ivf-tiny")
+    assert "exists already" in capsys.readouterr().err
+    assert fuse(sides, out, "--model", "ivf-tiny", "--overwrite") == 0
+    assert len(levels(out)) == 2
+
+
+def test_videos_into_a_folder_are_refused(tmp_path, sides, capsys):
+    assert fuse(sides, tmp_path / "out") == 1
+    assert "expected a name that ends in .mp4" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 def flicker(frames: Iterable[ArrayLike]) -> float:
@@ -24,7 +24,8 @@ def flicker(frames: Iterable[ArrayLike]) -> float:
     Raises:
         ValueError: there are fewer than three frames.
     """
-    total, count, last = 0.0, 0, []
+    total, count = 0.0, 0
+    last: list[NDArray[np.float64]] = []
     for frame in frames:
         last = [*last[-2:], np.asarray(frame, dtype=float)]
         if len(last) == 3:

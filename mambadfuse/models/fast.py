@@ -64,21 +64,31 @@ class FastFusion(nn.Module, Pretrained):
         require_images(a, b)
         height, width = a.shape[2:]
         brighter, darker = torch.maximum(a, b), torch.minimum(a, b)
-        x = F.relu(
-            self.stem(self._tokens(torch.cat([a, b], dim=1) - 0.5))
-        )  # (B, 2, H, W) -> (B, C, H/p, W/p)
+        x = F.relu(self.stem(self._tokens(torch.cat([a, b], dim=1) - 0.5)))  # -> (B, C, ⌈H/p⌉, ⌈W/p⌉)
         for block in self.blocks:
             x = block(x)
-        pixels = F.pixel_shuffle(self.head(x), self.config.patch)[:, :, :height, :width]
+        pixels = _first(F.pixel_shuffle(self.head(x), self.config.patch), height, width)
         share, residual = pixels.split(1, dim=1)
         return brighter - torch.sigmoid(share - _BIAS) * (brighter - darker) + residual
 
     def _tokens(self, x: Tensor) -> Tensor:
         """(B, 2, H, W) -> (B, 2 p², ⌈H/p⌉, ⌈W/p⌉); the last row and column are repeated to fill a token."""
         p = self.config.patch
-        x = F.pad(x, (0, -x.shape[3] % p, 0, -x.shape[2] % p), mode="replicate")
-        return F.pixel_unshuffle(x, p).contiguous(memory_format=torch.channels_last)
+        rows, columns = ((side + p - 1) // p for side in x.shape[2:])
+        x = _first(F.pad(x, (0, p - 1, 0, p - 1), mode="replicate"), rows * p, columns * p)
+        x = x.reshape(-1, 2, rows, p, columns, p).permute(0, 2, 4, 1, 3, 5)
+        return x.reshape(-1, rows, columns, 2 * p * p).permute(0, 3, 1, 2)  # channels last in memory
 
     def parameter_count(self) -> int:
         """Number of trainable parameters."""
         return sum(p.numel() for p in self.parameters())
+
+
+def _first(x: Tensor, height: int, width: int) -> Tensor:
+    """The first rows and columns of x, (B, C, height, width)."""
+    if not torch.compiler.is_compiling():
+        return x[:, :, :height, :width]
+    rows, columns = (torch.arange(side, device=x.device) for side in (height, width))
+    return x.index_select(2, rows).index_select(
+        3, columns
+    )  # slices would tie an exported network to one size
