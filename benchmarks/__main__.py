@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from benchmarks import agreement, machine, metrics, network, operations, plots, training_step
+from benchmarks import agreement, fusing, machine, metrics, network, operations, plots, training_step
 
 RESULTS = Path(__file__).parent / "results"
 BAR_LENGTH = 2**14  # of the headline ratios: (1, 16384, 120), N = 16
@@ -80,12 +80,20 @@ def run_metrics(quick: bool) -> dict[str, object]:
     return {"rows": rows, "usual evaluator, another machine / one thread": ratio, "folders": folders}
 
 
+def run_fusing(quick: bool) -> dict[str, object]:
+    rows = fusing.measure(patience=2.0 if quick else 20.0)
+    for row in rows:
+        print(f"  {row['name']}: {1000 * row['seconds']:.1f} ms", flush=True)
+    return {"width": 640, "height": 480, "rows": rows}
+
+
 PARTS = {
     "operations": run_operations,
     "network": run_network,
     "training": run_training,
     "agreement": run_agreement,
     "metrics": run_metrics,
+    "fusing": run_fusing,
 }
 
 

@@ -19,8 +19,8 @@ from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.files import atomic_write, make_folder
 from mambadfuse.fusion.pair import load_model
 from mambadfuse.metrics import EIGHT
+from mambadfuse.models.checkpoints import Network
 from mambadfuse.models.flops import total_flops
-from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import TrainingConfig, read_log, run_folder, train
 from mambadfuse.training.checkpointing import exclusive
 from mambadfuse.training.code import RunCode, code_of, kit_code
@@ -219,10 +219,10 @@ class Experiment:
         )
 
 
-def _network(weights: Path, config: TrainingConfig) -> MambaDFuse:
+def _network(weights: Path, config: TrainingConfig) -> Network:
     """On the device that the run is trained on."""
     network = load_model(weights, "cpu" if config.device == "cpu" else "auto")
-    assert isinstance(network, MambaDFuse)
+    assert isinstance(network, Network)
     return network
 
 

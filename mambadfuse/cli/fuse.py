@@ -18,6 +18,7 @@ from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
 from mambadfuse.cli.messages import complain, say
 from mambadfuse.cli.pairs import PAIRS_FILE, add_shard, check_sides, pairs_of, refuse_swapped_sides
 from mambadfuse.cli.reading import add_reading, reading_of
+from mambadfuse.cli.video import frame_rate, fuse_videos, names_video
 from mambadfuse.data.tasks import MODALITIES, TASKS, modality_of, task_of
 
 if TYPE_CHECKING:
@@ -87,6 +88,12 @@ def add_options(parser: ArgumentParser) -> None:
         choices=("translation", "euclidean", "affine", "homography"),
         help="first move side a onto side b by such a motion, affine if none is named; see mambadfuse align",
     )
+    parser.add_argument(
+        "--rate",
+        type=frame_rate,
+        metavar="FPS",
+        help="of folders of frames that become a video: frames a second; default 25",
+    )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits per channel of results")
     parser.add_argument(
         "--device",
@@ -107,6 +114,8 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Fuses what the options name; 1 if a pair failed or a file was skipped."""
+    if names_video(options):
+        return fuse_videos(options)
     _check_usage(options)
     name_components(options)
     if options.samples:

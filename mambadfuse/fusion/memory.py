@@ -4,33 +4,35 @@ Letters: B batch, H and W height and width, C model width, E inner width of a Ma
 """
 
 import logging
+import math
 import sys
 from pathlib import Path
 
 from torch import nn
 
 from mambadfuse.fusion.tiling import TiledModel
-from mambadfuse.models.config import MambaDFuseConfig
-from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.models.checkpoints import Network
+from mambadfuse.models.config import FastFusionConfig, NetworkConfig
 
 _log = logging.getLogger("mambadfuse")
 
 # Measured on CPUs, at the moment when most is held: in shallow fusion, or between two mixers that are not causal.
 _FEATURE_MAPS = 13
 _INNER_MAPS = 20
+_FAST_MAPS = 3
 _PICTURE = 60  # bytes per pixel: both images, the result, and what is between them
 _TILES = (2048, 1024, 512, 256, 128)
 _OVERLAP = 64
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def pass_memory(config: MambaDFuseConfig, height: int, width: int, batch: int = 1) -> int:
+def pass_memory(config: NetworkConfig, height: int, width: int, batch: int = 1) -> int:
     """What :func:`mambadfuse.fuse` takes at most on a CPU beside what the process holds already, in bytes, roughly.
 
         4 B H W · 13 C, for a causal mixer;   4 B H W · 20 E, for another;   and 60 B H W for the images
 
     The features of the network are float32, (B, H W, C) or (B, H W, E); a causal mixer needs its inner width only for
-    one tile of tokens at a time.
+    one tile of tokens at a time. A fast network: 4 B H W · 3 C / p².
 
     >>> from mambadfuse import MambaDFuseConfig
     >>> pass_memory(MambaDFuseConfig.lite(), 3000, 4000) / 1e9
@@ -58,7 +60,7 @@ def free_memory() -> int | None:
 def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -> nn.Module:
     """The network itself if such images fit in memory, else the same in the largest tiles that do, with a warning.
 
-    Judged are :class:`mambadfuse.MambaDFuse` and :class:`TiledModel` around it, on a CPU; other modules are returned as
+    Judged are the kit's networks and :class:`TiledModel` around it, on a CPU; other modules are returned as
     they are.
 
     Args:
@@ -72,7 +74,7 @@ def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -
     """
     inner = network.network if isinstance(network, TiledModel) else network
     free = free_memory()
-    if not isinstance(inner, MambaDFuse) or next(inner.parameters()).device.type != "cpu" or free is None:
+    if not isinstance(inner, Network) or next(inner.parameters()).device.type != "cpu" or free is None:
         return network
 
     def needed(side: int) -> int:
@@ -106,7 +108,9 @@ def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -
     return TiledModel(inner, tile, min(_OVERLAP, tile // 2))
 
 
-def _bytes_per_token(config: MambaDFuseConfig) -> int:
+def _bytes_per_token(config: NetworkConfig) -> int:
+    if isinstance(config, FastFusionConfig):
+        return math.ceil(4 * _FAST_MAPS * config.dim / config.patch**2)
     maps = _FEATURE_MAPS * config.dim if config.mixer == "scan" else _INNER_MAPS * config.inner
     return 4 * maps
 

@@ -5,31 +5,43 @@ from pathlib import Path
 
 from torch import nn
 
+from mambadfuse.models.config import FastFusionConfig, NetworkConfig
+from mambadfuse.models.fast import FastFusion
 from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.models.pretrained import open_weights
 from mambadfuse.models.state_dict_file import CheckpointError
 from mambadfuse.models.weights_file import WeightsFile, network_of, read_weights, write_weights
 
-__all__ = ["CheckpointError", "load", "load_published", "save", "weights_digest"]
+__all__ = ["CheckpointError", "Network", "build", "load", "load_published", "save", "weights_digest"]
+
+Network = MambaDFuse | FastFusion
 
 
-def load(source: str | Path) -> MambaDFuse:
+def build(config: NetworkConfig) -> Network:
+    """The network of a configuration, with random weights."""
+    return FastFusion(config) if isinstance(config, FastFusionConfig) else MambaDFuse(config)
+
+
+def load(source: str | Path) -> Network:
     """A trained network in evaluation mode.
 
     >>> load("ivf").config.dim
     32
 
     Args:
-        source: the name of shipped weights ("ivf", "ct-mri", "pet-mri", "spect-mri"; their checksum is
-            verified), the path of a file written by :func:`save`, of a folder written by ``save_pretrained``, or of
-            the authors' checkpoint, see :func:`load_published`.
+        source: the name of shipped weights ("ivf", "ct-mri", "pet-mri", "spect-mri", "ivf-fast", "ivf-tiny"; their
+            checksum is verified), the path of a file written by :func:`save`, of a folder written by
+            ``save_pretrained``, or of the authors' checkpoint, see :func:`load_published`.
 
     Raises:
         CheckpointError: no such file, a damaged file, or tensors that do not fit its configuration.
     """
-    return MambaDFuse.from_file(source)
+    path, weights = open_weights(source)
+    network = FastFusion if isinstance(weights.config, FastFusionConfig) else MambaDFuse
+    return network.from_weights(path, weights)
 
 
-def save(model: MambaDFuse, path: str | Path) -> None:
+def save(model: Network, path: str | Path) -> None:
     """Write weights, configuration and contrast into one safetensors file.
 
     The same network makes the same file, byte for byte. The file appears under its name only when it is complete and

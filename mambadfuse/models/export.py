@@ -30,8 +30,8 @@ from torch.export import Dim, ExportedProgram
 
 from mambadfuse.components import is_component
 from mambadfuse.files import atomic_write, require_apart
-from mambadfuse.models.checkpoints import load, weights_digest
-from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.models.checkpoints import Network, load, weights_digest
+from mambadfuse.models.fast import FastFusion
 
 FORMATS = ("onnx", "torch")
 OPSET = 20
@@ -75,7 +75,7 @@ class Exported:
     comparisons: tuple[Comparison, ...]
 
 
-def export(model: str | Path | MambaDFuse, path: str | Path, format: str = "onnx") -> Exported:
+def export(model: str | Path | Network, path: str | Path, format: str = "onnx") -> Exported:
     """Writes a network into a file that runs without this package, for images of any size.
 
     The file takes ``a`` and ``b``, (1, 1, H, W) each in [0, 1], and returns ``fused``, (1, 1, H, W), not clamped. It is
@@ -97,12 +97,12 @@ def export(model: str | Path | MambaDFuse, path: str | Path, format: str = "onnx
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
     if format == "onnx" and not (find_spec("onnx") and find_spec("onnxscript")):
         raise ImportError('ONNX files need onnx and onnxscript: pip install -e ".[onnx]"')
-    if not isinstance(model, MambaDFuse) and Path(model).exists():
+    if not isinstance(model, Network) and Path(model).exists():
         require_apart([path], [model])
-    network = model if isinstance(model, MambaDFuse) else load(model)
+    network = model if isinstance(model, Network) else load(model)
     network = copy.deepcopy(network).to("cpu", torch.float32).eval()
     metadata = {
-        "model": type(model).__name__ if isinstance(model, MambaDFuse) else Path(model).name,
+        "model": type(model).__name__ if isinstance(model, Network) else Path(model).name,
         "config": json.dumps(network.config.to_dict()),
         "weights": weights_digest(network),
         "contrast": str(network.contrast),
@@ -118,15 +118,16 @@ def export(model: str | Path | MambaDFuse, path: str | Path, format: str = "onnx
     return Exported(Path(path), len(content), seconds, comparisons)
 
 
-def _program(network: MambaDFuse) -> ExportedProgram:
+def _program(network: Network) -> ExportedProgram:
     """The network as a graph of PyTorch's own operators, in which height and width are free."""
     own = network.config.own_components()
-    if is_component(network.config.scan_order):
+    if is_component(own.get("scan_order", "")):
         raise ExportError(
             f"{own['scan_order']} cannot be exported, since Python computes the order for each size: "
             "train with scan_order raster or alternating"
         )
-    free = {2: Dim("height"), 3: Dim("width")}
+    least = 3 if isinstance(network, FastFusion) else None  # smaller ones would be padded otherwise
+    free = {2: Dim("height", min=least), 3: Dim("width", min=least)}
     example = tuple(torch.zeros(1, 1, *_EXAMPLE) for _ in range(2))
     try:
         with torch.no_grad(), _quiet():

@@ -10,13 +10,15 @@ arithmetic alone would take, a lower bound with which the benchmarks compare.
 Letters: C model width, E inner width, N state size, R rank of the step-size projection, W convolution width.
 """
 
+import math
+
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mambadfuse import ops
 from mambadfuse.components import is_component, named_component
-from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.config import FastFusionConfig, MambaDFuseConfig, NetworkConfig
 
 SCAN = 9  # operations for each state and token
 
@@ -72,8 +74,17 @@ def fusion_block_flops(config: MambaDFuseConfig, height: int = 1, width: int = 1
     return m3_flops(config, height, width)
 
 
-def total_flops(config: MambaDFuseConfig, height: int, width: int) -> int | None:
-    """The total of :func:`forward_flops`; None if a component of one's own does not tell its operations."""
+def fast_flops(config: FastFusionConfig, height: int, width: int) -> int:
+    """Operations of one forward pass of a fast network over one pair of images: its convolutions."""
+    tokens = math.ceil(height / config.patch) * math.ceil(width / config.patch)
+    ends = 2 * conv_flops(2 * config.patch**2, config.dim)
+    return tokens * (ends + 2 * config.depth * conv_flops(config.dim, config.dim))
+
+
+def total_flops(config: NetworkConfig, height: int, width: int) -> int | None:
+    """Operations of one forward pass; None if a component of one's own does not tell its operations."""
+    if isinstance(config, FastFusionConfig):
+        return fast_flops(config, height, width)
     try:
         return forward_flops(config, height, width)["total"]
     except UnknownFlopsError:

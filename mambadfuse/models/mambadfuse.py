@@ -38,6 +38,8 @@ class MambaDFuse(nn.Module, Pretrained):
         ValueError: the inputs are not both (B, 1, H, W), of the same size.
     """
 
+    config: MambaDFuseConfig
+
     def __init__(self, config: MambaDFuseConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or MambaDFuseConfig()
@@ -52,10 +54,7 @@ class MambaDFuse(nn.Module, Pretrained):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(B, 1, H, W) twice -> (B, 1, H, W)."""
-        if a.ndim != 4 or a.shape[1] != 1 or a.numel() == 0 or a.shape != b.shape:
-            raise ValueError(
-                f"a and b must both have shape (B, 1, H, W), found {tuple(a.shape)} and {tuple(b.shape)}"
-            )
+        require_images(a, b)
         height = a.shape[2]
         # (B, 1, H, W) -> 2 x (B, L, C), for each side
         a, sum_a = self.high_level_a(self._tokens(self.low_level(a)), height=height)
@@ -74,3 +73,15 @@ class MambaDFuse(nn.Module, Pretrained):
     def parameter_count(self) -> int:
         """Number of trainable parameters."""
         return sum(p.numel() for p in self.parameters())
+
+
+def require_images(a: Tensor, b: Tensor) -> None:
+    """Refuse inputs that are not both (B, 1, H, W), of one size.
+
+    Raises:
+        ValueError: with both shapes.
+    """
+    if a.ndim != 4 or a.shape[1] != 1 or a.numel() == 0 or a.shape != b.shape:
+        raise ValueError(
+            f"a and b must both have shape (B, 1, H, W), found {tuple(a.shape)} and {tuple(b.shape)}"
+        )

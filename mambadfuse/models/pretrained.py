@@ -4,21 +4,21 @@ import json
 import re
 from os.path import exists
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor
 
-from mambadfuse.data.tasks import TASKS
 from mambadfuse.files import atomic_write
 from mambadfuse.fusion.postprocess import check_contrast
-from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.config import NetworkConfig
 from mambadfuse.models.state_dict_file import CheckpointError
 from mambadfuse.models.weights_file import (
     WeightsFile,
     network_of,
     read_weights,
+    shipped_names,
     shipped_weights,
     write_weights,
 )
@@ -57,7 +57,7 @@ class Pretrained(
 ):
     """What a network needs to be loaded and saved whole: weights, configuration and contrast."""
 
-    config: MambaDFuseConfig
+    config: NetworkConfig
     contrast: float
 
     @classmethod
@@ -100,12 +100,21 @@ class Pretrained(
         Raises:
             CheckpointError: no such file, a damaged file, or tensors that do not fit its configuration.
         """
-        try:
-            path = shipped_weights(str(source)) if str(source) in TASKS else Path(source)
-            path = path / WEIGHTS if path.is_dir() else path
-            weights = read_weights(path)
-        except OSError as error:
-            raise CheckpointError(f"{source}: cannot be read ({error.strerror or error})") from error
+        return cls.from_weights(*open_weights(source))
+
+    @classmethod
+    def from_weights(cls, path: Path, weights: WeightsFile) -> Self:
+        """The network of a weights file, in evaluation mode.
+
+        Raises:
+            CheckpointError: the tensors do not fit the configuration, or it is that of another network.
+        """
+        expected = get_type_hints(cls)["config"]
+        if not isinstance(weights.config, expected):
+            found = type(weights.config).__name__.removesuffix("Config")
+            raise CheckpointError(
+                f"{path}: holds a {found}, expected a {cls.__name__}: mambadfuse.load takes both"
+            )
         model = network_of(weights, cls, path)
         model.contrast = weights.contrast
         return model
@@ -135,3 +144,17 @@ class Pretrained(
         settings = self.config.to_dict() | {"contrast": self.contrast}
         with atomic_write(save_directory / CONFIG) as file:
             file.write(json.dumps(settings, indent=2).encode() + b"\n")
+
+
+def open_weights(source: str | Path) -> tuple[Path, WeightsFile]:
+    """The file of shipped weights by name, of a path, or in a folder, and what it holds.
+
+    Raises:
+        CheckpointError: no such file, or a damaged one.
+    """
+    try:
+        path = shipped_weights(str(source)) if str(source) in shipped_names() else Path(source)
+        path = path / WEIGHTS if path.is_dir() else path
+        return path, read_weights(path)
+    except OSError as error:
+        raise CheckpointError(f"{source}: cannot be read ({error.strerror or error})") from error

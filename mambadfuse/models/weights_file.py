@@ -1,6 +1,6 @@
 """Weights files: the kit's safetensors files, and the authors' checkpoints.
 
-A file of the kit holds the tensors of ``MambaDFuse.state_dict()`` and, in its metadata, the configuration of the
+A file of the kit holds the tensors of the network's ``state_dict()`` and, in its metadata, the configuration of the
 network and the contrast of the images made with it: the file alone is enough to rebuild its network, unless that has
 components of somebody's own. Of these the file holds the names, and is loaded only where they have been named before.
 """
@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from mambadfuse.components import require_named
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.files import atomic_write
 from mambadfuse.fusion.postprocess import check_contrast
-from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.config import MambaDFuseConfig, NetworkConfig, network_config
 from mambadfuse.models.published_names import published_name
 from mambadfuse.models.state_dict_file import CheckpointError, read_state_dict
 from mambadfuse.resources import resource_folder
@@ -34,7 +35,7 @@ class WeightsFile:
     """What a weights file holds."""
 
     tensors: dict[str, Tensor]
-    config: MambaDFuseConfig
+    config: NetworkConfig
     contrast: float = 1.0
     """Factor by which the contrast of fused images is scaled: see :mod:`mambadfuse.fusion.postprocess`."""
     published: bool = False
@@ -59,7 +60,7 @@ def read_weights(path: Path) -> WeightsFile:
         if not isinstance(settings, dict):
             raise TypeError(f"expected names and values, found {type(settings).__name__}")
         contrast = settings.pop("contrast", 1.0)
-        return WeightsFile(tensors, MambaDFuseConfig(**settings), contrast)
+        return WeightsFile(tensors, network_config(settings), contrast)
     except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: its configuration is not understood: {error}") from error
 
@@ -79,26 +80,36 @@ def write_weights(path: Path, weights: WeightsFile) -> None:
         file.write(safetensors.torch.save(tensors, metadata))
 
 
-def shipped_weights(task: str) -> Path:
-    """The weights file of a task that comes with the kit, its checksum verified.
+def shipped_names() -> list[str]:
+    """The names of the weights that come with the kit: those of the tasks first.
+
+    >>> shipped_names()[:2]
+    ['ivf', 'ct-mri']
+    """
+    present = sorted(path.stem for path in resource_folder("weights").glob("*.safetensors"))
+    return [*TASKS, *(name for name in present if name not in TASKS)]
+
+
+def shipped_weights(name: str) -> Path:
+    """The weights file of that name that comes with the kit, its checksum verified.
 
     Raises:
         CheckpointError: there is no such file, or it is not the one that was shipped.
     """
     folder = resource_folder("weights")
-    path = folder / f"{task}.safetensors"
+    path = folder / f"{name}.safetensors"
     if not path.is_file():
         present = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
-        raise CheckpointError(f"no weights are shipped for {task!r} yet; present: {present}")
+        raise CheckpointError(f"no weights are shipped for {name!r} yet; present: {present}")
     lines = (folder / "SHA256SUMS").read_text().splitlines()
-    sums = {name: digest for digest, name in map(str.split, lines)}
+    sums = {file: digest for digest, file in map(str.split, lines)}
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if sums.get(path.name) != found:
         raise CheckpointError(f"{path}: sha256 is {found}, expected {sums.get(path.name)}: fetch it again")
     return path
 
 
-def network_of(weights: WeightsFile, network: Callable[[MambaDFuseConfig], Network], path: Path) -> Network:
+def network_of(weights: WeightsFile, network: Callable[..., Network], path: Path) -> Network:
     """The network of a weights file, in evaluation mode; it costs what its tensors in the file cost, and no more.
 
     It is built without memory for its parameters; they become those of the file, in float32, once all of them fit.

@@ -12,7 +12,7 @@ import torch
 from mambadfuse import ops
 from mambadfuse.components import imported_digests, is_component
 from mambadfuse.losses import build_loss
-from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.models.checkpoints import build
 from mambadfuse.source_code import KIT, code_digest, is_own, kit_digest, own_files
 from mambadfuse.training.config import TrainingConfig
 
@@ -67,7 +67,7 @@ def code_of(config: TrainingConfig) -> RunCode:
         ValueError: a component cannot be imported, or a class has no file, as one that was typed into a notebook.
     """
     with torch.device("meta"):
-        network, loss = MambaDFuse(config.model), build_loss(config.loss)
+        network, loss = build(config.model), build_loss(config.loss)
     names = [*config.model.own_components().values(), *filter(is_component, [config.loss.criterion])]
     named = {name.partition(":")[0] for name in names if not name.startswith(f"{KIT}.")}
     parts = {type(part) for part in (*network.modules(), *loss.modules(), config, config.model, config.loss)}

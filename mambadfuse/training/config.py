@@ -33,7 +33,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from mambadfuse.data.tasks import TASKS
 from mambadfuse.fusion.postprocess import check_contrast
 from mambadfuse.losses import FusionLossConfig
-from mambadfuse.models.mambadfuse import MambaDFuseConfig
+from mambadfuse.models.config import MambaDFuseConfig, NetworkConfig
 
 BUDGETS = ("minutes", "laptop", "gpu")
 
@@ -75,10 +75,17 @@ class TrainingConfig:
         ValueError: a setting is out of range; the message names it.
     """
 
-    model: MambaDFuseConfig = field(default_factory=MambaDFuseConfig.lite)
+    model: NetworkConfig = field(default_factory=MambaDFuseConfig.lite)
     loss: FusionLossConfig = field(default_factory=FusionLossConfig.vif)
     init_from: str = ""
     """Initial weights: the name of shipped ones or a file, whose network must be ``model``. Empty: random weights."""
+    teacher: str = ""
+    """Weights, by name or file, of a network that is imitated as well, see ``distillation``. Empty: none."""
+    distillation: float = 100.0
+    """Weight of the mean difference between the fused crops of network and ``teacher``."""
+    consistency: float = 0.0
+    """Weight of the mean difference between a fused crop and the same crop mirrored or turned while it is fused, which
+    takes a second pass through the network."""
     contrast: float = 1.0
     """Saved with the weights and applied to fused images by :func:`mambadfuse.fuse`; not part of the network."""
 
@@ -138,6 +145,9 @@ class TrainingConfig:
                 raise ValueError(
                     f"{name} must be one of {', '.join(get_args(kind))}, found {getattr(self, name)!r}"
                 )
+        for name in ("distillation", "consistency"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0, found {getattr(self, name)}")
         if not 0 <= self.scenes < 1:
             raise ValueError(f"scenes must be in [0, 1), found {self.scenes}")
         if not 0 <= self.ema_decay < 1:

@@ -22,8 +22,7 @@ from mambadfuse.data.remarks import first_of_each_kind
 from mambadfuse.data.scenes import with_scenes
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.files import atomic_write, make_folder
-from mambadfuse.models.checkpoints import CheckpointError, load, save, weights_digest
-from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.models.checkpoints import CheckpointError, Network, load, save, weights_digest
 from mambadfuse.training.checkpointing import CheckpointManager, exclusive
 from mambadfuse.training.code import RunCode, code_of
 from mambadfuse.training.config import TrainingConfig
@@ -253,7 +252,7 @@ class _Run:
             self.checkpoints.save(self.state.step, self.state.tensors(), metadata)
 
 
-def _holds(out: Path, model: MambaDFuse) -> bool:
+def _holds(out: Path, model: Network) -> bool:
     """Whether a file holds this network with the same weights, to the last bit, and the same contrast."""
     try:
         there = load(out)

@@ -11,10 +11,13 @@ import yaml
 
 from mambadfuse.components import component, is_component, name_components
 from mambadfuse.models.checkpoints import load
+from mambadfuse.models.config import FastFusionConfig, MambaDFuseConfig
 from mambadfuse.training.config import TrainingConfig, flatten
 from mambadfuse.training.yaml_text import parse_yaml, read_yaml
 
 T = TypeVar("T")
+
+_NETWORKS = (MambaDFuseConfig, FastFusionConfig)
 
 
 def configure(
@@ -25,8 +28,8 @@ def configure(
 ) -> TrainingConfig:
     """The preset of a task and a budget, changed by a YAML file, then by overrides such as ``batch=8``.
 
-    ``model`` and ``loss`` take the name of one of their presets (``model=published``, ``loss=med``); their own
-    settings follow a dot (``model.dim=40``). A component of one's own is named as
+    ``model`` and ``loss`` take the name of one of their presets (``model=published``, ``model=fast``, ``loss=med``);
+    their own settings follow a dot (``model.dim=40``). A component of one's own is named as
     ``model.mixer=attention:RowAttention`` or ``loss=my_module:MyLoss``, which imports its module. ``init_from`` also
     sets ``model`` and ``contrast`` as in those weights.
 
@@ -87,6 +90,8 @@ def changed(config: T, changes: Mapping[str, Any], prefix: str = "") -> T:
 def as_yaml(config: TrainingConfig) -> str:
     """All settings as YAML text that :func:`configure` reads back."""
     settings = asdict(config)
+    if isinstance(config.model, FastFusionConfig):
+        settings["model"] = {"preset": "fast", **settings["model"]}
     settings["crop_sizes"] = [f"{height}x{width}" for height, width in config.crop_sizes]
     return yaml.safe_dump(settings, sort_keys=False, default_flow_style=None)
 
@@ -135,10 +140,13 @@ def _unknown(config: Any, name: Any, prefix: str) -> str:
     return f"unknown setting {wrong!r}: did you mean {closest}? Known are {', '.join(known)}"
 
 
-def _preset(kind: type[T], name: Any, path: str) -> T:
+def _preset(kind: type[Any], name: Any, path: str) -> Any:
     """What the classmethod of that name returns; "default" is the plain constructor."""
-    presets: dict[str, Callable[[], T]] = {"default": kind}
-    presets |= {n: getattr(kind, n) for n, member in vars(kind).items() if isinstance(member, classmethod)}
+    presets: dict[str, Callable[[], Any]] = {"default": kind}
+    for each in _NETWORKS if kind in _NETWORKS else (kind,):
+        presets |= {
+            n: getattr(each, n) for n, member in vars(each).items() if isinstance(member, classmethod)
+        }
     if not isinstance(name, str) or name not in presets:
         raise ValueError(f"{path} must be one of {', '.join(presets)}, or settings of it, found {name!r}")
     return presets[name]()

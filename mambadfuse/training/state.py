@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mambadfuse.models.checkpoints import load
-from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.models.checkpoints import Network, build, load
 from mambadfuse.training.config import TrainingConfig
 
 
@@ -41,9 +40,9 @@ class TrainingState:
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
         self.schedule = LambdaLR(self.optimiser, config.rate)
 
-    def ema_model(self) -> MambaDFuse:
+    def ema_model(self) -> Network:
         """The network with the averaged weights, in evaluation mode: the result of a run."""
-        return cast(MambaDFuse, self.ema.module.eval())
+        return cast(Network, self.ema.module.eval())
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the run, by name, on the CPU."""
@@ -97,14 +96,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def _initial_model(config: TrainingConfig) -> MambaDFuse:
+def _initial_model(config: TrainingConfig) -> Network:
     torch.manual_seed(config.seed)
-    model = load(config.init_from).train() if config.init_from else MambaDFuse(config.model)
+    model = load(config.init_from).train() if config.init_from else build(config.model)
     expected = config.model.to_dict()
+    found = model.config.to_dict()
     differing = [
-        f"model.{name} is {value} there, {expected[name]} here"
-        for name, value in model.config.to_dict().items()
-        if value != expected[name]
+        f"model.{name} is {found.get(name, 'not a setting')} there, {expected.get(name, 'not a setting')} here"
+        for name in {**found, **expected}
+        if found.get(name) != expected.get(name)
     ]
     if differing:
         raise ValueError(f"init_from={config.init_from} holds another network: {'; '.join(differing)}")

@@ -2,10 +2,11 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -13,7 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mambadfuse.data.crops import Crop, PairedCrops, StepSampler
-from mambadfuse.losses import LossTerms, build_loss
+from mambadfuse.losses import build_loss
+from mambadfuse.models.checkpoints import load
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
 
@@ -21,6 +23,16 @@ if torch.distributed.is_available():
     # DDP imports this on first use. Its default arguments would then capture the process group and keep it alive, so
     # that gloo threads outlive the run; one that needs the GIL while Python shuts down aborts the process.
     import torch.distributed.nn.functional
+
+
+TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda x: x.flip(3),
+    lambda x: x.flip(2),
+    lambda x: x.flip(2, 3),
+    lambda x: x.transpose(2, 3),
+    lambda x: x.transpose(2, 3).flip(2, 3),
+)
+"""Five orientations of images (B, C, H, W), each its own inverse."""
 
 
 class DivergedError(RuntimeError):
@@ -58,9 +70,12 @@ def _supports_bf16() -> bool:
 class TrainingSteps:
     """The remaining steps of a run: iterating takes them one by one, up to ``config.steps``.
 
-        g = ∇ loss(network(a, b), a, b);   g ← g min(1, c / ‖g‖);   W ← Adam(W, g, rate(step));   E ← d E + (1 − d) W
+        f = network(a, b);   g = ∇ loss(f, a, b);   g ← g min(1, c / ‖g‖)
+        W ← Adam(W, g, rate(step));   E ← d E + (1 − d) W
 
-    with c = ``config.clip_grad_norm`` and d = ``config.ema_decay``.
+    with c = ``config.clip_grad_norm`` and d = ``config.ema_decay``. Two more terms may be part of the loss: the mean
+    difference of f from what ``config.teacher`` makes of the crop, weighted by ``config.distillation`` (Hinton et al.
+    2015, for images), and from t⁻¹(network(t(a), t(b))), t a mirroring or turn, weighted by ``config.consistency``.
 
     A term of the loss may depend on the whole batch, as the published α does. So every process computes the loss of
     all crops, with gradients for the crops it has fused itself and without for those of the others; the mean of the
@@ -79,6 +94,7 @@ class TrainingSteps:
     ) -> None:
         self.config, self.state, self.crops, self.accelerator = config, state, crops, accelerator
         self.loss = build_loss(config.loss).to(accelerator.device)
+        self.teacher = load(config.teacher).to(accelerator.device) if config.teacher else None
         self.network, self.optimiser = accelerator.prepare(state.model, state.optimiser)
 
     def __iter__(self) -> Iterator[dict[str, float]]:
@@ -110,10 +126,10 @@ class TrainingSteps:
         for part in parts:
             with self.accelerator.accumulate(self.network):
                 terms = self._loss_terms(part)
-                for name, value in terms._asdict().items():
+                for name, value in terms.items():
                     record[name] = record.get(name, 0.0) + float(value.detach()) / self.config.accumulate
                 self._require_finite("loss", record["total"])
-                self.accelerator.backward(terms.total * self.accelerator.num_processes)
+                self.accelerator.backward(terms["total"] * self.accelerator.num_processes)
                 if self.accelerator.sync_gradients:
                     record["gradient_norm"] = self._clip()
                 self.optimiser.step()
@@ -129,14 +145,30 @@ class TrainingSteps:
         self._require_finite("gradient", norm)
         return norm
 
-    def _loss_terms(self, crop: Crop) -> LossTerms:
+    def _loss_terms(self, crop: Crop) -> dict[str, Tensor]:
         device = self.accelerator.device
         a, b = (side.to(device, non_blocking=True) for side in (crop.a, crop.b))  # (B, 1, h, w)
         fused = self.network(a, b)
+        extra = self._comparisons(fused, a, b)
         if self.accelerator.num_processes > 1:
             fused, a, b = self._gather_with_gradient(fused), self._gather(a), self._gather(b)
-        terms: LossTerms = self.loss(fused, a, b)
-        return terms
+        terms = self.loss(fused, a, b)._asdict()
+        # Each process compares its own crops alone; the sum of their gradients is that of the whole batch.
+        compared = sum(extra.values(), torch.zeros(())) / self.accelerator.num_processes
+        return terms | extra | {"total": terms["total"] + compared.to(device)}
+
+    def _comparisons(self, fused: Tensor, a: Tensor, b: Tensor) -> dict[str, Tensor]:
+        """The weighted differences of the fused crops (B, 1, h, w) from those of the teacher, and of turned crops."""
+        c, found = self.config, {}
+        if self.teacher is not None:
+            with torch.no_grad():
+                taught = self.teacher(a, b)
+            found["distillation"] = c.distillation * (fused - taught).abs().mean()
+        if c.consistency:
+            turn = TURNS[int(np.random.default_rng((c.seed, self.state.step)).integers(len(TURNS)))]
+            turned = turn(self.network(turn(a).contiguous(), turn(b).contiguous()))
+            found["consistency"] = c.consistency * (fused - turned).abs().mean()
+        return found
 
     def _gather(self, x: Tensor) -> Tensor:
         """The tensors of all processes, concatenated: (B, ...) -> (processes B, ...)."""

@@ -14,7 +14,7 @@ from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.fusion.postprocess import postprocess
 from mambadfuse.losses import FusionLossConfig, build_loss
 from mambadfuse.metrics import EIGHT, evaluate
-from mambadfuse.models.mambadfuse import MambaDFuse
+from mambadfuse.models.checkpoints import Network
 from mambadfuse.plotting.contact_sheet import Row, contact_sheet
 
 _MIN_SIDE = 41  # pixels, for VIF
@@ -36,7 +36,7 @@ def require_large_enough(pairs: Sequence[TrainingPair]) -> None:
 
 
 def validate(
-    model: MambaDFuse,
+    model: Network,
     pairs: Sequence[TrainingPair],
     loss: FusionLossConfig,
     accelerator: Accelerator,
@@ -78,7 +78,7 @@ def fused_beside(sheet: Path) -> Path:
 
 @torch.no_grad()
 def _fuse(
-    model: MambaDFuse, pair: TrainingPair, loss: nn.Module, device: torch.device
+    model: Network, pair: TrainingPair, loss: nn.Module, device: torch.device
 ) -> tuple[dict[str, float], Row]:
     """The loss terms of one pair, and its images as uint8."""
     pictures = pair.pictures()

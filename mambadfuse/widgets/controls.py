@@ -1,7 +1,7 @@
 """Controls that several panels share: a choice of pairs, from the samples or uploaded, and of networks."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -114,9 +114,9 @@ def read_uploaded(name: str, content: bytes) -> Floats:
     return pixels
 
 
-def network_chooser(networks: Mapping[str, Model]) -> widgets.Dropdown:
-    """A list of the given networks, those of the kit, and an untrained one for comparison."""
-    present = [task for task in TASKS if (resource_folder("weights") / f"{task}.safetensors").is_file()]
+def network_chooser(networks: Mapping[str, Model], shipped: Iterable[str] = tuple(TASKS)) -> widgets.Dropdown:
+    """A list of the given networks, those of the kit that are ``shipped``, and an untrained one for comparison."""
+    present = [name for name in shipped if (resource_folder("weights") / f"{name}.safetensors").is_file()]
     return widgets.Dropdown(options=[*networks, *present, UNTRAINED], description="network", **labelled())
 
 

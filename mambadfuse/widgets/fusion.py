@@ -20,6 +20,7 @@ from mambadfuse.analysis.comparison import (
 from mambadfuse.data.images import picture_format, write_image
 from mambadfuse.fusion.options import COLOURS
 from mambadfuse.fusion.pair import Model, fuse
+from mambadfuse.models.weights_file import shipped_names
 from mambadfuse.widgets.displays import Display, Gallery
 from mambadfuse.widgets.pair_panel import PairPanel
 from mambadfuse.widgets.panel import labelled, row
@@ -43,7 +44,7 @@ class FusionExplorer(PairPanel):
     """
 
     def __init__(self, networks: Mapping[str, Model] | None = None, side: int = 192) -> None:
-        super().__init__(networks)
+        super().__init__(networks, shipped_names())
         self.colour = widgets.Dropdown(options=COLOURS, description="colour of", **labelled())
         self.side = widgets.Dropdown(
             options=[(f"{n} pixels", n) for n in sorted({side, 96, 192, 320})] + [("full size", 2**16)],

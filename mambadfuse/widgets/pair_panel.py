@@ -1,8 +1,9 @@
 """The base of the panels that show what a network does with a pair of images."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
+from mambadfuse.data.tasks import TASKS
 from mambadfuse.fusion.pair import Model
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.widgets.controls import PairChooser, network, network_chooser
@@ -18,10 +19,12 @@ class PairPanel(Panel):
         loaded: from that name to the network.
     """
 
-    def __init__(self, networks: Mapping[str, Model] | None = None) -> None:
+    def __init__(
+        self, networks: Mapping[str, Model] | None = None, shipped: Iterable[str] = tuple(TASKS)
+    ) -> None:
         super().__init__()
         networks = networks or {}
-        self.pairs, self.network = PairChooser(), network_chooser(networks)
+        self.pairs, self.network = PairChooser(), network_chooser(networks, shipped)
         self.loaded = self.memoised(lambda name: cast(MambaDFuse, network(name, networks)))
         self.redraw_on(self.network)
         self.redraw_on(self.pairs, trait="pair")

@@ -1,0 +1,195 @@
+"""Video in and out: files, folders of frames, and cameras. Files and cameras need PyAV, the extra ``video``."""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mambadfuse.data.images import FORMATS
+
+Frame = NDArray[np.uint8] | Path
+"""Pixels, (H, W, 3), or (H, W) where the video is grey; or a file of a folder of frames."""
+
+CONTAINERS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".avi": "avi"}
+"""Suffixes of video files that can be written, and the names of their containers."""
+SUFFIXES = {*CONTAINERS, ".m4v", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"}
+"""Suffixes of files that are taken for videos."""
+FOLDER_RATE = Fraction(25)
+_QUALITY = "18"  # constant rate factor of H.264: hardly to be told from the original
+
+
+class VideoError(ValueError):
+    """A video that cannot be read or written; the message names it and what is wrong."""
+
+
+@dataclass
+class Video:
+    """Frames one after the other, at a constant rate.
+
+    Attributes:
+        name: of the source, for messages.
+        frames: the frames; they can be read once.
+        rate: frames a second.
+        count: how many frames there are; None if the source does not say.
+    """
+
+    name: str
+    frames: Iterator[Frame]
+    rate: Fraction
+    count: int | None
+
+    def at(self, rate: Fraction) -> Iterator[Frame]:
+        """The frames at another rate: each one is shown until the next one is due, or left out.
+
+        >>> frames = (np.full((2, 2), i, np.uint8) for i in range(3))
+        >>> [int(x[0, 0]) for x in Video("three", frames, Fraction(10), 3).at(Fraction(20))]
+        [0, 0, 1, 1, 2, 2]
+        """
+        shown = 0
+        for number, frame in enumerate(self.frames, start=1):
+            while shown * self.rate < number * rate:
+                yield frame
+                shown += 1
+
+
+def is_video(source: str | Path) -> bool:
+    """Whether a source is a video by its suffix, or a camera by its number.
+
+    >>> is_video("night.MP4"), is_video("0"), is_video("night.png")
+    (True, True, False)
+    """
+    return Path(source).suffix.lower() in SUFFIXES or _is_camera(source)
+
+
+@contextmanager
+def open_video(source: str | Path, rate: Fraction | None = None) -> Iterator[Video]:
+    """A video file, a folder of frames in the order of their names (numbers in them count), or a camera by its number.
+
+    Args:
+        source: a file or folder, or the number of a camera, "0".
+        rate: of a folder of frames; 25 by default.
+
+    Raises:
+        VideoError: no such source, or it cannot be decoded; PyAV is missing.
+    """
+    if Path(source).is_dir():
+        yield _folder(Path(source), rate or FOLDER_RATE)
+        return
+    if not _is_camera(source) and not Path(source).is_file():
+        raise VideoError(f"{source}: no such video file or folder of frames")
+    av = _pyav()
+    try:
+        container = av.open(*_camera(int(str(source)))) if _is_camera(source) else av.open(str(source))
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{source}: cannot be opened as a video ({error.strerror or error})") from error
+    with container:
+        if not container.streams.video:
+            raise VideoError(f"{source}: holds no video")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        found = stream.average_rate or stream.guessed_rate
+        if not found:
+            raise VideoError(f"{source}: does not say its frame rate")
+        yield Video(str(source), _decoded(av, container, str(source)), Fraction(found), stream.frames or None)
+
+
+class VideoWriter:
+    """Frames to an H.264 video, in an open file.
+
+    The frames have even sides, as the format wants: the last row and column of others are repeated.
+
+    Args:
+        file: to write to.
+        suffix: of its name, one of ``CONTAINERS``.
+        rate: frames a second.
+    """
+
+    def __init__(self, file: BinaryIO, suffix: str, rate: Fraction) -> None:
+        self._av = _pyav()
+        self._container = self._av.open(file, mode="w", format=CONTAINERS[suffix.lower()])
+        self._rate = rate
+        self._stream: Any = None
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Finishes the video, so that what has been written plays."""
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Appends a frame, (H, W) or (H, W, 3), of the size of the first.
+
+        Raises:
+            VideoError: it has another size.
+        """
+        rgb = np.repeat(frame[..., None], 3, axis=2) if frame.ndim == 2 else frame
+        rgb = np.pad(rgb, ((0, len(rgb) % 2), (0, rgb.shape[1] % 2), (0, 0)), mode="edge")
+        if self._stream is None:
+            self._stream = self._container.add_stream("libx264", rate=self._rate, options={"crf": _QUALITY})
+            self._stream.height, self._stream.width = rgb.shape[:2]
+            self._stream.pix_fmt = "yuv420p"
+        elif rgb.shape[:2] != (self._stream.height, self._stream.width):
+            found, expected = f"{rgb.shape[1]}x{rgb.shape[0]}", f"{self._stream.width}x{self._stream.height}"
+            raise VideoError(f"frame {self._count + 1} is {found}, expected {expected}, as the first one")
+        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+        self._container.mux(self._stream.encode(picture))
+        self._count += 1
+
+
+def _pyav() -> ModuleType:
+    try:
+        import av
+    except ImportError as error:
+        raise VideoError("reading and writing video needs PyAV: pip install 'mambadfuse[video]'") from error
+    av.logging.set_level(None)  # errors are raised; a codec's remarks are not for the reader
+    return av
+
+
+def _decoded(av: ModuleType, container: Any, name: str) -> Iterator[Frame]:
+    number = 0
+    try:
+        for frame in container.decode(video=0):
+            grey = frame.format.name.startswith("gray")
+            yield frame.to_ndarray(format="gray" if grey else "rgb24")
+            number += 1
+    except av.FFmpegError as error:
+        raise VideoError(f"{name}: is damaged after frame {number} ({error.strerror or error})") from error
+    if not number:
+        raise VideoError(f"{name}: holds no frame")
+
+
+def _folder(folder: Path, rate: Fraction) -> Video:
+    files = sorted((file for file in folder.iterdir() if file.suffix.lower() in FORMATS), key=_in_order)
+    if not files:
+        raise VideoError(f"{folder}: holds no image")
+    return Video(str(folder), iter(files), rate, len(files))
+
+
+def _in_order(file: Path) -> list[tuple[int, str]]:
+    """Sorts frame_2 before frame_10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name)]
+
+
+def _is_camera(source: str | Path) -> bool:
+    return str(source).isdecimal() and not Path(source).exists()
+
+
+def _camera(number: int) -> tuple[str, str, str]:
+    """The arguments by which PyAV opens a camera."""
+    if sys.platform.startswith("linux"):
+        return f"/dev/video{number}", "r", "v4l2"
+    if sys.platform == "darwin":
+        return str(number), "r", "avfoundation"
+    raise VideoError("a camera can be read on Linux and macOS only: give a file or a folder of frames")

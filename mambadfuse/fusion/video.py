@@ -1,0 +1,123 @@
+"""Fusing videos, frame by frame."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from mambadfuse.data.video import CONTAINERS, Video, VideoError, VideoWriter, open_video
+from mambadfuse.files import atomic_write, make_folder, require_apart
+from mambadfuse.fusion.options import FusionOptions
+from mambadfuse.fusion.pair import Model, fuse_with, load_model
+
+DEFAULT_MODEL = "ivf-fast"
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """What has been written.
+
+    Attributes:
+        frames: how many fused frames.
+        rate: frames a second of the result.
+        seconds: how long fusing took, decoding and encoding included.
+        notes: what differs between the two sides, a sentence each.
+        interrupted: whether Ctrl-C ended it; the frames until then are there.
+    """
+
+    frames: int
+    rate: Fraction
+    seconds: float
+    notes: tuple[str, ...]
+    interrupted: bool
+
+
+def fuse_video(
+    a: str | Path,
+    b: str | Path,
+    out: str | Path,
+    model: Model | None = None,
+    *,
+    rate: Fraction | None = None,
+    options: FusionOptions | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> VideoReport:
+    """Fuses two videos of one scene that begin at the same moment into one.
+
+    Frames are paired by their time: the result has the higher of the two rates, and the slower side shows each of its
+    frames until the next one is due. It ends where the shorter side does. The file appears when it is complete, or
+    with the frames so far after Ctrl-C.
+
+    Args:
+        a: infrared side: a video file, a folder of frames, or a camera by its number, "0".
+        b: visible side, likewise.
+        out: the video to write, ``*.mp4``, ``*.mkv``, ``*.mov`` or ``*.avi``, in H.264.
+        model: as in :func:`mambadfuse.fuse`; None is "ivf-fast".
+        rate: frames a second of folders of frames; 25 by default.
+        options: of fusing each pair of frames.
+        device: as there.
+        progress: whether to show a progress bar.
+
+    Raises:
+        VideoError: a side cannot be read, or ``out`` has another suffix.
+        ValueError: the sides differ in size; ``out`` would replace a source.
+        CheckpointError: the weights cannot be loaded.
+        OSError: the result cannot be written.
+    """
+    out = Path(out)
+    if out.suffix.lower() not in CONTAINERS:
+        raise VideoError(f"{out}: expected a name that ends in {', '.join(CONTAINERS)}")
+    require_apart([out], [side for side in (a, b) if Path(side).is_file()])
+    network = load_model(DEFAULT_MODEL if model is None else model, device)
+    with ExitStack() as stack:
+        sides = [stack.enter_context(open_video(side, rate)) for side in (a, b)]
+        result_rate = max(side.rate for side in sides)
+        pairs = zip(*(side.at(result_rate) for side in sides), strict=False)
+        bar = stack.enter_context(
+            tqdm(pairs, total=_expected(sides, result_rate), unit="frame", disable=not progress)
+        )
+        make_folder(out.parent)
+        started = time.perf_counter()
+        file = stack.enter_context(atomic_write(out))
+        writer = stack.enter_context(VideoWriter(file, out.suffix, result_rate))
+        frames, interrupted = 0, False
+        try:
+            for frame_a, frame_b in bar:
+                fused = fuse_with(network, frame_a, frame_b, options or FusionOptions(), warn=not frames)
+                writer.write(np.asarray(fused.image))
+                frames += 1
+        except KeyboardInterrupt:
+            interrupted = True
+        if not frames:
+            raise VideoError(f"{out}: not written, no pair of frames was fused")
+    return VideoReport(frames, result_rate, time.perf_counter() - started, _notes(sides), interrupted)
+
+
+def _expected(sides: list[Video], rate: Fraction) -> int | None:
+    """How many frames the result will have; None if a side does not say."""
+    counts = [int(side.count * rate / side.rate) for side in sides if side.count is not None]
+    return min(counts) if len(counts) == len(sides) else None
+
+
+def _notes(sides: list[Video]) -> tuple[str, ...]:
+    a, b = sides
+    notes = []
+    if a.rate != b.rate:
+        slower, faster = sorted(sides, key=lambda side: side.rate)
+        notes.append(
+            f"{slower.name} has {float(slower.rate):.4g} frames a second and {faster.name} {float(faster.rate):.4g}: "
+            "each of its frames is shown until the next one is due"
+        )
+    lengths = [side.count / side.rate for side in sides if side.count is not None]
+    if len(lengths) == len(sides) and abs(lengths[0] - lengths[1]) > 1 / min(a.rate, b.rate):
+        shorter = min(sides, key=lambda side: (side.count or 0) / side.rate)
+        notes.append(
+            f"{a.name} lasts {float(lengths[0]):.4g} s and {b.name} {float(lengths[1]):.4g} s: "
+            f"the result ends with {shorter.name}"
+        )
+    return tuple(notes)

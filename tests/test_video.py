@@ -1,0 +1,317 @@
+"""Video: frames in and out, rates and lengths that differ, flicker, interruption, and what cannot be read."""
+
+import sys
+from contextlib import nullcontext
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from torch import nn
+
+from mambadfuse import cli
+from mambadfuse.data import video
+from mambadfuse.data.reading import PairReading
+from mambadfuse.data.video import VideoError, VideoWriter, open_video
+from mambadfuse.fusion.options import FusionOptions
+from mambadfuse.fusion.pair import fuse_with
+from mambadfuse.fusion.video import fuse_video
+
+SIZE = (48, 64)
+
+
+class Mean(nn.Module):
+    def forward(self, a, b):
+        return (a + b) / 2
+
+
+def write(path, levels, rate=10, size=SIZE, colour=False):
+    """A video whose frames have these grey levels; a gradient makes them look like pictures."""
+    gradient = np.linspace(-20, 20, size[1])[None] + np.zeros((size[0], 1))
+    with path.open("wb") as file, VideoWriter(file, path.suffix, Fraction(rate)) as writer:
+        for level in levels:
+            grey = np.uint8(np.clip(level + gradient, 0, 255))
+            writer.write(np.stack([grey, grey, 255 - grey], axis=2) if colour else grey)
+    return path
+
+
+def levels(path):
+    """The mean level of each frame."""
+    with open_video(path) as opened:
+        return [float(frame.mean()) for frame in opened.frames]
+
+
+def folder(path, frames):
+    path.mkdir()
+    for name, frame in frames.items():
+        Image.fromarray(frame).save(path / name)
+    return path
+
+
+def test_frames_survive_their_file(tmp_path):
+    path = write(tmp_path / "a.mp4", [60, 120, 180], rate=Fraction(30000, 1001))
+    assert levels(path) == pytest.approx([60, 120, 180], abs=2)
+    with open_video(path) as opened:
+        assert (opened.rate, opened.count) == (Fraction(30000, 1001), 3)
+
+
+@pytest.mark.parametrize("suffix", video.CONTAINERS)
+def test_every_container_is_read_back(tmp_path, suffix):
+    assert levels(write(tmp_path / f"a{suffix}", [90, 150])) == pytest.approx([90, 150], abs=2)
+
+
+def test_odd_sides_are_made_even(tmp_path):
+    with open_video(write(tmp_path / "a.mp4", [90], size=(47, 63))) as opened:
+        assert next(opened.frames).shape == (48, 64, 3)
+
+
+def test_two_videos_are_fused_frame_by_frame(tmp_path):
+    a, b = write(tmp_path / "ir.mp4", [40, 80, 120]), write(tmp_path / "vi.mp4", [80, 120, 160], colour=True)
+    report = fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
+    assert (report.frames, report.rate, report.notes, report.interrupted) == (3, 10, (), False)
+    with open_video(tmp_path / "out.mp4") as opened:
+        frames = list(opened.frames)
+    assert len(frames) == 3
+    assert frames[0].mean() < frames[1].mean() < frames[2].mean()
+    assert np.ptp(frames[1].mean(axis=(0, 1))) > 10  # the colour of the visible side
+
+
+def test_the_slower_side_shows_each_frame_until_the_next(tmp_path):
+    a, b = write(tmp_path / "ir.mp4", [40, 200], rate=5), write(tmp_path / "vi.mp4", [100] * 4, rate=10)
+    report = fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
+    assert levels(tmp_path / "out.mp4") == pytest.approx([70, 70, 150, 150], abs=3)
+    assert report.rate == 10
+    assert "5 frames a second and" in report.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "wanted"),
+    [(10, [0, 1, 2, 3]), (20, [0, 0, 1, 1, 2, 2, 3, 3]), (5, [0, 2]), (15, [0, 0, 1, 2, 2, 3])],
+)
+def test_frames_at_another_rate(rate, wanted):
+    frames = (np.full((2, 2), i, np.uint8) for i in range(4))
+    shown = video.Video("four", frames, Fraction(10), 4).at(Fraction(rate))
+    assert [int(frame[0, 0]) for frame in shown] == wanted
+
+
+def test_the_result_ends_with_the_shorter_side(tmp_path):
+    a, b = write(tmp_path / "ir.mp4", [40] * 9), write(tmp_path / "vi.mp4", [80] * 4)
+    report = fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
+    assert report.frames == 4
+    assert report.notes == (f"{a} lasts 0.9 s and {b} 0.4 s: the result ends with {b}",)
+
+
+def test_folders_of_frames_are_read_in_the_order_of_their_numbers(tmp_path):
+    frames = {f"frame_{i}.png": np.full(SIZE, 20 * i, np.uint8) for i in (1, 2, 10)}
+    a, b = folder(tmp_path / "a", frames), folder(tmp_path / "b", frames)
+    report = fuse_video(a, b, tmp_path / "out.mkv", Mean(), rate=Fraction(8), progress=False)
+    assert levels(tmp_path / "out.mkv") == pytest.approx([20, 40, 200], abs=2)
+    assert report.rate == 8
+
+
+def test_a_frame_of_another_size_is_named(tmp_path):
+    frames = {"1.png": np.zeros(SIZE, np.uint8), "2.png": np.zeros((6, 8), np.uint8)}
+    a, b = folder(tmp_path / "a", frames), folder(tmp_path / "b", frames)
+    with pytest.raises(VideoError, match="frame 2 is 8x6, expected 64x48"):
+        fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_deep_frames_are_stretched_as_images_are(tmp_path):
+    deep = np.linspace(29000, 31000, SIZE[0] * SIZE[1]).reshape(SIZE).astype(np.uint16)
+    a, b = (
+        folder(tmp_path / "a", {"1.png": deep}),
+        folder(tmp_path / "b", {"1.png": np.full(SIZE, 90, np.uint8)}),
+    )
+    options = FusionOptions(reading=PairReading.of((29000, 31000), None, None, "black"))
+    fuse_video(a, b, tmp_path / "out.mp4", Mean(), options=options, progress=False)
+    assert levels(tmp_path / "out.mp4") == pytest.approx([(90 + 127.5) / 2], abs=2)
+
+
+def test_ctrl_c_leaves_a_video_that_plays(tmp_path):
+    class Interrupted(Mean):
+        calls = 0
+
+        def forward(self, a, b):
+            self.calls += 1
+            if self.calls > 3:
+                raise KeyboardInterrupt
+            return super().forward(a, b)
+
+    a, b = write(tmp_path / "ir.mp4", range(40, 100, 10)), write(tmp_path / "vi.mp4", range(40, 100, 10))
+    report = fuse_video(a, b, tmp_path / "out.mp4", Interrupted(), progress=False)
+    assert (report.frames, report.interrupted) == (3, True)
+    assert levels(tmp_path / "out.mp4") == pytest.approx([40, 50, 60], abs=2)
+
+
+def test_an_error_leaves_what_was_there(tmp_path):
+    class Failing(Mean):
+        def forward(self, a, b):
+            raise RuntimeError("no")
+
+    a, b = write(tmp_path / "ir.mp4", [40]), write(tmp_path / "vi.mp4", [80])
+    out = write(tmp_path / "out.mp4", [99])
+    before = out.read_bytes()
+    with pytest.raises(RuntimeError, match="no"):
+        fuse_video(a, b, out, Failing(), progress=False)
+    assert out.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"ir.mp4", "vi.mp4", "out.mp4"}
+
+
+def test_a_source_is_never_replaced(tmp_path):
+    a, b = write(tmp_path / "ir.mp4", [40]), write(tmp_path / "vi.mp4", [80])
+    with pytest.raises(ValueError, match=r"ir\.mp4: would replace its own source"):
+        fuse_video(a, b, a, Mean(), progress=False)
+    (tmp_path / "link.mp4").symlink_to(b)
+    with pytest.raises(ValueError, match="would replace its own source"):
+        fuse_video(a, b, tmp_path / "link.mp4", Mean(), progress=False)
+
+
+def test_sides_of_different_size_are_refused_or_resized(tmp_path):
+    a, b = write(tmp_path / "ir.mp4", [40], size=(24, 32)), write(tmp_path / "vi.mp4", [80])
+    with pytest.raises(ValueError, match="size"):
+        fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
+    assert not (tmp_path / "out.mp4").exists()
+    options = FusionOptions(reading=PairReading.of(None, None, "a", "black"))
+    fuse_video(a, b, tmp_path / "out.mp4", Mean(), options=options, progress=False)
+    assert levels(tmp_path / "out.mp4") == pytest.approx([60], abs=3)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "cannot be opened as a video"), (b"<html>" * 99, "cannot be opened as a video")],
+)
+def test_what_is_no_video_is_named(tmp_path, content, said):
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(VideoError, match=said), open_video(tmp_path / "a.mp4"):
+        pass
+
+
+def test_a_damaged_video_says_after_which_frame(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.mp4", [40, 80])
+    original = av.open(str(path))
+
+    class Damaged(nullcontext):
+        streams = original.streams
+
+        def decode(self, video):
+            yield next(original.decode(video=video))
+            raise av.InvalidDataError(1, "invalid data")
+
+    monkeypatch.setattr(av, "open", lambda *_: Damaged())
+    with pytest.raises(VideoError, match=r"a\.mp4: is damaged after frame 1"), open_video(path) as opened:
+        list(opened.frames)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"), [("nowhere.mp4", "no such video file"), ("empty", "holds no image")]
+)
+def test_missing_sources_are_named(tmp_path, source, said):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(VideoError, match=said), open_video(tmp_path / source):
+        pass
+
+
+def test_a_sound_has_no_pictures(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    with pytest.raises(VideoError, match="holds no video"), open_video(tmp_path / "a.mkv"):
+        pass
+
+
+def test_another_suffix_is_refused(tmp_path):
+    with pytest.raises(VideoError, match=r"expected a name that ends in \.mp4"):
+        fuse_video("a.mp4", "b.mp4", tmp_path / "out.gif", Mean())
+
+
+def test_a_camera_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(VideoError, match="99: cannot be opened as a video"), open_video("99"):
+        pass
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(VideoError, match="on Linux and macOS only"), open_video("99"):
+        pass
+
+
+def test_without_pyav_the_remedy_is_named(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.mp4", [40])
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(VideoError, match=r"pip install 'mambadfuse\[video\]'"), open_video(path):
+        pass
+
+
+@pytest.fixture
+def sides(tmp_path):
+    return [str(write(tmp_path / "ir.mp4", [40, 80])), str(write(tmp_path / "vi.mp4", [80, 120], rate=20))]
+
+
+def fuse(sides, out, *more):
+    return cli.main(["fuse", "--a", sides[0], "--b", sides[1], "--out", str(out), *more])
+
+
+def test_the_command_fuses_videos_and_says_what_differs(tmp_path, sides, capsys):
+    assert fuse(sides, tmp_path / "out.mp4", "--model", "ivf-tiny") == 0
+    said = capsys.readouterr()
+    assert "out.mp4: 2 frames, fused with ivf-tiny at" in said.out
+    assert "10 frames a second and" in said.err
+    assert len(levels(tmp_path / "out.mp4")) == 2
+
+
+def test_the_command_makes_a_video_of_folders(tmp_path):
+    frames = {f"{i}.png": np.full(SIZE, 20 * i, np.uint8) for i in range(3)}
+    both = [str(folder(tmp_path / side, frames)) for side in "ab"]
+    assert fuse(both, tmp_path / "out.mkv", "--model", "ivf-tiny", "--rate", "9") == 0
+    with open_video(tmp_path / "out.mkv") as opened:
+        assert (opened.rate, len(list(opened.frames))) == (9, 3)
+
+
+def test_an_interrupted_command_ends_with_130(tmp_path, sides, monkeypatch, capsys):
+    calls = []
+
+    def interrupted(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fuse_with(*arguments, **options)
+
+    monkeypatch.setattr("mambadfuse.fusion.video.fuse_with", interrupted)
+    assert fuse(sides, tmp_path / "out.mp4", "--model", "ivf-tiny") == 130
+    assert "holds the frames so far" in capsys.readouterr().err
+    assert len(levels(tmp_path / "out.mp4")) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--align"], "--align is not for videos"),
+        (["--sheet", "sheet.png"], "--sheet is not for videos"),
+        (["--bits", "16"], "8 bits and no alpha channel"),
+        (["--stretch", "1%", "99%"], "would flicker"),
+        (["--rate", "0"], "expected frames a second, such as 25"),
+        (["--rate", "x"], "expected frames a second, such as 25"),
+    ],
+)
+def test_options_that_are_not_for_videos_are_refused(tmp_path, sides, more, said, capsys):
+    with pytest.raises(SystemExit):
+        fuse(sides, tmp_path / "out.mp4", *more)
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_video_that_is_there_is_not_replaced_unasked(tmp_path, sides, capsys):
+    out = write(tmp_path / "out.mp4", [9])
+    with pytest.raises(SystemExit):
+        fuse(sides, out, "--model", "ivf-tiny")
+    assert "exists already" in capsys.readouterr().err
+    assert fuse(sides, out, "--model", "ivf-tiny", "--overwrite") == 0
+    assert len(levels(out)) == 2
+
+
+def test_videos_into_a_folder_are_refused(tmp_path, sides, capsys):
+    assert fuse(sides, tmp_path / "out") == 1
+    assert "expected a name that ends in .mp4" in capsys.readouterr().err
