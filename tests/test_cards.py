@@ -5,6 +5,7 @@ import re
 import shlex
 from argparse import ArgumentParser
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from mambadfuse.data.images import read_image
 from mambadfuse.data.synthetic import synthetic_pair
 from mambadfuse.data.tasks import folders_of
 from mambadfuse.metrics import EIGHT
+from mambadfuse.models.config import FastFusionConfig, MambaDFuseConfig
 from mambadfuse.training import configure
 
 PAIRS = Path(__file__).parents[2] / "shared" / "data"
@@ -30,6 +32,12 @@ LINES = [
     for block in re.findall(r"```bash\n(.*?)```", card.read_text(encoding="utf-8"), re.DOTALL)
     for line in block.splitlines()
 ]
+SCORES = {
+    "ivf": ["roadscene", "tno"],
+    "ivf-fast": ["roadscene-fast", "tno-fast"],
+    "ivf-tiny": ["roadscene-tiny", "tno-tiny"],
+}
+"""The files of scores of a card; those of other cards have its name."""
 FOLLOWING = {"RoadScene, contrast 1": "roadscene-contrast-1", "TNO, contrast 1": "tno-contrast-1"}
 """Rows of the tables without ranks, and the files of scores that they are of."""
 TRAINING = [line for line in LINES if line.startswith("mambadfuse train ")]
@@ -37,7 +45,7 @@ DOWNLOAD = re.compile(r"([A-Z])=\$\(mambadfuse data get (\S+) --split (\w+)\)/(\
 
 
 def test_every_shipped_file_has_a_card_with_the_commands_of_its_tables():
-    assert [card.stem for card in CARDS] == ["ct-mri", "ivf", "pet-mri", "spect-mri"]
+    assert [card.stem for card in CARDS] == ["ct-mri", "ivf-fast", "ivf-tiny", "ivf", "pet-mri", "spect-mri"]
     for card in CARDS:
         text = card.read_text(encoding="utf-8")
         assert DOWNLOAD.search(text), card.name
@@ -77,8 +85,11 @@ def test_commands_of_training_name_settings_that_exist():
     for line in TRAINING:
         options = parser.parse_args(shlex.split(line)[2:])
         words = [word for word in options.settings if not word.startswith("init_from=")]
-        config = configure(options.task, options.budget, options.config, words)
-        assert replace(config.model, scan_order="raster") == configure(overrides=["model=lite"]).model
+        model = configure(options.task, options.budget, options.config, words).model
+        if isinstance(model, MambaDFuseConfig):
+            assert replace(model, scan_order="raster") == MambaDFuseConfig.lite()
+        else:
+            assert model in (FastFusionConfig.fast(), FastFusionConfig.tiny())
 
 
 def tables(card):
@@ -114,7 +125,7 @@ def is_rounded(text, number):
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
 def test_tables_are_those_of_the_files_beside_the_cards(card):
-    printed, files = tables(card), ["roadscene", "tno"] if card.stem == "ivf" else [card.stem]
+    printed, files = tables(card), SCORES.get(card.stem, [card.stem])
     for rows, file in zip(printed, files, strict=True):
         methods = scores(file)
         assert rows.keys() == methods.keys()
@@ -135,7 +146,7 @@ def test_rows_without_ranks_are_those_of_their_files():
         means = scores(file)["these weights"]["mean"]
         assert all(map(is_rounded, printed.split(" | "), means.values())), row
     assert {path.stem for path in (WEIGHTS / "scores").glob("*.csv")} == {
-        "roadscene", "tno", "ct-mri", "pet-mri", "spect-mri", *FOLLOWING.values()
+        "ct-mri", "pet-mri", "spect-mri", *FOLLOWING.values(), *chain(*SCORES.values())
     }  # fmt: skip
 
 
@@ -157,9 +168,10 @@ def test_scores_are_of_the_weights_that_lie_there_and_of_the_pictures_of_the_dow
 @pytest.mark.skipif(not PAIRS.is_dir(), reason="the real pairs do not lie beside this checkout")
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
 def test_shipped_weights_have_the_scores_of_the_file(card):
-    dataset, folder = ("tno", "ivf/test_tno") if card.stem == "ivf" else (card.stem, f"{card.stem}/val")
+    *_, scored = SCORES.get(card.stem, [card.stem])
+    dataset, folder = ("tno", "ivf/test_tno") if card.stem in SCORES else (card.stem, f"{card.stem}/val")
     sides = [PAIRS / folder / side for side in folders_of(catalogue.load(dataset).task)]
-    with (WEIGHTS / "scores" / f"{dataset}.csv").open(encoding="utf-8", newline="") as file:
+    with (WEIGHTS / "scores" / f"{scored}.csv").open(encoding="utf-8", newline="") as file:
         line = next(line for line in csv.DictReader(file) if line["what"] == "score")
     a, b = (next(side.glob(f"{line['picture']}.*")) for side in sides)
     fused = mdf.fuse(a, b, model=card.stem)

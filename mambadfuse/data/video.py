@@ -152,7 +152,7 @@ def _pyav() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise VideoError("reading and writing video needs PyAV: pip install 'mambadfuse[video]'") from error
+        raise VideoError('reading and writing video needs PyAV: pip install -e ".[video]"') from error
     av.logging.set_level(None)  # errors are raised; a codec's remarks are not for the reader
     return av
 
