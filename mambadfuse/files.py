@@ -3,10 +3,33 @@
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+
+_SPECIAL = "is a pipe, socket or device, expected a file"
+
+
+def require_no_special(path: Path) -> None:
+    """Refuses a pipe, socket or device: reading it could wait for ever.
+
+    Raises:
+        OSError: it is one; the message names it.
+    """
+    if is_special(path):
+        raise OSError(f"{path}: {_SPECIAL}")
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path leads to a pipe, socket or device."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 @contextmanager
@@ -14,7 +37,7 @@ def atomic_write(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
     """An open file that appears under its name only when it is complete.
 
     It is written under a hidden name in the same folder and renamed at the end; an error or Ctrl-C leaves
-    neither an incomplete file nor the hidden one.
+    neither an incomplete file nor the hidden one. A pipe, socket or device, such as /dev/null, is not replaced.
 
     Args:
         path: of the file.
@@ -26,6 +49,8 @@ def atomic_write(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
+        if is_special(path):
+            raise OSError(_SPECIAL)
         with temporary.open("xb") as file:
             yield file
             if durable:
@@ -84,7 +109,7 @@ _Identity = tuple[int, int] | Path
 def require_apart(
     outputs: Iterable[str | Path], sources: Iterable[str | Path], folders: Iterable[str | Path] = ()
 ) -> None:
-    """Refuses outputs that would replace a source, or each other, or lie in a folder of sources.
+    """Refuses outputs that would replace a source, each other or a device, or lie in a folder of sources.
 
     Files are compared, not their names: a link to a source is that source, and so is another spelling of its path or,
     where the file system ignores case, of its name.
@@ -111,6 +136,8 @@ def require_apart(
     for output in outputs:
         path = Path(output).resolve()
         identity = _identity(path)
+        if is_special(path):
+            raise ValueError(f"{output}: {_SPECIAL}")
         if identity in taken:
             raise ValueError(f"{output}: would replace its own source")
         if identity in written:
@@ -127,7 +154,7 @@ def require_apart(
 def _identity(path: Path) -> _Identity:
     """What two paths share if and only if they lead to one file; where there is none yet, the path without links."""
     try:
-        stat = path.stat()
+        found = path.stat()
     except OSError:
         return path.resolve()
-    return stat.st_dev, stat.st_ino
+    return found.st_dev, found.st_ino

@@ -210,6 +210,8 @@ def _fuse_volumes(options: Namespace) -> int:
     from mambadfuse.fusion.volumes import fuse_volumes
 
     _refuse_options_of_images(options)
+    if options.a.samefile(options.b):
+        options.usage_error(f"--a and --b are the same volume, {options.a}")
     _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
     sources = [options.a, options.b]
     folders = [path for path in sources if path.is_dir()]

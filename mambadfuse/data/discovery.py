@@ -27,7 +27,7 @@ from mambadfuse.data.pairs import (
     require_folder,
 )
 from mambadfuse.data.pairs_file import read_pairs_file
-from mambadfuse.data.single_folder import match_within, tasks_in
+from mambadfuse.data.single_folder import match_within, several_readings, tasks_in
 from mambadfuse.data.tasks import (
     FOLDERS,
     MODALITIES,
@@ -176,11 +176,12 @@ def scan(root: Path) -> tuple[list[PairSet], list[Issue]]:
         elif _holds_pictures(folder):
             unknown.append(folder)
     unknown += _join_doubtful(sides, doubtful)
+    unused = [several_readings(folder) or Issue(folder, _NO_SIDES, "note") for folder in unknown]
     if not sides and not single:
-        raise PairError(Issue(root, _why_nothing(root, bool(unknown))))
+        raise PairError(next(iter(problems(unused)), Issue(root, _why_nothing(root, bool(unknown)))))
     sets, issues = _match_sides(root, sides)
     sets += _match_single(root, single)
-    return sets, issues + [Issue(folder, _NO_SIDES, "note") for folder in unknown]
+    return sets, issues + unused
 
 
 def _side_by_name(folder: Path, root: Path, hints: bool = False) -> tuple[tuple[str, ...], str] | None:

@@ -20,7 +20,7 @@ from mambadfuse.data.colour import Floats, is_grey, luma
 from mambadfuse.data.remarks import Remark
 from mambadfuse.data.signatures import HEAD, recognise
 from mambadfuse.data.stretch import Stored, Stretch, StretchLike, stored_array
-from mambadfuse.files import atomic_write
+from mambadfuse.files import atomic_write, is_special
 
 WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 FORMATS = {**WRITTEN, ".gif": "GIF", ".webp": "WEBP", ".jp2": "JPEG2000", ".npy": "NPY"}
@@ -120,7 +120,7 @@ def _read(path: str | Path, of_image: Callable[[Image.Image], T], of_array: Call
     try:
         if path.is_dir():
             raise ImageError("is a folder, expected an image file")
-        if path.exists() and not path.is_file():  # opening it could block
+        if is_special(path):  # opening it could block
             raise ImageError("is a pipe, socket or device, expected an image file")
         # An open file, not a name: Pillow 13 scrambles rotated, uncompressed TIFFs that it opens by name.
         with path.open("rb") as file:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mambadfuse.data.colour import Floats
 from mambadfuse.data.images import FORMATS, ImageError
 from mambadfuse.data.stretch import require_finite
-from mambadfuse.files import atomic_write
+from mambadfuse.files import atomic_write, is_special
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The axis of a volume (x, y, z) that is perpendicular to each plane."""
@@ -124,6 +124,8 @@ def read_volume(path: str | Path) -> Volume:
     path = Path(path)
     if not path.exists():
         raise ImageError(f"{path}: there is no such file")
+    if is_special(path):
+        raise ImageError(f"{path}: is a pipe, socket or device, expected a volume")
     library = _library("nibabel" if is_nifti(path) else "pydicom")
     try:
         values, affine = (_read_nifti if is_nifti(path) else _read_dicom)(library, path)
