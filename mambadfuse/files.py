@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-
 _SPECIAL = "is a pipe, socket or device, expected a file"
 
 

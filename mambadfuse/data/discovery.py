@@ -26,7 +26,7 @@ from mambadfuse.data.pairs import (
     pictures_by_name,
     require_folder,
 )
-from mambadfuse.data.pairs_file import read_pairs_file
+from mambadfuse.data.pairs_file import lists_pairs, read_pairs_file
 from mambadfuse.data.single_folder import match_within, several_readings, tasks_in
 from mambadfuse.data.tasks import (
     FOLDERS,
@@ -72,7 +72,7 @@ def find_pairs(a: str | Path | PairSet, b: str | Path | None = None) -> PairSet:
     if isinstance(a, PairSet):
         return a
     a = Path(a)
-    if b is None and _lists_pairs(a):
+    if b is None and lists_pairs(a):
         return read_pairs_file(a)
     b = a if b is None else Path(b)
     require_folder(a)
@@ -97,10 +97,6 @@ def find_images_with_alpha(a: str | Path, b: str | Path | None = None) -> PairSe
         raise PairError(issues[0])
     pairs = tuple(Pair(name, file, file) for name, file in sorted(files.items()))
     return PairSet(folder, folder, pairs, tuple(issues))
-
-
-def _lists_pairs(path: Path) -> bool:
-    return path.suffix.lower() == ".csv" and not path.is_dir()
 
 
 def _all_below(root: Path) -> PairSet:
@@ -160,7 +156,7 @@ def scan(root: Path) -> tuple[list[PairSet], list[Issue]]:
     Raises:
         PairError: the root is missing or not a folder, or no name below it is known.
     """
-    if _lists_pairs(root):
+    if lists_pairs(root):
         return [read_pairs_file(root)], []
     require_folder(root)
     sides: _Sides = defaultdict(list)
