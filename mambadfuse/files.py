@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SPECIAL = "is a pipe, socket or device, expected a file"
 
 
@@ -76,18 +77,22 @@ def _sync_folder(folder: Path) -> None:
 
 
 def printable(name: str) -> str:
-    """A name, or a text with names, that can be printed and written as UTF-8: bytes that are no text are escaped.
+    """A name, or a text with names, that can be printed and written as UTF-8.
+
+    Bytes that are no text are escaped, and so are characters that command a terminal or turn the direction of reading;
+    tabs and ends of lines stay.
 
     >>> from mambadfuse.files import printable
-    >>> print(printable("夜 bad\\udcff.png"))
-    夜 bad\\xff.png
+    >>> print(printable("夜 bad\\udcff \\x1b[31mred.png"))
+    夜 bad\\xff \\x1b[31mred.png
     """
-    return re.sub("[\ud800-\udfff]", lambda lone: _escaped(ord(lone[0])), name)
+    return _UNPRINTABLE.sub(lambda found: _escaped(ord(found[0])), name)
 
 
-def _escaped(surrogate: int) -> str:
-    is_byte = 0xDC80 <= surrogate <= 0xDCFF  # as which Python keeps a byte that it cannot decode
-    return f"\\x{surrogate - 0xDC00:02x}" if is_byte else f"\\u{surrogate:04x}"
+def _escaped(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # as which Python keeps a byte that it cannot decode
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def make_folder(folder: Path) -> None:

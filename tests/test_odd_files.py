@@ -159,3 +159,28 @@ def test_a_table_or_volume_or_record_that_is_no_file_is_never_opened(place, spec
     (place / "out").mkdir()
     os.rename("special.nii.gz", "out/.fused_with.1.json")
     assert "2 fused" in run("fuse --a a --b b --out out", capfd)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\x07bell", "\\x07bell"),
+        ("a\rb", "a\\x0db"),
+        ("\u202egnp", "\\u202egnp"),
+        ("\x9b5m", "\\x9b5m"),
+    ],
+)
+def test_a_name_that_commands_a_terminal_is_fused_and_printed_escaped(place, name, shown, capfd):
+    for side in ("a", "b"):
+        (place / side / f"{BAD}.png").rename(place / side / f"{name}.png")
+    assert "2 fused" in run("fuse --a a --b b --out out", capfd)[1]
+    (place / "out" / f"{name}.png").write_bytes(b"broken")
+    said = run("fuse --a a --b b --out out", capfd)
+    assert f"made again out/{shown}.png: was damaged" in said[2]
+    run("evaluate --fused out --a a --b b --metrics EN --csv t.csv", capfd)
+    assert f",{shown}," in (place / "t.csv").read_text(encoding="utf-8")
+    (place / "b" / f"{name}.png").unlink()
+    said = run("data check .", capfd)[1] + run("fuse --a a --b b --out out", capfd)[2]
+    assert f"a/{shown}.png: has no partner in b" in said
+    assert name not in said
