@@ -120,6 +120,7 @@ def read_volume(path: str | Path) -> Volume:
     Raises:
         ImageError: it cannot be read, is not three-dimensional, or the files are not slices of one volume.
         ImportError: the extra ``medical`` is not installed.
+        MemoryError: it does not fit in what is free.
     """
     path = Path(path)
     if not path.exists():
@@ -132,6 +133,8 @@ def read_volume(path: str | Path) -> Volume:
         require_finite(values)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
+    except MemoryError:
+        raise MemoryError(f"{path}: there is not enough free memory to read it") from None
     except Exception as error:  # both libraries meet broken files with almost any exception
         raise ImageError(f"{path}: cannot be read as a volume ({error})") from error
     return _closest_to_ras(values, affine)
