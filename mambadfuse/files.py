@@ -3,10 +3,33 @@
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SPECIAL = "is a pipe, socket or device, expected a file"
+
+
+def require_no_special(path: Path) -> None:
+    """Refuses a pipe, socket or device: reading it could wait for ever.
+
+    Raises:
+        OSError: it is one; the message names it.
+    """
+    if is_special(path):
+        raise OSError(f"{path}: {_SPECIAL}")
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path leads to a pipe, socket or device."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 @contextmanager
@@ -14,7 +37,7 @@ def atomic_write(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
     """An open file that appears under its name only when it is complete.
 
     It is written under a hidden name in the same folder and renamed at the end; an error or Ctrl-C leaves
-    neither an incomplete file nor the hidden one.
+    neither an incomplete file nor the hidden one. A pipe, socket or device, such as /dev/null, is not replaced.
 
     Args:
         path: of the file.
@@ -26,6 +49,8 @@ def atomic_write(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
+        if is_special(path):
+            raise OSError(_SPECIAL)
         with temporary.open("xb") as file:
             yield file
             if durable:
@@ -52,18 +77,22 @@ def _sync_folder(folder: Path) -> None:
 
 
 def printable(name: str) -> str:
-    """A name, or a text with names, that can be printed and written as UTF-8: bytes that are no text are escaped.
+    """A name, or a text with names, that can be printed and written as UTF-8.
+
+    Bytes that are no text are escaped, and so are characters that command a terminal or turn the direction of reading;
+    tabs and ends of lines stay.
 
     >>> from mambadfuse.files import printable
-    >>> print(printable("夜 bad\\udcff.png"))
-    夜 bad\\xff.png
+    >>> print(printable("夜 bad\\udcff \\x1b[31mred.png"))
+    夜 bad\\xff \\x1b[31mred.png
     """
-    return re.sub("[\ud800-\udfff]", lambda lone: _escaped(ord(lone[0])), name)
+    return _UNPRINTABLE.sub(lambda found: _escaped(ord(found[0])), name)
 
 
-def _escaped(surrogate: int) -> str:
-    is_byte = 0xDC80 <= surrogate <= 0xDCFF  # as which Python keeps a byte that it cannot decode
-    return f"\\x{surrogate - 0xDC00:02x}" if is_byte else f"\\u{surrogate:04x}"
+def _escaped(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # as which Python keeps a byte that it cannot decode
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def make_folder(folder: Path) -> None:
@@ -84,7 +113,7 @@ _Identity = tuple[int, int] | Path
 def require_apart(
     outputs: Iterable[str | Path], sources: Iterable[str | Path], folders: Iterable[str | Path] = ()
 ) -> None:
-    """Refuses outputs that would replace a source, or each other, or lie in a folder of sources.
+    """Refuses outputs that would replace a source, each other or a device, or lie in a folder of sources.
 
     Files are compared, not their names: a link to a source is that source, and so is another spelling of its path or,
     where the file system ignores case, of its name.
@@ -111,6 +140,8 @@ def require_apart(
     for output in outputs:
         path = Path(output).resolve()
         identity = _identity(path)
+        if is_special(path):
+            raise ValueError(f"{output}: {_SPECIAL}")
         if identity in taken:
             raise ValueError(f"{output}: would replace its own source")
         if identity in written:
@@ -127,7 +158,7 @@ def require_apart(
 def _identity(path: Path) -> _Identity:
     """What two paths share if and only if they lead to one file; where there is none yet, the path without links."""
     try:
-        stat = path.stat()
+        found = path.stat()
     except OSError:
         return path.resolve()
-    return stat.st_dev, stat.st_ino
+    return found.st_dev, found.st_ino

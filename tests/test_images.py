@@ -341,3 +341,17 @@ def test_a_damaged_second_page_does_not_spoil_the_first(tmp_path):
     frames[0].save(path, save_all=True, append_images=frames[1:])
     path.write_bytes(path.read_bytes()[:-800])
     assert read_image(path).shape == NOISE.shape
+
+
+def test_too_little_memory_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
+    np.save(tmp_path / "b.npy", np.zeros((4, 4), np.uint8))
+
+    def no_memory(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", no_memory)
+    monkeypatch.setattr(np, "load", no_memory)
+    for name in ("a.png", "b.npy"):
+        with pytest.raises(MemoryError, match=f"{name}: there is not enough free memory to read it"):
+            read_image(tmp_path / name)

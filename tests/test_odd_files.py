@@ -15,6 +15,8 @@ from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.images import ImageError, picture_size, read_image, write_image
 from mambadfuse.data.issues import problems
 from mambadfuse.data.training_pairs import find_training_pairs
+from mambadfuse.data.volumes import read_volume
+from mambadfuse.files import atomic_write
 from mambadfuse.models import checkpoints
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names and files")
@@ -122,3 +124,63 @@ def test_a_pipe_in_a_file_of_pairs_is_refused(place, special, capfd):
     code, _, error = run("fuse --pairs-file pairs.csv --out out", capfd)
     assert code == 1
     assert "pairs.csv: line 1, column a: special.png: is not a file" in error
+
+
+def test_what_is_no_file_is_never_replaced(place, special, capfd):
+    before = special.lstat()
+    (place / "out").mkdir()
+    for name in ("1", BAD):
+        write_image(place / "out" / f"{name}.png", np.full((48, 44), 128, np.uint8))
+    for words in (
+        "fuse --a a/1.png --b b/1.png --out special.png --overwrite",
+        "fuse --a a --b b --out new --sheet special.png",
+        "align --a a/1.png --b b/1.png --out special.png --overwrite",
+        "evaluate --fused out --a a --b b --metrics EN --plot special.png",
+        "faults --fused out --a a --b b --json special.png",
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(words.split())
+        assert stop.value.code == 2
+        assert "special.png: is a pipe, socket or device, expected a file" in capfd.readouterr().err
+    for write in (atomic_write, lambda path: atomic_write(path, durable=True)):
+        with pytest.raises(OSError, match=r"cannot be written \(is a pipe, socket or device"), write(special):
+            pass
+    assert (special.lstat().st_ino, special.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert list(place.glob(".*.part")) == []
+
+
+def test_a_table_or_volume_or_record_that_is_no_file_is_never_opened(place, special, capfd):
+    code, _, error = run("evaluate --join special.png", capfd)
+    assert code == 1
+    assert "special.png: is a pipe, socket or device" in error
+    special.rename("special.nii.gz")
+    with pytest.raises(ImageError, match=r"special\.nii\.gz: is a pipe, socket or device, expected a volume"):
+        read_volume("special.nii.gz")
+    (place / "out").mkdir()
+    os.rename("special.nii.gz", "out/.fused_with.1.json")
+    assert "2 fused" in run("fuse --a a --b b --out out", capfd)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\x07bell", "\\x07bell"),
+        ("a\rb", "a\\x0db"),
+        ("\u202egnp", "\\u202egnp"),
+        ("\x9b5m", "\\x9b5m"),
+    ],
+)
+def test_a_name_that_commands_a_terminal_is_fused_and_printed_escaped(place, name, shown, capfd):
+    for side in ("a", "b"):
+        (place / side / f"{BAD}.png").rename(place / side / f"{name}.png")
+    assert "2 fused" in run("fuse --a a --b b --out out", capfd)[1]
+    (place / "out" / f"{name}.png").write_bytes(b"broken")
+    said = run("fuse --a a --b b --out out", capfd)
+    assert f"made again out/{shown}.png: was damaged" in said[2]
+    run("evaluate --fused out --a a --b b --metrics EN --csv t.csv", capfd)
+    assert f",{shown}," in (place / "t.csv").read_text(encoding="utf-8")
+    (place / "b" / f"{name}.png").unlink()
+    said = run("data check .", capfd)[1] + run("fuse --a a --b b --out out", capfd)[2]
+    assert f"a/{shown}.png: has no partner in b" in said
+    assert name not in said

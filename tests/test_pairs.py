@@ -82,9 +82,9 @@ def test_names_that_differ_in_the_word_for_the_side_alone_go_together_under_that
     assert found.issues == ()
 
 
-def test_a_partner_that_is_not_the_only_one_or_says_no_side_is_none(folders):
+def test_a_partner_that_is_not_the_only_one_or_lies_elsewhere_is_none(folders):
     a, b = folders(
-        ["0.png", "IR_1.png", "IR_2.png", "night.png"], ["0.png", "VIS_1.png", "vis1.png", "2.png"]
+        ["0.png", "IR_1.png", "IR_2.png", "night.png"], ["0.png", "VIS_1.png", "vis1.png", "02.png"]
     )
     (a / "day").mkdir()
     (a / "day" / "IR_3.png").write_bytes(b"x")
@@ -203,3 +203,30 @@ def test_a_folder_without_a_file_that_can_be_read_is_named_as_that(folders):
 @pytest.mark.parametrize("suffix", ["gif", "webp", "jp2", "npy"])
 def test_every_format_that_is_read_is_paired(folders, suffix):
     assert len(match_folders(*folders([f"1.{suffix}"], ["1.png"])).pairs) == 1
+
+
+def test_one_of_two_names_may_say_no_side(folders):
+    a, b = folders(
+        ["1_thermal.png", "DJI_2_T.png", "3.png", "4.png"], ["1.png", "DJI_2.png", "3_vis.png", "4.png"]
+    )
+    found = match_folders(a, b)
+    assert [(pair.a.name, pair.b.name) for pair in found.pairs] == [
+        ("1_thermal.png", "1.png"),
+        ("3.png", "3_vis.png"),
+        ("4.png", "4.png"),
+        ("DJI_2_T.png", "DJI_2.png"),
+    ]
+    assert found.issues == ()
+
+
+def test_one_name_without_a_side_beside_two_with_one_is_an_error_that_lists_them(folders):
+    a, b = folders(["1_thermal.png", "1_ir.png"], ["1.png"])
+    with pytest.raises(
+        PairError, match=r"1\.png: has no partner in .*a, which could be one of 1_ir, 1_thermal"
+    ):
+        match_folders(a, b)
+
+
+def test_two_names_without_a_side_are_no_pair_unless_they_are_equal(folders):
+    with pytest.raises(PairError, match="no image in it has the name of one in"):
+        match_folders(*folders(["DJI 1.png"], ["dji_1.png"]))

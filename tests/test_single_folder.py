@@ -2,7 +2,9 @@
 
 import pytest
 
+from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.issues import notes, problems
+from mambadfuse.data.pairs import PairError
 from mambadfuse.data.single_folder import match_within, tasks_in
 
 
@@ -125,3 +127,50 @@ def test_names_of_the_field_in_one_folder(folder, sides):
     found = match(folder(*(name.format(k) for name in (a, b) for k in (1, 2))))
     assert [(x, y) for _, x, y in pairs(found)] == [(a.format(k), b.format(k)) for k in (1, 2)]
     assert problems(found.issues) == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "task"),
+    [
+        (("1_thermal.png", "1.png"), "ivf"),
+        (("1_ir.jpg", "1.png"), "ivf"),
+        (("DJI_0001_T.JPG", "DJI_0001.JPG"), "ivf"),
+        (("1.png", "1_vis.png"), "ivf"),
+        (("1.png", "1_ct.png"), "ct-mri"),
+        (("1.png", "1_fdg.png"), "pet-mri"),
+    ],
+)
+def test_the_only_other_image_of_a_scene_needs_no_word(folder, names, task):
+    root = folder(*names)
+    assert tasks_in(root) == [task]
+    found = match(root, task)
+    assert [pair[1:] for pair in pairs(found)] == [names]
+    assert found.issues == ()
+
+
+def test_a_word_on_both_sides_comes_before_one_on_one_side(folder):
+    found = match(folder("1_thermal.png", "1_w.png", "1.png"))
+    assert pairs(found) == [("1_thermal", "1_thermal.png", "1_w.png")]
+    found = match(folder("IR_2.png", "VIS_2.png", "3_ir.png", "3.png"))
+    assert pairs(found) == [("3_ir", "3_ir.png", "3.png"), ("IR_2", "IR_2.png", "VIS_2.png")]
+    assert names_in(problems(found.issues)) == {"1_thermal.png"}
+
+
+def test_an_image_of_another_scene_is_no_partner(folder):
+    assert tasks_in(folder("1_thermal.png", "photo.png")) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "readings"),
+    [
+        (("1_mri.png", "1.png"), ["1, as CT or PET or SPECT, beside 1_mri"]),
+        (("1_ir.png", "1_thermal.png", "1.png"), ["1, as visible, beside 1_ir or 1_thermal"]),
+        (("DJI_1.png", "dji-1.png", "dji_1_ir.png"), ["DJI_1 or dji-1, as visible, beside dji_1_ir"]),
+    ],
+)
+def test_several_readings_are_an_error_that_lists_them(folder, names, readings):
+    root = folder(*names)
+    with pytest.raises(PairError) as raised:
+        find_pairs(root)
+    for reading in readings:
+        assert f"could be paired with {reading}: name both sides" in str(raised.value)

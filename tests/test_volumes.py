@@ -12,7 +12,7 @@ from mambadfuse.cli import main
 from mambadfuse.data import volumes
 from mambadfuse.data.images import ImageError, read_image
 from mambadfuse.data.volumes import AXES, is_volume, lay_down, read_volume, require_same_grid, upright
-from mambadfuse.fusion.volumes import fuse_volumes
+from mambadfuse.fusion.volumes import VolumeOptions, fuse_volume_folders, fuse_volumes
 
 VALUES = np.random.default_rng(0).normal(100, 30, (5, 6, 7)).astype(np.float32)
 AFFINE = np.array([[1.0, 0, 0, -10], [0, 1.5, 0, -20], [0, 0, 2, 30], [0, 0, 0, 1]])
@@ -77,7 +77,7 @@ def test_a_fused_volume_lies_where_its_sources_lie(nibabel, tmp_path, plane):
     a = save(nibabel, tmp_path / "a.nii", VALUES, AFFINE)
     window = (0.0, 200.0)
     out = tmp_path / "out" / "fused.nii.gz"
-    assert fuse_volumes(a, a, out, Mean(), plane=plane, stretch=window, stretch_b=window) == (out,)
+    assert fuse_volumes(a, a, out, Mean(), VolumeOptions(plane, stretch=window, stretch_b=window)) == (out,)
     fused = nibabel.load(out)
     np.testing.assert_allclose(fused.affine, AFFINE)
     np.testing.assert_allclose(np.asarray(fused.dataobj), np.clip(VALUES, 0, 200) / 200 * 255, atol=0.51)
@@ -215,6 +215,89 @@ def test_folders_of_volumes_are_fused_pair_by_pair(nibabel, tmp_path, monkeypatc
     assert len(list(Path("slices").glob("*.png"))) == 2
     assert main([*words, "--out", "mri/o"]) == 1
     assert "outside the sources" in capsys.readouterr().err
+
+
+@pytest.fixture
+def listed(nibabel, tmp_path, monkeypatch):
+    """Two pairs of volumes that their names do not pair, and a file that does."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mambadfuse.models.checkpoints.load", lambda source: Mean())
+    for name, scale in (("x.nii.gz", 1), ("y.nii", 10), ("v.nii.gz", 1), ("w.nii.gz", 10)):
+        save(nibabel, name, scale * VALUES)
+    Path("pairs.csv").write_text("a,b,name\nx.nii.gz,y.nii\nv.nii.gz,w.nii.gz,second\n")
+    return Path("pairs.csv")
+
+
+def test_a_file_of_pairs_may_list_volumes(nibabel, listed, capsys):
+    words = ["fuse", "--pairs-file", "pairs.csv", "--model", "ct-mri"]
+    windows = VolumeOptions(stretch=(0, 200), stretch_b=(0, 2000))
+    assert main([*words, "--out", "o", "--stretch", "0", "200", "--stretch-b", "0", "2000"]) == 0
+    assert "2 fused, 0 kept, 0 failed, 0 skipped" in capsys.readouterr().out
+    assert sorted(path.name for path in Path("o").glob("*.nii.gz")) == ["second.nii.gz", "x.nii.gz"]
+    for path in Path("o").glob("*.nii.gz"):
+        found = np.asarray(nibabel.load(path).dataobj)
+        np.testing.assert_allclose(found, np.clip(VALUES, 0, 200) / 200 * 255, atol=0.51)
+    assert fuse_volume_folders(listed, None, "python", Mean(), windows, progress=False).complete
+    assert Path("python/x.nii.gz").read_bytes() == Path("o/x.nii.gz").read_bytes()
+    assert main([*words, "--out", "slices", "--slice", "3"]) == 0
+    assert sorted(path.name for path in Path("slices").glob("*.png")) == ["second.png", "x.png"]
+    assert main([*words, "--out", "."]) == 1
+    assert "x.nii.gz" in capsys.readouterr().err
+
+
+def test_a_list_of_volumes_may_name_the_folder_of_a_series(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mambadfuse.models.checkpoints.load", lambda source: Mean())
+    pydicom = pytest.importorskip("pydicom", reason="DICOM needs the extra medical")
+    pytest.importorskip("nibabel", reason="the result is NIfTI")
+    series(pydicom, tmp_path / "mr"), series(pydicom, tmp_path / "ct")
+    Path("pairs.csv").write_text("mr,ct,head\n")
+    assert main(["fuse", "--pairs-file", "pairs.csv", "--out", "o", "--model", "ct-mri"]) == 0
+    assert Path("o/head.nii.gz").stat().st_size
+    with pytest.raises(ValueError, match="lies in mr, a folder of sources"):
+        fuse_volume_folders("pairs.csv", None, "mr", Mean(), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("p.png,q.png", "line 2, column a: p.png: is no volume"),
+        ("x.nii.gz,w.nii.gz", "the name 'x' is that of line 1, too"),
+        ("v.nii.gz,none.nii", "line 2, column b: none.nii: there is no such volume"),
+    ],
+)
+def test_what_is_wrong_in_a_list_of_volumes_is_named(listed, line, message, capsys):
+    for name in ("p.png", "q.png"):
+        Image.fromarray(np.zeros((6, 5), np.uint8)).save(name)
+    listed.write_text(f"x.nii.gz,y.nii\n{line}\n")
+    assert main(["fuse", "--pairs-file", "pairs.csv", "--out", "o"]) == 1
+    assert message in capsys.readouterr().err
+    assert not Path("o").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "align --pairs-file pairs.csv --out o",
+        "evaluate --pairs-file pairs.csv --fused o",
+        "faults --pairs-file pairs.csv --fused o",
+        "train --pairs-file pairs.csv --out w.safetensors --dry-run",
+        "data check --pairs-file pairs.csv",
+    ],
+)
+def test_commands_for_images_refuse_a_list_of_volumes(listed, words, capsys):
+    assert main(words.split()) == 1
+    said = "".join(capsys.readouterr())
+    assert (
+        "pairs.csv: line 2, column a: x.nii.gz: is a volume, of which only mambadfuse fuse takes a list"
+        in said
+    )
+
+
+def test_a_volume_is_not_fused_with_itself(listed, capsys):
+    with pytest.raises(SystemExit):
+        main(["fuse", "--a", "x.nii.gz", "--b", "./x.nii.gz", "--out", "o.png"])
+    assert "--a and --b are the same volume" in capsys.readouterr().err
 
 
 def test_a_volume_is_not_fused_with_an_image(nibabel, tmp_path, capsys):

@@ -92,9 +92,9 @@ def run(options: Namespace) -> int:
         for job in jobs:
             try:
                 _align(job, options)
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, MemoryError) as error:
                 failed += 1
-                complain(f"failed {job.a}: {error}")
+                complain(f"failed {job.a}: {str(error) or type(error).__name__}")
     return 1 if failed or skipped else 0
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mambadfuse.cli.arguments import refuse_sources
-from mambadfuse.cli.messages import complain, say, write
+from mambadfuse.cli.messages import write
 from mambadfuse.cli.pairs import add_folders, add_join, add_shard, pairs_of, require_nothing_but_tables
 from mambadfuse.cli.reading import add_reading, reading_arguments
+from mambadfuse.cli.tables import add_table_files, show, table_files
 
 if TYPE_CHECKING:
     from mambadfuse.evaluation.table import Table
@@ -47,11 +48,7 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="SET",
         help="add the published rows of a test set: TNO-25, RoadScene-50, MSRS-361, ...",
     )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write everything, including the scores of each image"
-    )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the same as a table for spreadsheets")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the means as a Markdown table")
+    add_table_files(parser, "scores")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the means, a .png file")
     parser.add_argument("--boxes", type=Path, metavar="FILE", help="draw the spread over images, a .png file")
 
@@ -64,15 +61,7 @@ def run(options: Namespace) -> int:
             options.usage_error(f"--{name} {path}: expected the name of a .png file")
 
     table = _join(options) if options.join else _score(options)
-    say(table)
-    for problem in table.problems:
-        complain(problem)
-    if options.json:
-        write(options.json, table.to_json().encode())
-    if options.csv:
-        write(options.csv, table.to_csv().encode())
-    if options.markdown:
-        write(options.markdown, table.to_markdown().encode())
+    show(table, options)
     if options.plot or options.boxes:
         from mambadfuse.plotting import box_plots, parallel_plot, png
 
@@ -117,4 +106,4 @@ def _score(options: Namespace) -> "Table":
 
 
 def _outputs(options: Namespace) -> list[Path | None]:
-    return [options.json, options.csv, options.markdown, options.plot, options.boxes]
+    return [*table_files(options), options.plot, options.boxes]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mambadfuse.cli.arguments import add_component_option, name_components, positive, refuse_sources
-from mambadfuse.cli.messages import complain, say, write
 from mambadfuse.cli.pairs import (
     add_folders,
     add_join,
@@ -16,6 +15,7 @@ from mambadfuse.cli.pairs import (
     require_nothing_but_tables,
 )
 from mambadfuse.cli.reading import add_reading, reading_arguments
+from mambadfuse.cli.tables import add_table_files, show, table_files
 
 if TYPE_CHECKING:
     from mambadfuse.evaluation.fault_table import FaultTable
@@ -49,25 +49,13 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="C",
         help="contrast factor for --model; default that of the weights, 1 for none",
     )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write everything, including the faults of each image"
-    )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the same as a table for spreadsheets")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the means as a Markdown table")
+    add_table_files(parser, "faults")
 
 
 def run(options: Namespace) -> int:
     """Prints the table and writes the requested files; 1 if anything could not be measured."""
     table = _join(options) if options.join else _measure(options)
-    say(table)
-    for problem in table.problems:
-        complain(problem)
-    if options.json:
-        write(options.json, table.to_json().encode())
-    if options.csv:
-        write(options.csv, table.to_csv().encode())
-    if options.markdown:
-        write(options.markdown, table.to_markdown().encode())
+    show(table, options)
     return 1 if table.problems else 0
 
 
@@ -76,7 +64,7 @@ def _join(options: Namespace) -> "FaultTable":
     from mambadfuse.evaluation.shards import join_fault_tables
 
     require_nothing_but_tables(options, [options.model, options.contrast])
-    refuse_sources(options, [options.json, options.csv, options.markdown], options.join)
+    refuse_sources(options, table_files(options), options.join)
     return join_fault_tables(options.join)
 
 
@@ -94,7 +82,7 @@ def _measure(options: Namespace) -> "FaultTable":
     found = pairs_of(options)
     results = [file for folder in options.fused for file in results_in(folder, found.pairs).values()]
     sources = [*found.files, *results, options.model, options.pairs_file]
-    refuse_sources(options, [options.json, options.csv, options.markdown], sources, found.folders)
+    refuse_sources(options, table_files(options), sources, found.folders)
     return measure_folders(
         options.fused,
         found,

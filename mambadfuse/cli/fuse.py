@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mambadfuse.cli.arguments import (
     add_component_option,
@@ -16,7 +16,14 @@ from mambadfuse.cli.arguments import (
 )
 from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
 from mambadfuse.cli.messages import complain, say
-from mambadfuse.cli.pairs import PAIRS_FILE, add_shard, check_sides, pairs_of, refuse_swapped_sides
+from mambadfuse.cli.pairs import (
+    PAIRS_FILE,
+    add_shard,
+    check_sides,
+    pairs_of,
+    refuse_swapped_sides,
+    require_pairs_once,
+)
 from mambadfuse.cli.reading import add_reading, reading_of
 from mambadfuse.cli.video import frame_rate, fuse_videos, names_video
 from mambadfuse.data.tasks import MODALITIES, TASKS, modality_of, task_of
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     from mambadfuse.data.pairs import Pair
     from mambadfuse.fusion.folders import FusionReport
     from mambadfuse.fusion.options import FusionOptions
+    from mambadfuse.fusion.volumes import VolumeOptions
 
 SUMMARY = "fuse two images, folders of images, or the samples of the kit"
 
@@ -121,7 +129,9 @@ def run(options: Namespace) -> int:
     if options.samples:
         return _fuse_samples(options)
     if options.pairs_file:
-        return _fuse_folders(options)
+        from mambadfuse.data.pairs_file import lists_volumes
+
+        return (_fuse_volume_folders if lists_volumes(options.pairs_file) else _fuse_folders)(options)
     if _both_volumes(options):
         return _fuse_volumes(options)
     if _both_hold_volumes(options):
@@ -142,6 +152,7 @@ def _check_usage(options: Namespace) -> None:
             )
         return
     if options.pairs_file:
+        require_pairs_once(options)
         return
     check_sides(options, "--a and --b, or --samples, or --pairs-file")
     if options.a.is_dir() != options.b.is_dir() and not _both_volumes(options):
@@ -219,6 +230,8 @@ def _fuse_volumes(options: Namespace) -> int:
     from mambadfuse.fusion.volumes import fuse_volumes
 
     _refuse_options_of_images(options)
+    if options.a.samefile(options.b):
+        options.usage_error(f"--a and --b are the same volume, {options.a}")
     _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
     sources = [options.a, options.b]
     folders = [path for path in sources if path.is_dir()]
@@ -228,24 +241,26 @@ def _fuse_volumes(options: Namespace) -> int:
         options.b,
         options.out,
         _network(options, options.model),
-        **_volume_arguments(options),
+        _volume_options(options),
+        overwrite=options.overwrite,
     )
     say(f"wrote {written[0]}" if len(written) == 1 else f"wrote {len(written)} slices into {options.out}")
     return 0
 
 
-def _volume_arguments(options: Namespace) -> dict[str, Any]:
-    """The options of a volume and of folders of volumes, as their functions take them."""
-    return {
-        "plane": options.plane,
-        "index": options.slice,
-        "overwrite": options.overwrite,
-        "colour": options.colour,
-        "contrast": options.contrast,
-        "bits": options.bits,
-        "stretch": options.reading.stretch,
-        "stretch_b": options.reading.stretch_b,
-    }
+def _volume_options(options: Namespace) -> "VolumeOptions":
+    from mambadfuse.fusion.volumes import VolumeOptions
+
+    reading = options.reading
+    return VolumeOptions(
+        options.plane,
+        options.slice,
+        options.colour,
+        options.contrast,
+        options.bits,
+        reading.stretch,
+        reading.stretch_b,
+    )
 
 
 def _refuse_options_of_images(options: Namespace) -> None:
@@ -257,19 +272,26 @@ def _refuse_options_of_images(options: Namespace) -> None:
 
 
 def _fuse_volume_folders(options: Namespace) -> int:
-    """Every pair of volumes below two folders into a volume, or a slice of it."""
+    """Every pair of volumes of two folders, or of a file of pairs, into a volume, or a slice of it."""
+    from mambadfuse.data.volume_pairs import find_volume_pairs
+    from mambadfuse.fusion.folders import require_outside
     from mambadfuse.fusion.volumes import fuse_volume_folders
 
     _refuse_options_of_images(options)
     if options.out.is_file():
         options.usage_error(f"--out {options.out} is a file: folders are fused into a folder")
-    _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
+    require_outside(options.out, *filter(None, (options.a, options.b)))
+    found = find_volume_pairs(options.pairs_file or options.a, options.b)
+    for pair in found.pairs:
+        refuse_swapped_sides(options, pair.a, pair.b)
+    _mention_other_weights(options, found.task)
     report = fuse_volume_folders(
-        options.a,
-        options.b,
+        found,
+        None,
         options.out,
         _network(options, options.model),
-        **_volume_arguments(options),
+        _volume_options(options),
+        overwrite=options.overwrite,
         progress=sys.stderr.isatty(),
     )
     _summarise([report], report.skipped, options.out)

@@ -117,11 +117,16 @@ def pairs_of(options: Namespace) -> "PairSet":
     from mambadfuse.cli.reading import reading_of
     from mambadfuse.data.pairs_file import read_pairs_file
 
-    if bool(options.a) == bool(options.pairs_file) or (options.b and options.pairs_file):
-        options.usage_error("give --a, with --b or alone, or --pairs-file")
+    require_pairs_once(options)
     if options.pairs_file:
         return read_pairs_file(options.pairs_file)
     return reading_of(options).find_pairs(options.a, options.b)
+
+
+def require_pairs_once(options: Namespace) -> None:
+    """Stops with a usage error unless the pairs are given by folders or by a file of pairs."""
+    if bool(options.a) == bool(options.pairs_file) or (options.b and options.pairs_file):
+        options.usage_error("give --a, with --b or alone, or --pairs-file")
 
 
 def check_sides(options: Namespace, wanted: str) -> None:

@@ -26,8 +26,8 @@ from mambadfuse.data.pairs import (
     pictures_by_name,
     require_folder,
 )
-from mambadfuse.data.pairs_file import read_pairs_file
-from mambadfuse.data.single_folder import match_within, tasks_in
+from mambadfuse.data.pairs_file import lists_pairs, read_pairs_file
+from mambadfuse.data.single_folder import match_within, several_readings, tasks_in
 from mambadfuse.data.tasks import (
     FOLDERS,
     MODALITIES,
@@ -72,7 +72,7 @@ def find_pairs(a: str | Path | PairSet, b: str | Path | None = None) -> PairSet:
     if isinstance(a, PairSet):
         return a
     a = Path(a)
-    if b is None and _lists_pairs(a):
+    if b is None and lists_pairs(a):
         return read_pairs_file(a)
     b = a if b is None else Path(b)
     require_folder(a)
@@ -97,10 +97,6 @@ def find_images_with_alpha(a: str | Path, b: str | Path | None = None) -> PairSe
         raise PairError(issues[0])
     pairs = tuple(Pair(name, file, file) for name, file in sorted(files.items()))
     return PairSet(folder, folder, pairs, tuple(issues))
-
-
-def _lists_pairs(path: Path) -> bool:
-    return path.suffix.lower() == ".csv" and not path.is_dir()
 
 
 def _all_below(root: Path) -> PairSet:
@@ -160,7 +156,7 @@ def scan(root: Path) -> tuple[list[PairSet], list[Issue]]:
     Raises:
         PairError: the root is missing or not a folder, or no name below it is known.
     """
-    if _lists_pairs(root):
+    if lists_pairs(root):
         return [read_pairs_file(root)], []
     require_folder(root)
     sides: _Sides = defaultdict(list)
@@ -176,11 +172,12 @@ def scan(root: Path) -> tuple[list[PairSet], list[Issue]]:
         elif _holds_pictures(folder):
             unknown.append(folder)
     unknown += _join_doubtful(sides, doubtful)
+    unused = [several_readings(folder) or Issue(folder, _NO_SIDES, "note") for folder in unknown]
     if not sides and not single:
-        raise PairError(Issue(root, _why_nothing(root, bool(unknown))))
+        raise PairError(next(iter(problems(unused)), Issue(root, _why_nothing(root, bool(unknown)))))
     sets, issues = _match_sides(root, sides)
     sets += _match_single(root, single)
-    return sets, issues + [Issue(folder, _NO_SIDES, "note") for folder in unknown]
+    return sets, issues + unused
 
 
 def _side_by_name(folder: Path, root: Path, hints: bool = False) -> tuple[tuple[str, ...], str] | None:

@@ -20,7 +20,7 @@ from mambadfuse.data.colour import Floats, is_grey, luma
 from mambadfuse.data.remarks import Remark
 from mambadfuse.data.signatures import HEAD, recognise
 from mambadfuse.data.stretch import Stored, Stretch, StretchLike, stored_array
-from mambadfuse.files import atomic_write
+from mambadfuse.files import atomic_write, is_special
 
 WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 FORMATS = {**WRITTEN, ".gif": "GIF", ".webp": "WEBP", ".jp2": "JPEG2000", ".npy": "NPY"}
@@ -87,6 +87,7 @@ def read_image(
         ImageError: the file is missing, a folder, empty, damaged, of another format, or holds what this kit
             does not read: CMYK or Lab, 16 bits with transparency, 16-bit colour TIFF, and without ``stretch``
             floats outside [0, 1] and signed or 32-bit integers; it has no alpha channel, but only that was asked for.
+        MemoryError: it does not fit in what is free.
         ValueError: an option has an unknown value.
     """
     picture = read_picture(path, stretch=stretch, alpha=alpha)
@@ -120,7 +121,7 @@ def _read(path: str | Path, of_image: Callable[[Image.Image], T], of_array: Call
     try:
         if path.is_dir():
             raise ImageError("is a folder, expected an image file")
-        if path.exists() and not path.is_file():  # opening it could block
+        if is_special(path):  # opening it could block
             raise ImageError("is a pipe, socket or device, expected an image file")
         # An open file, not a name: Pillow 13 scrambles rotated, uncompressed TIFFs that it opens by name.
         with path.open("rb") as file:
@@ -140,6 +141,8 @@ def _read(path: str | Path, of_image: Callable[[Image.Image], T], of_array: Call
         raise ImageError(f"{path}: is not a {_READ} image, {_actual_format(path)}") from None
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
+    except MemoryError:
+        raise MemoryError(f"{path}: there is not enough free memory to read it") from None
     except Exception as error:  # decoders meet broken data with almost any exception
         raise ImageError(f"{path}: is truncated or damaged ({error})") from error
 

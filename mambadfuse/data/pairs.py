@@ -4,6 +4,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
@@ -90,7 +91,8 @@ def match_folders(
     Images in sub-folders go by their path: ``a/night/07.png`` with ``b/night/07.jpg``, under the name
     ``night/07``. Files without a partner after that go together if their names differ only in the words that say
     which side they are: ``a/IR_07.png`` with ``b/VIS_07.png``, under the name of side a. Words that could also mean
-    something else come last: ``a/DJI_07_T.png`` with ``b/DJI_07_W.png``.
+    something else come next: ``a/DJI_07_T.png`` with ``b/DJI_07_W.png``. Last come names of which only one has such a
+    word: ``a/07_thermal.png`` with ``b/07.png``.
 
     Names are compared after Unicode normalisation (NFC), since file systems spell "é" in two ways. Hidden files are
     ignored; every other file is in a pair or among the issues: it has no partner, lacks the suffix of an image,
@@ -102,7 +104,7 @@ def match_folders(
     folder_a, folder_b = Path(folder_a), Path(folder_b)
     files_a, issues = pictures_by_name(files_below(folder_a), folder_a)
     files_b, issues_b = pictures_by_name(files_below(folder_b), folder_b)
-    partners, rivals = match_names(files_a, files_b)
+    partners, rivals = match_names(files_a, files_b, unmarked=True)
     if not partners and not rivals:
         raise PairError(_why_none(folder_a, folder_b, files_a, files_b, [*issues, *issues_b]))
     unusable_a, unusable_b = _by_stem(issues, folder_a), _by_stem(issues_b, folder_b)
@@ -148,12 +150,17 @@ def _why_none(
 
 
 def match_names(
-    names_a: Iterable[str], names_b: Iterable[str]
+    names_a: Iterable[str], names_b: Iterable[str], unmarked: bool = False
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
     """The name on side b for each name on side a that has one: the same, or else one of the same scene.
 
     Names of one scene go together if they lie in the same sub-folder, both say which side they are, and each
     is the only one of its side.
+
+    Args:
+        names_a: of side a.
+        names_b: of side b.
+        unmarked: whether, after that, one of the two names may say nothing of its side.
 
     Returns:
         The partners, and the possible partners of names that have several, or share one.
@@ -161,13 +168,16 @@ def match_names(
     names_a, names_b = set(names_a), set(names_b)
     partners = {name: name for name in names_a & names_b}
     rivals: dict[str, list[str]] = {}
-    for hints in (False, True):
+    for one_unmarked, hints in product((False, True) if unmarked else (False,), (False, True)):
         left_a, left_b = names_a - partners.keys(), names_b - set(partners.values())
-        scenes_a, scenes_b = _scenes(left_a, hints), _scenes(left_b, hints)
+        scenes_a, scenes_b = (_scenes(left, hints, one_unmarked) for left in (left_a, left_b))
         for scene in scenes_a.keys() & scenes_b.keys():
             a, b = (sorted(scenes[scene]) for scenes in (scenes_a, scenes_b))
+            labels = [*scenes_a[scene].values(), *scenes_b[scene].values()]
             sides = side_of(scenes_a[scene][a[0]].modality), side_of(scenes_b[scene][b[0]].modality)
-            if hints and task_of(*sides) is task_of(*reversed(sides)):
+            if one_unmarked and len({label.modality is None for label in labels}) == 1:
+                continue
+            if hints and not one_unmarked and task_of(*sides) is task_of(*reversed(sides)):
                 continue  # a hint counts only beside the other side of its task
             if len(a) == len(b) == 1:
                 partners[a[0]] = b[0]
@@ -176,13 +186,13 @@ def match_names(
     return partners, rivals
 
 
-def _scenes(names: Iterable[str], hints: bool) -> dict[tuple[str, str], dict[str, Label]]:
-    """The names that say their side, with what they say, by sub-folder and scene."""
+def _scenes(names: Iterable[str], hints: bool, unmarked: bool) -> dict[tuple[str, str], dict[str, Label]]:
+    """The names that say their side, and maybe the others, with what they say, by sub-folder and scene."""
     scenes: dict[tuple[str, str], dict[str, Label]] = defaultdict(dict)
     for name in names:
         folder, _, last = name.rpartition("/")
         label = read_label(last, hints)
-        if label.modality is not None:
+        if label.modality is not None or unmarked:
             scenes[folder, label.scene][name] = label
     return scenes
 

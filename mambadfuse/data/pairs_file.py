@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from mambadfuse.data.issues import Issue
 from mambadfuse.data.pairs import Pair, PairError, PairSet
 from mambadfuse.data.tasks import modality_of, task_of
+from mambadfuse.data.volumes import is_volume, without_suffix
 from mambadfuse.files import printable
 
 HEADER = ["a", "b", "name"]
@@ -20,7 +21,24 @@ _CELLS = (2, 3)  # of a line
 _LONGEST = 250  # bytes of a name, so that a suffix fits into the 255 of most file systems
 
 
-def read_pairs_file(path: str | Path) -> PairSet:
+def lists_pairs(path: Path) -> bool:
+    """Whether a path is that of a file of pairs, by its name."""
+    return path.suffix.lower() == ".csv" and not path.is_dir()
+
+
+def lists_volumes(path: str | Path) -> bool:
+    """Whether the first pair in a file of pairs is one of volumes, not of images.
+
+    Raises:
+        PairError, OSError: as :func:`read_pairs_file`.
+    """
+    path = Path(path)
+    _require_file(path)
+    rows = _rows(path)
+    return bool(rows) and any(_is_volume(path.parent / cell) for cell in rows[0][1][:2])
+
+
+def read_pairs_file(path: str | Path, volumes: bool = False) -> PairSet:
     """The pairs in a CSV file, one a line: side a, side b and, if wanted, a name.
 
     Commas, semicolons or tabs separate the cells, whichever fits; the text is UTF-8, or UTF-16 with its mark.
@@ -40,18 +58,21 @@ def read_pairs_file(path: str | Path) -> PairSet:
     >>> [pair.name for pair in found.pairs], found.task
     (['slice 16'], 'ct-mri')
 
+    Args:
+        path: of the CSV file.
+        volumes: whether it lists volumes, NIfTI files, DICOM files or folders with a DICOM series, instead of images.
+
     Raises:
         PairError: a line is no pair of two files of its own, a name occurs twice or leads out of a folder of
             results, or there is no pair; the message names line and column.
         OSError: the file cannot be read.
     """
     path = Path(path)
-    if not path.is_file():
-        raise PairError(Issue(path, "is not a file" if path.exists() else "there is no such file"))
+    _require_file(path)
     pairs: list[Pair] = []
     lines: dict[str, int] = {}
     for number, cells in _rows(path):
-        pair = _pair(path, number, cells)
+        pair = _pair(path, number, cells, volumes)
         key = pair.name.casefold()  # two names that differ in case are one file on many systems
         if key in lines:
             reason = f"the name {pair.name!r} is that of line {lines[key]}, too; give each a name in a third column"
@@ -63,6 +84,11 @@ def read_pairs_file(path: str | Path) -> PairSet:
     pairs.sort(key=lambda pair: pair.name)
     tasks = {task_of(modality_of(pair.a), modality_of(pair.b)) for pair in pairs}
     return PairSet(path.parent, path.parent, tuple(pairs), task=tasks.pop() if len(tasks) == 1 else None)
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise PairError(Issue(path, "is not a file" if path.exists() else "there is no such file"))
 
 
 def _rows(path: Path) -> list[Row]:
@@ -131,7 +157,15 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _pair(path: Path, number: int, cells: Sequence[str]) -> Pair:
+def _is_volume(path: Path) -> bool:
+    """Whether there is such a volume; names too long for one are no error."""
+    try:
+        return path.exists() and is_volume(path)
+    except OSError:
+        return False
+
+
+def _pair(path: Path, number: int, cells: Sequence[str], volumes: bool) -> Pair:
     if len(cells) not in (2, 3):
         raise PairError(Issue(path, f"line {number}: expected a,b or a,b,name, found {len(cells)} cells"))
     sides = []
@@ -139,15 +173,25 @@ def _pair(path: Path, number: int, cells: Sequence[str]) -> Pair:
         side = path.parent / cell
         if not cell:
             raise _wrong(path, number, column, "is empty, expected the path of an image")
-        if not _is_file(side):
-            state = "is not a file" if os.path.lexists(side) else "there is no such file"
+        if not volumes and _is_volume(side):
+            reason = (
+                f"{cell}: is a volume, of which only mambadfuse fuse takes a list; here images are expected"
+            )
+            raise _wrong(path, number, column, reason)
+        if volumes and _is_file(side) and not _is_volume(side):
+            raise _wrong(
+                path, number, column, f"{cell}: is no volume (NIfTI, DICOM), as others in the list are"
+            )
+        if not (_is_volume(side) if volumes else _is_file(side)):
+            expected = "volume" if volumes else "file"
+            state = f"is not a {expected}" if os.path.lexists(side) else f"there is no such {expected}"
             advice = "; the list is not UTF-8, save it as that" if printable(cell) != cell else ""
             raise _wrong(path, number, column, f"{cell}: {state} ({side}){advice}")
         sides.append(side)
     a, b = sides
     if a.samefile(b):
         raise _wrong(path, number, "b", f"{cells[1]}: is the same file as side a")
-    name = (cells[2] if len(cells) == 3 else "") or a.stem
+    name = (cells[2] if len(cells) == 3 else "") or (without_suffix(a).name if volumes else a.stem)
     parts = PurePath(name).parts
     if (
         not parts

@@ -5,13 +5,14 @@ IR_1.png, VIS_1.png, IR_2.png, VIS_2.png.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import product
 from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
 from mambadfuse.data.pairs import Pair, PairSet, pictures_by_name
-from mambadfuse.data.tasks import COMPOSITE, NEAR_INFRARED, TASKS, Label, read_label, side_of
+from mambadfuse.data.tasks import COMPOSITE, MODALITIES, NEAR_INFRARED, TASKS, Label, read_label, side_of
 
 _STANDS_IN = "near infrared, used as there is no thermal image of the scene"
 _THERMAL_FIRST = "near infrared, not used as there is a thermal image of the scene"
@@ -25,7 +26,8 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
     ``lake/IR_lake_g.bmp`` goes with ``lake/VIS_lake_r.bmp``, under the name of side a, ``lake/IR_lake_g``. Within a
     folder the images of one scene belong together: their names differ only in the words for the side. If no scene
     yields a pair, words that could also mean something else are read, too: ``DJI_1_T.jpg`` goes with ``DJI_1_W.jpg``.
-    If that yields none, either, the folder as a whole is one scene. Thermal infrared takes precedence over near
+    If that yields none, either, one image of a scene may say nothing: ``1_thermal.png`` goes with ``1.png``, the only
+    candidate. If that yields none, the folder as a whole is one scene. Thermal infrared takes precedence over near
     infrared, which stands in where a scene has no thermal image. Nothing is guessed: of a scene with two images of one
     side neither is used, and all of them are issues. Other files may lie in the folder; they become notes.
 
@@ -43,8 +45,9 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
         issues += [Issue(path, _NO_PICTURE, "note") for path in here if path not in pictures]
         files, same_name = pictures_by_name(pictures, root)
         issues += same_name
+        by_hints = {name for scene in _by_scene(files, True) for name in _choose(scene, TASKS[task], False)}
         for scene in _scenes(files, TASKS[task]):
-            chosen = _choose(scene, TASKS[task])
+            chosen = _choose(scene, TASKS[task], unmarked=by_hints.isdisjoint(scene))
             if chosen:
                 pair = Pair(chosen[0], files[chosen[0]], files[chosen[1]], task)
                 if pair.a.samefile(pair.b):
@@ -52,7 +55,7 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
                 else:
                     pairs.append(pair)
             for name, label in scene.items():
-                if label.modality in (None, COMPOSITE):
+                if label.modality in (None, COMPOSITE) and name not in chosen:
                     issues.append(Issue(files[name], _NO_SIDE, "note"))
                 elif label.modality == NEAR_INFRARED and chosen:
                     reason = _STANDS_IN if name in chosen else _THERMAL_FIRST
@@ -68,7 +71,36 @@ def tasks_in(folder: Path) -> list[str]:
     files, _ = pictures_by_name(_files_in(folder), folder)
     found = {side_of(read_label(name).modality) for name in files}
     by_hints = _by_scene(files, hints=True)
-    return [task for task, sides in TASKS.items() if found.issuperset(sides) or _has_pair(by_hints, sides)]
+    marked = [task for task, sides in TASKS.items() if found.issuperset(sides) or _has_pair(by_hints, sides)]
+    if marked:
+        return marked
+    readings = [_by_scene(files, hints) for hints in (False, True)]
+    return [task for task, sides in TASKS.items() if any(_has_pair(own, sides, True) for own in readings)]
+
+
+def several_readings(folder: Path) -> Issue | None:
+    """An image of which several others, or one in several ways, could be the partner; None if there is none.
+
+    It is asked of folders without a pair: ``1.png`` could be CT, PET or SPECT beside ``1_mri.png``, and the visible
+    side of ``1_ir.png`` or of ``1_thermal.png`` beside both.
+    """
+    files, _ = pictures_by_name(_files_in(folder), folder)
+    for hints in (False, True):
+        for scene in _by_scene(files, hints):
+            unmarked = sorted(name for name, label in scene.items() if label.modality is None)
+            marked = sorted(scene.keys() - unmarked)
+            sides = {side_of(scene[name].modality) for name in marked}
+            titles = sorted(MODALITIES[other].title for other in _others(sides))
+            if unmarked and marked and titles:
+                what = f"{' or '.join(unmarked)}, as {' or '.join(titles)}, beside {' or '.join(marked)}"
+                reason = f"could be paired with {what}: name both sides, or list the pairs in a file (--pairs-file)"
+                return Issue(files[marked[0]], reason)
+    return None
+
+
+def _others(sides: Collection[str | None]) -> set[str]:
+    """The modalities that a task joins with one of these."""
+    return {b if a in sides else a for a, b in TASKS.values() if (a in sides) is not (b in sides)}
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -77,8 +109,8 @@ def _files_in(folder: Path) -> list[Path]:
 
 def _scenes(names: Iterable[str], sides: tuple[str, str]) -> list[dict[str, Label]]:
     """The files of a folder by scene; all of them as one scene if no scene has a pair."""
-    for hints in (False, True):
-        if _has_pair(scenes := _by_scene(names, hints), sides):
+    for unmarked, hints in product((False, True), (False, True)):
+        if _has_pair(scenes := _by_scene(names, hints), sides, unmarked):
             return scenes
     return [{name: read_label(name.rpartition("/")[2]) for name in names}]
 
@@ -91,18 +123,27 @@ def _by_scene(names: Iterable[str], hints: bool) -> list[dict[str, Label]]:
     return list(scenes.values())
 
 
-def _has_pair(scenes: Iterable[dict[str, Label]], sides: tuple[str, str]) -> bool:
-    return any(_choose(scene, sides) for scene in scenes)
+def _has_pair(scenes: Iterable[dict[str, Label]], sides: tuple[str, str], unmarked: bool = False) -> bool:
+    return any(_choose(scene, sides, unmarked) for scene in scenes)
 
 
-def _choose(scene: Mapping[str, Label], sides: tuple[str, str]) -> tuple[str, ...]:
-    """The pair of a scene, side a first; empty if a side is missing or occurs several times."""
-    chosen = []
-    for side in sides:
-        names = [name for name, label in scene.items() if label.modality == side]
-        names = names or [name for name, label in scene.items() if side_of(label.modality) == side]
-        chosen += names if len(names) == 1 else []
-    return tuple(chosen) if len(chosen) == 2 else ()
+def _choose(scene: Mapping[str, Label], sides: tuple[str, str], unmarked: bool) -> tuple[str, ...]:
+    """The pair of a scene, side a first; empty if a side is missing or occurs several times.
+
+    ``unmarked`` lets the only image whose name gives no side stand for the missing one, if it can be no other side.
+    """
+    a, b = (_of_side(scene, side) for side in sides)
+    if unmarked and bool(a) != bool(b) and len(_others([sides[0] if a else sides[1]])) == 1:
+        unknown = Label(None, scene[(a or b)[0]].scene)
+        others = [name for name, label in scene.items() if label == unknown]
+        a, b = a or others, b or others
+    return (a[0], b[0]) if len(a) == len(b) == 1 else ()
+
+
+def _of_side(scene: Mapping[str, Label], side: str) -> list[str]:
+    """The images of a side, or else those that stand in for it."""
+    names = [name for name, label in scene.items() if label.modality == side]
+    return names or [name for name, label in scene.items() if side_of(label.modality) == side]
 
 
 def _why_unpaired(scene: Iterable[str]) -> str:

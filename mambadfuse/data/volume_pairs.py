@@ -7,6 +7,7 @@ from pathlib import Path
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
 from mambadfuse.data.pairs import Pair, PairError, PairSet, match_names, require_folder
+from mambadfuse.data.pairs_file import lists_pairs, read_pairs_file
 from mambadfuse.data.tasks import read_label, task_of
 from mambadfuse.data.volumes import is_nifti, is_volume, without_suffix
 
@@ -21,23 +22,32 @@ def holds_volumes(folder: Path) -> bool:
     return found
 
 
-def find_volume_pairs(a: str | Path, b: str | Path) -> PairSet:
+def find_volume_pairs(a: str | Path | PairSet, b: str | Path | None = None) -> PairSet:
     """The pairs of NIfTI files, or of folders with a DICOM series each, below two folders or below a single one.
 
     They are matched by their paths without suffix, as images are: by equal names, or by names that differ only in the
-    words for the side. In a single folder those words say which side a volume is.
+    words for the side. In a single folder those words say which side a volume is. A file ``*.csv`` lists pairs, see
+    :func:`~mambadfuse.data.pairs_file.read_pairs_file`.
+
+    Args:
+        a: the folder of the MRI side, or of both sides; or a file of pairs; or pairs that were found before.
+        b: the folder of the other side; None or ``a`` if both lie below ``a``.
 
     Raises:
         PairError: a folder is missing, or no volume has a partner.
     """
-    folder_a, folder_b = Path(a), Path(b)
+    if isinstance(a, PairSet):
+        return a
+    if b is None and lists_pairs(Path(a)):
+        return read_pairs_file(a, volumes=True)
+    folder_a, folder_b = Path(a), Path(a if b is None else b)
     require_folder(folder_a)
     require_folder(folder_b)
     files_a, files_b = (dict(_volumes_below(folder)) for folder in (folder_a, folder_b))
     if folder_a.samefile(folder_b):
         is_mri = {name: _modality(name) == "mri" for name in files_a}
         files_a, files_b = ({n: f for n, f in files_a.items() if is_mri[n] == side} for side in (True, False))
-    partners, rivals = match_names(files_a, files_b)
+    partners, rivals = match_names(files_a, files_b, unmarked=True)
     issues = []
     for files, paired in ((files_a, partners.keys()), (files_b, set(partners.values()))):
         for name in sorted(files.keys() - paired):
@@ -49,7 +59,8 @@ def find_volume_pairs(a: str | Path, b: str | Path) -> PairSet:
         Pair(x, files_a[x], files_b[y], task_of(_modality(x), _modality(y)))
         for x, y in sorted(partners.items())
     )
-    return PairSet(folder_a, folder_b, pairs, tuple(issues))
+    tasks = {pair.task for pair in pairs}
+    return PairSet(folder_a, folder_b, pairs, tuple(issues), tasks.pop() if len(tasks) == 1 else None)
 
 
 def _volumes_below(folder: Path) -> Iterator[tuple[str, Path]]:

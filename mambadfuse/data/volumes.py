@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mambadfuse.data.colour import Floats
 from mambadfuse.data.images import FORMATS, ImageError
 from mambadfuse.data.stretch import require_finite
-from mambadfuse.files import atomic_write
+from mambadfuse.files import atomic_write, is_special
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The axis of a volume (x, y, z) that is perpendicular to each plane."""
@@ -120,16 +120,21 @@ def read_volume(path: str | Path) -> Volume:
     Raises:
         ImageError: it cannot be read, is not three-dimensional, or the files are not slices of one volume.
         ImportError: the extra ``medical`` is not installed.
+        MemoryError: it does not fit in what is free.
     """
     path = Path(path)
     if not path.exists():
         raise ImageError(f"{path}: there is no such file")
+    if is_special(path):
+        raise ImageError(f"{path}: is a pipe, socket or device, expected a volume")
     library = _library("nibabel" if is_nifti(path) else "pydicom")
     try:
         values, affine = (_read_nifti if is_nifti(path) else _read_dicom)(library, path)
         require_finite(values)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
+    except MemoryError:
+        raise MemoryError(f"{path}: there is not enough free memory to read it") from None
     except Exception as error:  # both libraries meet broken files with almost any exception
         raise ImageError(f"{path}: cannot be read as a volume ({error})") from error
     return _closest_to_ras(values, affine)

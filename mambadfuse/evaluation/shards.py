@@ -9,6 +9,7 @@ from typing import Any
 from mambadfuse.evaluation.fault_table import FaultTable, tabulate
 from mambadfuse.evaluation.methods import Key
 from mambadfuse.evaluation.table import Scores, Table, rank, summarise_all
+from mambadfuse.files import require_no_special
 
 _Content = Mapping[str, Any]  # of a file of JSON
 
@@ -85,6 +86,7 @@ def _read_all(files: Sequence[str | Path], command: str, same: Sequence[str]) ->
 
 
 def _read(file: Path, command: str, same: Sequence[str]) -> _Content:
+    require_no_special(file)
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -215,10 +215,11 @@ def _difference(made: Settings | None, now: Settings) -> str:
 def _read(folder: Path) -> Recorded:
     """The settings of each result by its name, None if they are unknown; empty if there is no readable manifest."""
     recorded: Recorded = {}
-    for _, file in sorted((file.stat().st_mtime_ns, file) for file in folder.glob(".fused_with*.json")):
+    files = [file for file in folder.glob(".fused_with*.json") if file.is_file()]
+    for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file)):
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         entries = content.items() if isinstance(content, dict) else ()
         recorded |= {name: made if isinstance(made, dict) else None for name, made in entries}

@@ -1,6 +1,7 @@
 """Fusing volumes: slices of two scans of one head, one by one, into images or a volume."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from tqdm import tqdm
 
 from mambadfuse.data.images import WRITTEN, write_image
 from mambadfuse.data.issues import Issue, problems
+from mambadfuse.data.pairs import PairSet
 from mambadfuse.data.reading import PairReading
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.data.volume_pairs import find_volume_pairs
-from mambadfuse.data.volumes import Volume, is_nifti, read_volume, require_same_grid, write_nifti
-from mambadfuse.files import make_folder
+from mambadfuse.data.volumes import AXES, Volume, is_nifti, read_volume, require_same_grid, write_nifti
+from mambadfuse.files import make_folder, require_apart
 from mambadfuse.fusion.folders import FusionReport, require_outside
 from mambadfuse.fusion.manifest import recording, settings_of, why_outdated
 from mambadfuse.fusion.options import FusionOptions
@@ -24,21 +26,55 @@ from mambadfuse.fusion.pair import Model, fuse_with, load_model
 DEFAULT_STRETCH = ("0.5%", "99.5%")
 
 
+@dataclass(frozen=True)
+class VolumeOptions:
+    """How volumes are fused.
+
+    Attributes:
+        plane: "axial", "coronal" or "sagittal".
+        index: which slice, counted from the feet, the back or the left; None is the middle one where a single slice is
+            written.
+        colour: as in :func:`mambadfuse.fuse`.
+        contrast: as there.
+        bits: as there; 8 for colour in a NIfTI file.
+        stretch: as there; percentiles are those of each volume. None is 0.5% and 99.5%.
+        stretch_b: the same for side b, such as ``(0, 80)`` Hounsfield units for the brain in a CT.
+
+    Raises:
+        ValueError: an option has an unknown value.
+    """
+
+    plane: str = "axial"
+    index: int | None = None
+    colour: str = "auto"
+    contrast: float | None = None
+    bits: int = 8
+    stretch: StretchLike | Stretch | None = None
+    stretch_b: StretchLike | Stretch | None = None
+
+    def __post_init__(self) -> None:
+        if self.plane not in AXES:
+            raise ValueError(f"plane must be one of {', '.join(AXES)}, found {self.plane!r}")
+        self.of_a_slice()
+
+    def of_a_slice(self) -> FusionOptions:
+        """Those of them that decide how a slice is fused."""
+        reading = PairReading.of(self.stretch, self.stretch_b)
+        return FusionOptions(self.colour, self.contrast, self.bits, reading)
+
+
+AS_THEY_ARE = VolumeOptions()
+
+
 def fuse_volumes(
     a: str | Path,
     b: str | Path,
     out: str | Path,
     model: Model | None = None,
+    options: VolumeOptions = AS_THEY_ARE,
     *,
-    plane: str = "axial",
-    index: int | None = None,
     overwrite: bool = False,
-    colour: str = "auto",
-    contrast: float | None = None,
-    bits: int = 8,
     device: str = "auto",
-    stretch: StretchLike | Stretch | None = None,
-    stretch_b: StretchLike | Stretch | None = None,
 ) -> tuple[Path, ...]:
     """Fuses two registered volumes on one grid, slice by slice; each slice is fused by :func:`mambadfuse.fuse`.
 
@@ -51,15 +87,9 @@ def fuse_volumes(
         b: the CT, PET or SPECT side, of any of these kinds.
         out: file or folder of the result.
         model: as in :func:`mambadfuse.fuse`.
-        plane: "axial", "coronal" or "sagittal".
-        index: which slice, counted from the feet, the back or the left; None is the middle one.
+        options: of fusing.
         overwrite: whether to replace what exists.
-        colour: as in :func:`mambadfuse.fuse`.
-        contrast: as in :func:`mambadfuse.fuse`.
-        bits: as in :func:`mambadfuse.fuse`; 8 for colour in a NIfTI file.
         device: as in :func:`mambadfuse.fuse`.
-        stretch: as in :func:`mambadfuse.fuse`; percentiles are those of the whole volume. None is 0.5% and 99.5%.
-        stretch_b: the same for side b, such as ``(0, 80)`` Hounsfield units for the brain in a CT.
 
     Returns:
         The files that were written.
@@ -68,32 +98,25 @@ def fuse_volumes(
         ImageError: a volume cannot be read.
         ImportError: the extra ``medical`` is not installed.
         FileExistsError: a file to write exists, and ``overwrite`` is false.
-        ValueError: the volumes lie on different grids, or an option has an unknown value.
+        ValueError: the volumes lie on different grids, or there is no such slice.
         CheckpointError: the weights cannot be loaded.
     """
-    options = FusionOptions(colour, contrast, bits)
     out = Path(out)
     volume_a, volume_b = read_volume(a), read_volume(b)
     require_same_grid(volume_a, volume_b)
-    count = volume_a.count(plane)
+    count = volume_a.count(options.plane)
     one = out.suffix.lower() in WRITTEN
-    chosen: Sequence[int] = [count // 2 if index is None else index] if one else range(count)
+    index = count // 2 if options.index is None else options.index
+    chosen: Sequence[int] = [index] if one else range(count)
     targets = [out] if one or is_nifti(out) else [out / f"{i:03}.png" for i in chosen]
     for target in targets:
         if target.exists() and not overwrite:
             raise FileExistsError(f"{target}: exists already (--overwrite replaces it)")
-    network = load_model(model, device)
-    fused = _slices(
-        network,
-        (volume_a, _window(volume_a, stretch)),
-        (volume_b, _window(volume_b, stretch_b)),
-        plane,
-        chosen,
-        options,
-    )
+    windows = _window(volume_a, options.stretch), _window(volume_b, options.stretch_b)
+    fused = _slices(load_model(model, device), (volume_a, volume_b), windows, chosen, options)
     make_folder(targets[0].parent)
     if is_nifti(out):
-        write_nifti(out, list(fused), plane, volume_a)
+        write_nifti(out, list(fused), options.plane, volume_a)
     else:
         for target, image in zip(targets, fused, strict=True):
             write_image(target, image)
@@ -101,20 +124,14 @@ def fuse_volumes(
 
 
 def fuse_volume_folders(
-    a: str | Path,
+    a: str | Path | PairSet,
     b: str | Path | None,
     out: str | Path,
     model: Model | None = None,
+    options: VolumeOptions = AS_THEY_ARE,
     *,
-    plane: str = "axial",
-    index: int | None = None,
     overwrite: bool = False,
-    colour: str = "auto",
-    contrast: float | None = None,
-    bits: int = 8,
     device: str = "auto",
-    stretch: StretchLike | Stretch | None = None,
-    stretch_b: StretchLike | Stretch | None = None,
     progress: bool = True,
 ) -> FusionReport:
     """Fuses the pairs of volumes in two folders, or in one, into ``out/<name>.nii.gz``, or one slice of each.
@@ -123,39 +140,34 @@ def fuse_volume_folders(
     the others are still fused. Results are kept, made again or refused as by :func:`mambadfuse.fuse_folders`.
 
     Args:
-        a: the folder of the MRI side, or of both sides.
+        a: the folder of the MRI side, or of both sides; or a file of pairs; or the pairs themselves.
         b: the folder of the other side; None or ``a`` if both lie below ``a``.
         out: the folder of the results, created if missing, outside the sources.
         model: as in :func:`fuse_volumes`.
-        plane: as there.
-        index: None makes volumes; a number makes this slice of each, ``out/<name>.png``.
+        options: as there; without ``index`` volumes are made, with it this slice of each, ``out/<name>.png``.
         overwrite: whether to fuse pairs again that already have a result.
-        colour: as in :func:`fuse_volumes`.
-        contrast: as there.
-        bits: as there.
-        device: as there.
-        stretch: as there; percentiles are those of each volume.
-        stretch_b: the same for side b.
+        device: as in :func:`fuse_volumes`.
         progress: whether to show a progress bar.
 
     Raises:
         PairError: there is no pair.
-        ValueError: ``out`` overlaps with the sources; a result exists that was made with other or unknown settings; or
-            an option has an unknown value.
+        ValueError: ``out`` overlaps with the sources; or a result exists that was made with other or unknown settings.
         OSError: ``out`` cannot be created.
         ImportError: the extra ``medical`` is not installed.
         CheckpointError: the weights cannot be loaded.
     """
-    out, b = Path(out), a if b is None else b
-    require_outside(out, Path(a), Path(b))
+    out = Path(out)
     found = find_volume_pairs(a, b)
-    network = load_model(model, device)
-    windows = PairReading.of(stretch, stretch_b)
-    name = type(model).__name__ if isinstance(model, nn.Module) else str(model or "ivf")
-    settings = settings_of(network, name, FusionOptions(colour, contrast, bits, windows))
-    settings |= {"plane": plane, "slice": index}
-    suffix = ".nii.gz" if index is None else ".png"
+    suffix = ".nii.gz" if options.index is None else ".png"
     targets = {pair.name: out / f"{pair.name}{suffix}" for pair in found.pairs}
+    searched = [Path(x) for x in (a, b) if isinstance(x, str | Path)]
+    sides = [side for pair in found.pairs for side in (pair.a, pair.b)]
+    require_outside(out, *found.folders, *filter(Path.is_dir, searched))
+    require_apart(targets.values(), sides, [side for side in sides if side.is_dir()])
+    network = load_model(model, device)
+    name = type(model).__name__ if isinstance(model, nn.Module) else str(model or "ivf")
+    settings = settings_of(network, name, options.of_a_slice())
+    settings |= {"plane": options.plane, "slice": options.index}
     written, kept, failed, outdated = [], [], [], []
     with recording(out, targets, settings, overwrite):
         for pair in tqdm(found.pairs, desc="fuse", unit="pair", disable=not progress):
@@ -165,17 +177,7 @@ def fuse_volume_folders(
                 kept.append(target)
                 continue
             try:
-                fuse_volumes(
-                    *(pair.a, pair.b, target, network),
-                    plane=plane,
-                    index=index,
-                    overwrite=True,
-                    colour=colour,
-                    contrast=contrast,
-                    bits=bits,
-                    stretch=stretch,
-                    stretch_b=stretch_b,
-                )
+                fuse_volumes(pair.a, pair.b, target, network, options, overwrite=True)
                 written.append(target)
                 outdated += [Issue(target, reason)] if reason else []
             except (ValueError, OSError, RuntimeError, MemoryError) as error:
@@ -189,13 +191,16 @@ def _window(volume: Volume, stretch: StretchLike | Stretch | None) -> Stretch:
 
 def _slices(
     network: nn.Module,
-    a: tuple[Volume, Stretch],
-    b: tuple[Volume, Stretch],
-    plane: str,
+    volumes: tuple[Volume, Volume],
+    windows: tuple[Stretch, Stretch],
     chosen: Sequence[int],
-    options: FusionOptions,
+    options: VolumeOptions,
 ) -> Iterator[NDArray[Any]]:
     """The fused slices, one after the other."""
+    stretched = replace(options.of_a_slice(), reading=PairReading())
     for i in chosen:
-        slice_a, slice_b = (window.apply(volume.slice(plane, i)) for volume, window in (a, b))
-        yield np.asarray(fuse_with(network, slice_a, slice_b, options, warn=False).image)
+        a, b = (
+            window.apply(volume.slice(options.plane, i))
+            for volume, window in zip(volumes, windows, strict=True)
+        )
+        yield np.asarray(fuse_with(network, a, b, stretched, warn=False).image)
