@@ -1,8 +1,8 @@
 """Scores of a fused image f against its two sources a and b, under two conventions.
 
-:func:`~mambadfuse.metrics.scores.evaluate` computes them all for one image; each metric is also a function of its own. "literature" is the
-arithmetic behind the tables of most papers, so that the kit's scores can be compared with them; "strict" follows the
-definitions. The conventions differ in four scores:
+:func:`~mambadfuse.metrics.scores.evaluate` computes them all for one image; each metric is also a function of its
+own. "literature" is the arithmetic behind the tables of most papers, so that the kit's scores can be compared with
+them; "strict" follows the definitions. The conventions differ in four scores:
 
 =====  ========================================  ========================  ================================
 score  literature                                strict                    why

@@ -1,4 +1,4 @@
-"""The book in a browser, opened from its folder: no request leaves it, and its pages fit, search, print and can be read."""
+"""The book in a browser, opened from its folder: no request leaves it; its pages fit, search, print and can be read."""
 
 import json
 from pathlib import Path
@@ -16,20 +16,23 @@ from axe_playwright_python.sync_playwright import Axe
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PAGES = [
-    "index", "docs/book/index", "docs/book/ten_minutes", "docs/book/faq", "docs/book/commands", "docs/book/bibliography",
-    "docs/book/package", "docs/book/api/mambadfuse.metrics", "docs/book/api/mambadfuse.models", "docs/glossary",
-    "docs/fusing", "notebooks/README", "notebooks/03_state_space_models", "notebooks/08_reconstruction_and_losses",
-    "notebooks/11_ablation_lab", "weights/ivf", "benchmarks/NOTES", "_modules/mambadfuse/fusion/pair",
+    "index", "docs/book/index", "docs/book/ten_minutes", "docs/book/faq", "docs/book/commands",
+    "docs/book/bibliography", "docs/book/package", "docs/book/api/mambadfuse.metrics",
+    "docs/book/api/mambadfuse.models", "docs/glossary", "docs/fusing", "notebooks/README",
+    "notebooks/03_state_space_models", "notebooks/08_reconstruction_and_losses", "notebooks/11_ablation_lab",
+    "weights/ivf", "benchmarks/NOTES", "_modules/mambadfuse/fusion/pair",
 ]  # fmt: skip
 WIDTHS = (360, 1280, 1920)
 TOO_WIDE = """() => {
     const wide = document.scrollingElement.scrollWidth - window.innerWidth
     if (wide <= 0) return []
-    const out = [...document.querySelectorAll('.bd-main *')].filter(e => e.getBoundingClientRect().right > window.innerWidth + 1)
+    const beyond = e => e.getBoundingClientRect().right > window.innerWidth + 1
+    const out = [...document.querySelectorAll('.bd-main *')].filter(beyond)
     return [wide, ...out.slice(0, 5).map(e => e.outerHTML.slice(0, 200))]
 }"""
 RAW_FORMULAS = """() => [...document.querySelectorAll('.math')]
-    .filter(e => !e.querySelector('mjx-container') || e.querySelector('[data-mml-node=merror]')).map(e => e.innerText)"""
+    .filter(e => !e.querySelector('mjx-container') || e.querySelector('[data-mml-node=merror]'))
+    .map(e => e.innerText)"""
 
 
 @pytest.fixture(scope="module")

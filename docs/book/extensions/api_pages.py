@@ -1,4 +1,4 @@
-"""The API reference: writes a page for each part of the package, ``docs/book/api/*.md``, before Sphinx looks for pages."""
+"""The API reference: a page for each part of the package, ``docs/book/api/*.md``, before Sphinx looks for pages."""
 
 import re
 from pathlib import Path

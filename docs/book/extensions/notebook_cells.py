@@ -1,7 +1,7 @@
 """What the book changes in a notebook when it reads it; the file stays as it is.
 
-Solutions are hidden behind a click, a panel becomes a sentence below the picture of what it draws, progress bars are left
-out, and pictures get the alternative text that is stored beside them.
+Solutions are hidden behind a click, a panel becomes a sentence below the picture of what it draws, progress bars are
+left out, and pictures get the alternative text that is stored beside them.
 """
 
 import base64

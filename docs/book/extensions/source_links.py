@@ -1,4 +1,4 @@
-"""Links to Python files of the package lead to their text in the book, where a browser would otherwise download them."""
+"""Links to Python files of the package lead to their text in the book; a browser would download them otherwise."""
 
 from pathlib import Path
 from typing import Any
