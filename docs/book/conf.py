@@ -25,7 +25,7 @@ root_doc = "docs/book/index"
 extensions = [
     "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx.ext.mathjax",
     "sphinx_argparse_cli", "sphinx_copybutton",
-    "api_pages", "glossary_links", "notebook_cells", "source_links",
+    "api_pages", "glossary_links", "notebook_cells", "own_names", "source_links",
 ]  # fmt: skip
 include_patterns = [
     "README.md", "CONTRIBUTING.md", "docs/*.md", "docs/book/**.md", "notebooks/README.md",
@@ -35,14 +35,16 @@ exclude_patterns = [
     ".*", "outputs", "build", "dist", "runs", "tests", "mambadfuse", "notebooks/student", "notebooks/app",
 ]  # fmt: skip
 nitpicky = True
-nitpick_ignore_regex = [
-    ("py:.*", r"(argparse|collections|matplotlib|numpy|pathlib|torch)\..*|ArrayLike|.*\.T")
+nitpick_ignore_regex = [  # types of other packages, and variables of types
+    ("py:.*", r"(?!mambadfuse\.)\w+(\.\w+)+|ArrayLike|NDArray|RequestException|HfHubHTTPError|Module|P|T")
 ]
+suppress_warnings = ["ref.python"]  # several classes are called Result, each in its module
 
 nb_execution_mode = "off"
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 4
+add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 viewcode_follow_imported_members = False
@@ -52,11 +54,14 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["static", str(MATHJAX)]
 mathjax_path = MATHJAX.name
+mathjax3_config = {"options": {"enableMenu": False}}  # its entries would load more files
 html_css_files = ["book.css"]
+html_js_files = ["from_a_folder.js"]
 templates_path = ["templates"]
 html_additional_pages = {"index": "redirect.html"}
 html_copy_source = True
-html_theme_options = {"use_download_button": True}
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
+html_theme_options = {"use_download_button": True, "navbar_persistent": []}
 # The address of the repository stands in CITATION.cff, as `repository-code: "https://github.com/..."`. Where it does
 # not, the workflow that publishes the book says where it runs.
 if ADDRESS := CITATION.get("repository-code") or os.environ.get("BOOK_REPOSITORY"):

@@ -10,6 +10,9 @@ from sphinx.util.typing import stringify_annotation
 
 import mambadfuse
 
+NDARRAY = re.compile(
+    r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\]"
+)
 FOLDER = Path(__file__).parents[1] / "api"
 
 
@@ -40,7 +43,7 @@ def page(part: str, names: list[str]) -> str:
 
 def automodule(name: str, option: str) -> str:
     """A directive of Sphinx's autodoc."""
-    return f"```{{eval-rst}}\n.. automodule:: {name}\n   :{option}:\n```"
+    return f"```{{eval-rst}}\n.. automodule:: {name}\n   :{option}:\n   :ignore-module-all:\n```"
 
 
 def write(app: Sphinx) -> None:
@@ -56,10 +59,12 @@ def write(app: Sphinx) -> None:
             path.write_text(text, encoding="utf-8")
 
 
-def without_substitutions(
-    app: Sphinx, kind: str, name: str, what: object, options: object, lines: list[str]
-) -> None:
+def as_text(app: Sphinx, kind: str, name: str, what: object, options: object, lines: list[str]) -> None:
     """In the docstrings, bars are those of absolute values; in reStructuredText they would mark a substitution."""
+    if kind in ("attribute", "data", "property"):
+        lines.insert(
+            0, ""
+        )  # sphinx.ext.napoleon would read what stands before a colon in the first line as a type
     for number, line in enumerate(lines):
         if ">>>" not in line:
             pieces = re.split(r"(``.*?``)", line)
@@ -71,9 +76,10 @@ def without_substitutions(
 def short(
     app: Sphinx, kind: str, name: str, what: object, options: object, signature: str, result: str
 ) -> tuple:
-    """A signature with ArrayLike by its name, where Sphinx would write out what it stands for."""
+    """A signature with ArrayLike and NDArray by their names, where Sphinx would write out what they stand for."""
     return tuple(
-        text and text.replace(stringify_annotation(ArrayLike, "smart"), "ArrayLike")
+        text
+        and NDARRAY.sub(r"NDArray[\1]", text.replace(stringify_annotation(ArrayLike, "smart"), "ArrayLike"))
         for text in (signature, result)
     )
 
@@ -81,6 +87,6 @@ def short(
 def setup(app: Sphinx) -> dict[str, bool]:
     """Registers the extension."""
     app.connect("builder-inited", write)
-    app.connect("autodoc-process-docstring", without_substitutions)
+    app.connect("autodoc-process-docstring", as_text, priority=400)  # before sphinx.ext.napoleon
     app.connect("autodoc-process-signature", short)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

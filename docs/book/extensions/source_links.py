@@ -1,4 +1,4 @@
-"""Links to Python files of the package lead to their text in the book; a browser would download them otherwise."""
+"""Links to what is no page of the book: to modules, whose text it has, and to folders, which it has not."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from sphinx.util.osutil import relative_uri
 
 
 class SourceLinks(SphinxTransform):
-    """Turns each download of a module into a link to its page of sphinx.ext.viewcode."""
+    """Links modules to their pages of sphinx.ext.viewcode, and folders to the repository where its address is known."""
 
     default_priority = 400
 
@@ -23,6 +23,12 @@ class SourceLinks(SphinxTransform):
             if page:
                 address = relative_uri(f"{self.env.docname}.html", page)
                 link.replace_self(nodes.reference("", "", *link.children, refuri=address, internal=True))
+        for link in list(self.document.findall(addnodes.pending_xref)):
+            path, _ = self.env.relfn2path(link["reftarget"], self.env.docname)
+            if link["reftype"] == "myst" and (self.env.srcdir / path).is_dir():
+                home = self.config.html_theme_options.get("repository_url")
+                at_home = nodes.reference("", "", *link.children, refuri=f"{home}/tree/main/{path}")
+                link.replace_self(at_home if home else link.children)
 
 
 def source_page(path: Path) -> str | None:
