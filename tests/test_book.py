@@ -111,7 +111,7 @@ def test_a_word_is_linked_where_it_is_first_used():
 
 
 def test_files_of_the_package_are_pages_of_the_book():
-    assert source_links.source_page(Path("mambadfuse/ops/__init__.py")) == "_modules/mambadfuse/ops.html"
+    assert source_links.source_page(Path("mambadfuse/ops/__init__.py")) == "docs/book/api/mambadfuse.ops.html"
     assert (
         source_links.source_page(Path("mambadfuse/fusion/pair.py")) == "_modules/mambadfuse/fusion/pair.html"
     )

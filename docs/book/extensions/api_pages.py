@@ -62,9 +62,10 @@ def write(app: Sphinx) -> None:
 def as_text(app: Sphinx, kind: str, name: str, what: object, options: object, lines: list[str]) -> None:
     """In the docstrings, bars are those of absolute values; in reStructuredText they would mark a substitution."""
     if kind in ("attribute", "data", "property"):
-        lines.insert(
-            0, ""
-        )  # sphinx.ext.napoleon would read what stands before a colon in the first line as a type
+        lines[:0] = [
+            "..",
+            "",
+        ]  # of the first line, sphinx.ext.napoleon would take what precedes a colon for a type
     for number, line in enumerate(lines):
         if ">>>" not in line:
             pieces = re.split(r"(``.*?``)", line)

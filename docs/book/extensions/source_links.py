@@ -1,4 +1,4 @@
-"""Links to what is no page of the book: to modules, whose text it has, and to folders, which it has not."""
+"""Links to what is no page of the book: to modules, which have other pages there, and to folders."""
 
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,12 @@ class SourceLinks(SphinxTransform):
 
 
 def source_page(path: Path) -> str | None:
-    """The page with the text of a file of the package, relative to the root of the book; None for other files."""
+    """The page for a file of the package, relative to the root of the book; None for other files."""
     if path.parts[0] != "mambadfuse" or path.suffix != ".py":
         return None
-    module = path.with_suffix("")
-    return f"_modules/{(module.parent if module.name == '__init__' else module).as_posix()}.html"
+    if path.name == "__init__.py":  # says what the part is for; its page of the reference begins with that
+        return f"docs/book/api/{'.'.join(path.parent.parts[:2])}.html"
+    return f"_modules/{path.with_suffix('').as_posix()}.html"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
