@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=notebooks/sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env hashes fuse lab app notebooks student check fast-tests test lint style types bench bench-quick gpu ablation ablation-test clean
+.PHONY: help env hashes fuse lab app notebooks student book check fast-tests test lint style types bench bench-quick gpu ablation ablation-test clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -23,11 +23,11 @@ env: .venv/.installed  ## install everything into .venv/ (the other commands do 
 	  echo "Install a newer one and name it, for example: make env PYTHON=python3.12"; exit 1; }
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install torch==$(TORCH) -c constraints.txt -e ".[notebooks,dev]"
+	$(BIN)/python -m pip install torch==$(TORCH) -c constraints.txt -e ".[notebooks,dev,book]"
 	@touch $@
 
 hashes:  ## write requirements-hashes.txt, what to install on machines like this, for pip install --require-hashes
-	$(PYTHON) -m pip install --quiet --dry-run --ignore-installed --report .hashes.json -c constraints.txt ".[notebooks,dev]"
+	$(PYTHON) -m pip install --quiet --dry-run --ignore-installed --report .hashes.json -c constraints.txt ".[notebooks,dev,book]"
 	$(PYTHON) hashes.py < .hashes.json > requirements-hashes.txt
 	rm .hashes.json
 
@@ -47,6 +47,10 @@ notebooks: env  ## run all notebooks from top to bottom and keep their outputs
 
 student: env  ## write copies of the notebooks without solutions into notebooks/student/
 	$(BIN)/python notebooks/build.py --student
+
+# What has not changed since is kept; `make clean` makes all of it anew.
+book: env  ## make the book, from the stored outputs of the notebooks: open outputs/book/index.html
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -j auto -c docs/book -d build/book . outputs/book
 
 # Types are checked while the tests run.
 check: style  ## lint, types and the fast tests: for every change

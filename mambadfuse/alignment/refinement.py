@@ -33,7 +33,7 @@ def refine(moving: Plane, fixed: Plane, motion: Matrix, model: str) -> tuple[Mat
         model: the motion model, or "similarity".
 
     Returns:
-        The best motion on the way and its score: the correlation times the square root of the overlap.
+        The best motion on the way, and its score, which is the correlation times the square root of the overlap.
     """
     size = fixed.shape
     target = edge_maps(fixed, np.ones(size, bool), _BLUR)

@@ -1,8 +1,8 @@
 """Scores of a fused image f against its two sources a and b, under two conventions.
 
-:func:`evaluate` computes them all for one image; each metric is also a function of its own. "literature" is the
-arithmetic behind the tables of most papers, so that the kit's scores can be compared with them; "strict" follows the
-definitions. The conventions differ in four scores:
+:func:`~mambadfuse.metrics.scores.evaluate` computes them all for one image; each metric is also a function of its
+own. "literature" is the arithmetic behind the tables of most papers, so that the kit's scores can be compared with
+them; "strict" follows the definitions. The conventions differ in four scores:
 
 =====  ========================================  ========================  ================================
 score  literature                                strict                    why
@@ -14,7 +14,7 @@ AG     on grey levels 0 ... 255                  the same
 MI     MI(a, f) + MI(b, f), nats                 bits                      the unit of EN: MI(f, f) = EN(f)
 SCD    CC(a, f − b) + CC(b, f − a)               the same
 VIF    VIF(a, f) + VIF(b, f), pixel domain       the same
-Qabf   black around the image;                 inner pixels only;        no edges that are not there;
+Qabf   black around the image;                   inner pixels only;        no edges that are not there;
        G = g_f where both edges are equal;       G = 1 there;              what is kept whole counts whole;
        angles −90° and +90° are opposite         they are one              a line has no front
 SSIM   SSIM(a, f) + SSIM(b, f), data range 2     data range 255            C1, C2 fit the range of the pixels

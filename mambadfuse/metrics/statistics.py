@@ -1,6 +1,7 @@
 """Pixel statistics: contrast and gradients of one image, errors and correlations between images.
 
-Each takes images in any form that :func:`mambadfuse.metrics.grey` accepts and computes on grey levels 0 ... 255.
+Each takes images in any form that :func:`~mambadfuse.metrics.grey_image.grey` accepts and computes on grey
+levels 0 ... 255.
 """
 
 import math

@@ -1,6 +1,7 @@
 """Structural metrics: local patterns (SSIM) and edges (Qabf).
 
-Each takes images in any form that :func:`mambadfuse.metrics.grey` accepts and computes on grey levels 0 ... 255.
+Each takes images in any form that :func:`~mambadfuse.metrics.grey_image.grey` accepts and computes on grey
+levels 0 ... 255.
 """
 
 import numpy as np
