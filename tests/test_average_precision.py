@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -101,6 +101,7 @@ def by_brute_force(detections, objects, label, threshold):
     return np.mean([max(precision[recall >= r], default=0.0) for r in RECALLS])
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6))
 def test_equal_to_cocos_own_code(seed):
     detections, objects = random_images(seed)
@@ -112,6 +113,7 @@ def test_equal_to_cocos_own_code(seed):
     np.testing.assert_allclose(np.nan_to_num(own.table, nan=-1), coco, atol=1e-12)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6))
 def test_equal_to_the_definition_with_ignored_objects(seed):
     detections, objects = random_images(seed, count=3)
@@ -178,6 +180,7 @@ def test_lists_of_different_length_are_refused():
         average_precision([found([], [])], [], 1)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6))
 def test_the_order_of_images_and_the_scale_of_scores_do_not_matter(seed):
     detections, objects = random_images(seed)

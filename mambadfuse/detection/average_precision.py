@@ -69,7 +69,7 @@ def average_precision(
         raise ValueError(f"{len(detections)} images have detections, {len(objects)} have objects")
     table = np.full((classes, len(THRESHOLDS)), np.nan)
     counts = np.array([sum(((o.labels == k) & ~o.ignored).sum() for o in objects) for k in range(classes)])
-    for label in np.flatnonzero(counts):
+    for label in map(int, np.flatnonzero(counts)):
         scores, right, counted = (
             np.concatenate(part, axis=-1) for part in zip(*_matches(detections, objects, label), strict=True)
         )

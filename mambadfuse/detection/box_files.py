@@ -191,7 +191,7 @@ def _yolo_rows(file: Path, image: ImageFacts, classes: int, scored: bool) -> lis
             (x + wide / 2) * image.width,
             (y + tall / 2) * image.height,
         )
-        rows.append(_Row(place, int(label), box, *more))
+        rows.append(_Row(place, int(label), box, score=more[0] if scored else 1.0))
     return rows
 
 
