@@ -120,6 +120,20 @@ def test_usage_errors(place, capsys):
         assert "source" in usage_error([*evaluate, "--json", output], capsys)
 
 
+def test_a_matrix_of_pairs_of_ones_own(place, capsys):
+    Path("train.txt").write_text("0\n1\n2\n")
+    Path("test.txt").write_text("3\n")
+    words = ["detect", "matrix", *PAIRS, "--steps", "2", "--batch", "2", "--seeds", "1", "--out", "m"]
+    splits = ["--split", "train.txt", "--test-split", "test.txt"]
+    assert main([*words, *splits, "--fused", "mine=fused"]) == 0
+    inputs = [json.loads(line)["source"] for line in Path("m/results.jsonl").read_text().splitlines()]
+    assert inputs == ["a", "b", "mean", "maximum", "pyramid", "both", "mine"]
+    assert "no verdict on mine" in capsys.readouterr().out
+    assert "give --split and --test-split" in usage_error(words, capsys)
+    assert "expected a name and a folder" in usage_error([*words, *splits, "--fused", "fused"], capsys)
+    assert "need --boxes" in usage_error(["detect", "matrix", "--a", "ir", "--b", "vi"], capsys)
+
+
 @pytest.mark.slow
 def test_a_small_matrix_of_scenes(place, capsys):
     words = [

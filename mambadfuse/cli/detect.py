@@ -1,9 +1,10 @@
 """``mambadfuse detect``: what fusion is worth to a detector of objects."""
 
 import json
+import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,11 @@ from mambadfuse.cli.pairs import add_folders, pairs_of
 from mambadfuse.cli.reading import add_reading, reading_arguments
 
 if TYPE_CHECKING:
+    from mambadfuse.detection.boxes import Flags
+    from mambadfuse.detection.dataset import DetectionSet
     from mambadfuse.detection.own_pairs import LabelledPairs
+
+    Sets = Mapping[str, DetectionSet]
 
 SUMMARY = "train and evaluate a detector of objects on each side, on fused images and on both sides"
 _INPUT = "a, b, mean, maximum, pyramid, both for two channels, or a folder of fused images"
@@ -50,8 +55,22 @@ def add_options(parser: ArgumentParser) -> None:
     action.set_defaults(act=_evaluate)
 
     action = actions.add_parser(
-        "matrix", help="train on every input of made-up scenes, test on every input; repeat to resume"
+        "matrix",
+        help="train on every input, test on every input, of made-up scenes or your pairs; repeat to resume",
     )
+    _add_labelled_pairs(action, required=False)
+    action.add_argument(
+        "--test-split", type=Path, metavar="FILE", help="the pairs to test on, beside --split"
+    )
+    action.add_argument(
+        "--fused",
+        type=_named_folder,
+        nargs="+",
+        default=[],
+        metavar="NAME=DIR",
+        help="more inputs: fused images",
+    )
+    action.add_argument("--size", type=_size, metavar="WxH", help="resize all images, to multiples of 8")
     action.add_argument(
         "--out", type=Path, default=Path("outputs/detection"), metavar="DIR", help="default %(default)s"
     )
@@ -87,13 +106,13 @@ def run(options: Namespace) -> int:
     return options.act(options)
 
 
-def _add_labelled_pairs(parser: ArgumentParser) -> None:
+def _add_labelled_pairs(parser: ArgumentParser, required: bool = True) -> None:
     add_folders(parser)
     add_reading(parser)
     parser.add_argument(
         "--boxes",
         type=Path,
-        required=True,
+        required=required,
         metavar="PATH",
         help="objects of all pairs: a folder of YOLO files, or a COCO file, .json",
     )
@@ -122,7 +141,7 @@ def _train(options: Namespace) -> int:
 
     if options.out.suffix != ".safetensors":
         options.usage_error(f"--out must be the name of a .safetensors file, found {options.out}")
-    images = _labelled_pairs(options, [options.out]).as_input(options.input, options.size)
+    images = _labelled_pairs(options, [options.out], options.split).as_input(options.input, options.size)
     config = DetectorConfig(options.steps, options.batch, options.learning_rate, seed=options.seed)
     progress = sys.stderr.isatty()
     trained_detector(images, config, options.out, options.input, options.device, progress)
@@ -135,7 +154,7 @@ def _evaluate(options: Namespace) -> int:
     from mambadfuse.detection.detector_file import load_detector
     from mambadfuse.detection.evaluation import detect, detection_scores
 
-    labelled = _labelled_pairs(options, [options.json])
+    labelled = _labelled_pairs(options, [options.json], options.split)
     if options.detections:
         if options.input:
             options.usage_error("--input is that of a detector: give it with --weights")
@@ -165,9 +184,29 @@ def _evaluate(options: Namespace) -> int:
 def _matrix(options: Namespace) -> int:
     from mambadfuse.detection.matrix import run_matrix
     from mambadfuse.detection.report import report
-    from mambadfuse.detection.scenes import SceneSeries, fused_scenes, scene_sets, visibility_groups
     from mambadfuse.detection.training import DetectorConfig
 
+    training, test, groups = _own_sets(options) if options.boxes else _scene_sets(options)
+    results = run_matrix(
+        training,
+        test,
+        DetectorConfig(options.steps, options.batch, options.learning_rate),
+        range(options.seeds),
+        options.out,
+        groups=groups,
+        device=options.device,
+        progress=sys.stderr.isatty(),
+    )
+    say(report(results))
+    return 0
+
+
+def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[Flags]]]":
+    """Made-up scenes to train on and to test on, by input, and the objects of the latter by visibility."""
+    from mambadfuse.detection.scenes import SceneSeries, fused_scenes, scene_sets, visibility_groups
+
+    if options.a or options.b or options.pairs_file or options.split or options.test_split or options.fused:
+        options.usage_error("pairs of your own need --boxes")
     progress = sys.stderr.isatty()
     series = [
         SceneSeries(seed, count, difficulty=options.difficulty).scenes()
@@ -183,19 +222,21 @@ def _matrix(options: Namespace) -> int:
         )
         for scenes in series
     )
-    config = DetectorConfig(options.steps, options.batch, options.learning_rate)
-    results = run_matrix(
-        training,
-        test,
-        config,
-        range(options.seeds),
-        options.out,
-        groups=visibility_groups(series[1]),
-        device=options.device,
-        progress=progress,
+    return training, test, visibility_groups(series[1])
+
+
+def _own_sets(options: Namespace) -> "tuple[Sets, Sets, None]":
+    """The pairs of the two splits, by input."""
+    from mambadfuse.detection.inputs import INPUTS
+
+    if not (options.split and options.test_split):
+        options.usage_error("give --split and --test-split, the pairs to train on and those to test on")
+    inputs = {**{name: name for name in INPUTS}, **dict(options.fused)}
+    sides = (_labelled_pairs(options, [options.out], split) for split in (options.split, options.test_split))
+    training, test = (
+        {name: side.as_input(source, options.size) for name, source in inputs.items()} for side in sides
     )
-    say(report(results))
-    return 0
+    return training, test, None
 
 
 def _report(options: Namespace) -> int:
@@ -206,17 +247,29 @@ def _report(options: Namespace) -> int:
     return 0
 
 
-def _labelled_pairs(options: Namespace, outputs: Sequence[Path | None]) -> "LabelledPairs":
-    """The pairs of the split with their objects; a usage error if an output would replace a source."""
+def _labelled_pairs(
+    options: Namespace, outputs: Sequence[Path | None], split: Path | None
+) -> "LabelledPairs":
+    """The pairs of a split with their objects; a usage error if an output would replace a source."""
     from mambadfuse.detection.own_pairs import LabelledPairs, split_of
 
     pairs = pairs_of(options)
     folders = [options.boxes] if options.boxes.is_dir() else []
-    given = [options.boxes, options.split, options.pairs_file, getattr(options, "weights", None)]
+    given = [options.boxes, split, options.pairs_file, getattr(options, "weights", None)]
     refuse_sources(options, outputs, [*pairs.files, *given], [*pairs.folders, *folders])
-    if options.split:
-        pairs = split_of(pairs, options.split)
-    return LabelledPairs.of(pairs, options.boxes, options.classes, reading_arguments(options))
+    return LabelledPairs.of(
+        split_of(pairs, split) if split else pairs, options.boxes, options.classes, reading_arguments(options)
+    )
+
+
+def _named_folder(text: str) -> tuple[str, str]:
+    """The name of an input and its folder."""
+    name, equals, folder = text.partition("=")
+    if equals and re.fullmatch(r"[\w.-]+", name) and folder:
+        return name, folder
+    raise ArgumentTypeError(
+        f"expected a name and a folder, such as densefuse=results/densefuse, found {text!r}"
+    )
 
 
 def _count(text: str) -> int:

@@ -31,7 +31,7 @@ class Detector(nn.Module):
     surroundings; the result goes back up and is added to the cells, and two convolutions answer.
 
     >>> sum(p.numel() for p in Detector(channels=1, classes=3).parameters())
-    41687
+    33883
     >>> Detector(channels=2, classes=3)(torch.zeros(1, 2, 64, 96)).size.shape
     torch.Size([1, 2, 16, 24])
 
