@@ -1,6 +1,7 @@
 """The detector: targets, loss, peaks and training agree with each other, and a matrix says what its numbers say."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mambadfuse.ablation.report_formats import markdown
 from mambadfuse.cli import main
 from mambadfuse.data.object_scenes import KINDS, object_scene
 from mambadfuse.detection import (
+    INPUTS,
     DetectionSet,
     Detector,
     DetectorConfig,
@@ -34,7 +37,7 @@ from mambadfuse.detection import (
 )
 from mambadfuse.detection.boxes import as_boxes
 from mambadfuse.detection.matrix import Trained, read_results, write_results
-from mambadfuse.detection.report import compare
+from mambadfuse.detection.report import compare, detail_table, matrix_table
 from mambadfuse.detection.scenes import fused_scenes, scene_objects, scene_sets, visibility_groups
 from mambadfuse.detection.targets import gaussian_radius
 from mambadfuse.detection.training_run import trained_detector
@@ -287,3 +290,16 @@ def test_the_report_of_a_file(tmp_path, capsys):
     (tmp_path / "r.jsonl").write_text("{}\n")
     assert main(["detect", "report", str(tmp_path / "r.jsonl")]) == 1
     assert "line 1 is no result of a matrix" in capsys.readouterr().err
+
+
+def test_the_page_has_the_numbers_and_the_verdict_of_the_results_of_the_kit():
+    page = (Path(__file__).parents[1] / "docs" / "detecting.md").read_text(encoding="utf-8")
+    results = read_results()
+    for table in (matrix_table(results), detail_table(results)):
+        lines = markdown("", [table]).strip().splitlines()
+        assert "\n".join(line for line in lines if line.startswith("|")) in page
+    words = " ".join(page.split())
+    for sentence in [*verdict(results), *map(str, compare(results))]:
+        assert sentence in words
+    assert {one.source for one in results} == {*INPUTS, "ivf"}
+    assert len({one.seed for one in results}) >= 3
