@@ -43,9 +43,10 @@ FLOORS = {
     7: ["plotting", "plotting.*"],
     8: ["training", "training.*"],
     9: ["ablation", "ablation.*"],
-    10: ["analysis", "analysis.*"],
-    11: ["course", "course.*"],
-    12: ["cli", "cli.*", "widgets", "widgets.*", "notebook", "doctor", "__init__", "__main__"],
+    10: ["detection", "detection.*"],
+    11: ["analysis", "analysis.*"],
+    12: ["course", "course.*"],
+    13: ["cli", "cli.*", "widgets", "widgets.*", "notebook", "doctor", "__init__", "__main__"],
 }
 
 # The scan knows tensors only, and what reads or scores images knows nothing of the scan.

@@ -61,6 +61,8 @@ COMMANDS = [
     (f"evaluate {FILE} --fused done", SCORES, ["ir/1.png", "done/1.png", "pairs.csv"]),
     (f"faults {FOLDERS} --fused done", ["--json", "--csv"], ["ir/1.png", "vi/1.png", "done/1.png"]),
     (f"faults {FILE} --fused done", ["--json", "--csv"], ["ir/1.png", "pairs.csv"]),
+    (f"detect evaluate {FOLDERS} --boxes set.json --detections old.json", ["--json"], ["ir/1.png", "vi/1.png"]),
+    (f"detect evaluate {FILE} --boxes set.json --weights mine.safetensors", ["--json"], ["ir/1.png", "pairs.csv"]),
     ("export --out new.onnx", ["--out"], ["mine.safetensors"]),
     (f"{TRAIN} --config set.yaml --out new.safetensors", ["--out"], ["ir/1.png", "both/VIS_1.png", "set.yaml"]),
     ("train --pairs-file pairs.csv --out new.safetensors", ["--out"], ["vi/1.png", "pairs.csv"]),

@@ -62,6 +62,10 @@ def desk(tmp_path) -> Path:
         shutil.copy(tmp_path / f"{side}.png", tmp_path / side / "street.png")
     for text in [*blocks("py"), *blocks("yaml")]:  # files, with their name in the first line
         (tmp_path / text.split("\n")[0].removeprefix("# ")).write_text(text, encoding="utf-8")
+    for folder, confidence in (("boxes", ""), ("found", " 0.9")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "street.txt").write_text(f"0 0.5 0.5 0.25 0.5{confidence}\n")
+    (tmp_path / "classes.txt").write_text("person\n")
     for method in ("ours", "theirs"):
         shutil.copytree(tmp_path / "visible", tmp_path / "results" / method)
     return tmp_path

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import mambadfuse
-from mambadfuse.cli import ablate, align, data, doctor, evaluate, export, faults, fuse, train
+from mambadfuse.cli import ablate, align, data, detect, doctor, evaluate, export, faults, fuse, train
 from mambadfuse.cli.messages import complain
 
 
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "data": data,
     "train": train,
     "ablate": ablate,
+    "detect": detect,
     "export": export,
     "doctor": doctor,
 }

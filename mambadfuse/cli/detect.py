@@ -1,0 +1,292 @@
+"""``mambadfuse detect``: what fusion is worth to a detector of objects."""
+
+import json
+import re
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mambadfuse.cli.arguments import device, positive, refuse_sources
+from mambadfuse.cli.messages import say, write
+from mambadfuse.cli.pairs import add_folders, pairs_of
+from mambadfuse.cli.reading import add_reading, reading_arguments
+
+if TYPE_CHECKING:
+    from mambadfuse.detection.boxes import Flags
+    from mambadfuse.detection.dataset import DetectionSet
+    from mambadfuse.detection.own_pairs import LabelledPairs
+
+    Sets = Mapping[str, DetectionSet]
+
+SUMMARY = "train and evaluate a detector of objects on each side, on fused images and on both sides"
+_INPUT = "a, b, mean, maximum, pyramid, both for two channels, or a folder of fused images"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Declares the four actions and their options."""
+    actions = parser.add_subparsers(required=True, metavar="action")
+
+    action = actions.add_parser("train", help="train a detector; the same command resumes a stopped run")
+    _add_labelled_pairs(action)
+    action.add_argument("--input", required=True, metavar="INPUT", help=_INPUT)
+    action.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="detector to write, .safetensors"
+    )
+    action.add_argument("--size", type=_size, metavar="WxH", help="resize all images, to multiples of 8")
+    _add_training(action, steps=2000)
+    action.add_argument("--seed", type=_count, default=0, metavar="N", help="of the training; default 0")
+    action.set_defaults(act=_train)
+
+    action = actions.add_parser("evaluate", help="average precision of a detector, or of detections in files")
+    _add_labelled_pairs(action)
+    what = action.add_mutually_exclusive_group(required=True)
+    what.add_argument("--weights", type=Path, metavar="FILE", help="detector that detect train wrote")
+    what.add_argument(
+        "--detections",
+        type=Path,
+        metavar="PATH",
+        help="of any detector: COCO results, .json, or a folder of YOLO files with confidences",
+    )
+    action.add_argument("--input", metavar="INPUT", help=f"{_INPUT}; default the one it was trained on")
+    action.add_argument("--json", type=Path, metavar="FILE", help="write the scores")
+    action.add_argument("--device", type=device, default="cpu", metavar="DEVICE", help="default cpu")
+    action.set_defaults(act=_evaluate)
+
+    action = actions.add_parser(
+        "matrix",
+        help="train on every input, test on every input, of made-up scenes or your pairs; repeat to resume",
+    )
+    _add_labelled_pairs(action, required=False)
+    action.add_argument(
+        "--test-split", type=Path, metavar="FILE", help="the pairs to test on, beside --split"
+    )
+    action.add_argument(
+        "--fused",
+        type=_named_folder,
+        nargs="+",
+        default=[],
+        metavar="NAME=DIR",
+        help="more inputs: fused images",
+    )
+    action.add_argument("--size", type=_size, metavar="WxH", help="resize all images, to multiples of 8")
+    action.add_argument(
+        "--out", type=Path, default=Path("outputs/detection"), metavar="DIR", help="default %(default)s"
+    )
+    action.add_argument(
+        "--model", nargs="+", default=["ivf"], metavar="NAME|FILE", help="weights that fuse; default ivf"
+    )
+    action.add_argument(
+        "--seeds", type=_positive_count, default=3, metavar="N", help="trainings of each input; default 3"
+    )
+    action.add_argument(
+        "--scenes", type=_positive_count, default=400, metavar="N", help="to train on; default 400"
+    )
+    action.add_argument("--test-scenes", type=_positive_count, default=200, metavar="N", help="default 200")
+    action.add_argument(
+        "--difficulty", type=float, default=0.5, metavar="X", help="of the scenes, 0 to 1; default 0.5"
+    )
+    _add_training(action, steps=400)
+    action.set_defaults(act=_matrix)
+
+    action = actions.add_parser("report", help="tables and verdict of a matrix")
+    action.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help="results.jsonl of a matrix; default that of the kit",
+    )
+    action.set_defaults(act=_report)
+
+
+def run(options: Namespace) -> int:
+    """Runs the chosen action."""
+    return options.act(options)
+
+
+def _add_labelled_pairs(parser: ArgumentParser, required: bool = True) -> None:
+    add_folders(parser)
+    add_reading(parser)
+    parser.add_argument(
+        "--boxes",
+        type=Path,
+        required=required,
+        metavar="PATH",
+        help="objects of all pairs: a folder of YOLO files, or a COCO file, .json",
+    )
+    parser.add_argument(
+        "--classes", nargs="+", metavar="NAME", help="of YOLO boxes; default classes.txt beside them"
+    )
+    parser.add_argument("--split", type=Path, metavar="FILE", help="only the pairs that it names, one a line")
+
+
+def _add_training(parser: ArgumentParser, steps: int) -> None:
+    parser.add_argument(
+        "--steps", type=_positive_count, default=steps, metavar="N", help="of training; default %(default)s"
+    )
+    parser.add_argument(
+        "--batch", type=_positive_count, default=16, metavar="N", help="images a step; default 16"
+    )
+    parser.add_argument(
+        "--learning-rate", type=positive, default=4e-3, metavar="X", help="the highest one; default 0.004"
+    )
+    parser.add_argument("--device", type=device, default="cpu", metavar="DEVICE", help="default cpu")
+
+
+def _train(options: Namespace) -> int:
+    from mambadfuse.detection.training import DetectorConfig
+    from mambadfuse.detection.training_run import trained_detector
+
+    if options.out.suffix != ".safetensors":
+        options.usage_error(f"--out must be the name of a .safetensors file, found {options.out}")
+    images = _labelled_pairs(options, [options.out], options.split).as_input(options.input, options.size)
+    config = DetectorConfig(options.steps, options.batch, options.learning_rate, seed=options.seed)
+    progress = sys.stderr.isatty()
+    trained_detector(images, config, options.out, options.input, options.device, progress)
+    say(f"wrote {options.out}")
+    return 0
+
+
+def _evaluate(options: Namespace) -> int:
+    from mambadfuse.detection.box_files import read_detections
+    from mambadfuse.detection.detector_file import load_detector
+    from mambadfuse.detection.evaluation import detect, detection_scores
+
+    labelled = _labelled_pairs(options, [options.json], options.split)
+    if options.detections:
+        if options.input:
+            options.usage_error("--input is that of a detector: give it with --weights")
+        found = read_detections(options.detections, options.boxes, labelled.facts, labelled.classes)
+        scores = detection_scores(found, labelled.objects, labelled.classes)
+    else:
+        network, own = load_detector(options.weights)
+        if own.classes != labelled.classes:
+            raise ValueError(
+                f"{options.weights}: finds {', '.join(own.classes)}, the boxes are of {', '.join(labelled.classes)}"
+            )
+        images = labelled.as_input(options.input or own.source, own.size)
+        if (channels := images.pixels.shape[1]) != network.channels:
+            raise ValueError(
+                f"{options.weights}: reads {network.channels} channels, the input has {channels}"
+            )
+        scores = detection_scores(
+            detect(network.to(options.device), images.pixels), images.objects, images.classes
+        )
+    for name, score in scores.items():
+        say(f"{name:<24}{100 * score:6.1f}")
+    if options.json:
+        write(options.json, json.dumps(scores, indent=1).encode())
+    return 0
+
+
+def _matrix(options: Namespace) -> int:
+    from mambadfuse.detection.matrix import run_matrix
+    from mambadfuse.detection.report import report
+    from mambadfuse.detection.training import DetectorConfig
+
+    training, test, groups = _own_sets(options) if options.boxes else _scene_sets(options)
+    results = run_matrix(
+        training,
+        test,
+        DetectorConfig(options.steps, options.batch, options.learning_rate),
+        range(options.seeds),
+        options.out,
+        groups=groups,
+        device=options.device,
+        progress=sys.stderr.isatty(),
+    )
+    say(report(results))
+    return 0
+
+
+def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[Flags]]]":
+    """Made-up scenes to train on and to test on, by input, and the objects of the latter by visibility."""
+    from mambadfuse.detection.scenes import SceneSeries, fused_scenes, scene_sets, visibility_groups
+
+    if options.a or options.b or options.pairs_file or options.split or options.test_split or options.fused:
+        options.usage_error("pairs of your own need --boxes")
+    progress = sys.stderr.isatty()
+    series = [
+        SceneSeries(seed, count, difficulty=options.difficulty).scenes()
+        for seed, count in ((0, options.scenes), (1, options.test_scenes))
+    ]
+    training, test = (
+        scene_sets(
+            scenes,
+            {
+                Path(model).stem: fused_scenes(scenes, model, options.out / "fused", progress)
+                for model in options.model
+            },
+        )
+        for scenes in series
+    )
+    return training, test, visibility_groups(series[1])
+
+
+def _own_sets(options: Namespace) -> "tuple[Sets, Sets, None]":
+    """The pairs of the two splits, by input."""
+    from mambadfuse.detection.inputs import INPUTS
+
+    if not (options.split and options.test_split):
+        options.usage_error("give --split and --test-split, the pairs to train on and those to test on")
+    inputs = {**{name: name for name in INPUTS}, **dict(options.fused)}
+    sides = (_labelled_pairs(options, [options.out], split) for split in (options.split, options.test_split))
+    training, test = (
+        {name: side.as_input(source, options.size) for name, source in inputs.items()} for side in sides
+    )
+    return training, test, None
+
+
+def _report(options: Namespace) -> int:
+    from mambadfuse.detection.matrix import SHIPPED_RESULTS, read_results
+    from mambadfuse.detection.report import report
+
+    say(report(read_results(options.file or SHIPPED_RESULTS)))
+    return 0
+
+
+def _labelled_pairs(
+    options: Namespace, outputs: Sequence[Path | None], split: Path | None
+) -> "LabelledPairs":
+    """The pairs of a split with their objects; a usage error if an output would replace a source."""
+    from mambadfuse.detection.own_pairs import LabelledPairs, split_of
+
+    pairs = pairs_of(options)
+    folders = [options.boxes] if options.boxes.is_dir() else []
+    given = [options.boxes, split, options.pairs_file, getattr(options, "weights", None)]
+    refuse_sources(options, outputs, [*pairs.files, *given], [*pairs.folders, *folders])
+    return LabelledPairs.of(
+        split_of(pairs, split) if split else pairs, options.boxes, options.classes, reading_arguments(options)
+    )
+
+
+def _named_folder(text: str) -> tuple[str, str]:
+    """The name of an input and its folder."""
+    name, equals, folder = text.partition("=")
+    if equals and re.fullmatch(r"[\w.-]+", name) and folder:
+        return name, folder
+    raise ArgumentTypeError(
+        f"expected a name and a folder, such as densefuse=results/densefuse, found {text!r}"
+    )
+
+
+def _count(text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    raise ArgumentTypeError(f"expected a whole number, at least 0, found {text!r}")
+
+
+def _positive_count(text: str) -> int:
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise ArgumentTypeError(f"expected a whole number, at least 1, found {text!r}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Height and width from WIDTHxHEIGHT."""
+    width, _, height = text.partition("x")
+    if all(side.isdecimal() and int(side) and int(side) % 8 == 0 for side in (width, height)):
+        return int(height), int(width)
+    raise ArgumentTypeError(f"expected a size such as 320x256, both multiples of 8, found {text!r}")

@@ -1,0 +1,114 @@
+"""The matrix: a detector trained on every input, several times, and tested on every input that it can read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mambadfuse.detection.boxes import Flags
+from mambadfuse.detection.dataset import DetectionSet
+from mambadfuse.detection.evaluation import detect, detection_scores
+from mambadfuse.detection.training import DetectorConfig
+from mambadfuse.detection.training_run import trained_detector
+from mambadfuse.files import atomic_write, make_folder
+
+SHIPPED_RESULTS = Path(__file__).with_name("results") / "scenes.jsonl"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A detector that was trained on one input, and its scores on others. All fields are JSON types.
+
+    Attributes:
+        source: the input it was trained on.
+        seed: of the training.
+        steps: of the training.
+        images: it was trained on.
+        scores: for each input it was tested on, what :func:`~mambadfuse.detection.evaluation.detection_scores` says.
+    """
+
+    source: str
+    seed: int
+    steps: int
+    images: int
+    scores: Mapping[str, Mapping[str, float]]
+
+
+def run_matrix(
+    training: Mapping[str, DetectionSet],
+    test: Mapping[str, DetectionSet],
+    config: DetectorConfig,
+    seeds: Sequence[int],
+    folder: str | Path,
+    *,
+    groups: Mapping[str, Sequence[Flags]] | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+) -> list[Trained]:
+    """Trains the detectors that are missing in a folder, tests all, and writes their scores to ``results.jsonl`` there.
+
+    So it can be stopped at any time, and inputs and seeds can be added later. Detectors with one seed start from the
+    same weights, if they have as many channels, and see the same images in the same order: their scores are compared
+    in pairs.
+
+    Args:
+        training: by input, the same images in the same order.
+        test: by the same inputs.
+        config: of the trainings; its seed is replaced.
+        seeds: of the trainings.
+        folder: of the detectors, ``weights/INPUT-SEED.safetensors``, and the results.
+        groups: see :func:`~mambadfuse.detection.evaluation.detection_scores`.
+        device: of the networks.
+        progress: whether to show a progress bar.
+
+    Raises:
+        ValueError: training and test have other inputs, or the folder holds a detector that was trained on other images
+            or with another configuration.
+        OSError: a file cannot be read or written.
+    """
+    if training.keys() != test.keys():
+        raise ValueError(f"training has the inputs {', '.join(training)}, the test {', '.join(test)}")
+    folder = Path(folder)
+    found = []
+    runs = [(source, replace(config, seed=seed)) for seed in seeds for source in training]
+    for source, run in tqdm(runs, unit="detector", disable=not progress):
+        file = folder / "weights" / f"{source}-{run.seed}.safetensors"
+        network = trained_detector(training[source], run, file, source, device)
+        scores = {
+            other: detection_scores(detect(network, images.pixels), images.objects, images.classes, groups)
+            for other, images in test.items()
+            if images.pixels.shape[1] == network.channels
+        }
+        found.append(Trained(source, run.seed, run.steps, len(training[source].pixels), scores))
+    write_results(folder / "results.jsonl", found)
+    return found
+
+
+def write_results(file: str | Path, results: Sequence[Trained]) -> None:
+    """Writes results, one a line.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    make_folder(Path(file).parent)
+    lines = [json.dumps(asdict(one), separators=(",", ":")) + "\n" for one in results]
+    with atomic_write(Path(file)) as out:
+        out.write("".join(lines).encode())
+
+
+def read_results(file: str | Path = SHIPPED_RESULTS) -> list[Trained]:
+    """The results in a file; by default those of the made-up scenes, which come with the kit.
+
+    Raises:
+        ValueError: a line is no result; the message names it.
+        OSError: the file is missing or cannot be read.
+    """
+    results = []
+    for number, line in enumerate(Path(file).read_bytes().splitlines(), 1):
+        try:
+            results.append(Trained(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file}: line {number} is no result of a matrix: {error}") from error
+    return results

@@ -1,0 +1,165 @@
+"""Pairs of one's own as sets of images: the part of a split, read as a detector sees it, in one size."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mambadfuse.data.images import read_image
+from mambadfuse.data.limited_range import luma_levels
+from mambadfuse.data.pairs import PairSet
+from mambadfuse.data.resize import resize_to
+from mambadfuse.data.results import results_in
+from mambadfuse.data.training_pairs import FilePair, find_training_pairs
+from mambadfuse.detection.box_files import ImageFacts, read_objects
+from mambadfuse.detection.boxes import Objects
+from mambadfuse.detection.dataset import DetectionSet
+from mambadfuse.detection.inputs import INPUTS, input_image
+from mambadfuse.detection.network import MULTIPLE
+
+Size = tuple[int, int]
+
+
+def split_of(pairs: PairSet, file: str | Path) -> PairSet:
+    """The pairs that a split file names, one a line, with or without folder and suffix; in the order of the pairs.
+
+    Raises:
+        ValueError: a line names no pair, or there is no line.
+        OSError: the file cannot be read.
+    """
+    lines = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
+    known = {name: pair.name for pair in pairs.pairs for name in (pair.name, pair.a.stem, pair.b.stem)}
+    chosen = set()
+    for line in lines:
+        path = PurePosixPath(line.replace("\\", "/"))
+        found = [str(path), str(path.with_suffix("")), path.name, path.stem]
+        name = next((known[one] for one in found if one in known), None)
+        if name is None:
+            raise ValueError(f"{file}: names {line}, which is no pair in {pairs.folder_a}")
+        chosen.add(name)
+    if not chosen:
+        raise ValueError(f"{file}: names no pair")
+    return replace(pairs, pairs=tuple(pair for pair in pairs.pairs if pair.name in chosen))
+
+
+@dataclass(frozen=True)
+class LabelledPairs:
+    """Pairs with the objects in them.
+
+    Attributes:
+        pairs: of the split.
+        files: the same pairs, ready to be read.
+        objects: of each pair, in pixels of its images.
+        classes: their names.
+    """
+
+    pairs: PairSet
+    files: Sequence[FilePair]
+    objects: Sequence[Objects]
+    classes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        pairs: PairSet,
+        boxes: str | Path,
+        classes: Sequence[str] | None = None,
+        reading: Mapping[str, Any] | None = None,
+    ) -> "LabelledPairs":
+        """Reads the objects of pairs.
+
+        Args:
+            pairs: that were found.
+            boxes: see :func:`~mambadfuse.detection.box_files.read_objects`.
+            classes: see there.
+            reading: how images are read, arguments of :func:`~mambadfuse.data.training_pairs.find_training_pairs`.
+
+        Raises:
+            ValueError, OSError: as these two.
+        """
+        files = find_training_pairs(pairs, **(reading or {}))
+        return cls(pairs, files, *read_objects(boxes, image_facts(pairs, files), classes))
+
+    @property
+    def facts(self) -> list[ImageFacts]:
+        """Names and sizes of the images."""
+        return image_facts(self.pairs, self.files)
+
+    def as_input(self, source: str, size: Size | None = None) -> DetectionSet:
+        """The pairs as one input of a detector shows them.
+
+        Args:
+            source: a key of :data:`mambadfuse.detection.inputs.INPUTS`, or a folder of fused images, one for each pair.
+            size: (H, W), multiples of 8, to which all images are resized, and the boxes with them; None keeps the size
+                that all images share.
+
+        Raises:
+            ValueError: there is no such input; the images differ in size, or their size is no multiple of 8, and no
+                other is given; a pair has no fused image, or one of another size.
+            ImageError: an image cannot be read.
+        """
+        height, width = size or _common_size(self.files)
+        fused = None if source in INPUTS else _fused_files(self.pairs, source)
+        images, scaled = [], []
+        for number, (file, own) in enumerate(zip(self.files, self.objects, strict=True)):
+            pixels = (
+                input_image(source, *file.pictures()) if fused is None else _read(fused[number], file)[None]
+            )
+            tall, wide = pixels.shape[1:]
+            images.append(_resized(pixels, height, width))
+            scale = np.array([width / wide, height / tall, width / wide, height / tall])
+            scaled.append(Objects(own.boxes * scale, own.labels, own.ignored))
+        return DetectionSet(np.stack(images), scaled, self.classes)
+
+
+def image_facts(pairs: PairSet, files: Sequence[FilePair]) -> list[ImageFacts]:
+    """What a file of boxes is told of the images of these pairs."""
+    return [
+        ImageFacts.of(pair, file.shape[1], file.shape[0])
+        for pair, file in zip(pairs.pairs, files, strict=True)
+    ]
+
+
+def _common_size(files: Sequence[FilePair]) -> Size:
+    height, width = files[0].shape
+    if other := next((file for file in files if file.shape != (height, width)), None):
+        raise ValueError(
+            f"{files[0].name} has {width}x{height} pixels, {other.name} {other.shape[1]}x{other.shape[0]}: "
+            "give the size that all are resized to"
+        )
+    if height % MULTIPLE or width % MULTIPLE:
+        raise ValueError(
+            f"the images have {width}x{height} pixels: give a size of multiples of {MULTIPLE} that they are resized to"
+        )
+    return height, width
+
+
+def _fused_files(pairs: PairSet, folder: str) -> list[Path]:
+    if not Path(folder).is_dir():
+        raise ValueError(
+            f"unknown input {folder!r}: choose one of {', '.join(INPUTS)}, or a folder of fused images"
+        )
+    found = results_in(Path(folder), pairs.pairs)
+    if missing := [pair.name for pair in pairs.pairs if pair.name not in found]:
+        raise ValueError(
+            f"{folder}: has no fused image of {missing[0]} ({len(missing)} of {len(pairs.pairs)} are missing)"
+        )
+    return [found[pair.name] for pair in pairs.pairs]
+
+
+def _read(path: Path, pair: FilePair) -> NDArray[np.uint8]:
+    pixels = luma_levels(read_image(path))
+    if pixels.shape != pair.shape:
+        sizes = [f"{width}x{height}" for height, width in (pixels.shape, pair.shape)]
+        raise ValueError(f"{path}: has {sizes[0]} pixels, its pair {sizes[1]}")
+    return pixels
+
+
+def _resized(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    if pixels.shape[1:] == (height, width):
+        return pixels
+    resized = resize_to(pixels[..., None].astype(np.float32) / 255, height, width)[..., 0]
+    return np.rint(255 * resized).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,101 @@
+"""Training targets: what the detector should answer in every cell (Zhou et al. 2019, "Objects as Points").
+
+The image is divided into cells of 4 x 4 pixels. The cell that holds the centre of an object should answer 1 in the heat
+map of its class, and say how large the object is and where in the cell its centre lies. Cells nearby that would still
+give a good box are excused: around each centre the heat map falls off as a Gaussian.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mambadfuse.detection.boxes import Objects
+
+STRIDE = 4  # pixels: the side of a cell
+_OVERLAP = 0.7  # IoU of boxes that count as good
+
+
+class Targets(NamedTuple):
+    """The targets of B images of K classes, on maps of h x w cells.
+
+    Attributes:
+        heat: (B, K, h, w), in [0, 1]; 1 at centres.
+        size: width and height in cells, (B, 2, h, w); meaningless outside centres.
+        offset: of the centre from the left and top of its cell, in cells, (B, 2, h, w), in [0, 1).
+        centre: whether the cell holds a centre, (B, 1, h, w).
+    """
+
+    heat: Tensor
+    size: Tensor
+    offset: Tensor
+    centre: Tensor
+
+
+def targets(objects: Sequence[Objects], classes: int, height: int, width: int) -> Targets:
+    """The targets of a batch of images, H and W in pixels, multiples of 4.
+
+    >>> one = Objects(np.array([[4.0, 0.0, 12.0, 8.0]]), np.array([0]))
+    >>> found = targets([one], classes=1, height=8, width=16)
+    >>> found.centre[0, 0].int().tolist(), found.size[0, :, 1, 2].tolist()
+    ([[0, 0, 0, 0], [0, 0, 1, 0]], [2.0, 2.0])
+
+    Args:
+        objects: of each image; those that are ignored are no centres, and quench no answer.
+        classes: K.
+        height: H of the images.
+        width: W.
+
+    Raises:
+        ValueError: H or W is no multiple of 4, or a label is not below K.
+    """
+    if height % STRIDE or width % STRIDE:
+        raise ValueError(f"height and width must be multiples of {STRIDE}, found {height} and {width}")
+    rows, columns = height // STRIDE, width // STRIDE
+    batch = len(objects)
+    heat = np.zeros((batch, classes, rows, columns), np.float32)
+    geometry = np.zeros((batch, 4, rows, columns), np.float32)
+    centre = np.zeros((batch, 1, rows, columns), bool)
+    for number, found in enumerate(objects):
+        if len(found.labels) and not 0 <= found.labels.min() <= found.labels.max() < classes:
+            raise ValueError(f"labels must lie in 0..{classes - 1}, found {found.labels.tolist()}")
+        for box, label in zip(found.boxes[~found.ignored], found.labels[~found.ignored], strict=True):
+            size = (box[2:] - box[:2]) / STRIDE
+            point = (box[2:] + box[:2]) / 2 / STRIDE
+            column, row = np.minimum(point.astype(int), (columns - 1, rows - 1))
+            bump = _bump(rows, columns, row, column, gaussian_radius(*size))
+            np.maximum(heat[number, label], bump, out=heat[number, label])
+            geometry[number, :, row, column] = *size, *(point - (column, row))
+            centre[number, 0, row, column] = True
+    return Targets(
+        torch.from_numpy(heat),
+        torch.from_numpy(geometry[:, :2]),
+        torch.from_numpy(geometry[:, 2:]),
+        torch.from_numpy(centre),
+    )
+
+
+def gaussian_radius(width: float, height: float) -> int:
+    """How many cells a box of this size may move along both axes, and still overlap itself with an IoU of 0.7.
+
+        (w − d)(h − d) = s w h,   s = 2 · 0.7 / (1 + 0.7),   and d is rounded down
+
+    >>> gaussian_radius(20, 20), gaussian_radius(2, 4)
+    (1, 0)
+    """
+    shared = 2 * _OVERLAP / (1 + _OVERLAP)
+    total = width + height
+    return int((total - (total**2 - 4 * (1 - shared) * width * height) ** 0.5) / 2)
+
+
+def _bump(rows: int, columns: int, row: int, column: int, radius: int) -> NDArray[np.floating]:
+    """A Gaussian of standard deviation (2 radius + 1) / 6 that is 1 at (row, column)."""
+    variance = ((2 * radius + 1) / 6) ** 2
+    y, x = (
+        np.exp(-((np.arange(rows) - row) ** 2) / (2 * variance)),
+        np.exp(-((np.arange(columns) - column) ** 2) / (2 * variance)),
+    )
+    return y[:, None] * x

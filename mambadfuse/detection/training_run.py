@@ -1,0 +1,55 @@
+"""A training run of the detector, from images to a file; it can be stopped at any time, and resumes."""
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from mambadfuse.detection.dataset import DetectionSet
+from mambadfuse.detection.detector_file import DetectorFacts, load_detector, save_detector
+from mambadfuse.detection.network import Detector
+from mambadfuse.detection.training import DetectorConfig, train_detector
+from mambadfuse.files import make_folder
+from mambadfuse.training.checkpointing import CheckpointManager, exclusive
+
+
+def trained_detector(
+    images: DetectionSet,
+    config: DetectorConfig,
+    file: str | Path,
+    source: str,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Detector:
+    """The detector in a file, which is trained and written first if it is missing.
+
+    While it is trained, the folder ``*.run`` beside the file holds its checkpoints, one a minute.
+
+    Args:
+        images: to train on.
+        config: of the run.
+        file: of the detector, ``*.safetensors``.
+        source: the name of the input that the images show.
+        device: of the network.
+        progress: whether to show a progress bar.
+
+    Raises:
+        ValueError: the file, or the checkpoints beside it, hold a detector that was trained on other images or with
+            another configuration; or it cannot be trained.
+        BusyError: another process is training it.
+        OSError: a file cannot be read or written.
+    """
+    file = Path(file)
+    run = {**asdict(config), "images": images.digest()}
+    if file.exists():
+        network, facts = load_detector(file)
+        if differing := [name for name in run if facts.run.get(name) != run[name]]:
+            raise ValueError(f"{file}: was trained with other {', '.join(differing)}: choose another name")
+        return network.to(device)
+    make_folder(file.parent)
+    checkpoints = CheckpointManager(file.with_suffix(".run"), run, count=2)
+    with exclusive(file.with_name(f".{file.stem}.lock"), str(file)):
+        network = train_detector(images, config, checkpoints=checkpoints, device=device, progress=progress)
+        height, width = images.pixels.shape[2:]
+        save_detector(file, network, DetectorFacts(source, (height, width), images.classes, run))
+        shutil.rmtree(checkpoints.folder)
+    return network

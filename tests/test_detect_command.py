@@ -1,0 +1,157 @@
+"""``mambadfuse detect`` on folders of one's own: from pairs and boxes to a detector, to its scores."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mambadfuse.cli import main
+from mambadfuse.data.images import write_image
+from mambadfuse.data.object_scenes import KINDS, object_scene
+
+COUNT = 4
+PAIRS = ["--a", "ir", "--b", "vi", "--boxes", "labels"]
+TRAIN = ["detect", "train", *PAIRS, "--steps", "3", "--batch", "2"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Four scenes as anyone would have them."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("ir", "vi", "fused", "labels"):
+        Path(folder).mkdir()
+    Path("classes.txt").write_text("\n".join(KINDS))
+    for index in range(COUNT):
+        scene = object_scene(2, index, (48, 64))
+        for folder, image in (("ir", scene.a), ("vi", scene.b), ("fused", np.maximum(scene.a, scene.b))):
+            write_image(f"{folder}/{index}.png", image)
+        lines = [
+            f"{KINDS.index(one.kind)} {(left + right) / 128} {(top + bottom) / 96} "
+            f"{(right - left) / 64} {(bottom - top) / 48}"
+            for one in scene.objects
+            for left, top, right, bottom in [one.box]
+        ]
+        Path(f"labels/{index}.txt").write_text("\n".join(lines))
+    return tmp_path
+
+
+def complaint(words, capsys):
+    assert main(words) == 1
+    return capsys.readouterr().err
+
+
+def usage_error(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["both", "maximum", "fused"])
+def test_a_detector_is_trained_and_evaluated(place, capsys, source):
+    assert main([*TRAIN, "--input", source, "--out", "d.safetensors"]) == 0
+    before = Path("d.safetensors").read_bytes()
+    assert main([*TRAIN, "--input", source, "--out", "d.safetensors"]) == 0, "nothing is left to do"
+    assert Path("d.safetensors").read_bytes() == before
+    assert main(["detect", "evaluate", *PAIRS, "--weights", "d.safetensors", "--json", "s.json"]) == 0
+    assert list(json.loads(Path("s.json").read_text())) == ["AP50", "AP", *(f"AP50 {kind}" for kind in KINDS)]
+    assert "AP50 person" in capsys.readouterr().out
+
+
+def test_sizes_and_splits(place, capsys):
+    write_image("ir/1.png", np.zeros((96, 128), np.uint8))
+    write_image("vi/1.png", np.zeros((96, 128), np.uint8))
+    out = ["--out", "d.safetensors"]
+    assert "0 has 64x48 pixels, 1 128x96: give the size" in complaint([*TRAIN, "--input", "a", *out], capsys)
+    assert main([*TRAIN, "--input", "a", *out, "--size", "64x48"]) == 0
+    Path("split.txt").write_text("0.png\n\nimages/2\n")
+    split = ["--split", "split.txt"]
+    assert main([*TRAIN, "--input", "a", "--out", "e.safetensors", *split]) == 0, "both are of one size"
+    Path("labels/3.txt").unlink()
+    assert main(["detect", "evaluate", *PAIRS, *split, "--weights", "d.safetensors"]) == 0
+    capsys.readouterr()
+    Path("split.txt").write_text("9.png\n")
+    assert "split.txt: names 9.png, which is no pair in ir" in complaint(
+        [*TRAIN, "--input", "a", *out, *split], capsys
+    )
+    Path("split.txt").write_text("\n")
+    assert "split.txt: names no pair" in complaint([*TRAIN, "--input", "a", *out, *split], capsys)
+
+
+def test_perfect_detections_of_a_detector_of_ones_own(place, capsys):
+    Path("found").mkdir()
+    for index in range(COUNT):
+        lines = Path(f"labels/{index}.txt").read_text().splitlines()
+        Path(f"found/{index}.txt").write_text("\n".join(f"{line} 0.9" for line in lines))
+    assert main(["detect", "evaluate", *PAIRS, "--detections", "found", "--json", "s.json"]) == 0
+    scores = json.loads(Path("s.json").read_text())
+    assert scores["AP50"] == scores["AP"] == 1
+
+
+def test_what_does_not_fit_is_said(place, capsys):
+    out = ["--out", "d.safetensors"]
+    assert "unknown input 'c': choose one of a, b" in complaint([*TRAIN, "--input", "c", *out], capsys)
+    assert main([*TRAIN, "--input", "a", *out]) == 0
+    evaluate = ["detect", "evaluate", *PAIRS, "--weights", "d.safetensors"]
+    assert "reads 1 channels, the input has 2" in complaint([*evaluate, "--input", "both"], capsys)
+    assert "finds person, car, sign, the boxes are of x, y, z" in complaint(
+        [*evaluate, "--classes", "x", "y", "z"], capsys
+    )
+    assert "was trained with other images" in complaint([*TRAIN, "--input", "b", *out], capsys)
+    Path("fused/3.png").unlink()
+    assert "fused: has no fused image of 3 (1 of 4 are missing)" in complaint(
+        [*evaluate, "--input", "fused"], capsys
+    )
+    write_image("fused/3.png", np.zeros((8, 8), np.uint8))
+    assert "fused/3.png: has 8x8 pixels, its pair 64x48" in complaint([*evaluate, "--input", "fused"], capsys)
+    Path("labels/2.txt").unlink()
+    assert "labels: has no boxes for 2" in complaint(evaluate, capsys)
+
+
+def test_usage_errors(place, capsys):
+    train = [*TRAIN, "--input", "a"]
+    assert "must be the name of a .safetensors file" in usage_error([*train, "--out", "d.pt"], capsys)
+    assert "expected a size such as 320x256" in usage_error([*train, "--out", "d", "--size", "50x40"], capsys)
+    assert "at least 1, found '0'" in usage_error([*train, "--out", "d", "--batch", "0"], capsys)
+    evaluate = ["detect", "evaluate", *PAIRS, "--detections", "labels"]
+    assert "--input is that of a detector" in usage_error([*evaluate, "--input", "a"], capsys)
+    for output in ("ir/0.png", "labels/0.txt", "labels/new.json"):
+        assert "source" in usage_error([*evaluate, "--json", output], capsys)
+
+
+def test_a_matrix_of_pairs_of_ones_own(place, capsys):
+    Path("train.txt").write_text("0\n1\n2\n")
+    Path("test.txt").write_text("3\n")
+    words = ["detect", "matrix", *PAIRS, "--steps", "2", "--batch", "2", "--seeds", "1", "--out", "m"]
+    splits = ["--split", "train.txt", "--test-split", "test.txt"]
+    assert main([*words, *splits, "--fused", "mine=fused"]) == 0
+    inputs = [json.loads(line)["source"] for line in Path("m/results.jsonl").read_text().splitlines()]
+    assert inputs == ["a", "b", "mean", "maximum", "pyramid", "both", "mine"]
+    assert "no verdict on mine" in capsys.readouterr().out
+    assert "give --split and --test-split" in usage_error(words, capsys)
+    assert "expected a name and a folder" in usage_error([*words, *splits, "--fused", "fused"], capsys)
+    assert "need --boxes" in usage_error(["detect", "matrix", "--a", "ir", "--b", "vi"], capsys)
+
+
+@pytest.mark.slow
+def test_a_small_matrix_of_scenes(place, capsys):
+    words = [
+        "detect",
+        "matrix",
+        "--scenes",
+        "3",
+        "--test-scenes",
+        "2",
+        "--steps",
+        "2",
+        "--batch",
+        "2",
+        "--seeds",
+        "1",
+    ]
+    assert main([*words, "--out", "m"]) == 0
+    out = capsys.readouterr().out
+    assert "7 detectors, 2 steps each, seeds 0." in out
+    assert "no verdict on ivf" in out
+    assert len(Path("m/results.jsonl").read_text().splitlines()) == 7
