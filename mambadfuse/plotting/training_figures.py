@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 _WIDTH = 8.4  # inches
 _STYLES = ("-", "--", "-.", ":")
@@ -136,6 +136,6 @@ def _axes(height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _columns(points: Sequence[tuple[int, float]]) -> ArrayLike:
+def _columns(points: Sequence[tuple[int, float]]) -> NDArray[np.float64]:
     """Steps and losses of (step, loss), (2, T); of no point two empty columns."""
     return np.array(points, dtype=float).reshape(-1, 2).T
