@@ -127,6 +127,11 @@ def graph_kept(net, loss, a, b, parts):
     return total
 
 
+def total_forgotten(net, loss, a, b, parts):
+    pairs = zip(a.chunk(parts), b.chunk(parts), strict=True)
+    return sum(gradient(loss(net(x, y), x, y), net) for x, y in pairs) / parts
+
+
 def two_at_a_time(net, loss, a, b, parts):
     return part_by_part(net, loss, a, b, parts // 2)
 
@@ -164,6 +169,7 @@ def test_gradient_in_parts_right(answer):
     nothing=(lambda *given: None, "still returns None"),
     sum=(lambda *given: part_by_part(*given, scale=4), "4 times too long"),
     divided_twice=(lambda *given: part_by_part(*given, scale=1 / 4), "you divide twice"),
+    total_forgotten=(total_forgotten, "you want .total alone"),
     last_part=(last_part, "the last part alone"),
     first_part=(first_part, "the first part alone"),
     zero=(lambda *given: part_by_part(*given, scale=0), "zero everywhere"),
@@ -397,6 +403,7 @@ def test_chance_right(answer):
     one_too_few=(CHANCE | {"pictures, one row": 5}, "2 / 2^5 = 0.0625"),
     one_over_n=(CHANCE | {"pictures, one row": 20}, "not 1 / n"),
     holm_forgotten=(CHANCE | {"pictures, 26 rows": 6}, "Holm multiplies"),
+    one_too_many=(CHANCE | {"pictures, 26 rows": 12}, "when does 26 * 2 / 2^n fall below"),
     holm_just_not=(CHANCE | {"pictures, 26 rows": 10}, "26 * 2 / 2^10"),
     pictures_multiplied=(CHANCE | {"pictures, 26 rows": 156}, "the p value is multiplied"),
     no_false_alarm=(CHANCE | {"of 26 empty rows": 0}, "chance strikes"),
@@ -417,6 +424,18 @@ def divisions(x, y, mean=np.mean):
 def exact_p(x, y):
     d = divisions(x, y)
     return float((abs(d) >= abs(d[0]) - 1e-12).mean())
+
+
+def by_halves(x, y):
+    z, n = np.concatenate([x, y]), (len(x) + len(y)) // 2
+    apart = [z[list(c)].mean() - np.delete(z, c).mean() for c in combinations(range(len(z)), n)]
+    return float((np.abs(apart) >= abs(x.mean() - y.mean()) - 1e-12).mean())
+
+
+def by_signs(x, y):
+    d = (x - y) if len(x) == len(y) else np.zeros(1)
+    apart = [np.mean(d * signs) for signs in product((1, -1), repeat=len(d))]
+    return float((np.abs(apart) >= abs(d.mean()) - 1e-12).mean())
 
 
 def by_sums(x, y):
@@ -448,6 +467,8 @@ def test_exact_test_over_seeds_right(answer):
         "a tie does not count",
     ),
     sums=(by_sums, "groups of different sizes need means"),
+    halves=(by_halves, "groups are as large as x and y, 4 and 2"),
+    signs=(by_signs, "you change signs of pairs"),
     nearer=(lambda x, y: 1 - exact_p(x, y), "nearer to each other"),
     crash=(crash, CRASH),
 )
@@ -498,7 +519,9 @@ DEFAULT = row_config(read_table()["default"], budget="laptop")
     no_question=(row("Wider.", model__expand=1), "ends in a question mark"),
     unknown_setting=(row(model__width=1), "width"),
     question_missing=({"mine": {"changes": {"model.expand": 1}}}, "must have a question and changes"),
-    no_yaml=("mine: {question: [", "Error"),
+    no_yaml=("mine: {question: [", "cannot be read as YAML, see line 1"),
+    no_braces=('mine:\n  question: "Wider?"\n  changes: model.expand: 1', "see line 3: a question stands in"),
+    half_a_name=('mine: {question: "Wider?", changes: {expand: 1}}', "did you mean 'model.expand'?"),
 )
 def test_new_row_wrong(answer, hint):
     assert hint in lab.new_row(answer)

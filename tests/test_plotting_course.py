@@ -5,6 +5,7 @@ import pytest
 
 from mambadfuse import plotting
 from mambadfuse.evaluation.published import published
+from mambadfuse.plotting import seed_figures, training_figures
 
 
 def visible(figure):
@@ -100,3 +101,56 @@ def test_kernels_lie_over_the_wanted_one():
     (axes,) = plotting.kernel_fits([0, 1], {"N = 1": [1, 2], "N = 4": [3, 4]}).axes
     assert [line.get_label() for line in axes.get_lines()] == ["wanted", "N = 1", "N = 4"]
     assert len({line.get_linestyle() for line in axes.get_lines()[1:]}) == 2
+
+
+def test_the_warm_up_is_as_wide_as_it_takes():
+    axes = training_figures.schedule([0.5, 1.0, 1.0, 0.2], warmup=2).axes[0]
+    np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), [0.5, 1.0, 1.0, 0.2])
+    assert [axes.patches[0].get_x(), axes.patches[0].get_width()] == [0, 2]
+
+
+def test_an_average_begins_with_the_share_of_the_first_weights():
+    lines = training_figures.shares_in_average((0.9, 0.999), steps=300).axes[0].get_lines()
+    assert [line.get_ydata()[0] for line in lines] == pytest.approx([100 * 0.9**299, 100 * 0.999**299])
+    assert [line.get_ydata()[-1] for line in lines] == [100, 100]
+    assert len({line.get_linestyle() for line in lines}) == 2
+
+
+def test_a_run_that_has_not_logged_anything_is_an_empty_curve():
+    batches, pictures = training_figures.live_curves([(1, 30.0), (2, 20.0)], []).axes[0].get_lines()
+    np.testing.assert_array_equal(batches.get_xydata(), [(1, 30), (2, 20)])
+    assert len(pictures.get_xydata()) == 0
+
+
+def test_averages_are_told_apart_without_colour():
+    losses = {0.0: [9, 7], 0.9: [8, 6], 0.98: [20, 6], 0.999: [40, 30]}
+    lines = training_figures.decay_curves([10, 20], losses).axes[0].get_lines()
+    assert [list(line.get_ydata()) for line in lines] == list(losses.values())
+    assert len({(line.get_linestyle(), line.get_color()) for line in lines}) == len(losses)
+
+
+def test_what_was_computed_twice_is_shaded():
+    curve = [(step, 30.0 / step) for step in range(1, 9)]
+    axes = training_figures.resumed_curve(curve, curve, restart=3, kill=5).axes[0]
+    assert [axes.patches[0].get_x(), axes.patches[0].get_width()] == [3, 2]
+    whole, resumed, killed_here = axes.get_lines()
+    np.testing.assert_array_equal(whole.get_xydata(), resumed.get_xydata())
+    assert list(killed_here.get_xdata()) == [5, 5]
+
+
+def test_the_bar_of_the_trained_network_is_dark():
+    bars = training_figures.loss_bars({"mean": 9.0, "mine": 7.0}, trained="mine").axes[0].patches
+    assert [bar.get_width() for bar in bars] == [9.0, 7.0]
+    assert bars[1].get_facecolor()[0] < bars[0].get_facecolor()[0]
+
+
+def test_paired_seeds_are_lines_and_their_differences_have_an_interval():
+    default, row = [0.35, 0.43, 0.42], [0.28, 0.40, 0.40]
+    figure = seed_figures.paired_seeds(
+        [0, 1, 2], default, row, (-0.1, 0.02), names=("default", "mine"), metric="Qabf"
+    )
+    scores, differences = figure.axes
+    assert [tuple(line.get_ydata()) for line in scores.get_lines()] == list(zip(default, row, strict=True))
+    assert len({line.get_marker() for line in scores.get_lines()}) == 3
+    (bar,) = differences.collections
+    assert bar.get_segments()[0][:, 1] == pytest.approx([-0.1, 0.02])

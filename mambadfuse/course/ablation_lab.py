@@ -1,7 +1,7 @@
 """The exercises of notebook 11: chance on paper, an exact test over seeds, a row of one's own."""
 
 from collections.abc import Callable, Mapping
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,7 +28,7 @@ CHANCE = (
     Question(
         "pictures, 26 rows",
         "fbb597d71c21",
-        "Holm multiplies the smallest of 26 p values by 26",
+        "Holm multiplies the smallest of 26 p values by 26: when does 26 * 2 / 2^n fall below 0.05?",
         exactly,
         {
             6: "that is one row: Holm multiplies the smallest of 26 p values by 26",
@@ -73,7 +73,9 @@ the means so far apart?'
     function(exact_p)
     up, down = np.array([1.0, 1.1, 1.2]), np.array([0.0, 0.1, 0.2])
     mixed = np.array([0.4, 0.9, 0.1]), np.array([0.6, 0.8, 0.7, 1.0])
-    cases = [(up, down), (up, up), (np.array([3.0, 4.0]), np.array([1.0, 2.0, 2.5])), mixed, (down, up)]
+    few = np.array([3.0, 4.0]), np.array([1.0, 2.0, 2.5])
+    uneven = np.array([0.9, 0.4, 0.8, 1.1]), np.array([0.2, 0.7])
+    cases = [(up, down), (up, up), few, mixed, (down, up), uneven]
     for x, y in cases:
         answer = exact_p(x.copy(), y.copy())
         if answer is None:
@@ -84,9 +86,11 @@ the means so far apart?'
 
 
 def _check_share(found: float, x: np.ndarray, y: np.ndarray) -> None:
-    z, n = np.concatenate([x, y]), len(x)
-    groups = [np.isin(range(len(z)), chosen) for chosen in combinations(range(len(z)), n)]
-    apart = np.array([z[mine].mean() - z[~mine].mean() for mine in groups])
+    z = np.concatenate([x, y])
+    groups, halves = _divisions(len(z), len(x)), _divisions(len(z), len(z) // 2)
+    apart, apart_halves = (
+        np.array([z[mine].mean() - z[~mine].mean() for mine in each]) for each in (groups, halves)
+    )
     observed = x.mean() - y.mean()
     far = np.abs(apart) >= abs(observed) - 1e-12
     if np.isclose(found, far.mean()):
@@ -102,13 +106,27 @@ def _check_share(found: float, x: np.ndarray, y: np.ndarray) -> None:
             np.abs(sums) >= abs(x.sum() - y.sum()) - 1e-12
         ).mean(),
         f"{given} that is the share of the divisions with means nearer to each other": 1 - far.mean(),
+        f"{given} you divide into halves; groups are as large as x and y, {len(x)} and {len(y)}": (
+            np.abs(apart_halves) >= abs(observed) - 1e-12
+        ).mean(),
     }
+    if len(x) == len(y):
+        d = x - y
+        signed = np.array([np.mean(d * signs) for signs in product((1, -1), repeat=len(d))])
+        wrong[f"{given} you change signs of pairs; here every division into two groups counts"] = (
+            np.abs(signed) >= abs(observed) - 1e-12
+        ).mean()
     for hint, value in wrong.items():
         if np.isclose(found, value):
             raise NotYet(hint)
     raise NotYet(
         f"{given} the share is not {found:.4g}: in how many of the {len(groups)} divisions are the means so far apart?"
     )
+
+
+def _divisions(size: int, first: int) -> list[np.ndarray]:
+    """All divisions of so many numbers into a first group and the rest, each as a mask of the first group."""
+    return [np.isin(range(size), chosen) for chosen in combinations(range(size), first)]
 
 
 @exercise
@@ -138,7 +156,7 @@ def new_row(answer: object) -> None:
 
 def _read(answer: object) -> Row:
     """The one row of an answer, read as a file of rows is."""
-    content = yaml.safe_load(answer) if isinstance(answer, str) else answer
+    content = _yaml(answer) if isinstance(answer, str) else answer
     if not content:
         raise NotYet("your row is still empty")
     if not isinstance(content, Mapping):
@@ -153,7 +171,21 @@ def _read(answer: object) -> Row:
         try:
             return list(read_table(path).values())[1]
         except ValueError as error:
-            raise NotYet(str(error).replace(f"{path}: ", "")) from error
+            raise NotYet(str(error).replace(f"{path}: ", "").split(" Known are ")[0]) from error
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        line = (
+            error.problem_mark.line + 1
+            if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark
+            else 1
+        )
+        raise NotYet(
+            f"this cannot be read as YAML, see line {line}: a question stands in quotes, changes in braces"
+        ) from None
 
 
 def _plain(value: Any) -> Any:

@@ -37,7 +37,11 @@ MEMORY = (
         "deee8ae9d294",
         "no time passes: how much does the bucket lose, and how much runs into it?",
         roughly,
-        {53: "the input arrives with the factor B̄ = Δ", 50: "the input arrives with the factor B̄ = Δ"},
+        {
+            53: "the input is multiplied by B̄ = 1 - e^(-Δ) first: how much is that for Δ = 0?",
+            50: "both are multiplied first, 3 by Ā and 50 by B̄: how much are these for Δ = 0?",
+            0: "no time passes: the old state is multiplied by Ā = e^(-Δ): how much is that for Δ = 0?",
+        },
     ),
     Question(
         "euler",
@@ -122,7 +126,12 @@ def ringing(A: object) -> None:
 
 def _complex(answer: object) -> complex:
     if isinstance(answer, str):
-        answer = complex(answer.replace(" ", "").replace("i", "j"))
+        try:
+            answer = complex(answer.replace(" ", "").replace("\N{MINUS SIGN}", "-").replace("i", "j"))
+        except ValueError:
+            raise NotYet(
+                f"expected one complex number, as complex(real, imaginary), found {answer!r}"
+            ) from None
     if isinstance(answer, tuple | list) and len(answer) == 2:
         return complex(number(answer[0]), number(answer[1]))
     value = array(answer)

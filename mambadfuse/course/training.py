@@ -142,6 +142,10 @@ def _check_gradient(found: Tensor, parts: Tensor) -> None:
         return
     if same(parts.sum(0)):
         raise NotYet(f"it is {len(parts)} times too long; a mean of parts is not their sum")
+    if same(2 * parts.mean(0)):
+        raise NotYet(
+            "it is twice too long: a loss is a tuple of its total and its terms; you want .total alone"
+        )
     if same(parts.mean(0) / len(parts)):
         raise NotYet(f"it is {len(parts)} times too short: you divide twice")
     if same(parts[-1]) or same(parts[-1] / len(parts)):
@@ -181,7 +185,7 @@ def best_decay(
     lower = sum(loss < mine * (1 - 1e-6) for loss in losses.values())
     if not lower:
         return
-    hint = "did you average from the first step on, with d E + (1 - d) W?"
+    hint = "average the whole film with each of them, from the first step on, and compare"
     if near[0] == 0:
         hint = "d = 0 is the last step alone, with all its noise"
     elif near[0] == max(decays):
