@@ -1,5 +1,7 @@
 """The log of a run: damage costs the damaged lines and nothing else."""
 
+import os
+
 import pytest
 from training_cases import curve, quiet
 
@@ -43,3 +45,9 @@ def test_a_run_with_a_damaged_log_resumes(tmp_path):
     log.write_bytes(b"".join(DAMAGE.values()) + b"\n" + log.read_bytes())
     quiet(out, steps=2)
     assert curve(out) == before
+
+
+def test_a_pipe_in_place_of_the_log_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "steps.jsonl")
+    with pytest.raises(OSError, match=r"steps\.jsonl: .*pipe"):
+        RunLog(tmp_path / "steps.jsonl").rewind(3)

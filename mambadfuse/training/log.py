@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mambadfuse.files import atomic_write
+from mambadfuse.files import atomic_write, require_no_special
 
 _log = logging.getLogger("mambadfuse")
 
@@ -20,6 +20,7 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
 
 
 def _lines(path: str | Path) -> list[bytes]:
+    require_no_special(Path(path))
     return [line for line in Path(path).read_bytes().split(b"\n") if line.strip()]
 
 
