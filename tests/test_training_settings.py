@@ -122,7 +122,7 @@ def test_unknown_names_are_refused_with_the_closest_known_one(override, closest)
         ("crop_sizes=64", "crop_sizes: expected sizes such as 64x64,32x128"),
         (
             "model=huge",
-            "model must be one of default, published, figure, lite, or settings of it, found 'huge'",
+            "model must be one of default, published, figure, lite, fast, tiny, or settings of it, found 'huge'",
         ),
         ("model.dim=x", "model.dim: expected a whole number"),
         ("steps=.inf", "steps: expected a whole number, found inf"),
