@@ -6,3 +6,11 @@ for (const arrow of document.querySelectorAll(".bd-links summary")) {
   const page = arrow.closest("li").querySelector("a").textContent.trim();
   arrow.setAttribute("aria-label", `Pages below ${page}`);
 }
+
+// A formula wider than the page scrolls, and the keyboard has to reach it.
+function reachable() {
+  for (const formula of document.querySelectorAll("mjx-container"))
+    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+}
+addEventListener("load", () => window.MathJax?.startup?.promise?.then(reachable));
+addEventListener("resize", reachable);
