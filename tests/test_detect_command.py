@@ -89,6 +89,16 @@ def test_perfect_detections_of_a_detector_of_ones_own(place, capsys):
     assert scores["AP50"] == scores["AP"] == 1
 
 
+def test_scores_of_classes_without_objects_are_json(place):
+    for path in Path("labels").iterdir():
+        path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines() if line[0] != "2"))
+    Path("found.json").write_text("[]")
+    words = ["detect", "evaluate", *PAIRS, "--detections", "found.json", "--json", "s.json"]
+    assert main(words) == 0
+    scores = json.loads(Path("s.json").read_text(), parse_constant=pytest.fail)
+    assert scores["AP50 sign"] == "nan"
+
+
 def test_what_does_not_fit_is_said(place, capsys):
     out = ["--out", "d.safetensors"]
     assert "unknown input 'c': choose one of a, b" in complaint([*TRAIN, "--input", "c", *out], capsys)
@@ -118,6 +128,9 @@ def test_usage_errors(place, capsys):
     assert "--input is that of a detector" in usage_error([*evaluate, "--input", "a"], capsys)
     for output in ("ir/0.png", "labels/0.txt", "labels/new.json"):
         assert "source" in usage_error([*evaluate, "--json", output], capsys)
+    Path("found.json").write_text("[]")
+    words = ["detect", "evaluate", *PAIRS, "--detections", "found.json", "--json", "found.json"]
+    assert "would replace its own source" in usage_error(words, capsys)
 
 
 def test_a_matrix_of_pairs_of_ones_own(place, capsys):
@@ -132,6 +145,14 @@ def test_a_matrix_of_pairs_of_ones_own(place, capsys):
     assert "give --split and --test-split" in usage_error(words, capsys)
     assert "expected a name and a folder" in usage_error([*words, *splits, "--fused", "fused"], capsys)
     assert "need --boxes" in usage_error(["detect", "matrix", "--a", "ir", "--b", "vi"], capsys)
+    assert "need --boxes" in usage_error(["detect", "matrix", "--size", "64x48"], capsys)
+    for fused, name in (("a=fused", "a"), ("x=fused x=vi", "x")):
+        said = usage_error([*words, *splits, "--fused", *fused.split()], capsys)
+        assert f"two inputs would be called {name}" in said
+    said = usage_error(
+        ["detect", "matrix", "--model", "one/mine.safetensors", "two/mine.safetensors"], capsys
+    )
+    assert "two inputs would be called mine" in said
 
 
 @pytest.mark.slow

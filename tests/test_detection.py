@@ -1,5 +1,6 @@
 """The detector: targets, loss, peaks and training agree with each other, and a matrix says what its numbers say."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from mambadfuse.detection.report import compare, detail_table, matrix_table
 from mambadfuse.detection.scenes import fused_scenes, scene_objects, scene_sets, visibility_groups
 from mambadfuse.detection.targets import gaussian_radius
 from mambadfuse.detection.training_run import trained_detector
+from mambadfuse.models.checkpoints import load, save
 from mambadfuse.training.checkpointing import CheckpointManager
 
 SCENES = [object_scene(0, index, (48, 64)) for index in range(8)]
@@ -239,6 +241,18 @@ def test_scenes_are_fused_once(tmp_path, monkeypatch):
     assert scene_sets(few, {"ivf": fused})["ivf"].pixels.shape == (2, 1, 48, 64)
 
 
+@pytest.mark.slow
+def test_other_contrast_is_another_fused_image(tmp_path):
+    network = load("ivf-tiny")
+    network.contrast = 1.0
+    save(network, tmp_path / "flat.safetensors")
+    first, second = (
+        fused_scenes(SCENES[:1], model, tmp_path)
+        for model in ("ivf-tiny", str(tmp_path / "flat.safetensors"))
+    )
+    assert first.std() > second.std()
+
+
 def results_with(**scores):
     """Results of three seeds: every input has its AP50, with a little chance."""
     chance = {0: -0.0002, 1: 0.0, 2: 0.0002}
@@ -303,3 +317,18 @@ def test_the_page_has_the_numbers_and_the_verdict_of_the_results_of_the_kit():
         assert sentence in words
     assert {one.source for one in results} == {*INPUTS, "ivf"}
     assert len({one.seed for one in results}) >= 3
+
+
+@pytest.mark.parametrize("scores", ["{}", "3", '{"a": 3}', '{"a": {"AP50": "x"}}', '{"b": {"AP50": 0.5}}'])
+def test_results_without_scores_are_no_results(tmp_path, scores):
+    fields = f'"source": "a", "seed": 0, "steps": 1, "images": 1, "scores": {scores}'
+    (tmp_path / "r.jsonl").write_text(f"{{{fields}}}\n")
+    with pytest.raises(ValueError, match=r"r\.jsonl: line 1 is no result of a matrix"):
+        read_results(tmp_path / "r.jsonl")
+
+
+def test_results_without_objects_are_json(tmp_path):
+    write_results(tmp_path / "r.jsonl", [Trained("a", 0, 1, 1, {"a": {"AP50": 0.5, "AP50 bus": np.nan}})])
+    json.loads((tmp_path / "r.jsonl").read_text(), parse_constant=pytest.fail)
+    (one,) = read_results(tmp_path / "r.jsonl")
+    assert np.isnan(one.scores["a"]["AP50 bus"])

@@ -93,6 +93,9 @@ def test_weights_survive_their_file(tmp_path):
         assert (type(loaded), loaded.config, loaded.contrast) == (FastFusion, SMALL, 1.3)
         assert np.array_equal(mdf.fuse(a, b, loaded), mdf.fuse(a, b, net))
     assert FastFusion.from_pretrained(tmp_path / "folder").config == SMALL
+    card = (tmp_path / "folder" / "README.md").read_text()
+    assert "from mambadfuse.models.fast import FastFusion\n" in card
+    assert 'model = FastFusion.from_pretrained("this folder or repository")' in card
 
 
 def test_the_other_network_is_named_where_one_is_expected(tmp_path):
@@ -175,6 +178,15 @@ def test_a_student_approaches_its_teacher(tmp_path, model):
     losses = [record["distillation"] for record in curve(mine)]
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
     assert curve(mine)[0]["total"] == pytest.approx(losses[0])
+
+
+def test_a_run_is_not_resumed_with_another_teacher(tmp_path):
+    teacher, out = tmp_path / "teacher.safetensors", tmp_path / "mine.safetensors"
+    mdf.save(network(seed=3), teacher)
+    quiet(out, model=SMALL, teacher=str(teacher))
+    mdf.save(network(seed=4), teacher)
+    with pytest.raises(ValueError, match=r"belongs to another run: teacher was \w+, is \w+"):
+        quiet(out, model=SMALL, teacher=str(teacher))
 
 
 def test_distillation_is_the_mean_difference_from_the_teacher(tmp_path):

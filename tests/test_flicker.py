@@ -27,6 +27,11 @@ def test_fewer_than_three_frames_are_refused(count):
         flicker([np.zeros((2, 2))] * count)
 
 
+def test_frames_of_other_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"differ in shape: \(2, 2\) and \(1, 2\)"):
+        flicker([np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((1, 2))])
+
+
 COUNT = 6
 
 

@@ -290,6 +290,8 @@ def test_an_interrupted_command_ends_with_130(tmp_path, sides, monkeypatch, caps
     [
         (["--align"], "--align is not for videos"),
         (["--sheet", "sheet.png"], "--sheet is not for videos"),
+        (["--slice", "0"], "--slice is not for videos"),
+        (["--rate", "9"], "--rate is that of folders of frames"),
         (["--bits", "16"], "8 bits and no alpha channel"),
         (["--stretch", "1%", "99%"], "would flicker"),
         (["--rate", "0"], "expected frames a second, such as 25"),
@@ -301,6 +303,12 @@ def test_options_that_are_not_for_videos_are_refused(tmp_path, sides, more, said
         fuse(sides, tmp_path / "out.mp4", *more)
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_rate_is_not_for_images(tmp_path, sides, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["fuse", "--a", "a.png", "--b", "b.png", "--out", str(tmp_path / "out.png"), "--rate", "9"])
+    assert "--rate is that of a video" in capsys.readouterr().err
 
 
 def test_a_video_that_is_there_is_not_replaced_unasked(tmp_path, sides, capsys):

@@ -1,6 +1,5 @@
 """``mambadfuse detect``: what fusion is worth to a detector of objects."""
 
-import json
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -153,6 +152,7 @@ def _evaluate(options: Namespace) -> int:
     from mambadfuse.detection.box_files import read_detections
     from mambadfuse.detection.detector_file import load_detector
     from mambadfuse.detection.evaluation import detect, detection_scores
+    from mambadfuse.evaluation.table import json_text
 
     labelled = _labelled_pairs(options, [options.json], options.split)
     if options.detections:
@@ -177,7 +177,7 @@ def _evaluate(options: Namespace) -> int:
     for name, score in scores.items():
         say(f"{name:<24}{100 * score:6.1f}")
     if options.json:
-        write(options.json, json.dumps(scores, indent=1).encode())
+        write(options.json, json_text(scores).encode())
     return 0
 
 
@@ -205,8 +205,11 @@ def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[
     """Made-up scenes to train on and to test on, by input, and the objects of the latter by visibility."""
     from mambadfuse.detection.scenes import SceneSeries, fused_scenes, scene_sets, visibility_groups
 
-    if options.a or options.b or options.pairs_file or options.split or options.test_split or options.fused:
+    of_pairs = ("a", "b", "pairs_file", "classes", "split", "test_split", "fused", "size")
+    if any(getattr(options, name) for name in of_pairs):
         options.usage_error("pairs of your own need --boxes")
+    names = [Path(model).stem for model in options.model]
+    _require_new_names(options, names)
     progress = sys.stderr.isatty()
     series = [
         SceneSeries(seed, count, difficulty=options.difficulty).scenes()
@@ -216,8 +219,8 @@ def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[
         scene_sets(
             scenes,
             {
-                Path(model).stem: fused_scenes(scenes, model, options.out / "fused", progress)
-                for model in options.model
+                name: fused_scenes(scenes, model, options.out / "fused", progress)
+                for name, model in zip(names, options.model, strict=True)
             },
         )
         for scenes in series
@@ -231,12 +234,22 @@ def _own_sets(options: Namespace) -> "tuple[Sets, Sets, None]":
 
     if not (options.split and options.test_split):
         options.usage_error("give --split and --test-split, the pairs to train on and those to test on")
+    _require_new_names(options, [name for name, _ in options.fused])
     inputs = {**{name: name for name in INPUTS}, **dict(options.fused)}
     sides = (_labelled_pairs(options, [options.out], split) for split in (options.split, options.test_split))
     training, test = (
         {name: side.as_input(source, options.size) for name, source in inputs.items()} for side in sides
     )
     return training, test, None
+
+
+def _require_new_names(options: Namespace, names: Sequence[str]) -> None:
+    """Stops with a usage error if an input would take the place of another one."""
+    from mambadfuse.detection.inputs import INPUTS
+
+    for number, name in enumerate(names):
+        if name in INPUTS or name in names[:number]:
+            options.usage_error(f"two inputs would be called {name}: choose another name")
 
 
 def _report(options: Namespace) -> int:
@@ -255,7 +268,8 @@ def _labelled_pairs(
 
     pairs = pairs_of(options)
     folders = [options.boxes] if options.boxes.is_dir() else []
-    given = [options.boxes, split, options.pairs_file, getattr(options, "weights", None)]
+    given = [options.boxes, split, options.pairs_file]
+    given += [getattr(options, name, None) for name in ("weights", "detections")]
     refuse_sources(options, outputs, [*pairs.files, *given], [*pairs.folders, *folders])
     return LabelledPairs.of(
         split_of(pairs, split) if split else pairs, options.boxes, options.classes, reading_arguments(options)

@@ -124,6 +124,8 @@ def run(options: Namespace) -> int:
     """Fuses what the options name; 1 if a pair failed or a file was skipped."""
     if names_video(options):
         return fuse_videos(options)
+    if options.rate:
+        options.usage_error("--rate is that of a video: give --out a name such as fused.mp4")
     _check_usage(options)
     name_components(options)
     if options.samples:

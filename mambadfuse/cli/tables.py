@@ -1,4 +1,4 @@
-"""The table of a command on the screen and in files, the same for every command that makes one."""
+"""The table that a command prints, and the files that it is written to."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -25,7 +25,7 @@ class PrintedTable(Protocol):
 
 
 def add_table_files(parser: ArgumentParser, numbers: str) -> None:
-    """Declares --json, --csv and --markdown; ``numbers`` says of what each image has some."""
+    """Declares --json, --csv and --markdown; ``numbers`` is what they hold for each image, such as "scores"."""
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help=f"write everything, including the {numbers} of each image"
     )

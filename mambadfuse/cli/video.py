@@ -1,5 +1,6 @@
 """``mambadfuse fuse`` for videos."""
 
+import sys
 from argparse import ArgumentTypeError, Namespace
 from fractions import Fraction
 
@@ -35,6 +36,7 @@ def fuse_videos(options: Namespace) -> int:
         rate=options.rate,
         options=FusionOptions(options.colour, options.contrast, options.bits, options.reading),
         device=options.device,
+        progress=sys.stderr.isatty(),
     )
     for note in report.notes:
         complain(f"note: {note}")
@@ -49,10 +51,13 @@ def _check_usage(options: Namespace) -> None:
     """Stops with a usage error if the options do not go together."""
     options.reading = reading = reading_of(options)
     for name in _OF_IMAGES:
-        if getattr(options, name):
+        value = getattr(options, name)
+        if value is not None and value is not False:  # --slice 0 is given, too
             options.usage_error(f"--{name.replace('_', '-')} is not for videos: leave it out")
     if not (options.a and options.b):
         options.usage_error("a video needs both sides: give --a and --b")
+    if options.rate and not (options.a.is_dir() or options.b.is_dir()):
+        options.usage_error("--rate is that of folders of frames: a video has its own, leave it out")
     if options.bits != 8 or options.alpha != "black":
         options.usage_error("a video has 8 bits and no alpha channel: leave out --bits and --alpha")
     if any(stretch and stretch.percentiles for stretch in (reading.stretch, reading.stretch_b)):

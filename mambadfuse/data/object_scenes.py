@@ -2,9 +2,8 @@
 
 A registered infrared (a) and visible (b) image of one place, by day, by night, in smoke or against a glaring lamp, with
 people, cars and signs. Each object is painted into both images through one mask, with a contrast of its own in each:
-some stand out in a alone, some in b alone, some in both, and some hardly anywhere. Soft blobs and bars that are
-no objects distract. They show what fusion can and cannot do
-for a detector; they are no benchmark.
+some stand out in a alone, some in b alone, some in both, and some hardly anywhere. Soft blobs and bars that are no
+objects distract. The scenes show what fusion can and cannot do for a detector; they are no benchmark.
 """
 
 from dataclasses import dataclass

@@ -26,8 +26,8 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
     ``lake/IR_lake_g.bmp`` goes with ``lake/VIS_lake_r.bmp``, under the name of side a, ``lake/IR_lake_g``. Within a
     folder the images of one scene belong together: their names differ only in the words for the side. If no scene
     yields a pair, words that could also mean something else are read, too: ``DJI_1_T.jpg`` goes with ``DJI_1_W.jpg``.
-    If that yields none, either, one image of a scene may say nothing: ``1_thermal.png`` goes with ``1.png``, the only
-    candidate. If that yields none, the folder as a whole is one scene. Thermal infrared takes precedence over near
+    In a scene without a pair one image may say nothing: ``1_thermal.png`` goes with ``1.png``, if that is the only
+    candidate. If no scene yields a pair, the folder as a whole is one. Thermal infrared takes precedence over near
     infrared, which stands in where a scene has no thermal image. Nothing is guessed: of a scene with two images of one
     side neither is used, and all of them are issues. Other files may lie in the folder; they become notes.
 

@@ -7,7 +7,8 @@ overlaps most, if their IoU reaches the threshold: then it is right, else it is 
 
 and average precision is the mean of the precision at the recalls 0, 0.01, ..., 1, where the precision at a
 recall is the best one at this or any higher recall. Ignored objects, and the detections that take them, count neither
-way; a detection takes an ignored object only if no other one reaches the threshold.
+way; a detection takes an ignored object only if no other one reaches the threshold. COCO's crowds are ignored objects
+here, too: each excuses one detection that matches its box, where COCO's code excuses any number inside it.
 """
 
 from collections.abc import Iterator, Sequence

@@ -234,7 +234,7 @@ def _coco_images(
     places = {name: n for n, one in enumerate(images) for name in one.names}
     found: dict[Any, int | None] = {}
     for entry in _entries(file, content, "images"):
-        if not {"id", "file_name"} <= entry.keys():
+        if not {"id", "file_name"} <= entry.keys() or not _is_id(entry["id"]):
             raise ValueError(f"{file}: expected images with id and file_name, found {entry}")
         path = PurePosixPath(str(entry["file_name"]).replace("\\", "/")).with_suffix("")
         n = found[entry["id"]] = places.get(str(path), places.get(path.name))
@@ -246,12 +246,17 @@ def _coco_images(
                 f"{file}: says that {entry['file_name']} has {size[0]}x{size[1]} pixels, "
                 f"the image has {own[0]}x{own[1]}"
             )
-    missing = [one.names[0] for n, one in enumerate(images) if n not in found.values()]
+    listed = set(found.values())
+    missing = [one.names[0] for n, one in enumerate(images) if n not in listed]
     if missing:
         raise ValueError(
             f"{file}: lists no image {missing[0]}: expected it under 'images', also without objects"
         )
     return found
+
+
+def _is_id(x: Any) -> bool:
+    return isinstance(x, int | str)
 
 
 def _coco_rows(
@@ -269,6 +274,8 @@ def _coco_rows(
             image, category = entry["image_id"], entry["category_id"]
             left, top, wide, tall = map(float, entry["bbox"])
             score = float(entry["score"]) if scored else 1.0
+            if not (_is_id(image) and _is_id(category) and math.isfinite(left + top + wide + tall + score)):
+                raise ValueError
         except (KeyError, TypeError, ValueError):
             wanted = "image_id, category_id, bbox of four numbers" + (" and score" if scored else "")
             raise ValueError(f"{place}: expected {wanted}, found {entry}") from None

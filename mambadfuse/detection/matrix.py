@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -12,6 +13,7 @@ from mambadfuse.detection.dataset import DetectionSet
 from mambadfuse.detection.evaluation import detect, detection_scores
 from mambadfuse.detection.training import DetectorConfig
 from mambadfuse.detection.training_run import trained_detector
+from mambadfuse.evaluation.table import plain
 from mambadfuse.files import atomic_write, make_folder
 
 SHIPPED_RESULTS = Path(__file__).with_name("results") / "scenes.jsonl"
@@ -93,7 +95,7 @@ def write_results(file: str | Path, results: Sequence[Trained]) -> None:
         OSError: the file cannot be written.
     """
     make_folder(Path(file).parent)
-    lines = [json.dumps(asdict(one), separators=(",", ":")) + "\n" for one in results]
+    lines = [json.dumps(plain(asdict(one)), separators=(",", ":"), allow_nan=False) + "\n" for one in results]
     with atomic_write(Path(file)) as out:
         out.write("".join(lines).encode())
 
@@ -108,7 +110,15 @@ def read_results(file: str | Path = SHIPPED_RESULTS) -> list[Trained]:
     results = []
     for number, line in enumerate(Path(file).read_bytes().splitlines(), 1):
         try:
-            results.append(Trained(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+            results.append(_trained(json.loads(line)))
+        except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{file}: line {number} is no result of a matrix: {error}") from error
     return results
+
+
+def _trained(fields: Mapping[str, Any]) -> Trained:
+    one = Trained(**fields)
+    scores = {name: {metric: float(x) for metric, x in own.items()} for name, own in one.scores.items()}
+    if "AP50" not in scores.get(one.source, {}):
+        raise ValueError(f"it lacks the AP50 of a detector on its own input, {one.source}")
+    return replace(one, scores=scores)

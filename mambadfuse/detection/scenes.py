@@ -85,13 +85,13 @@ def fused_scenes(
     """
     make_folder(folder)
     network = load_model(model)
-    weights = weights_digest(network)
+    made_with = f"{weights_digest(network)[:12]}-{getattr(network, 'contrast', 1.0):g}"
     options = FusionOptions(colour="grey")
     chunks = []
     for first in tqdm(range(0, len(scenes), _CHUNK), desc=model, disable=not progress):
         chunk = scenes[first : first + _CHUNK]
         digest = zlib.crc32(b"".join(side.tobytes() for scene in chunk for side in (scene.a, scene.b)))
-        file = folder / f"{weights[:12]}-{digest:08x}.npy"
+        file = folder / f"{made_with}-{digest:08x}.npy"
         if not file.exists():
             images = [fuse_with(network, scene.a, scene.b, options, warn=False).image for scene in chunk]
             with atomic_write(file) as out:

@@ -44,7 +44,7 @@ def targets(objects: Sequence[Objects], classes: int, height: int, width: int) -
     ([[0, 0, 0, 0], [0, 0, 1, 0]], [2.0, 2.0])
 
     Args:
-        objects: of each image; those that are ignored are no centres, and quench no answer.
+        objects: of each image; those that are ignored are no centres: their cells are background.
         classes: K.
         height: H of the images.
         width: W.

@@ -11,8 +11,9 @@ def flicker(frames: Iterable[ArrayLike]) -> float:
 
         sqrt(mean (f(t − 1) − 2 f(t) + f(t + 1))² / 6)
 
-    For a still scene this is the standard deviation of its noise. Even motion and slow changes of brightness hardly
-    count. A fused video should not flicker more than the noisier of its sources.
+    For a still scene this is the standard deviation of its noise, if that is independent from frame to frame. Even
+    motion and slow changes of brightness hardly count. A fused video should not flicker more than the noisier of its
+    sources.
 
     >>> still = np.random.default_rng(0).normal(100, 3, (50, 32, 32))
     >>> round(flicker(still), 1)
@@ -22,12 +23,14 @@ def flicker(frames: Iterable[ArrayLike]) -> float:
         frames: at least three, (H, W) or (H, W, 3) each.
 
     Raises:
-        ValueError: there are fewer than three frames.
+        ValueError: there are fewer than three frames, or they differ in shape.
     """
     total, count = 0.0, 0
     last: list[NDArray[np.float64]] = []
     for frame in frames:
         last = [*last[-2:], np.asarray(frame, dtype=float)]
+        if last[-1].shape != last[0].shape:
+            raise ValueError(f"the frames differ in shape: {last[0].shape} and {last[-1].shape}")
         if len(last) == 3:
             total += float(np.square(last[0] - 2 * last[1] + last[2]).mean()) / 6
             count += 1

@@ -206,7 +206,7 @@ class FastFusionConfig:
         return {}
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields by name, as written into a weights file, and that the network is a fast one."""
+        """All fields by name and the class of the network, as written into a weights file."""
         return {"network": "FastFusion", **asdict(self)}
 
 

@@ -14,7 +14,7 @@ from mambadfuse.models.pretrained import Pretrained
 _BIAS = 2.0  # the share of the minimum starts at σ(−2), about an eighth
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """x + conv(relu(conv(x))), then relu: two 3x3 convolutions whose taps are ``dilation`` tokens apart."""
 
     def __init__(self, dim: int, dilation: int) -> None:
@@ -32,8 +32,8 @@ class FastFusion(nn.Module, Pretrained):
 
         f = m − σ(s) (m − n) + r,   m = max(a, b),   n = min(a, b)
 
-    where s and r, a share and a residual for each pixel, come from residual blocks over tokens of p x p pixels. A
-    convolution at half the resolution costs a quarter, and channels-last memory lets a CPU compute it in one pass.
+    where s and r, a share and a residual for each pixel, come from residual blocks over tokens of p x p pixels: at
+    p = 2 a convolution costs a quarter of what it would cost at full resolution.
 
     ``model(a, b)``: as :class:`mambadfuse.MambaDFuse`; the two sides are (B, 1, H, W) in [0, 1], any H, W >= 1.
     Returns (B, 1, H, W), not clamped. ``contrast`` is kept with the weights for :func:`mambadfuse.fuse`.
@@ -52,10 +52,10 @@ class FastFusion(nn.Module, Pretrained):
         super().__init__()
         self.config = config = config or FastFusionConfig()
         self.contrast = 1.0
-        outputs = 2 * config.patch**2  # s and r of each pixel of a token
-        self.stem = nn.Conv2d(outputs, config.dim, 3, padding=1)
-        self.blocks = nn.ModuleList(Block(config.dim, 2 ** (i % 3)) for i in range(config.depth))
-        self.head = nn.Conv2d(config.dim, outputs, 3, padding=1)
+        pixels = 2 * config.patch**2  # of a token: a and b at the input, s and r at the output
+        self.stem = nn.Conv2d(pixels, config.dim, 3, padding=1)
+        self.blocks = nn.ModuleList(ResidualBlock(config.dim, 2 ** (i % 3)) for i in range(config.depth))
+        self.head = nn.Conv2d(config.dim, pixels, 3, padding=1)
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)  # an untrained network takes nearly the maximum
 
@@ -86,9 +86,8 @@ class FastFusion(nn.Module, Pretrained):
 
 def _first(x: Tensor, height: int, width: int) -> Tensor:
     """The first rows and columns of x, (B, C, height, width)."""
-    if not torch.compiler.is_compiling():
+    if not torch.compiler.is_exporting():
         return x[:, :, :height, :width]
+    # Slices would tie an exported network to one size.
     rows, columns = (torch.arange(side, device=x.device) for side in (height, width))
-    return x.index_select(2, rows).index_select(
-        3, columns
-    )  # slices would tie an exported network to one size
+    return x.index_select(2, rows).index_select(3, columns)

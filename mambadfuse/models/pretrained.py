@@ -6,7 +6,7 @@ from os.path import exists
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor
 
@@ -31,15 +31,16 @@ _CARD = """---
 {{ card_data }}
 ---
 
-# A MambaDFuse network
+# {{ network }}
 
 Fuses two registered images of one scene, infrared and visible, or CT, PET or SPECT and MRI
 ([arXiv:2404.08406](https://arxiv.org/abs/2404.08406)), with the MambaDFuse kit:
 
 ```python
 import mambadfuse as mdf
+from {{ module }} import {{ network }}
 
-model = mdf.MambaDFuse.from_pretrained("this folder or repository")
+model = {{ network }}.from_pretrained("this folder or repository")
 fused = mdf.fuse("infrared.png", "visible.png", model)
 ```
 
@@ -137,6 +138,11 @@ class Pretrained(
         """
         check_contrast(self.contrast)  # before the mixin replaces the configuration that is there
         return super().save_pretrained(save_directory, **options)
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """The card, with the class of this network in its example."""
+        kind = type(self)
+        return super().generate_model_card(*args, network=kind.__name__, module=kind.__module__, **kwargs)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         tensors: dict[str, Tensor] = self.state_dict()  # type: ignore[attr-defined]

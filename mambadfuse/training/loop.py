@@ -130,6 +130,7 @@ class _Run:
         self.state = TrainingState(config, accelerator.device)
         identity = config.identity() | {
             "init_from": weights_digest(self.state.model) if config.init_from else "",
+            "teacher": weights_digest(load(config.teacher)) if config.teacher else "",
             "precision": accelerator.mixed_precision,
             "sampling_weights": crops.sampling_weights,
             "pairs": crops.fingerprint(),
