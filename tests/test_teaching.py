@@ -146,6 +146,19 @@ def test_the_minutes_of_the_plans_are_those_of_the_notebook(stem):
     assert f"{stated} minutes alone" in (TEACHING / f"{stem[:2]}.md").read_text(encoding="utf-8")
 
 
+def test_the_minutes_of_the_plans_add_up():
+    text = (TEACHING / "syllabi.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[.*?\]\((\d\d)\.md\) \| (\d+)(?: \+ (\d+))? \|", text, flags=re.M)
+    minutes = {number: int(stated) for number, stated, _ in rows}
+    together, more = re.search(r"(\d+) minutes, .*? and (\d+) more", text, flags=re.S).groups()
+    assert int(together) == sum(minutes.values())
+    assert int(more) == sum(int(extra or 0) for *_, extra in rows)
+    days = re.findall(r"^\| \w+day \| ([\d, ]+) \| (\d+) \|", text, flags=re.M)
+    assert len(days) == 5
+    for numbers, stated in days:
+        assert int(stated) == sum(minutes[number] for number in numbers.split(", "))
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_links_of_the_teaching_pages_lead_somewhere(path):
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8"))
