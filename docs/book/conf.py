@@ -28,7 +28,7 @@ extensions = [
     "api_pages", "glossary_links", "notebook_cells", "own_names", "source_links",
 ]  # fmt: skip
 include_patterns = [
-    "README.md", "CONTRIBUTING.md", "docs/*.md", "docs/book/**.md", "notebooks/README.md",
+    "README.md", "CONTRIBUTING.md", "docs/*.md", "docs/teaching/*.md", "docs/book/**.md", "notebooks/README.md",
     "notebooks/[0-9][0-9]_*.ipynb", "weights/*.md", "data_samples/README.md", "benchmarks/NOTES.md",
 ]  # fmt: skip
 exclude_patterns = [
