@@ -39,7 +39,7 @@ def write(path, levels, rate=10, size=SIZE, colour=False):
 def levels(path):
     """The mean level of each frame."""
     with open_video(path) as opened:
-        return [float(frame.mean()) for frame in opened.frames]
+        return [float(frame.mean()) for _, frame in opened.frames]
 
 
 def folder(path, frames):
@@ -63,7 +63,7 @@ def test_every_container_is_read_back(tmp_path, suffix):
 
 def test_odd_sides_are_made_even(tmp_path):
     with open_video(write(tmp_path / "a.mp4", [90], size=(47, 63))) as opened:
-        assert next(opened.frames).shape == (48, 64, 3)
+        assert next(opened.frames)[1].shape == (48, 64, 3)
 
 
 def test_two_videos_are_fused_frame_by_frame(tmp_path):
@@ -71,7 +71,7 @@ def test_two_videos_are_fused_frame_by_frame(tmp_path):
     report = fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
     assert (report.frames, report.rate, report.notes, report.interrupted) == (3, 10, (), False)
     with open_video(tmp_path / "out.mp4") as opened:
-        frames = list(opened.frames)
+        frames = [frame for _, frame in opened.frames]
     assert len(frames) == 3
     assert frames[0].mean() < frames[1].mean() < frames[2].mean()
     assert np.ptp(frames[1].mean(axis=(0, 1))) > 10  # the colour of the visible side
@@ -90,9 +90,31 @@ def test_the_slower_side_shows_each_frame_until_the_next(tmp_path):
     [(10, [0, 1, 2, 3]), (20, [0, 0, 1, 1, 2, 2, 3, 3]), (5, [0, 2]), (15, [0, 0, 1, 2, 2, 3])],
 )
 def test_frames_at_another_rate(rate, wanted):
-    frames = (np.full((2, 2), i, np.uint8) for i in range(4))
+    frames = ((i / 10, np.full((2, 2), i, np.uint8)) for i in range(4))
     shown = video.Video("four", frames, Fraction(10), 4).at(Fraction(rate))
     assert [int(frame[0, 0]) for frame in shown] == wanted
+
+
+def test_frames_of_a_variable_rate_keep_their_times():
+    times = [0, 0.1, 0.2, 0.6, 0.7]
+    frames = ((time, np.full((2, 2), i, np.uint8)) for i, time in enumerate(times))
+    shown = video.Video("five", frames, Fraction(10), 5).at(Fraction(10))
+    assert [int(frame[0, 0]) for frame in shown] == [0, 1, 2, 2, 2, 2, 3, 4]
+
+
+def test_times_are_read_from_the_file(tmp_path):
+    path, times = tmp_path / "phone.mkv", [0, 1, 2, 7, 8]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 10)
+        for i, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 * i, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with open_video(path) as opened:
+        assert [time for time, _ in opened.frames] == pytest.approx([0, 0.1, 0.2, 0.7, 0.8], abs=0.002)
 
 
 def test_the_result_ends_with_the_shorter_side(tmp_path):

@@ -1,5 +1,6 @@
 """Video in and out: files, folders of frames, and cameras. Files and cameras need PyAV, the extra ``video``."""
 
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -32,32 +33,42 @@ class VideoError(ValueError):
 
 @dataclass
 class Video:
-    """Frames one after the other, at a constant rate.
+    """Frames one after the other, each with its time.
 
     Attributes:
         name: of the source, for messages.
-        frames: the frames; they can be read once.
-        rate: frames a second.
+        frames: the time of each frame, in seconds from the first one, and the frame; they can be read once.
+        rate: frames a second, on average.
         count: how many frames there are; None if the source does not say.
     """
 
     name: str
-    frames: Iterator[Frame]
+    frames: Iterator[tuple[float, Frame]]
     rate: Fraction
     count: int | None
 
     def at(self, rate: Fraction) -> Iterator[Frame]:
-        """The frames at another rate: each one is shown until the next one is due, or left out.
+        """The frames at a constant rate: each one is shown until the next one is due, or left out.
 
-        >>> frames = (np.full((2, 2), i, np.uint8) for i in range(3))
+        >>> frames = ((i / 10, np.full((2, 2), i, np.uint8)) for i in range(3))
         >>> [int(x[0, 0]) for x in Video("three", frames, Fraction(10), 3).at(Fraction(20))]
         [0, 0, 1, 1, 2, 2]
         """
-        shown = 0
-        for number, frame in enumerate(self.frames, start=1):
-            while shown * self.rate < number * rate:
-                yield frame
+        shown, end, current = 0, 0.0, None
+        for time, frame in self.frames:
+            for _ in range(shown, _due(time, rate)):
+                assert current is not None
+                yield current
                 shown += 1
+            current, end = frame, time + float(1 / self.rate)
+        for _ in range(shown, _due(end, rate)):
+            assert current is not None
+            yield current
+
+
+def _due(time: float, rate: Fraction) -> int:
+    """How many frames are shown before that time; containers round times, by much less than a tenth of a frame."""
+    return math.ceil(time * rate - 0.1)
 
 
 def is_video(source: str | Path) -> bool:
@@ -98,7 +109,8 @@ def open_video(source: str | Path, rate: Fraction | None = None) -> Iterator[Vid
         found = stream.average_rate or stream.guessed_rate
         if not found:
             raise VideoError(f"{source}: does not say its frame rate")
-        yield Video(str(source), _decoded(av, container, str(source)), Fraction(found), stream.frames or None)
+        frames = _decoded(av, container, str(source), Fraction(found))
+        yield Video(str(source), frames, Fraction(found), stream.frames or None)
 
 
 class VideoWriter:
@@ -157,12 +169,14 @@ def _pyav() -> ModuleType:
     return av
 
 
-def _decoded(av: ModuleType, container: Any, name: str) -> Iterator[Frame]:
-    number = 0
+def _decoded(av: ModuleType, container: Any, name: str, rate: Fraction) -> Iterator[tuple[float, Frame]]:
+    number, first = 0, None
     try:
         for frame in container.decode(video=0):
+            time = number / float(rate) if frame.time is None else float(frame.time)
+            first = time if first is None else first
             grey = frame.format.name.startswith("gray")
-            yield frame.to_ndarray(format="gray" if grey else "rgb24")
+            yield time - first, frame.to_ndarray(format="gray" if grey else "rgb24")
             number += 1
     except av.FFmpegError as error:
         raise VideoError(f"{name}: is damaged after frame {number} ({error.strerror or error})") from error
@@ -174,7 +188,8 @@ def _folder(folder: Path, rate: Fraction) -> Video:
     files = sorted((file for file in folder.iterdir() if file.suffix.lower() in FORMATS), key=_in_order)
     if not files:
         raise VideoError(f"{folder}: holds no image")
-    return Video(str(folder), iter(files), rate, len(files))
+    frames = ((number / float(rate), file) for number, file in enumerate(files))
+    return Video(str(folder), frames, rate, len(files))
 
 
 def _in_order(file: Path) -> list[tuple[int, str]]:

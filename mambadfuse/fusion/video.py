@@ -49,10 +49,9 @@ def fuse_video(
 ) -> VideoReport:
     """Fuses two videos of one scene that begin at the same moment into one.
 
-    The result has the higher of the two rates, and the slower side shows each of its frames until the next one is due.
-    Rates are taken to be constant: frames are paired by their numbers and the mean rates of the files, so videos of
-    variable rate drift apart. The result ends where the shorter side does. The file appears when it is complete, or
-    with the frames so far after Ctrl-C.
+    Frames are paired by their times, also where a rate varies, as that of telephones does. The result has the higher of
+    the two mean rates, and the slower side shows each of its frames until the next one is due. The result ends where
+    the shorter side does. The file appears when it is complete, or with the frames so far after Ctrl-C.
 
     Args:
         a: infrared side: a video file, a folder of frames, or a camera by its number, "0".
