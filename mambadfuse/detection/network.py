@@ -11,17 +11,14 @@ _PRIOR = 0.05  # of a centre, at the start of training (Lin et al. 2017, section
 
 
 class Maps(NamedTuple):
-    """What the detector says of B images of K classes, on maps of h x w cells.
-
-    Attributes:
-        logits: of the heat maps, (B, K, h, w).
-        size: width and height in cells, (B, 2, h, w).
-        offset: of the centre from the left and top of the cell, in cells, (B, 2, h, w).
-    """
+    """What the detector says of B images of K classes, on maps of h x w cells."""
 
     logits: Tensor
+    """Of the heat maps, (B, K, h, w)."""
     size: Tensor
+    """Width and height in cells, (B, 2, h, w)."""
     offset: Tensor
+    """Of the centre from the left and top of the cell, in cells, (B, 2, h, w)."""
 
 
 class Detector(nn.Module):

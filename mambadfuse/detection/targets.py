@@ -20,19 +20,16 @@ _OVERLAP = 0.7  # IoU of boxes that count as good
 
 
 class Targets(NamedTuple):
-    """The targets of B images of K classes, on maps of h x w cells.
-
-    Attributes:
-        heat: (B, K, h, w), in [0, 1]; 1 at centres.
-        size: width and height in cells, (B, 2, h, w); meaningless outside centres.
-        offset: of the centre from the left and top of its cell, in cells, (B, 2, h, w), in [0, 1).
-        centre: whether the cell holds a centre, (B, 1, h, w).
-    """
+    """The targets of B images of K classes, on maps of h x w cells."""
 
     heat: Tensor
+    """(B, K, h, w), in [0, 1]; 1 at centres."""
     size: Tensor
+    """Width and height in cells, (B, 2, h, w); meaningless outside centres."""
     offset: Tensor
+    """Of the centre from the left and top of its cell, in cells, (B, 2, h, w), in [0, 1)."""
     centre: Tensor
+    """Whether the cell holds a centre, (B, 1, h, w)."""
 
 
 def targets(objects: Sequence[Objects], classes: int, height: int, width: int) -> Targets:

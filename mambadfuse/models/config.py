@@ -169,7 +169,7 @@ class MambaDFuseConfig(MambaConfig):
 
 @dataclass(frozen=True)
 class FastFusionConfig:
-    """The sizes of a :class:`FastFusion`.
+    """The sizes of a :class:`~mambadfuse.models.fast.FastFusion`.
 
     >>> FastFusionConfig.tiny().depth
     2
