@@ -2,7 +2,7 @@
 
 A registered infrared (a) and visible (b) image of one place, by day, by night, in smoke or against a glaring lamp, with
 people, cars and signs. Each object is painted into both images through one mask, with a contrast of its own in each:
-some stand out in a alone, some in b alone, some in both, and some hardly anywhere. Soft blobs and bars that are no
+some stand out in a alone, some in b alone, some in both, and some in neither. Soft blobs and bars that are no
 objects distract. The scenes show what fusion can and cannot do for a detector; they are no benchmark.
 """
 

@@ -24,7 +24,7 @@ CONTAINERS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".avi": "avi"}
 SUFFIXES = {*CONTAINERS, ".m4v", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"}
 """Suffixes of files that are taken for videos."""
 FOLDER_RATE = Fraction(25)
-_QUALITY = "18"  # constant rate factor of H.264: hardly to be told from the original
+_QUALITY = "18"  # constant rate factor of H.264: visually close to the original
 
 
 class VideoError(ValueError):

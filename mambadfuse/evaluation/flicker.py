@@ -11,8 +11,8 @@ def flicker(frames: Iterable[ArrayLike]) -> float:
 
         sqrt(mean (f(t − 1) − 2 f(t) + f(t + 1))² / 6)
 
-    For a still scene this is the standard deviation of its noise, if that is independent from frame to frame. Even
-    motion and slow changes of brightness hardly count. A fused video should not flicker more than the noisier of its
+    For a still scene this is the standard deviation of its noise, if that is independent from frame to frame. Steady
+    motion and slow changes of brightness count little. A fused video should not flicker more than the noisier of its
     sources.
 
     >>> still = np.random.default_rng(0).normal(100, 3, (50, 32, 32))
