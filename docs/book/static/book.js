@@ -7,10 +7,13 @@ for (const arrow of document.querySelectorAll(".bd-links summary")) {
   arrow.setAttribute("aria-label", `Pages below ${page}`);
 }
 
-// A formula wider than the page scrolls, and the keyboard has to reach it.
+// What is wider than the page scrolls, formulas and tables, and the keyboard has to reach it.
 function reachable() {
-  for (const formula of document.querySelectorAll("mjx-container"))
-    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+  for (const wide of document.querySelectorAll("mjx-container, .bd-article div[style*='overflow-x']"))
+    if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
 }
-addEventListener("load", () => window.MathJax?.startup?.promise?.then(reachable));
+addEventListener("load", () => {
+  reachable();
+  window.MathJax?.startup?.promise?.then(reachable);
+});
 addEventListener("resize", reachable);
