@@ -104,6 +104,7 @@ def into_place(Y, rgb):
     ),
     half_the_colour=(lambda Y, rgb: (Y[..., None] + put_back(Y, rgb)) / 2, "the colour is not that of rgb"),
     writes_into_rgb=(into_place, "writes into the picture"),
+    no_third_axis=(lambda Y, rgb: Y + rgb - luma(rgb), "makes room for a third axis"),
     crash=(crash, CRASH),
 )
 def test_colour_put_back_wrong(answer, hint):
@@ -231,6 +232,7 @@ def test_stronger_neighbourhood_right(answer):
     who=(lambda x, y: around(abs(x)) >= around(abs(y)), "you return who is chosen"),
     unsigned=(lambda x, y: abs(choose(x, y)), "has lost its sign"),
     squares=(lambda x, y: np.where(around(x * x) >= around(y * y), x, y), "blurred squares"),
+    ties=(lambda x, y: np.where(around(abs(x)) > around(abs(y)), x, y), "but for ties"),
     a_alone=(lambda x, y: x, "from the other source"),
     smaller=(lambda x, y: x[::2], "expected details of shape"),
     crash=(crash, CRASH),
@@ -249,6 +251,19 @@ def lit(a, b):
     """The detail of the pyramid, over the brightness of b alone."""
     rise = ndimage.gaussian_filter(b.astype(float) - a, 16) / 2
     return np.clip(baselines.laplacian_pyramid(a, b) + rise, 0, 255)
+
+
+def striped(a, b):
+    f = lit(a, b)
+    f[165:225:2] = 0
+    return f
+
+
+def sky_by_place(a, b):
+    """Sees where the people stand, and nothing else."""
+    f = b.copy()
+    f[165:225, 260:320] = a[165:225, 260:320]
+    return f
 
 
 @right(
@@ -274,6 +289,8 @@ def test_bright_sky_right(answer, whole_yard):
     a_alone=(lambda a, b: a, "which level of the pyramid is the sky"),
     fractions=(lambda a, b: lit(a, b) / 255, "multiply by 255"),
     half_the_size=(lambda a, b: b[::2, ::2], "expected a picture of shape"),
+    pasted=(sky_by_place, "not for the mirrored pair"),
+    stripes=(striped, "where does the rest come from"),
     crash=(crash, CRASH),
 )
 def test_bright_sky_wrong(answer, hint, whole_yard):
@@ -363,6 +380,10 @@ def test_average_gradient_right(answer):
         "AG is the mean of the roots",
     ),
     two_roots=(lambda f: sum(abs(g) for g in gradients(f)).mean() / math.sqrt(2), "sum of both squares"),
+    neighbours=(
+        lambda f: (np.hypot(np.diff(f * 1.0)[:-1], np.diff(f * 1.0, axis=0)[:, :-1]) / math.sqrt(2)).mean(),
+        "from one pixel before to one after",
+    ),
     one_direction=(lambda f: abs(gradients(f)[1]).mean() / math.sqrt(2), "are both g_x and g_y in it"),
     crash=(crash, CRASH),
 )

@@ -176,6 +176,7 @@ def test_channels_swapped_right(answer):
     not_whole=(SWAPPED | {"channels swapped, p = 7": 8.57}, "channels are whole"),
     back_again=(SWAPPED | {"stream a carries": "a"}, "three swaps"),
     both=(SWAPPED | {"stream a carries": "a and b"}, "expected one of a, b"),
+    word_with_its_letter=(SWAPPED | {"stream a carries": "both"}, "expected one of a, b"),
 )
 def test_channels_swapped_wrong(answer, hint):
     assert hint in exchange.channels_swapped(answer)
@@ -226,6 +227,10 @@ def test_exchange_with_offset_right(answer):
     counted_from_the_end=(lambda a, b, p, o: exchange_from(a, b, p, (p - o) % p), "other channels"),
     nothing_moves=(lambda a, b, p, o: (a.clone(), b.clone()), "found none"),
     careless=(careless, "broken law"),
+    tokens=(
+        lambda a, b, p, o: tuple(x.transpose(1, 2) for x in exchange_from(a.mT, b.mT, p, o)),
+        "other channels",
+    ),
     all_overwritten=(lambda a, b, p, o: (b.clone(), b.clone()), "both streams come back the same"),
     b_first=(lambda a, b, p, o: exchange_from(a, b, p, o)[::-1], "you return b before a"),
     writes_into_inputs=(into_its_inputs, "writes into the tensors"),
@@ -397,13 +402,20 @@ STEPS = {
     "bias": (lambda m: biases(m, *GUIDES).median(), "the median of the biases"),
     "exponential": (lambda m: biases(m, *GUIDES).exp().median(), "you took e^x alone"),
     "mean": (lambda m: softplus(biases(m, *GUIDES)).mean(), "that is the mean"),
-    "guide a": (lambda m: softplus(biases(m, "ssm_a")).median(), "guide a alone"),
+    "guide a": (lambda m: softplus(biases(m, "ssm_a")).median(), "are both guides of all blocks in it"),
     "guide b": (lambda m: softplus(biases(m, "ssm_b")).median(), "guide b alone"),
     "fused": (lambda m: softplus(biases(m, "ssm_fused")).median(), "that is the fused stream"),
     "guess": (lambda m: 0.0001, "is softplus applied before the median"),
     "all": (lambda m: softplus(biases(m, *GUIDES)), "expected one number"),
     "empty": (lambda m: None, "still None"),
 }
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4])
+def test_the_median_may_be_rounded(digits, model):
+    assert (
+        deep.median_step(round(float(softplus(biases(model, *GUIDES)).median()), digits), model) == "passed"
+    )
 
 
 @pytest.mark.parametrize(("answer", "hint"), STEPS.values(), ids=STEPS)

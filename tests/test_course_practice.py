@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from course_cases import CRASH, crash, right, wrong
+from scipy import stats
 
 from mambadfuse import metrics
 from mambadfuse.ablation import read_table, row_config
@@ -332,8 +333,12 @@ def test_exact_test_of_signs_right(answer):
     all_ways=(all_signs, "expected one share, found 256 numbers"),
     counted=(lambda d: p_value(d) * 2 ** len(d), "divide by all 256"),
     one_side=(lambda d: (all_signs(d) >= d.sum() - 1e-12).mean(), "one side alone"),
-    ties_lost=(lambda d: (abs(all_signs(d)) > abs(d.sum()) + 1e-12).mean(), "a tie does not count"),
-    rounding=(lambda d: (abs(all_signs(d)) >= abs(d.sum())).mean(), "allow for 1e-12"),
+    ties_lost=(lambda d: (abs(all_signs(d)) > abs(d.sum()) + 1e-12).mean(), "'>=' rather than '>'"),
+    rounding=(lambda d: (abs(all_signs(d)) >= abs(d.sum())).mean(), "allow for"),
+    ranks=(
+        lambda d: stats.wilcoxon(d, method="exact").pvalue if len(d) == 4 else p_value(d),
+        "you add ranks",
+    ),
     nearer=(lambda d: 1 - p_value(d), "nearer to 0"),
     crash=(crash, CRASH),
 )
@@ -464,7 +469,7 @@ def test_exact_test_over_seeds_right(answer):
     one_side=(lambda x, y: (divisions(x, y) >= divisions(x, y)[0] - 1e-12).mean(), "one side alone"),
     ties_lost=(
         lambda x, y: (abs(divisions(x, y)) > abs(divisions(x, y)[0]) + 1e-12).mean(),
-        "a tie does not count",
+        "'>=' rather than '>'",
     ),
     sums=(by_sums, "groups of different sizes need means"),
     halves=(by_halves, "groups are as large as x and y, 4 and 2"),
@@ -514,6 +519,10 @@ DEFAULT = row_config(read_table()["default"], budget="laptop")
     two_rows=(
         row(model__expand=1) | {"other": {"question": "?", "changes": {}}},
         "expected one row, found 2",
+    ),
+    name_in_the_table=(
+        {"gate-shared": {"question": "Wider?", "changes": {"model.expand": 1}}},
+        "needs a name of its own",
     ),
     in_the_table=(row(model__gate="shared"), "the table has this training already: gate-shared"),
     no_question=(row("Wider.", model__expand=1), "ends in a question mark"),

@@ -99,7 +99,9 @@ def _check_share(found: float, x: np.ndarray, y: np.ndarray) -> None:
     sums = np.array([z[mine].sum() - z[~mine].sum() for mine in groups])
     wrong = {
         f"{given} you count the divisions; divide by all {len(groups)} of them": far.sum(),
-        f"{given} a tie does not count: '>' should be '>='": (np.abs(apart) > abs(observed) + 1e-12).mean(),
+        f"{given} ties are lost: '>=' rather than '>', and allow for rounding, 1e-12": (
+            np.abs(apart) > abs(observed) + 1e-12
+        ).mean(),
         f"{given} a tie is lost to rounding: allow for 1e-12": (np.abs(apart) >= abs(observed)).mean(),
         f"{given} you look at one side alone: x may as well be below y": (apart >= observed - 1e-12).mean(),
         f"{given} you compare sums; groups of different sizes need means": (
@@ -147,6 +149,8 @@ def new_row(answer: object) -> None:
     if not row.changes:
         raise NotYet("your row changes nothing: which setting answers its question?")
     table = read_table()
+    if row.name in table:
+        raise NotYet(f"the table has a row called {row.name} already: yours needs a name of its own")
     config = row_config(row, budget=BUDGET)
     if config == row_config(table[DEFAULT], budget=BUDGET):
         raise NotYet(f"{', '.join(row.changes)} has this value already: your row changes nothing")

@@ -102,7 +102,7 @@ def truth(answer: object) -> bool:
 
 
 def choice(*options: str) -> Callable[[object], str]:
-    """A reader of one of these words, in any case, also with an ending: "grows" for "grow".
+    """A reader of one of these words, in any case, also with an ending: "grows" for "grow", but not "both" for "b".
 
     >>> choice("grow", "shrink")("It GROWS")
     'grow'
@@ -113,12 +113,16 @@ def choice(*options: str) -> Callable[[object], str]:
 
     def read(answer: object) -> str:
         words = re.findall(r"\w+", str(answer).lower())
-        meant = {option for option in options for word in words if word.startswith(option.lower())}
+        meant = {option for option in options if any(_means(word, option.lower()) for word in words)}
         if len(meant) != 1:
             raise NotYet(f"expected one of {', '.join(options)}, found {_described(answer)}")
         return meant.pop()
 
     return read
+
+
+def _means(word: str, option: str) -> bool:
+    return word == option or (len(option) > 1 and word.startswith(option))
 
 
 def names(answer: object, known: Collection[str]) -> list[str]:

@@ -56,7 +56,7 @@ def exchange_with_offset(exchange_from: Callable[..., Any]) -> None:
     'not yet: for p = 3 and o = 1, other channels should have changed sides: found 0, 1, 2, 3, 4, 5, 6, 7'
     """
     function(exchange_from)
-    a, b = torch.arange(16.0).view(2, 8), torch.arange(100.0, 116).view(2, 8)  # (L, C) each
+    a, b = torch.arange(96.0).view(2, 6, 8), torch.arange(100.0, 196).view(2, 6, 8)  # (B, L, C) each
     for p, o in ((3, 1), (3, 0), (1, 0), (5, 4), (2, 1)):
         given = a.clone(), b.clone()
         found = pair(exchange_from(*given, p, o), "the new a and the new b")
@@ -82,7 +82,7 @@ def _check_exchange(
     if torch.equal(new_b, right) and not torch.equal(new_a, right):
         raise NotYet("the right channels move, but you return b before a")
     if not torch.equal(new_a, right):
-        moved = (new_a != a).any(dim=0).nonzero().flatten().tolist()
+        moved = (new_a != a).flatten(0, -2).any(dim=0).nonzero().flatten().tolist()
         named = ", ".join(map(str, moved)) or "none"
         raise NotYet(f"for p = {p} and o = {o}, other channels should have changed sides: found {named}")
 

@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from mambadfuse import metrics
 from mambadfuse.course.answers import array, function, names, number
@@ -73,7 +74,12 @@ def exact_test_of_signs(p_value: Callable[..., Any]) -> None:
     function(p_value)
     rng = np.random.default_rng(0)
     cases = [np.full(8, 0.1), np.array([1.0, -1.0]), np.array([3.0, 1.0]), -np.array([0.3, 0.2, 0.1])]
-    for d in [*cases, np.array([0.3, 0.1, -0.1]), rng.normal(0.5, 1, 7).round(2)]:
+    for d in [
+        *cases,
+        np.array([0.3, 0.1, -0.1]),
+        np.array([5.0, 1.0, -1.5, -2.0]),
+        rng.normal(0.5, 1, 7).round(2),
+    ]:
         answer = p_value(d.copy())
         if answer is None:
             raise NotYet("your function still returns None")
@@ -91,8 +97,11 @@ def _check_share(found: float, d: np.ndarray) -> None:
     given = f"for the differences {d.tolist()}"
     wrong = {
         f"{given} you count the ways; divide by all {len(sums)} of them": far.sum(),
-        f"{given} a tie does not count: '>' should be '>='": (np.abs(sums) > abs(observed) + 1e-12).mean(),
+        f"{given} ties are lost: '>=' rather than '>', and allow for rounding, 1e-12": (
+            np.abs(sums) > abs(observed) + 1e-12
+        ).mean(),
         f"{given} a tie is lost to rounding: allow for 1e-12": (np.abs(sums) >= abs(observed)).mean(),
+        f"{given} you add ranks; here the differences themselves are added": _of_ranks(d),
         f"{given} you look at one side alone: the sum may be far below 0, too": (
             sums >= observed - 1e-12
         ).mean(),
@@ -107,6 +116,13 @@ def _check_share(found: float, d: np.ndarray) -> None:
     raise NotYet(
         f"{given} the share is not {found:.4g}: in how many of the {len(sums)} ways is the sum so far from 0?"
     )
+
+
+def _of_ranks(d: np.ndarray) -> float:
+    """The share if ranks with signs are added in place of the differences, as Wilcoxon's test does."""
+    ranks = np.sign(d) * rankdata(np.abs(d))
+    sums = np.array(list(product((1, -1), repeat=len(d)))) @ ranks
+    return float((np.abs(sums) >= abs(ranks.sum()) - 1e-12).mean())
 
 
 @exercise
@@ -131,16 +147,7 @@ def another_winner(scores: object) -> str:
     if best == next_best:
         raise NotYet(f"{said}: nobody is first alone")
     if first == FIRST:
-        own = {
-            score: sum(m.means[score] > _means(methods, FIRST)[score] for m in methods)
-            for score in metrics.EIGHT
-        }
-        weak = max(own, key=lambda score: own[score])
         raise NotYet(
-            f"{said}; in {weak} it has {own[weak]} networks before it: which scores are of that kind?"
+            f"{said}: which network is before it in two scores, and close behind it in which third one?"
         )
     return f"{first} is first"
-
-
-def _means(methods: list[Method], name: str) -> dict[str, float]:
-    return next(method.means for method in methods if method.name == name)

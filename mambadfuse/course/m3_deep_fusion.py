@@ -96,7 +96,7 @@ def _uncounted(C: int, gate: str, found: float, missing: float) -> str:
     said = f"for C = {C} and a gate of kind '{gate}' you count {found:,.0f}, "
     hints = [hint for hint, off in explained.items() if off == missing]
     if hints:
-        return said + "; or: ".join(hints)
+        return said.removesuffix(", ") + ": " + "; or: ".join(hints)
     return f"{said}and {abs(missing):,.0f} {'fewer' if missing > 0 else 'more'} than there are"
 
 
@@ -125,7 +125,6 @@ def median_step(median_delta: object, model: MambaDFuse) -> None:
         "that is the median of the biases: Δ = softplus(bias)": guides,
         "softplus is log(1 + e^x); you took e^x alone": guides.exp(),
         "that is the mean": steps.mean(),
-        "that is guide a alone": F.softplus(biases["a"]),
         "that is guide b alone": F.softplus(biases["b"]),
         "that is the fused stream; the guides are a and b": F.softplus(biases["f"]),
         "the fused stream is in it as well": F.softplus(torch.cat([guides, biases["f"]], dim=1)),
@@ -139,8 +138,8 @@ def median_step(median_delta: object, model: MambaDFuse) -> None:
 
 
 def _is_median(found: float, x: torch.Tensor) -> bool:
-    """Whether a number lies between the two middle elements, as the medians of all libraries do."""
+    """Whether a number is that of a library, between the two middle elements, or one of them rounded to its digits."""
     ordered = x.flatten().sort().values
     low, high = (float(ordered[k]) for k in ((len(ordered) - 1) // 2, len(ordered) // 2))
-    slack = 2e-3 * abs(high)
-    return low - slack <= found <= high + slack
+    digits = min(5, len(f"{found:.6g}".partition(".")[2]))
+    return digits > 1 and round(low, digits) <= round(found, digits) <= round(high, digits)

@@ -148,4 +148,7 @@ def share_of_the_network(ratio: object, a: Tensor, b: Tensor, best: Tensor) -> N
     for hint, value in wrong.items():
         if math.isclose(found, value, rel_tol=1e-2):
             raise NotYet(hint)
-    raise NotYet("is the network's loss above the line, and are both totals of FusionLoss.local()?")
+    raise NotYet(
+        "is the network's loss above the line, of the network alone, without the contrast step of mdf.fuse? Are both "
+        "totals those of FusionLoss.local()?"
+    )

@@ -49,6 +49,7 @@ COSTS = (
             2400: "of the W tokens that the convolution reads, one is the present one",
             960: "the states belong to the E inner channels, not to the C outer ones",
             360: "that is the convolution's share; and the states?",
+            2040: "the convolution reads W tokens, and remembers all of them but the present one",
         },
     ),
 )
@@ -123,8 +124,8 @@ def selective_parameters(needed: object, accuracy: Callable[[tuple[str, ...]], o
         accuracy: trains a copier in which these see the token, and returns its shares of right answers.
 
     >>> from mambadfuse.course.selective_scan_and_mamba import selective_parameters
-    >>> selective_parameters("B", lambda sees: 0.5)
-    'not yet: B alone gets 50 %; which of the three decides when to remember, and which what is asked?'
+    >>> selective_parameters("B", lambda sees: 0.5)[:63]
+    'not yet: B alone gets 50 %, more than 95 % are needed; which of'
     """
     chosen = tuple(names(needed, PARAMETERS))
     if len(chosen) > 2:
@@ -140,4 +141,4 @@ def selective_parameters(needed: object, accuracy: Callable[[tuple[str, ...]], o
         else "nothing gets"
     )
     hint = "which of the three decides when to remember, and which what is asked?"
-    raise NotYet(f"{who} {100 * right:.0f} %; {hint}")
+    raise NotYet(f"{who} {100 * right:.3g} %, more than {100 * ENOUGH:.0f} % are needed; {hint}")

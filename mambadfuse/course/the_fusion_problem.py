@@ -11,6 +11,7 @@ from mambadfuse.course.exercise import NotYet, exercise
 from mambadfuse.course.paper import Question, ask, exactly
 
 SKY_ROWS, MOST_OFF, LEAST_CONTRAST = 60, 5.0, 25.0  # rows of sky, and two bounds in grey levels
+MOST_GAINED = 1.1  # of the contrast that a has
 
 THIRD_RULE = (
     Question(
@@ -84,7 +85,7 @@ def stronger_neighbourhood(choose: Callable[..., Any]) -> None:
     if found.dtype == bool:
         raise NotYet("you return who is chosen; what is wanted is the chosen detail: np.where makes it")
     if np.allclose(found, np.where(a_wins, L_a, L_b)):
-        return
+        return _check_tie(choose, L_a)
     near, around_a, around_b = abs(L_a) >= abs(L_b), _blur(L_a), _blur(L_b)
     mistakes = [
         (np.maximum(L_a, L_b), "that is the larger value; a detail of -30 is stronger than one of +10"),
@@ -121,6 +122,11 @@ def stronger_neighbourhood(choose: Callable[..., Any]) -> None:
     raise NotYet(f"{wrong.sum()} of {wrong.size} pixels took their detail from the other source")
 
 
+def _check_tie(choose: Callable[..., Any], L_a: np.ndarray) -> None:
+    if not np.allclose(array(choose(L_a.copy(), -L_a)), L_a):
+        raise NotYet("right, but for ties: where both are equally strong, the detail is that of a")
+
+
 def _blur(x: np.ndarray) -> np.ndarray:
     for axis in (0, 1):
         x = ndimage.correlate1d(x, np.array([1, 4, 6, 4, 1]) / 16, axis=axis, mode="mirror")
@@ -129,7 +135,7 @@ def _blur(x: np.ndarray) -> np.ndarray:
 
 @exercise
 def bright_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window: Any) -> str:
-    """Exercise 3: a fusion of the yard with the sky of b and two persons that stand out.
+    """Exercise 3: a fusion of the yard with the sky of b and two people that stand out, also in a mirror.
 
     Args:
         fusion: from a and b to the fused picture.
@@ -144,11 +150,23 @@ def bright_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window:
     'not yet: the sky is 200 grey levels off, the persons have a contrast of 0: which level of the pyramid is the sky?'
     """
     function(fusion)
+    top, left, tall, wide = window
+    said = _check_sky(fusion, a, b, window)
+    try:
+        _check_sky(fusion, a[:, ::-1], b[:, ::-1], (top, a.shape[1] - left - wide, tall, wide))
+    except NotYet as hint:
+        raise NotYet(
+            f"right here, but not for the mirrored pair: {hint}; a fusion does not know where things are"
+        ) from hint
+    return said
+
+
+def _check_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window: Any) -> str:
     answer = fusion(a.copy(), b.copy())
     fused = grey_levels(answer, a.shape).astype(np.float64)
     top, left, tall, wide = window
     off = float(np.abs(fused - b)[:SKY_ROWS].mean())
-    persons = float(fused[top : top + tall, left : left + wide].std())
+    persons, shown = (float(x[top : top + tall, left : left + wide].std()) for x in (fused, a))
     said = f"the sky is {off:.0f} grey levels off, the persons have a contrast of {persons:.0f}"
     if off > MOST_OFF:
         raise NotYet(f"{said}: which level of the pyramid is the sky?")
@@ -156,4 +174,6 @@ def bright_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window:
         raise NotYet(
             f"{said}: it has to be {LEAST_CONTRAST:.0f} at least; do all scales choose their detail?"
         )
+    if persons > MOST_GAINED * shown:
+        raise NotYet(f"{said}, but no more than {shown:.0f} in a: where does the rest come from?")
     return said
