@@ -161,7 +161,9 @@ def _check_gradient(found: Tensor, parts: Tensor) -> None:
 def best_decay(
     decay: object, decays: Sequence[float], film: Sequence[Weights], net: nn.Module, a: Tensor, b: Tensor
 ) -> None:
-    """Exercise 3: the decay by which the averaged weights of a filmed training have the lowest published loss.
+    """Exercise 3: the decay by which the averaged weights of a filmed training have the lowest published loss in the end.
+
+    The end is the mean of the last four of every tenth step: with a steady rate a single step may be a lucky one.
 
     Args:
         decay: the answer.
@@ -187,17 +189,19 @@ def best_decay(
         return
     hint = "average the whole film with each of them, from the first step on, and compare"
     if near[0] == 0:
-        hint = "d = 0 is the last step alone, with all its noise"
+        hint = "d = 0 is one step at a time, with all its noise"
     elif near[0] == max(decays):
         hint = "so long an average still remembers the first, random weights"
     raise NotYet(f"its loss is {mine:.2f}, and {lower} of the others are lower; {hint}")
 
 
 def _averaged_loss(film: Sequence[Weights], decay: float, net: nn.Module, a: Tensor, b: Tensor) -> float:
-    """The loss of the moving average E <- d E + (1 - d) W of a film of weights."""
-    average = dict(film[0])
-    for weights in film[1:]:
+    """The loss of the moving average E <- d E + (1 - d) W of a film of weights, mean of the last four of every tenth."""
+    average, losses = dict(film[0]), list[float]()
+    for step, weights in enumerate(film, start=1):
         average = {name: decay * average[name] + (1 - decay) * w for name, w in weights.items()}
-    net.load_state_dict(average)
-    with torch.no_grad():
-        return float(FusionLoss.vif()(net(a, b), a, b).total)
+        if step % 10 == 0 and step > len(film) - 40:
+            net.load_state_dict(average)
+            with torch.no_grad():
+                losses.append(float(FusionLoss.vif()(net(a, b), a, b).total))
+    return sum(losses) / len(losses)
