@@ -129,19 +129,19 @@ def _blur(x: np.ndarray) -> np.ndarray:
 
 @exercise
 def bright_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window: Any) -> str:
-    """Exercise 3: a fusion of the yard with the sky of b and two persons that stand out.
+    """Exercise 3: a fusion of the yard with the sky of b and two people who stand out.
 
     Args:
         fusion: from a and b to the fused picture.
         a: infrared, (H, W), uint8.
         b: visible, (H, W), uint8.
-        window: top, left, height and width of the window with the persons.
+        window: top, left, height and width of the window with the people.
 
     >>> import numpy as np
     >>> from mambadfuse.course.the_fusion_problem import bright_sky
     >>> a, b = np.zeros((100, 48), np.uint8), np.full((100, 48), 200, np.uint8)
     >>> bright_sky(lambda a, b: a, a, b, (70, 0, 8, 8))
-    'not yet: the sky is 200 grey levels off, the persons have a contrast of 0: which level of the pyramid is the sky?'
+    'not yet: the sky is 200 grey levels off, the people have a contrast of 0: which level of the pyramid is the sky?'
     """
     function(fusion)
     answer = fusion(a.copy(), b.copy())
@@ -149,7 +149,7 @@ def bright_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window:
     top, left, tall, wide = window
     off = float(np.abs(fused - b)[:SKY_ROWS].mean())
     persons = float(fused[top : top + tall, left : left + wide].std())
-    said = f"the sky is {off:.0f} grey levels off, the persons have a contrast of {persons:.0f}"
+    said = f"the sky is {off:.0f} grey levels off, the people have a contrast of {persons:.0f}"
     if off > MOST_OFF:
         raise NotYet(f"{said}: which level of the pyramid is the sky?")
     if persons < LEAST_CONTRAST:
