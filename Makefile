@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=notebooks/sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env hashes fuse lab app notebooks student book check fast-tests test lint style types bench bench-quick gpu ablation ablation-test clean
+.PHONY: help env hashes fuse lab app notebooks student assignments book check fast-tests test lint style types bench bench-quick gpu ablation ablation-test clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -47,6 +47,10 @@ notebooks: env  ## run all notebooks from top to bottom and keep their outputs
 
 student: env  ## write copies of the notebooks without solutions into notebooks/student/
 	$(BIN)/python notebooks/build.py --student
+
+# The checks are run by nbgrader, which the tests need as well: `make env` installs it.
+assignments: env  ## write assignments for nbgrader, to hand out and to grade, into outputs/assignments/
+	$(BIN)/python notebooks/assignments.py
 
 # What has not changed since is kept; `make clean` makes all of it anew.
 book: env  ## make the book, from the stored outputs of the notebooks: open outputs/book/index.html

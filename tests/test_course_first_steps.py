@@ -282,7 +282,7 @@ def test_bright_sky_right(answer, whole_yard):
     nothing=(lambda a, b: None, "still returns None"),
     unchanged=(
         baselines.laplacian_pyramid,
-        "the sky is 96 grey levels off, the persons have a contrast of 37",
+        "the sky is 96 grey levels off, the people have a contrast of 37",
     ),
     maximum=(baselines.maximum, "it has to be 25 at least"),
     b_alone=(lambda a, b: b, "do all scales choose their detail"),
@@ -393,7 +393,7 @@ def test_average_gradient_wrong(answer, hint):
 
 @pytest.fixture(scope="module")
 def yard():
-    """The sources at half size, and the window of the persons there."""
+    """The sources at half size, and the window of the people there."""
     pair = next(pair for pair in samples("ivf") if pair.name == "synthetic_smoke_yard")
     a, b = (metrics.grey(read_image(path))[::2, ::2].copy() for path in (pair.a, pair.b))
     return a, b, (82, 130, 30, 30)
@@ -414,7 +414,7 @@ def sharpened(a, b):
     ]
 )
 def test_forgery_right(answer, yard):
-    assert judging.forgery(answer, *yard).startswith("passed: better in 7 of 8, persons at ")
+    assert judging.forgery(answer, *yard).startswith("passed: better in 7 of 8, people at ")
 
 
 @wrong(

@@ -22,7 +22,7 @@ TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(TEXT)["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # gpu: only where there is a GPU
-EVERYWHERE = ("notebooks", "metrics", "medical", "cluster", "tensorboard", "onnx", "book", "dev")
+EVERYWHERE = ("notebooks", "teaching", "metrics", "medical", "cluster", "tensorboard", "onnx", "book", "dev")
 DIRECT = [*PROJECT["dependencies"], *(line for extra in EVERYWHERE for line in EXTRAS[extra])]
 
 

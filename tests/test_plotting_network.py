@@ -81,7 +81,7 @@ def figures():
     pictures = {"a": np.full((6, 8), 0.5), "b": np.ones((6, 8))}
     yield exchange_figures.permutation_figure(np.eye(4), 0)
     yield exchange_figures.share_curves({"one": [[0, 0.1], [0.5, 0.4]]}, (0, 2), 4)
-    yield exchange_figures.period_dial(np.eye(4), 2, [0.5, 0.4])
+    yield exchange_figures.permutation_and_shares(np.eye(4), 2, [0.5, 0.4])
     yield exchange_figures.grad_cam_grid(maps, pictures, Box(1, 1, 2, 2))
     yield extraction_figures.receptive_fields({"one": MAP**2}, (1, 1))
     yield extraction_figures.erased_halves({"lower": MAP**2}, {"lower": MAP**2}, 3)

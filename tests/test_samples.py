@@ -89,7 +89,7 @@ def test_at_night_the_infrared_shows_the_person_and_the_visible_picture_the_lett
     assert infrared[sign].std() < 6
 
 
-def test_the_infrared_sees_the_persons_whom_smoke_hides():
+def test_the_infrared_sees_the_people_whom_smoke_hides():
     infrared, visible = of_task("ivf", "synthetic_smoke_yard")
     body, smoke_beside = np.s_[184:196, 308:314], np.s_[184:196, 322:334]
     assert infrared[body].mean() - infrared[smoke_beside].mean() > 80

@@ -36,16 +36,39 @@ def entries(answers: object, names: Sequence[str]) -> dict[str, Any]:
     Raises:
         NotYet: an answer is missing, or has a name that nobody asked for.
     """
+    found = by_name(answers, names)
+    require_all(found)
+    return found
+
+
+def by_name(answers: object, names: Sequence[str]) -> dict[str, Any]:
+    """The answers as :func:`entries` reads them, with None for one that is missing.
+
+    >>> by_name({"MAXIMUM": 2}, ["mean", "maximum"])
+    {'mean': None, 'maximum': 2}
+
+    Raises:
+        NotYet: an answer has a name that nobody asked for.
+    """
     if isinstance(answers, Mapping):
         given = {folded(name): value for name, value in answers.items()}
         if unknown := [name for name in answers if folded(name) not in map(folded, names)]:
             raise NotYet(f"nothing is called {unknown[0]!r} here: expected {', '.join(names)}")
     else:
         given = dict(zip(map(folded, names), _listed(answers, names), strict=True))
-    found = {name: given.get(folded(name)) for name in names}
+    return {name: given.get(folded(name)) for name in names}
+
+
+def require_all(found: Mapping[str, Any], share: float = 0.0) -> None:
+    """Makes sure that no answer is missing; ``share`` of them are right.
+
+    >>> require_all({"mean": 1, "maximum": 2})
+
+    Raises:
+        NotYet: some are None.
+    """
     if empty := [name for name, value in found.items() if value is None]:
-        raise NotYet(f"still without an answer: {', '.join(empty)}")
-    return found
+        raise NotYet(f"still without an answer: {', '.join(empty)}", share)
 
 
 def _listed(answers: object, names: Sequence[str]) -> list[Any]:

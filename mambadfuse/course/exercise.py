@@ -3,16 +3,38 @@
 from collections.abc import Callable
 from functools import wraps
 from traceback import walk_tb
-from typing import ParamSpec
+from typing import ParamSpec, Self
 
 P = ParamSpec("P")
 
 
 class NotYet(Exception):
-    """What keeps an answer from passing, as a hint that does not give the answer away."""
+    """What keeps an answer from passing, as a hint that does not give the answer away.
+
+    ``share`` is how much of the exercise is right nevertheless, from 0 to 1.
+    """
+
+    def __init__(self, hint: str, share: float = 0.0):
+        super().__init__(hint)
+        self.share = share
 
 
-def exercise(check: Callable[P, str | None]) -> Callable[P, str]:
+class Verdict(str):
+    """What a check says about an answer; ``share`` is how much of it is right, 1 if it passes.
+
+    >>> Verdict("passed", share=1.0)
+    'passed'
+    """
+
+    share: float
+
+    def __new__(cls, text: str, share: float = 0.0) -> Self:  # noqa: D102 - a constructor
+        verdict = super().__new__(cls, text)
+        verdict.share = share
+        return verdict
+
+
+def exercise(check: Callable[P, str | None]) -> Callable[P, Verdict]:
     """A check that returns a verdict, made of one that raises :class:`NotYet`.
 
     The verdict is "passed", followed by what the check returns, or "not yet: " and a hint. An error that the answer
@@ -29,14 +51,14 @@ def exercise(check: Callable[P, str | None]) -> Callable[P, str]:
     """
 
     @wraps(check)
-    def verdict(*args: P.args, **kwargs: P.kwargs) -> str:
+    def verdict(*args: P.args, **kwargs: P.kwargs) -> Verdict:
         try:
             remark = check(*args, **kwargs)
         except NotYet as hint:
-            return f"not yet: {hint}"
+            return Verdict(f"not yet: {hint}", hint.share)
         except Exception as error:
-            return f"not yet: {_told(error, [*args, *kwargs.values()])}"
-        return f"passed: {remark}" if remark else "passed"
+            return Verdict(f"not yet: {_told(error, [*args, *kwargs.values()])}")
+        return Verdict(f"passed: {remark}" if remark else "passed", 1.0)
 
     return verdict
 

@@ -11,7 +11,7 @@ from mambadfuse.course.exercise import NotYet, exercise
 from mambadfuse.course.paper import Question, ask
 from mambadfuse.fusion import baselines
 
-WANTED, LARGEST_SHARE = 7, 1 / 3  # scores to win, and what may be left of the contrast of the persons
+WANTED, LARGEST_SHARE = 7, 1 / 3  # scores to win, and what may be left of the contrast of the people
 
 SHUFFLED = (
     Question("EN", "b22fdb2b8600", "the histogram is all that EN sees"),
@@ -103,13 +103,13 @@ def _one_number(answer: object) -> float:
 
 @exercise
 def forgery(forged_fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window: Any) -> str:
-    """Exercise 3: beat the Laplacian pyramid in seven of the eight scores, with the persons at a third of its contrast.
+    """Exercise 3: beat the Laplacian pyramid in seven of the eight scores, with the people at a third of its contrast.
 
     Args:
         forged_fusion: from a and b to the forgery.
         a: infrared, (H, W), uint8.
         b: visible, (H, W), uint8.
-        window: top, left, height and width of the window with the persons.
+        window: top, left, height and width of the window with the people.
 
     >>> import numpy as np
     >>> from mambadfuse.course.judging_a_fusion import forgery
@@ -125,7 +125,7 @@ def forgery(forged_fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, win
     seen = float(mine[place].std() / honest[place].std())
     scores, rivals = (metrics.evaluate(f, a, b, metrics=metrics.EIGHT) for f in (mine, honest))
     lost = [name for name in metrics.EIGHT if not scores[name] > rivals[name]]
-    said = f"better in {len(scores) - len(lost)} of 8, persons at {100 * seen:.0f} % of the contrast"
+    said = f"better in {len(scores) - len(lost)} of 8, people at {100 * seen:.0f} % of the contrast"
     if len(scores) - len(lost) < WANTED:
         raise NotYet(f"{said}; behind in {', '.join(lost)}: which picture of the eight forgeries has those?")
     if not seen < LARGEST_SHARE:

@@ -107,11 +107,15 @@ def ask(questions: Sequence[Question], answer: object) -> None:
     >>> ask([Question("half of 8", digest("half of 8", "4"), "divide", exactly)], {"Half of 8": 4})
 
     Raises:
-        NotYet: one of them is wrong; the hint says how many are right, and is that of the first wrong one.
+        NotYet: one of them is wrong or has no answer; the hint says how many are right, and is that of the first wrong
+            one.
     """
-    given = answers.entries(answer, [question.name for question in questions])
-    hints = [(question.name, question.hint_for(given[question.name])) for question in questions]
+    given = answers.by_name(answer, [question.name for question in questions])
+    answered = [question for question in questions if given[question.name] is not None]
+    hints = [(question.name, question.hint_for(given[question.name])) for question in answered]
     wrong = [(name, hint) for name, hint in hints if hint]
+    share = (len(answered) - len(wrong)) / len(questions)
+    answers.require_all(given, share)
     if wrong:
         name, hint = wrong[0]
-        raise NotYet(f"{len(hints) - len(wrong)} of {len(hints)} are right; {name}: {hint}")
+        raise NotYet(f"{len(hints) - len(wrong)} of {len(hints)} are right; {name}: {hint}", share)

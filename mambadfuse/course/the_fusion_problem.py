@@ -135,19 +135,19 @@ def _blur(x: np.ndarray) -> np.ndarray:
 
 @exercise
 def bright_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window: Any) -> str:
-    """Exercise 3: a fusion of the yard with the sky of b and two people that stand out, also in a mirror.
+    """Exercise 3: a fusion of the yard with the sky of b and two people who stand out, also in a mirror.
 
     Args:
         fusion: from a and b to the fused picture.
         a: infrared, (H, W), uint8.
         b: visible, (H, W), uint8.
-        window: top, left, height and width of the window with the persons.
+        window: top, left, height and width of the window with the people.
 
     >>> import numpy as np
     >>> from mambadfuse.course.the_fusion_problem import bright_sky
     >>> a, b = np.zeros((100, 48), np.uint8), np.full((100, 48), 200, np.uint8)
     >>> bright_sky(lambda a, b: a, a, b, (70, 0, 8, 8))
-    'not yet: the sky is 200 grey levels off, the persons have a contrast of 0: which level of the pyramid is the sky?'
+    'not yet: the sky is 200 grey levels off, the people have a contrast of 0: which level of the pyramid is the sky?'
     """
     function(fusion)
     top, left, tall, wide = window
@@ -166,14 +166,14 @@ def _check_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window:
     fused = grey_levels(answer, a.shape).astype(np.float64)
     top, left, tall, wide = window
     off = float(np.abs(fused - b)[:SKY_ROWS].mean())
-    persons, shown = (float(x[top : top + tall, left : left + wide].std()) for x in (fused, a))
-    said = f"the sky is {off:.0f} grey levels off, the persons have a contrast of {persons:.0f}"
+    people, shown = (float(x[top : top + tall, left : left + wide].std()) for x in (fused, a))
+    said = f"the sky is {off:.0f} grey levels off, the people have a contrast of {people:.0f}"
     if off > MOST_OFF:
         raise NotYet(f"{said}: which level of the pyramid is the sky?")
-    if persons < LEAST_CONTRAST:
+    if people < LEAST_CONTRAST:
         raise NotYet(
             f"{said}: it has to be {LEAST_CONTRAST:.0f} at least; do all scales choose their detail?"
         )
-    if persons > MOST_GAINED * shown:
+    if people > MOST_GAINED * shown:
         raise NotYet(f"{said}, but no more than {shown:.0f} in a: where does the rest come from?")
     return said

@@ -97,7 +97,7 @@ def share_curves(
     return figure
 
 
-def period_dial(P: ArrayLike, period: int, shares: Sequence[float]) -> Figure:
+def permutation_and_shares(P: ArrayLike, period: int, shares: Sequence[float]) -> Figure:
     """P beside the share of the other camera in stream a after 0, 1, 2, ... blocks."""
     figure = Figure(figsize=(_WIDTH, 3.9), dpi=100, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.1, 1])

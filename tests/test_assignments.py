@@ -1,0 +1,262 @@
+"""Assignments: what students get, and the points that nbgrader gives them."""
+
+import ast
+import builtins
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mambadfuse.course import selective_scan_and_mamba as scan
+from mambadfuse.course import start_here as start
+from mambadfuse.course.exercise import NotYet, exercise
+from mambadfuse.course.grading import points
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+sys.path.insert(0, str(FOLDER))
+import assignments  # noqa: E402
+from needed_cells import names_in, needed  # noqa: E402
+
+PATHS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+by_number = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name[:2])
+
+
+def source_of(path: Path) -> nbformat.NotebookNode:
+    return assignments.source(nbformat.read(path, as_version=4), assignments.points_of(path.name[:2]))
+
+
+# ------------------------------------------------------------------------------------------------------ points
+
+
+def test_an_answer_that_passes_gives_all_points(capsys):
+    right = {"mean": False, "maximum": False, "network": True}
+    assert points(2, start.swapped_sources, right) == 2
+    assert capsys.readouterr().out == "passed\n"
+
+
+def test_parts_that_are_right_give_their_share(capsys):
+    assert points(3, start.swapped_sources, [False, True, True]) == 2
+    assert points(4, scan.costs, {"rounds": 20, "scan": 1, "attention": 2, "memory": 3}) == 1
+    assert "1 of 4 are right" in capsys.readouterr().out
+
+
+def test_a_part_without_an_answer_gives_nothing_and_takes_nothing(capsys):
+    assert points(3, start.swapped_sources, {"mean": False, "maximum": None, "network": True}) == 2
+    assert points(3, start.swapped_sources, {"mean": None, "maximum": None, "network": None}) == 0
+    assert capsys.readouterr().out.count("still without an answer: ") == 2
+
+
+@pytest.mark.parametrize("answer", [None, 3, "no", [True], {"median": True}, lambda: 1 / 0])
+def test_what_is_no_answer_gives_no_points(answer):
+    assert points(2, start.swapped_sources, answer) == 0
+    assert points(4, start.colour_put_back, answer) == 0
+
+
+def test_a_third_is_rounded_to_two_digits():
+    @exercise
+    def check(_answer):
+        raise NotYet("two thirds are missing", share=1 / 3)
+
+    assert points(2, check, None) == 0.67
+
+
+def test_a_warning_is_printed_where_no_grader_takes_it_for_a_failure(capsys):
+    @exercise
+    def check(_answer):
+        warnings.warn("divided by zero", stacklevel=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: print(message, file=sys.stderr)
+        assert points(2, check, None) == 2
+    assert capsys.readouterr() == ("divided by zero\npassed\n", "")
+
+
+# ------------------------------------------------------------------------------------------------ needed cells
+
+
+@pytest.mark.parametrize(
+    ("cells", "places"),
+    [
+        (["x = 1", "y = 2"], [0]),
+        (["a = 1", "b = 2", "x = a"], [0, 2]),
+        (["x = 1", "x = 2"], [1]),  # the later one alone
+        (["x = 1", "x += 1"], [0, 1]),
+        (["x = 1", "x = x + 1"], [0, 1]),
+        (["a = 1", "a = 2; x = a"], [1]),  # it reads what it has assigned itself
+        (["x = {}", "x['k'] = 1"], [0, 1]),
+        (["x = C()", "x.part.size = 1"], [0, 1]),
+        (["a = 1", "def x():\n    return a"], [0, 1]),  # read when it is called
+        (["a = 1", "def x(a):\n    return a"], [1]),
+        (["a = 1", "x = [a for a in range(3)]"], [1]),
+        (["a = 1", "x = [b for b in range(a)]"], [0, 1]),
+        (["import numpy as x", "print(1)"], [0]),
+        (["import x.y", "print(1)"], [0]),
+        (["class x:\n    pass", "%pip install nothing"], [0]),
+        (["rows = [1]", "for row in rows:\n    x = row"], [0, 1]),
+        (["a = 1", "with open(a) as x:\n    pass"], [0, 1]),
+        (["a: int = 1", "x: int = a"], [0, 1]),
+        (["a, (x, *c) = 1, (2, 3)"], [0]),
+    ],
+)
+def test_the_cells_that_a_name_needs(cells, places):
+    assert needed(cells, {"x"}) == places
+
+
+def test_names_of_a_cell_are_those_outside_its_functions():
+    names = names_in("def f(a):\n    b = a + c\n    return b\nd = f(1)")
+    assert (names.read, names.bound) == ({"c"}, {"f", "d"})
+
+
+# ----------------------------------------------------------------------------------------------- what is written
+
+
+@by_number
+def test_an_assignment_has_an_answer_and_a_check_with_points_for_each_exercise(path):
+    marks = [cell.metadata.nbgrader for cell in source_of(path).cells if "nbgrader" in cell.metadata]
+    kinds = {m.grade_id: (m.get("points"), m.locked) for m in marks if m.grade or m.solution}
+    assert kinds == {
+        "answer-1": (None, False), "exercise-1": (2, True), "answer-2": (None, False), "exercise-2": (4, True),
+        "answer-3": (None, False), "exercise-3": (4, True),
+    }  # fmt: skip
+    assert len({m.grade_id for m in marks}) == len(marks)
+    assert all(m.locked != m.solution for m in marks)
+
+
+@by_number
+def test_every_name_in_an_assignment_has_a_cell(path):
+    known = {"get_ipython", *dir(builtins)}
+    for cell in source_of(path).cells:
+        if cell.cell_type == "code":
+            names = names_in(cell.source)
+            known |= names.bound  # a function may read what its cell binds further down
+            assert not names.read - known
+
+
+@by_number
+def test_what_students_read_gives_no_answer_away(path):
+    notebook = nbformat.read(path, as_version=4)
+    released = source_of(path)
+    for cell in released.cells:
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            cell.source = cell.source.partition("### BEGIN SOLUTION")[0]
+    text = "\n".join(cell.source for cell in released.cells)
+    lines = {True: set(), False: set()}  # of solutions, and of all other cells
+    for cell in notebook.cells:
+        lines["solution" in cell.metadata.get("tags", [])] |= set(cell.source.splitlines())
+    answers = {line for line in lines[True] - lines[False] if not line.startswith("def ")}
+    assert answers
+    assert not [line for line in answers if line in text]
+    assert "<details>" not in text
+    assert "Think on" not in text
+    assert not re.search(r"\]\((?!\w+:)", text)  # no link out of the folder
+
+
+def test_a_check_asks_the_question_of_the_notebook():
+    path = next(path for path in PATHS if path.name.startswith("04"))
+    last = source_of(path).cells[-1].source
+    assert last.endswith(
+        "points(4, exercises.selective_parameters, needed, lambda sees: accuracy(train(sees, steps)[0]))"
+    )
+    ast.parse(last)
+
+
+def test_a_lecturers_changes_are_kept(tmp_path):
+    assignments.write_sources(PATHS[:1], tmp_path)
+    (written,) = tmp_path.glob("source/00/*.ipynb")
+    written.write_text("changed")
+    (tmp_path / "nbgrader_config.py").write_text("# mine")
+    assignments.write_sources(PATHS[:2], tmp_path)
+    assert written.read_text() == "changed"
+    assert (tmp_path / "nbgrader_config.py").read_text() == "# mine"
+    assert sorted(path.name for path in tmp_path.glob("source/*")) == ["00", "01"]
+
+
+# ----------------------------------------------------------------------------------------------------- grading
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("course")
+    assignments.write_sources(PATHS, folder)
+    return folder
+
+
+def released(course: Path, number: str) -> nbformat.NotebookNode:
+    if not (course / "release" / number).exists():
+        assignments.release([number], course)
+    (path,) = (course / "release" / number).glob("*.ipynb")
+    return nbformat.read(path, as_version=4)
+
+
+def solved(course: Path, number: str) -> nbformat.NotebookNode:
+    released(course, number)
+    (path,) = (course / "source" / number).glob("*.ipynb")
+    return nbformat.read(path, as_version=4)
+
+
+def named(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
+    return next(cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == name)
+
+
+def graded(course: Path, number: str, student: str, notebook: nbformat.NotebookNode) -> list[float]:
+    """The points that nbgrader gives to a student's notebook, exercise by exercise."""
+    (path,) = (course / "release" / number).glob("*.ipynb")
+    folder = course / "submitted" / student / number
+    folder.mkdir(parents=True)
+    nbformat.write(notebook, folder / path.name)
+    api = assignments.grader(course)
+    result = api.autograde(number, student)
+    assert result["success"], result["log"]
+    with api.gradebook as book:
+        (submission,) = book.find_submission(number, student).notebooks
+        return [grade.score for grade in sorted(submission.grades, key=lambda grade: grade.name)]
+
+
+def crash(cell: nbformat.NotebookNode) -> None:
+    cell.source = "1 / 0"
+
+
+SUBMISSIONS = {
+    "right": ({}, [2, 4, 4]),
+    "half": (
+        {"answer-1": 'prediction = {"half": 7, "row": 5, "skipped": 3, "euler": None}', "answer-2": ""},
+        [1, 0, 4],
+    ),
+    "crash": ({"answer-1": "1 / 0", "answer-2": "def trapezoid(delta, A, B):\n    return 1 / 0"}, [0, 0, 4]),
+    "syntax": ({"answer-3": "A_ringing = ("}, [2, 4, 0]),
+    "warns": ({"answer-3": "import warnings\nwarnings.warn('!')\nA_ringing = complex(-1, 0)"}, [2, 4, 0]),
+    "forged": (
+        {"answer-1": "prediction = {}", "exercise-1": "points = lambda *_: 2\npoints()", "exercise-2": "2 + 2"},
+        [0, 4, 4],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("student", SUBMISSIONS)
+def test_points_of_a_submission(course, student):
+    notebook = solved(course, "03")
+    cells, expected = SUBMISSIONS[student]
+    for name, text in cells.items():
+        named(notebook, name).source = text
+    assert graded(course, "03", student, notebook) == expected
+
+
+@pytest.mark.slow
+def test_a_check_that_was_deleted_comes_back(course):
+    notebook = solved(course, "03")
+    notebook.cells.remove(named(notebook, "exercise-2"))
+    named(notebook, "answer-1").source = "prediction = None"
+    assert graded(course, "03", "deleted", notebook) == [0, 4, 4]
+
+
+@pytest.mark.slow
+@by_number
+def test_solutions_get_all_points_and_what_is_handed_out_gets_none(course, path):
+    number = path.name[:2]
+    assert graded(course, number, "right", solved(course, number)) == [2, 4, 4]
+    assert sum(graded(course, number, "empty", released(course, number))) == 0
