@@ -200,7 +200,7 @@ def test_a_folder_without_a_file_that_can_be_read_is_named_as_that(folders):
         match_folders(*folders(["1.png"], ["1.heic"]))
 
 
-@pytest.mark.parametrize("suffix", ["gif", "webp", "jp2", "npy"])
+@pytest.mark.parametrize("suffix", ["gif", "webp", "jp2", "j2k", "jpx", "JFIF", "jpe", "apng", "npy"])
 def test_every_format_that_is_read_is_paired(folders, suffix):
     assert len(match_folders(*folders([f"1.{suffix}"], ["1.png"])).pairs) == 1
 
