@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from mambadfuse.data.issues import notes, problems
+from mambadfuse.data.issues import problems
 from mambadfuse.data.pairs import PairError, match_folders
 
 
@@ -242,14 +242,14 @@ def test_two_names_without_a_side_are_no_pair_unless_they_are_equal(folders):
         ("cam0-{} x.png", "cam1-{} y.png"),
     ],
 )
-def test_names_of_two_folders_may_differ_in_what_each_folder_has_in_common(folders, name_a, name_b):
+def test_names_of_two_folders_may_differ_in_what_each_folder_has_in_common(folders, caplog, name_a, name_b):
     a, b = folders([name_a.format(k) for k in (1, 2, 10)], [name_b.format(k) for k in (1, 2, 3, 10)])
     found = match_folders(a, b)
     assert {(pair.a, pair.b) for pair in found.pairs} == {
         (a / name_a.format(k), b / name_b.format(k)) for k in (1, 2, 10)
     }
-    (said,) = notes(found.issues)
-    assert str(said).startswith(f"{a}: paired with {b} by what the names of each folder do not share, ")
+    (said,) = caplog.messages
+    assert said.startswith(f"{a}: paired with {b} by what the names of each folder do not share, ")
     assert [issue.subject for issue in problems(found.issues)] == [b / name_b.format(3)]
 
 

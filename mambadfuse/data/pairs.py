@@ -1,5 +1,6 @@
 """Pairs: which image of one folder belongs to which image of another, by their names."""
 
+import logging
 import re
 import unicodedata
 from collections import defaultdict
@@ -13,6 +14,7 @@ from mambadfuse.data.issues import Issue
 from mambadfuse.data.record import results_among_sources
 from mambadfuse.data.tasks import Label, read_label, side_of, task_of
 
+_log = logging.getLogger("mambadfuse")
 _RUN = re.compile(r"\d+|[^\W\d_]+|[\W_]+")  # a number, a word, or what separates them
 _RESULT = "not used as a source: a result, made from images of this folder"
 
@@ -98,7 +100,8 @@ def match_folders(
     which side they are: ``a/IR_07.png`` with ``b/VIS_07.png``, under the name of side a. Words that could also mean
     something else come next: ``a/DJI_07_T.png`` with ``b/DJI_07_W.png``. Last come names of which only one has such a
     word: ``a/07_thermal.png`` with ``b/07.png``. Where no name has a partner by then, what all names of a folder begin
-    or end with is left aside: ``a/i0001.png``, ``a/i0002.png`` go with ``b/v0001.png``, ``b/v0002.png``.
+    or end with is left aside: ``a/i0001.png``, ``a/i0002.png`` go with ``b/v0001.png``, ``b/v0002.png``, and a
+    warning is logged.
 
     Names are compared after Unicode normalisation (NFC), since file systems spell "é" in two ways. Hidden files are
     ignored; every other file is in a pair or among the issues: it has no partner, lacks the suffix of an image,
@@ -118,7 +121,7 @@ def match_folders(
     unusable_a, unusable_b = _by_stem(issues, folder_a), _by_stem(issues_b, folder_b)
     issues += issues_b
     if by_cores:
-        issues.append(Issue(folder_a, _by_cores(by_cores, folder_b), "note"))
+        _log.warning("%s", Issue(folder_a, _by_cores(by_cores, folder_b)))
     for files, paired, other, unusable in (
         (files_a, partners.keys(), folder_b, unusable_b),
         (files_b, set(partners.values()), folder_a, unusable_a),
