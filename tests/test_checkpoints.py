@@ -248,6 +248,14 @@ def test_a_file_that_holds_no_weights_is_called_what_it_is(tmp_path, what, suffi
             read(path)
 
 
+def test_a_pickled_network_is_named_by_its_class(tmp_path):
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "net.pth")
+    with pytest.raises(
+        CheckpointError, match=r"net\.pth: holds a torch\.nn\.modules\.linear\.Linear, .*state_dict"
+    ):
+        load(tmp_path / "net.pth")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_named_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "net.pth")

@@ -311,7 +311,7 @@ def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
     assert os.listdir(tmp_path) == ["x.png"]
 
 
-@pytest.mark.parametrize("suffix", ["gif", "webp", "jp2"])
+@pytest.mark.parametrize("suffix", ["gif", "webp", "jp2", "j2k", "jpx", "jpc"])
 @pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
 def test_formats_of_the_web_and_of_jpeg_2000(tmp_path, suffix, pixels):
     flat = np.kron(pixels, np.ones((4, 4, 1) if pixels.ndim == 3 else (4, 4), np.uint8))
@@ -324,7 +324,7 @@ def test_formats_of_the_web_and_of_jpeg_2000(tmp_path, suffix, pixels):
     np.testing.assert_allclose(picture.pixels, flat / 255, atol=1e-6)
 
 
-@pytest.mark.parametrize("suffix", ["gif", "webp", "tif", "png"])
+@pytest.mark.parametrize("suffix", ["gif", "webp", "tif", "png", "apng"])
 def test_of_several_frames_the_first_is_read(tmp_path, suffix):
     frames = [Image.fromarray(np.roll(GREY, k)) for k in range(3)]
     options = {"lossless": True} if suffix == "webp" else {}

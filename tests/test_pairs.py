@@ -200,7 +200,7 @@ def test_a_folder_without_a_file_that_can_be_read_is_named_as_that(folders):
         match_folders(*folders(["1.png"], ["1.heic"]))
 
 
-@pytest.mark.parametrize("suffix", ["gif", "webp", "jp2", "npy"])
+@pytest.mark.parametrize("suffix", ["gif", "webp", "jp2", "j2k", "jpx", "JFIF", "jpe", "apng", "npy"])
 def test_every_format_that_is_read_is_paired(folders, suffix):
     assert len(match_folders(*folders([f"1.{suffix}"], ["1.png"])).pairs) == 1
 
@@ -230,3 +230,39 @@ def test_one_name_without_a_side_beside_two_with_one_is_an_error_that_lists_them
 def test_two_names_without_a_side_are_no_pair_unless_they_are_equal(folders):
     with pytest.raises(PairError, match="no image in it has the name of one in"):
         match_folders(*folders(["DJI 1.png"], ["dji_1.png"]))
+
+
+@pytest.mark.parametrize(
+    ("name_a", "name_b"),
+    [
+        ("i{:06}.jpg", "v{:06}.jpg"),
+        ("IRX_{:04}.tiff", "MAX_{:04}.JPG"),
+        ("c{:02}_1.tif", "c{:02}_2.tif"),
+        ("{}_A.png", "{}_B.png"),
+        ("cam0-{} x.png", "cam1-{} y.png"),
+    ],
+)
+def test_names_of_two_folders_may_differ_in_what_each_folder_has_in_common(folders, caplog, name_a, name_b):
+    a, b = folders([name_a.format(k) for k in (1, 2, 10)], [name_b.format(k) for k in (1, 2, 3, 10)])
+    found = match_folders(a, b)
+    assert {(pair.a, pair.b) for pair in found.pairs} == {
+        (a / name_a.format(k), b / name_b.format(k)) for k in (1, 2, 10)
+    }
+    (said,) = caplog.messages
+    assert said.startswith(f"{a}: paired with {b} by what the names of each folder do not share, ")
+    assert [issue.subject for issue in problems(found.issues)] == [b / name_b.format(3)]
+
+
+@pytest.mark.parametrize(
+    ("names_a", "names_b"),
+    [
+        (["i1.png"], ["v1.png"]),
+        (["i1.png", "i2.png"], ["v1.png", "v3.png"]),
+        (["i1.png", "x2.png"], ["v1.png", "v2.png"]),
+        (["i11.png", "i12.png"], ["v1.png", "v2.png"]),
+        (["i.png", "i1.png"], ["v.png", "v1.png"]),
+    ],
+)
+def test_where_that_leaves_names_apart_nothing_is_guessed(folders, names_a, names_b):
+    with pytest.raises(PairError, match=r"no image in it has the name of one in .*\(--pairs-file\)"):
+        match_folders(*folders(names_a, names_b))

@@ -159,7 +159,9 @@ def test_a_file_of_pairs(place):
 
 READING = {
     "plain": ("ir", "vi", [], {}),
-    **{name: (OPTIONS | OF_FOLDERS)[name] for name in ("values", "side b", "resize a", "resize b", "alpha")},
+    **{
+        name: OPTIONS[name] for name in ("values", "side b", "resize a", "resize b", "ignored alpha", "alpha")
+    },
     **{name: OF_FOLDERS[name] for name in ("percentiles", "each")},
 }
 

@@ -165,6 +165,8 @@ def test_an_image_of_another_scene_is_no_partner(folder):
     [
         (("1_mri.png", "1.png"), ["1, as CT or PET or SPECT, beside 1_mri"]),
         (("1_ir.png", "1_thermal.png", "1.png"), ["1, as visible, beside 1_ir or 1_thermal"]),
+        (("DJI_1_T.png", "DJI_1_W.png", "DJI_1_Z.png"), ["DJI_1_W or DJI_1_Z"]),
+        (("1_mr.png", "1_pet.png", "1_fdg.png"), ["1_fdg or 1_pet"]),
         (("DJI_1.png", "dji-1.png", "dji_1_ir.png"), ["DJI_1 or dji-1, as visible, beside dji_1_ir"]),
     ],
 )

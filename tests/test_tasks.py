@@ -93,6 +93,18 @@ def test_both_pictures_of_a_scene_name_it_alike(a, b, scene):
         ("gate_nir", "gate_rgb", "gate", (NEAR_INFRARED, "visible")),
         ("夜 近红外", "夜 彩色", "夜", (NEAR_INFRARED, "visible")),
         ("1 赤外線", "1 可視光", "1", ("infrared", "visible")),
+        ("1紅外", "1可見光", "1", ("infrared", "visible")),
+        ("1_红外图像", "1_可见光图片", "1", ("infrared", "visible")),
+        ("1_ИК", "1_Видимый", "1", ("infrared", "visible")),
+        ("1_Wärmebild", "1_Farbe", "1", ("infrared", "visible")),
+        ("1_termica", "1_visible", "1", ("infrared", "visible")),
+        ("1_infra-red", "1_visible_light", "1", ("infrared", "visible")),
+        ("1_near_infrared", "1_rgb", "1", (NEAR_INFRARED, "visible")),
+        ("1_thm", "1_vl", "1", ("infrared", "visible")),
+        ("1_hot", "1_photo", "1", ("infrared", "visible")),
+        ("8_thermal_radiometric", "8_rgb_8bit", "8", ("infrared", "visible")),
+        ("1_MRT2", "1_PET", "1", ("mri", "pet")),
+        ("1_磁共振", "1_CT", "1", ("mri", "ct")),
     ],
 )
 def test_words_that_could_mean_something_else_say_a_side_if_they_are_read(a, b, scene, sides):
@@ -101,7 +113,9 @@ def test_words_that_could_mean_something_else_say_a_side_if_they_are_read(a, b, 
     assert [label.scene for label in labels] == [scene, scene]
 
 
-@pytest.mark.parametrize("name", ["Tower", "1T2", "awe_2", "VW_1", "t", "rgba_3", "smart_1"])
+@pytest.mark.parametrize(
+    "name", ["Tower", "1T2", "awe_2", "VW_1", "t", "rgba_3", "smart_1", "пикник", "Span_1"]
+)
 def test_a_hint_is_set_off_and_without_hints_it_says_nothing(name):
     assert read_label(name).modality is None
     assert (read_label(name, hints=True).modality is None) == (name != "t")
@@ -116,7 +130,7 @@ def test_no_hint_is_a_word():
     [
         ("IR", "infrared"), ("红外", "infrared"), ("可见光", "visible"), ("RGB", "visible"), ("PET_Y", "pet"),
         ("MR-T2", "mri"), ("SPECT-Tc", "spect"), ("T1", "mri"), ("T", None), ("PET-MRI", None), ("CT-MRI", None),
-        ("trainimg", "visible"),
+        ("trainimg", "visible"), ("红外图像", "infrared"), ("可见光图片", "visible"), ("紅外", "infrared"),
         ("thermal_8_bit", None), ("DHV_images", None), ("ir_results", None), ("nir", None), ("rg", None),
         ("", None), ("__", None),
     ],

@@ -190,6 +190,14 @@ def test_a_source_is_never_replaced(tmp_path):
         fuse_video(a, b, tmp_path / "link.mp4", Mean(), progress=False)
 
 
+def test_a_video_is_not_fused_with_itself(tmp_path):
+    a = write(tmp_path / "ir.mp4", [40])
+    (tmp_path / "link.mp4").symlink_to(a)
+    for one, other in ((a, a), (a, tmp_path / "link.mp4"), (tmp_path, tmp_path), ("0", "0")):
+        with pytest.raises(ValueError, match="are the same video"):
+            fuse_video(one, other, tmp_path / "out.mp4", Mean(), progress=False)
+
+
 def test_sides_of_different_size_are_refused_or_resized(tmp_path):
     a, b = write(tmp_path / "ir.mp4", [40], size=(24, 32)), write(tmp_path / "vi.mp4", [80])
     with pytest.raises(ValueError, match="size"):

@@ -21,10 +21,9 @@ from mambadfuse.data.pairs import (
     Pair,
     PairError,
     PairSet,
-    files_below,
     match_folders,
-    pictures_by_name,
     require_folder,
+    sources_below,
 )
 from mambadfuse.data.pairs_file import lists_pairs, read_pairs_file
 from mambadfuse.data.single_folder import match_within, several_readings, tasks_in
@@ -90,7 +89,7 @@ def find_images_with_alpha(a: str | Path, b: str | Path | None = None) -> PairSe
         ValueError: ``b`` is another folder.
     """
     folder = Path(a)
-    files, issues = pictures_by_name(files_below(folder), folder)
+    files, issues = sources_below(folder)
     if b is not None and not folder.samefile(b):
         raise ValueError(f'alpha="a" takes both sides from {a}, but b is another folder, {b}')
     if not files:
@@ -244,7 +243,7 @@ def _why_nothing(root: Path, has_pictures: bool) -> str:
         return "there is no image below it"
     return (
         f"no folder below it has a known name ({_known(FOLDERS.values())}), and no folder holds images "
-        "named after both sides, as IR_1 and VIS_1 are"
+        "named after both sides, as IR_1 and VIS_1 are; two folders can be given, or a file of pairs (--pairs-file)"
     )
 
 

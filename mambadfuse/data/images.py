@@ -23,7 +23,12 @@ from mambadfuse.data.stretch import Stored, Stretch, StretchLike, stored_array
 from mambadfuse.files import atomic_write, is_special
 
 WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
-FORMATS = {**WRITTEN, ".gif": "GIF", ".webp": "WEBP", ".jp2": "JPEG2000", ".npy": "NPY"}
+FORMATS = {
+    **WRITTEN,
+    ".jpe": "JPEG", ".jfif": "JPEG", ".apng": "PNG", ".gif": "GIF", ".webp": "WEBP", ".npy": "NPY",
+    ".jp2": "JPEG2000", ".j2k": "JPEG2000", ".jpc": "JPEG2000", ".j2c": "JPEG2000", ".jpf": "JPEG2000",
+    ".jpx": "JPEG2000",
+}  # fmt: skip
 """The formats that are read, by suffix."""
 
 ALPHAS = ("black", "ignore", "only")

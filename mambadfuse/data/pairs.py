@@ -1,5 +1,7 @@
 """Pairs: which image of one folder belongs to which image of another, by their names."""
 
+import logging
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,7 +11,12 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
+from mambadfuse.data.record import results_among_sources
 from mambadfuse.data.tasks import Label, read_label, side_of, task_of
+
+_log = logging.getLogger("mambadfuse")
+_RUN = re.compile(r"\d+|[^\W\d_]+|[\W_]+")  # a number, a word, or what separates them
+_RESULT = "not used as a source: a result, made from images of this folder"
 
 
 class PairError(ValueError):
@@ -92,7 +99,9 @@ def match_folders(
     ``night/07``. Files without a partner after that go together if their names differ only in the words that say
     which side they are: ``a/IR_07.png`` with ``b/VIS_07.png``, under the name of side a. Words that could also mean
     something else come next: ``a/DJI_07_T.png`` with ``b/DJI_07_W.png``. Last come names of which only one has such a
-    word: ``a/07_thermal.png`` with ``b/07.png``.
+    word: ``a/07_thermal.png`` with ``b/07.png``. Where no name has a partner by then, what all names of a folder begin
+    or end with is left aside: ``a/i0001.png``, ``a/i0002.png`` go with ``b/v0001.png``, ``b/v0002.png``, and a
+    warning is logged.
 
     Names are compared after Unicode normalisation (NFC), since file systems spell "é" in two ways. Hidden files are
     ignored; every other file is in a pair or among the issues: it has no partner, lacks the suffix of an image,
@@ -102,13 +111,17 @@ def match_folders(
         PairError: a folder is missing, not a folder or empty, or no file of one has a partner in the other.
     """
     folder_a, folder_b = Path(folder_a), Path(folder_b)
-    files_a, issues = pictures_by_name(files_below(folder_a), folder_a)
-    files_b, issues_b = pictures_by_name(files_below(folder_b), folder_b)
+    files_a, issues = sources_below(folder_a)
+    files_b, issues_b = sources_below(folder_b)
     partners, rivals = match_names(files_a, files_b, unmarked=True)
+    by_cores = {} if partners or rivals else _match_cores(files_a, files_b)
+    partners = partners or by_cores
     if not partners and not rivals:
         raise PairError(_why_none(folder_a, folder_b, files_a, files_b, [*issues, *issues_b]))
     unusable_a, unusable_b = _by_stem(issues, folder_a), _by_stem(issues_b, folder_b)
     issues += issues_b
+    if by_cores:
+        _log.warning("%s", Issue(folder_a, _by_cores(by_cores, folder_b)))
     for files, paired, other, unusable in (
         (files_a, partners.keys(), folder_b, unusable_b),
         (files_b, set(partners.values()), folder_a, unusable_a),
@@ -146,7 +159,39 @@ def _why_none(
             first = next(issue for issue in issues if folder in Path(issue.subject).parents)
             name = Path(first.subject).relative_to(folder)
             return Issue(folder, f"none of its files can be used: {name} {first.reason}")
-    return Issue(folder_a, f"no image in it has the name of one in {folder_b} (suffixes may differ)")
+    reason = f"no image in it has the name of one in {folder_b} (suffixes may differ)"
+    return Issue(folder_a, f"{reason}; a file of pairs can tell (--pairs-file)")
+
+
+def _match_cores(names_a: Iterable[str], names_b: Iterable[str]) -> dict[str, str]:
+    """The name on side b for names on side a by their cores, if one side has the cores of all names of the other."""
+    cores_a, cores_b = _cores(names_a), _cores(names_b)
+    if cores_a.keys() <= cores_b.keys() or cores_b.keys() <= cores_a.keys():
+        return {cores_a[core]: cores_b[core] for core in cores_a.keys() & cores_b.keys()}
+    return {}
+
+
+def _cores(names: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """Names by what is left of them without the words, numbers and separators with which all begin or end.
+
+    Sub-folders are part of a core. Empty if there are fewer than two names, or nothing is left of one.
+    """
+    names = list(names)
+    parts = {name: _RUN.findall(name.rpartition("/")[2].casefold()) for name in names}
+    for end in (0, -1):
+        while len({own[end] if own else None for own in parts.values()}) == 1 and all(parts.values()):
+            for own in parts.values():
+                del own[end]
+    cores = {(name.rpartition("/")[0], *own): name for name, own in parts.items() if own}
+    return cores if len(cores) == len(names) > 1 else {}
+
+
+def _by_cores(partners: dict[str, str], folder_b: Path) -> str:
+    a, b = min(partners.items())
+    return (
+        f"paired with {folder_b} by what the names of each folder do not share, {a} with {b}: "
+        "list the pairs in a file (--pairs-file) if that is wrong"
+    )
 
 
 def match_names(
@@ -225,6 +270,27 @@ def files_below(folder: Path) -> list[Path]:
     if not files:
         raise PairError(Issue(folder, "the folder holds no images"))
     return files
+
+
+def sources_below(folder: Path) -> tuple[dict[str, Path], list[Issue]]:
+    """As :func:`pictures_by_name`, for a folder of sources: results that were made from its images are set apart.
+
+    Raises:
+        PairError: there is no such folder, or nothing in it.
+    """
+    files, results = without_results(files_below(folder))
+    pictures, issues = pictures_by_name(files, folder)
+    return pictures, [*issues, *results]
+
+
+def without_results(files: Iterable[Path]) -> tuple[list[Path], list[Issue]]:
+    """The files but those that this kit has made from others of their folder, and a note on each of these."""
+    files = sorted(files)
+    results = {
+        result for folder in {file.parent for file in files} for result in results_among_sources(folder)
+    }
+    notes = [Issue(file, _RESULT, "note") for file in files if file in results]
+    return [file for file in files if file not in results], notes
 
 
 def pictures_by_name(files: Iterable[Path], root: Path) -> tuple[dict[str, Path], list[Issue]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
-from mambadfuse.data.pairs import Pair, PairSet, pictures_by_name
+from mambadfuse.data.pairs import Pair, PairSet, pictures_by_name, without_results
 from mambadfuse.data.tasks import COMPOSITE, MODALITIES, NEAR_INFRARED, TASKS, Label, read_label, side_of
 
 _STANDS_IN = "near infrared, used as there is no thermal image of the scene"
@@ -40,7 +40,8 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
     pairs: list[Pair] = []
     issues: list[Issue] = []
     for folder in folders:
-        here = sorted(_files_in(folder))
+        here, results = _files_in(folder)
+        issues += results
         pictures = [path for path in here if path.suffix.lower() in FORMATS]
         issues += [Issue(path, _NO_PICTURE, "note") for path in here if path not in pictures]
         files, same_name = pictures_by_name(pictures, root)
@@ -68,7 +69,7 @@ def match_within(root: Path, folders: Iterable[Path], task: str, split: str = "a
 
 def tasks_in(folder: Path) -> list[str]:
     """The tasks whose two sides both occur in the names of the images in a folder."""
-    files, _ = pictures_by_name(_files_in(folder), folder)
+    files, _ = pictures_by_name(_files_in(folder)[0], folder)
     found = {side_of(read_label(name).modality) for name in files}
     by_hints = _by_scene(files, hints=True)
     marked = [task for task, sides in TASKS.items() if found.issuperset(sides) or _has_pair(by_hints, sides)]
@@ -81,21 +82,39 @@ def tasks_in(folder: Path) -> list[str]:
 def several_readings(folder: Path) -> Issue | None:
     """An image of which several others, or one in several ways, could be the partner; None if there is none.
 
-    It is asked of folders without a pair: ``1.png`` could be CT, PET or SPECT beside ``1_mri.png``, and the visible
-    side of ``1_ir.png`` or of ``1_thermal.png`` beside both.
+    It is asked of folders without a pair: ``1.png`` could be CT, PET or SPECT beside ``1_mri.png``, the visible side of
+    ``1_ir.png`` or of ``1_thermal.png`` beside both, and ``1_T.png`` belong to ``1_W.png`` or to ``1_Z.png``.
     """
-    files, _ = pictures_by_name(_files_in(folder), folder)
-    for hints in (False, True):
-        for scene in _by_scene(files, hints):
-            unmarked = sorted(name for name, label in scene.items() if label.modality is None)
-            marked = sorted(scene.keys() - unmarked)
-            sides = {side_of(scene[name].modality) for name in marked}
-            titles = sorted(MODALITIES[other].title for other in _others(sides))
-            if unmarked and marked and titles:
-                what = f"{' or '.join(unmarked)}, as {' or '.join(titles)}, beside {' or '.join(marked)}"
-                reason = f"could be paired with {what}: name both sides, or list the pairs in a file (--pairs-file)"
-                return Issue(files[marked[0]], reason)
+    files, _ = pictures_by_name(_files_in(folder)[0], folder)
+    for scene in (scene for hints in (False, True) for scene in _by_scene(files, hints)):
+        if reading := _rivals(scene) or _unmarked_rivals(scene):
+            name, what = reading
+            reason = (
+                f"could be paired with {what}: name both sides, or list the pairs in a file (--pairs-file)"
+            )
+            return Issue(files[name], reason)
     return None
+
+
+def _rivals(scene: Mapping[str, Label]) -> tuple[str, str] | None:
+    """An image of a scene and its possible partners, where a side of a task occurs several times."""
+    for sides in TASKS.values():
+        few, many = sorted((_of_side(scene, side) for side in sides), key=len)
+        if few and len(many) > 1:
+            return few[0], " or ".join(sorted(many))
+    return None
+
+
+def _unmarked_rivals(scene: Mapping[str, Label]) -> tuple[str, str] | None:
+    """The same, where a name gives no side."""
+    unmarked = sorted(name for name, label in scene.items() if label.modality is None)
+    marked = sorted(scene.keys() - unmarked)
+    titles = sorted(
+        MODALITIES[other].title for other in _others({side_of(scene[name].modality) for name in marked})
+    )
+    if not (unmarked and marked and titles):
+        return None
+    return marked[0], f"{' or '.join(unmarked)}, as {' or '.join(titles)}, beside {' or '.join(marked)}"
 
 
 def _others(sides: Collection[str | None]) -> set[str]:
@@ -103,8 +122,11 @@ def _others(sides: Collection[str | None]) -> set[str]:
     return {b if a in sides else a for a, b in TASKS.values() if (a in sides) is not (b in sides)}
 
 
-def _files_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")]
+def _files_in(folder: Path) -> tuple[list[Path], list[Issue]]:
+    """The files of a folder, in order, and a note on each result among them, which is left out."""
+    return without_results(
+        path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")
+    )
 
 
 def _scenes(names: Iterable[str], sides: tuple[str, str]) -> list[dict[str, Label]]:

@@ -46,23 +46,31 @@ MODALITIES = {
     "infrared": Modality(
         "infrared",
         ("ir", "infrared", "lwir", "mwir", "thermal", "rad", "红外", "热红外", "热成像", "tir", "fir", "infrarot",
-         "infrarouge", "infrarrojo", "infrarosso", "thermique", "热像", "赤外", "赤外線", "遠赤外", "적외선", "열화상"),
+         "infrarouge", "infrarrojo", "infrarosso", "thermique", "热像", "赤外", "赤外線", "遠赤外", "적외선", "열화상",
+         "infra-red", "infra_red", "紅外", "熱紅外", "熱成像", "熱像", "wärmebild", "térmica", "инфракрасный"),
         folders=("inf", "cropinfrared", "flir", "trainimgr", "valimgr", "testimgr"),
-        hints=("t", "flir", "inf", "infra", "therm", "thermo", "thrm", "irx", "heat", "previewdata"),
+        hints=("t", "flir", "inf", "infra", "therm", "thermo", "thrm", "irx", "heat", "previewdata",
+               "th", "thm", "irt", "hot", "heatmap", "thermogram", "thermografie", "thermographie", "termica",
+               "termico", "térmico", "ик", "тепло", "тепловизор"),
     ),
-    NEAR_INFRARED: Modality("near infrared", ("nir", "ii", "swir", "近红外", "近赤外")),
+    NEAR_INFRARED: Modality(
+        "near infrared",
+        ("nir", "ii", "swir", "near-infrared", "near_infrared", "近红外", "近赤外", "近紅外"),
+    ),
     "visible": Modality(
         "visible",
-        ("vi", "vis", "visible", "visual", "dhv", "optical", "eo", "可见光", "可见", "可視", "可視光", "가시광"),
+        ("vi", "vis", "visible", "visual", "dhv", "optical", "eo", "可见光", "可见", "可視", "可視光", "가시광",
+         "可見光", "可見", "sichtbar", "видимый"),
         folders=("vi_y", "vis_y", "crop_lr_visible", "rgb", "trainimg", "valimg", "testimg"),
         hints=("w", "v", "z", "c", "rgb", "color", "colour", "co", "gray", "grey", "wide", "zoom", "opt", "optic",
-               "tv", "ccd", "dc", "彩色"),
+               "tv", "ccd", "dc", "彩色", "白光", "vl", "bw", "pan", "photo", "daylight", "farbe", "couleur", "цвет"),
     ),
     "mri": Modality(
         "MRI",
         ("mri",),
         folders=("mr", "t1", "t2"),
-        hints=("mr", "t1", "t2", "t1w", "t2w", "pd", "flair", "t1c", "t1ce", "t1gd", "t1n", "t2f", "gad", "dwi", "adc"),
+        hints=("mr", "t1", "t2", "t1w", "t2w", "pd", "flair", "t1c", "t1ce", "t1gd", "t1n", "t2f", "gad", "dwi", "adc",
+               "mrt", "irm", "mrt1", "mrt2", "磁共振", "核磁共振", "核磁"),
     ),
     "ct": Modality("CT", ("ct",), hints=("ncct", "cect", "cbct")),
     "pet": Modality("PET", ("pet",), folders=("pet_y", "fdg"), hints=("fdg",)),
@@ -70,9 +78,11 @@ MODALITIES = {
     COMPOSITE: Modality("composite", ("rg",)),
 }  # fmt: skip
 
-# Words in the names of folders that say neither a side nor a scene: thermal_8_bit, rgb_images.
+# Words beside that for a side which say neither a side nor a scene: thermal_8_bit, rgb_images, 1_thermal_radiometric.
 _NEUTRAL = {"image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "frame", "frames",
-            "bit", "bits", "8", "16", "8bit", "16bit"}  # fmt: skip
+            "bit", "bits", "8", "16", "8bit", "16bit", "light", "radiometric", "raw"}  # fmt: skip
+_NUMBERS = {"8", "16"}  # in the name of a file they may number a scene
+_NEUTRAL_SIGNS = re.compile("图像|图片|影像|圖像|圖片|画像|이미지|图")  # written without spaces
 
 SPLITS = {
     "train": "train", "trainsets": "train",
@@ -98,7 +108,8 @@ FOLDERS = {
 def _pattern(word: str) -> str:
     """A word that stands by itself: letters beside it, if any, are of the other case, as in TankLWIR or RADheli0."""
     if not word.isascii():
-        return word  # Chinese is written without spaces
+        letters = word.lower() != word.upper()  # Chinese has no case, and is written without spaces
+        return rf"(?<![^\W\d_])(?i:{word})(?![^\W\d_])" if letters else word
     return (
         rf"(?<![A-Za-z]){word}(?![a-z])|(?<![A-Z]){word.upper()}(?![A-Z])|{word.title()}(?![a-z])|"
         rf"(?<![^\W\d_])(?i:{word})(?![^\W\d_])"
@@ -161,7 +172,11 @@ def read_label(name: str, hints: bool = False) -> Label:
         meant = {modality} if modality else set(said)
         modality = modality or next(reversed(said), None)
         scene = _HINT.sub(lambda hint: "" if HINTS[hint[0].lower()] in meant else hint[0], scene)
-    return Label(modality, " ".join(re.findall(r"[^\W_]+", scene)).casefold())
+    scene_words = re.findall(r"[^\W_]+", scene.casefold())
+    if hints and modality:
+        signs = (_NEUTRAL_SIGNS.sub("", word) for word in scene_words)
+        scene_words = [word for word in signs if word and word not in _NEUTRAL - _NUMBERS]
+    return Label(modality, " ".join(scene_words))
 
 
 def modality_of(path: Path, hints: bool = False) -> str | None:
@@ -199,7 +214,7 @@ def read_folder_label(name: str, hints: bool = False) -> Label:
         hints: whether words count that could also mean something else, and those for near infrared, which stands in
             for infrared; words for images and for a split may then be beside them.
     """
-    name = name.lower()
+    name = _NEUTRAL_SIGNS.sub("", name.lower())
     if name in FOLDERS:
         return Label(FOLDERS[name], next((split for split in SPLITS if name.startswith(split)), ""))
     words = re.findall(r"[^\W_]+", name)

@@ -103,6 +103,7 @@ def fuse_folders(
         PairError: the folders hold no pair.
         ValueError: ``out`` overlaps with a folder of sources, or a result would replace a source; a result exists that
             was made with other or unknown settings; an option has an unknown value; or the device is not usable here.
+        BusyError: another process is writing these results.
         OSError: ``out`` cannot be created.
         CheckpointError: the weights cannot be loaded.
     """
@@ -154,6 +155,7 @@ def fuse_pairs(
 
     Raises:
         ValueError: a result would replace a source, or exists with other or unknown settings.
+        BusyError: another process is writing these results.
         OSError: ``out`` cannot be created.
     """
     out = Path(out)

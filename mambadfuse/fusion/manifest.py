@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from PIL import Image
@@ -12,19 +12,20 @@ from torch import nn
 
 from mambadfuse.components import imported_digests
 from mambadfuse.data.images import WRITTEN
+from mambadfuse.data.record import SOURCES, Recorded, read_record
 from mambadfuse.files import atomic_write, make_folder
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.tiling import TiledModel
+from mambadfuse.locks import locked
 from mambadfuse.models.checkpoints import weights_digest
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.source_code import own_files
 
 MANIFEST = ".fused_with.json"
-_SOURCES = "sources"
 _CHOSEN_TILE = "chosen_tile"
+_LOCK_TIMEOUT = 1.0  # seconds; others hold a lock for a moment while they see whether it is free
 
-Settings = dict[str, str | int | float | None]
-Recorded = dict[str, Settings | None]
+Settings = dict[str, str | int | float | list[str] | None]
 RecordTile = Callable[[str, int], None]
 
 
@@ -110,8 +111,8 @@ def manifest_of_pair(
         overwrite: whether the run replaces existing files.
     """
     result, *others = targets
-    names = {result.name.removesuffix(".png"): result} | {str(file): file for file in others}
-    settings = {**settings, _SOURCES: " ".join(source.resolve().as_posix() for source in sources)}
+    names = {result.name.removesuffix(".png"): result} | {str(file.resolve()): file for file in others}
+    settings = {**settings, SOURCES: [source.resolve().as_posix() for source in sources]}
     digest = hashlib.sha256(os.fsencode(result.name)).hexdigest()[:12]
     return recording(result.parent, names, settings, overwrite, digest)
 
@@ -138,23 +139,58 @@ def recording(
 
     Raises:
         ValueError: without ``overwrite``, if a result exists that is not recorded with these settings.
+        BusyError: another process is writing these results.
         OSError: the folder cannot be created or written to.
     """
-    recorded = _read(folder)
+    make_folder(folder)
+    with (
+        _sole_writer(folder, part),
+        _recording(folder, targets, settings, overwrite, _hidden(folder, part, "json")) as record_tile,
+    ):
+        yield record_tile
+
+
+def _hidden(folder: Path, part: str | None, kind: str) -> Path:
+    return folder / (f".fused_with.{part}.{kind}" if part else f".fused_with.{kind}")
+
+
+@contextmanager
+def _sole_writer(folder: Path, part: str | None) -> Iterator[None]:
+    """Keeps out other runs that write the same results: those of this part, or of the whole folder for a part."""
+    busy = (
+        f"{folder}: another process is writing results there: wait for it, or choose another folder (--out)"
+    )
+    own = _hidden(folder, part, "lock")
+    with locked(own, busy, _LOCK_TIMEOUT):
+        try:
+            others = [_hidden(folder, None, "lock")] if part else folder.glob(".fused_with.*.lock")
+            for other in filter(Path.exists, others):
+                with locked(other, busy, _LOCK_TIMEOUT):
+                    pass
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file
+                own.unlink(missing_ok=True)
+
+
+@contextmanager
+def _recording(
+    folder: Path, targets: Mapping[str, Path], settings: Settings, overwrite: bool, record: Path
+) -> Iterator[RecordTile]:
+    recorded = read_record(folder)
     existing = {name: stamp for name, file in targets.items() if (stamp := _stamp(file))}
     differing = [name for name in existing if not _same_values(recorded.get(name), settings)]
     if differing and not overwrite:
         raise ValueError(_refusal(folder, targets, differing, recorded.get(differing[0]), settings))
-    if part:
+    if record.name != MANIFEST:
         recorded = {name: recorded.get(name) for name in targets}
     recorded |= dict.fromkeys(differing) | {name: settings for name in targets if name not in existing}
-    file = folder / (f".fused_with.{part}.json" if part else MANIFEST)
-    _write(file, recorded)
+    _write(record, recorded)
     tiled: Recorded = {}
 
     def record_tile(name: str, tile: int) -> None:
         tiled[name] = {**settings, _CHOSEN_TILE: tile}
-        _write(file, recorded | tiled)
+        _write(record, recorded | tiled)
 
     try:
         yield record_tile
@@ -164,9 +200,9 @@ def recording(
         recorded |= {name: tiled.get(name, settings) for name in written}
         made = {name: of for name, of in recorded.items() if stamps.get(name, True)}
         if made:
-            _write(file, made)
+            _write(record, made)
         else:
-            file.unlink(missing_ok=True)
+            record.unlink(missing_ok=True)
 
 
 def _refusal(
@@ -174,7 +210,7 @@ def _refusal(
 ) -> str:
     """That results are neither kept nor replaced, and why the first of them is not."""
     first, difference = targets[differing[0]], _difference(made, now)
-    if _SOURCES in now:
+    if SOURCES in now:
         return f"{first}: exists already, and {difference}: choose another name (--out), or replace it (--overwrite)"
     return (
         f"{folder}: {len(differing)} of {len(targets)} results exist already, made with other or unknown settings "
@@ -189,7 +225,7 @@ def _same_values(made: Settings | None, now: Settings) -> bool:
 
 def _compared(settings: Settings, other: Settings) -> Settings:
     """Those that decide whether a result is kept; the sources only where both name them."""
-    ignored = {"model", _CHOSEN_TILE} | ({_SOURCES} - (settings.keys() & other.keys()))
+    ignored = {"model", _CHOSEN_TILE} | ({SOURCES} - (settings.keys() & other.keys()))
     return {name: value for name, value in settings.items() if name not in ignored}
 
 
@@ -205,25 +241,17 @@ def _stamp(file: Path) -> tuple[int, int] | None:
 def _difference(made: Settings | None, now: Settings) -> str:
     if made is None:
         return "has no record of its settings"
-    sources = {_SOURCES} & made.keys() & now.keys()
-    compared = {**now, **made}.keys() - {_CHOSEN_TILE, _SOURCES} | sources
+    sources = {SOURCES} & made.keys() & now.keys()
+    compared = {**now, **made}.keys() - {_CHOSEN_TILE, SOURCES} | sources
     differing = [key for key in {**now, **made} if key in compared and made.get(key) != now.get(key)]
-    then, today = (", ".join(f"{key} {settings.get(key)}" for key in differing) for settings in (made, now))
+    then, today = (
+        ", ".join(f"{key} {_shown(settings.get(key))}" for key in differing) for settings in (made, now)
+    )
     return f"was made with {then}, now it is {today}"
 
 
-def _read(folder: Path) -> Recorded:
-    """The settings of each result by its name, None if they are unknown; empty if there is no readable manifest."""
-    recorded: Recorded = {}
-    files = [file for file in folder.glob(".fused_with*.json") if file.is_file()]
-    for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file)):
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue
-        entries = content.items() if isinstance(content, dict) else ()
-        recorded |= {name: made if isinstance(made, dict) else None for name, made in entries}
-    return recorded
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _write(file: Path, recorded: Recorded) -> None:

@@ -65,7 +65,7 @@ def fuse_video(
 
     Raises:
         VideoError: a side cannot be read, or ``out`` has another suffix.
-        ValueError: the sides differ in size; ``out`` would replace a source.
+        ValueError: the sides are the same, or differ in size; ``out`` would replace a source.
         CheckpointError: the weights cannot be loaded.
         OSError: the result cannot be written.
     """
@@ -73,6 +73,8 @@ def fuse_video(
     if out.suffix.lower() not in CONTAINERS:
         raise VideoError(f"{out}: expected a name that ends in {', '.join(CONTAINERS)}")
     require_apart([out], [side for side in (a, b) if Path(side).is_file()])
+    if str(a) == str(b) or (Path(a).exists() and Path(b).exists() and Path(a).samefile(b)):
+        raise ValueError(f"{a} and {b} are the same video")
     network = load_model(DEFAULT_MODEL if model is None else model, device)
     with ExitStack() as stack:
         sides = [stack.enter_context(open_video(side, rate)) for side in (a, b)]

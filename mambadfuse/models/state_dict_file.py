@@ -4,6 +4,7 @@ A state dict is read from a safetensors file or from one of ``torch.save``; whic
 say, not its name. Pickled files are read with ``weights_only=True``: nothing in them is executed.
 """
 
+import re
 import zipfile
 from codecs import getincrementaldecoder
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from mambadfuse.data.tasks import TASKS
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
+_OTHER_OBJECT = re.compile(r"GLOBAL (\S+) was not an allowed global")  # in an error of torch.load
 _LARGEST_SHOWN = 200  # characters of a library's error
 
 
@@ -106,6 +108,10 @@ def _read_pickle(path: Path) -> Any:
         with path.open("rb") as file:  # by its name, some versions of PyTorch take it for another format
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles raise almost anything
+        if other := _OTHER_OBJECT.search(str(error)):
+            raise CheckpointError(
+                f"{path}: holds a {other[1]}, expected plain tensors: save the network's state_dict()"
+            ) from error
         reason = _first_line(error)
         raise CheckpointError(f"{path}: not a readable PyTorch file of plain tensors ({reason})") from error
 

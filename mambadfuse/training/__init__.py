@@ -20,7 +20,7 @@
 """
 
 from mambadfuse.data.tasks import TASKS
-from mambadfuse.training.checkpointing import BusyError
+from mambadfuse.locks import BusyError
 from mambadfuse.training.config import BUDGETS, TrainingConfig
 from mambadfuse.training.estimate import Estimate, estimate
 from mambadfuse.training.log import read_log

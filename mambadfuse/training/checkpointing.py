@@ -8,30 +8,25 @@ that, the earlier checkpoints are untouched. A lock keeps other processes out.
 import json
 import logging
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
 from mambadfuse.files import atomic_write
+from mambadfuse.locks import locked
 
 _log = logging.getLogger("mambadfuse")
 # Data loader workers hold the lock until they notice that the main process was killed, which takes up to 5 seconds.
 _LOCK_TIMEOUT = 8.0  # seconds
 
 
-class BusyError(RuntimeError):
-    """Another process is using this run."""
-
-
-@contextmanager
-def exclusive(lock: Path, run: str) -> Iterator[None]:
-    """Hold a lock file, so that no other process uses the run meanwhile.
+def exclusive(lock: Path, run: str) -> AbstractContextManager[None]:
+    """Holds a lock file, so that no other process uses the run meanwhile.
 
     Args:
         lock: the lock file, created if missing; its folder must exist.
@@ -40,15 +35,7 @@ def exclusive(lock: Path, run: str) -> Iterator[None]:
     Raises:
         BusyError: another process holds the lock.
     """
-    held = FileLock(lock)
-    try:
-        held.acquire(timeout=_LOCK_TIMEOUT)
-    except Timeout:
-        raise BusyError(f"{run}: is being trained by another process") from None
-    try:
-        yield
-    finally:
-        held.release()
+    return locked(lock, f"{run}: is being trained by another process", _LOCK_TIMEOUT)
 
 
 class Checkpoint(NamedTuple):

@@ -1,0 +1,181 @@
+"""What is recorded beside results: a result among its sources is no source, and two runs do not mix their records."""
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+from torch import nn
+
+import mambadfuse as mdf
+from mambadfuse.cli import main
+from mambadfuse.data.checking import check
+from mambadfuse.data.discovery import find_images_with_alpha, find_pairs
+from mambadfuse.data.images import write_image
+from mambadfuse.data.pairs import PairError
+from mambadfuse.fusion import manifest
+from mambadfuse.fusion.manifest import MANIFEST, recording
+from mambadfuse.locks import BusyError
+from mambadfuse.models import checkpoints
+
+RNG = np.random.default_rng(0)
+
+
+class Mean(nn.Module):
+    def forward(self, a, b):
+        return (a + b) / 2
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty folder, and a network that needs no weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checkpoints, "load", lambda source: Mean())
+    return tmp_path
+
+
+def command(words):
+    return main(words.split())
+
+
+def draw(*names, shape=(40, 48)):
+    for name in names:
+        Path(name).parent.mkdir(exist_ok=True)
+        write_image(name, RNG.integers(0, 256, shape).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "out"),
+    [
+        ("both/ir.png", "both/vi.png", "both/fused.png"),
+        ("both/ir.png", "both/vi.png", "both/ir_fused.png"),
+        ("both/IR_1.png", "both/VIS_1.png", "both/IR_1_VIS_1.tif"),
+        ("both/DJI_1_T.png", "both/DJI_1_W.png", "both/DJI_1_V.png"),
+        ("ir/1.png", "vi/1.png", "vi/1_fused.png"),
+        ("ir/1.png", "vi/1.png", "ir/ir_1.tif"),
+    ],
+)
+@pytest.mark.parametrize("tool", ["fuse", "align"])
+def test_a_result_beside_its_sources_is_not_read_as_one(place, a, b, out, tool):
+    draw(a, b)
+    folders = [place / name for name in dict.fromkeys((a.split("/")[0], b.split("/")[0]))]
+    (before,) = find_pairs(*folders).pairs
+    assert main([tool, "--a", a, "--b", b, "--out", out]) == 0
+    found = find_pairs(*folders)
+    assert found.pairs == (before,)
+    (note,) = found.issues
+    assert str(note) == f"{place / out}: not used as a source: a result, made from images of this folder"
+    assert note.severity == "note"
+    assert check(place).ok
+    assert main(["fuse", *(f"--{s}={f}" for s, f in zip("ab", folders, strict=False)), "--out", "new"]) == 0
+    assert main([tool, "--a", a, "--b", b, "--out", out]) == 0
+
+
+def test_files_beside_a_moved_image_are_no_sources(place):
+    draw("both/ir.png", "both/vi.png")
+    words = "align --a both/ir.png --b both/vi.png --out both/moved_ir.png --overlay both/ir_vi.png"
+    assert command(words) == 0
+    found = find_pairs("both")
+    assert [pair.name for pair in found.pairs] == ["ir"]
+    assert sorted(issue.subject.name for issue in found.issues) == ["ir_vi.png", "moved_ir.png"]
+
+
+def test_a_result_beside_an_image_with_alpha_is_no_source(place):
+    (place / "four").mkdir()
+    Image.fromarray(RNG.integers(1, 256, (40, 48, 4)).astype(np.uint8)).save("four/1.png")
+    assert command("fuse --b four/1.png --alpha a --out four/1_fused.png") == 0
+    assert [pair.name for pair in find_images_with_alpha("four").pairs] == ["1"]
+
+
+def test_results_from_elsewhere_are_sources_of_a_second_fusion(place):
+    draw("mri/1.png", "ct/1.png", "mri/2.png", "ct/2.png", "pet/1.png", "pet/2.png")
+    mdf.fuse_folders("mri", "ct", "first", progress=False)
+    assert command("fuse --a mri/1.png --b ct/1.png --out single/1.png") == 0
+    assert len(find_pairs("first", "pet").pairs) == 2
+    assert len(find_pairs("single", "pet").pairs) == 1
+
+
+@pytest.mark.parametrize(
+    "record", ["[]", "{", '{"1": 5}', '{"1": {"sources": 5}}', '{"1": {"sources": [5, null]}}', "\xff"]
+)
+def test_a_damaged_record_hides_no_source(place, record):
+    draw("ir/1.png", "vi/1.png")
+    (place / "ir" / MANIFEST).write_text(record, encoding="latin-1")
+    assert [pair.name for pair in find_pairs("ir", "vi").pairs] == ["1"]
+
+
+def test_a_folder_of_nothing_but_results_has_no_pair(place):
+    draw("both/ir.png", "both/vi.png")
+    assert command("fuse --a both/ir.png --b both/vi.png --out both/f.png") == 0
+    (place / "both/ir.png").unlink()
+    (place / "both/vi.png").unlink()
+    with pytest.raises(PairError):
+        find_pairs("both")
+
+
+TARGETS = ["1", "2"]
+
+
+def run(out, settings, part=None):
+    return recording(out, {name: out / f"{name}.png" for name in TARGETS}, settings, True, part)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(None, None), ("1-of-2", "1-of-2"), (None, "1-of-2"), ("1-of-2", None)]
+)
+def test_two_runs_do_not_write_the_same_results_at_once(place, monkeypatch, first, second):
+    monkeypatch.setattr(manifest, "_LOCK_TIMEOUT", 0)
+    out = place / "out"
+    with run(out, {"colour": "a"}, first):
+        draw("out/1.png")
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        with pytest.raises(BusyError, match=r"out: another process is writing results there: wait for it"):
+            run(out, {"colour": "b"}, second).__enter__()
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert not list(out.glob("*.lock"))
+    with run(out, {"colour": "b"}, second):
+        draw("out/2.png")
+    assert json.loads(
+        next(out.glob(f".fused_with{f'.{second}' if second else ''}.json")).read_text()
+    ).keys() >= {"2"}
+
+
+def test_parts_of_one_folder_are_written_at_once(place):
+    out = place / "out"
+    with run(out, {"colour": "a"}, "1-of-2"), run(out, {"colour": "a"}, "2-of-2"):
+        draw("out/1.png")
+    assert not list(out.glob(".*.lock"))
+
+
+def test_the_command_names_the_folder_that_is_in_use(place, monkeypatch, capsys):
+    monkeypatch.setattr(manifest, "_LOCK_TIMEOUT", 0)
+    draw("ir/1.png", "vi/1.png")
+    (place / "out").mkdir()
+    with FileLock(place / "out" / ".fused_with.lock"):
+        assert command("fuse --a ir --b vi --out out --overwrite") == 1
+        assert command("fuse --a ir/1.png --b vi/1.png --out out/1.png") == 1
+    assert capsys.readouterr().err.count("out: another process is writing results there") == 2
+    assert not list((place / "out").glob("*.png"))
+    assert command("fuse --a ir --b vi --out out") == 0
+
+
+def hold_and_die(out):
+    with run(out, {"colour": "a"}):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills by a signal of POSIX")
+@pytest.mark.parametrize("part", [None, "1-of-2"])
+def test_the_lock_of_a_killed_run_is_taken_over(place, part):
+    process = multiprocessing.get_context("fork").Process(target=hold_and_die, args=(place / "out",))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    with run(place / "out", {"colour": "b"}, part):
+        draw("out/1.png")
+    assert json.loads(next((place / "out").glob(f".fused_with*{part or ''}.json")).read_text())
