@@ -49,7 +49,7 @@ def test_yolo_and_coco_say_the_same(yolo, tmp_path):
         np.testing.assert_allclose(first.boxes, BOXES)
         assert first.labels.tolist() == [1, 0]
         assert second.boxes.shape == (0, 4)
-    assert first.ignored.tolist() == [False, True], "COCO's crowd is ignored"
+    assert first.crowd.tolist() == first.ignored.tolist() == [False, True], "COCO's crowd is ignored"
 
 
 def test_classes_of_yolo_are_named_or_read(yolo):

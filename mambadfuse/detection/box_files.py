@@ -43,7 +43,7 @@ class _Row:
     label: int
     box: tuple[float, float, float, float]
     score: float = 1.0
-    ignored: bool = False
+    crowd: bool = False
 
 
 def read_objects(
@@ -53,8 +53,8 @@ def read_objects(
 
     A folder holds YOLO's files: ``NAME.txt`` for each image, in each line class, centre x, centre y, width and height,
     the last four as shares of the image; a file without lines is an image without objects. The names of the classes
-    are given, or stand in ``classes.txt`` in the folder or beside it, one a line. A file is COCO's JSON; objects marked
-    as crowds there are ignored.
+    are given, or stand in ``classes.txt`` in the folder or beside it, one a line. A file is COCO's JSON, which may mark
+    crowds.
 
     Args:
         path: of the folder or file.
@@ -138,7 +138,7 @@ def _objects(rows: Sequence[_Row], image: ImageFacts, classes: Sequence[str]) ->
                 f"{said}, is empty: expected left, top, right, bottom with left < right, top < bottom"
             )
     labels = np.array([row.label for row in rows], dtype=np.int64)
-    return Objects(boxes.clip(0, limits), labels, np.array([row.ignored for row in rows], dtype=bool))
+    return Objects(boxes.clip(0, limits), labels, crowd=np.array([row.crowd for row in rows], dtype=bool))
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
@@ -284,7 +284,7 @@ def _coco_rows(
         if category not in label_of:
             raise ValueError(f"{place}: category_id {category!r} is unknown")
         if (n := by_id[image]) is not None:
-            ignored = not scored and bool(entry.get("iscrowd"))
+            crowd = not scored and bool(entry.get("iscrowd"))
             box = (left, top, left + wide, top + tall)
-            rows[n].append(_Row(place, label_of[category], box, score, ignored))
+            rows[n].append(_Row(place, label_of[category], box, score, crowd))
     return rows

@@ -111,7 +111,7 @@ class LabelledPairs:
             tall, wide = pixels.shape[1:]
             images.append(_resized(pixels, height, width))
             scale = np.array([width / wide, height / tall, width / wide, height / tall])
-            scaled.append(Objects(own.boxes * scale, own.labels, own.ignored))
+            scaled.append(replace(own, boxes=own.boxes * scale))
         return DetectionSet(np.stack(images), scaled, self.classes)
 
 
