@@ -260,6 +260,14 @@ def test_a_matrix_trains_what_is_missing_and_tests_everything(tmp_path, monkeypa
     assert repr(read_results(tmp_path / "results.jsonl")) == repr(results)
     monkeypatch.setattr("mambadfuse.detection.training.detection_loss", None)  # nothing is trained again
     assert repr(run_matrix(train, train, QUICK, [0, 1], tmp_path)) == repr(results)
+    before = (tmp_path / "results.jsonl").read_bytes()
+    for fewer, seeds, lost in (
+        (train, [0], "a with seed 1"),
+        ({"a": train["a"]}, [0, 1], "both with seed 0"),
+    ):
+        with pytest.raises(ValueError, match=f"results.jsonl: holds results .*, such as input {lost}"):
+            run_matrix(fewer, fewer, QUICK, seeds, tmp_path)
+    assert (tmp_path / "results.jsonl").read_bytes() == before
     with pytest.raises(ValueError, match="training has the inputs a, both, the test a"):
         run_matrix(train, {"a": IMAGES["a"]}, QUICK, [0], tmp_path)
 
