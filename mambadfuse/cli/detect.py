@@ -160,7 +160,7 @@ def _evaluate(options: Namespace) -> int:
     if options.detections:
         if options.input:
             options.usage_error("--input is that of a detector: give it with --weights")
-        found = read_detections(options.detections, options.boxes, labelled.facts, labelled.classes)
+        found = read_detections(options.detections, options.boxes, labelled.image_infos, labelled.classes)
         scores = detection_scores(found, labelled.objects, labelled.classes)
     else:
         network, own = load_detector(options.weights)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mambadfuse.detection.boxes import Detections, Flags, Objects, intersection_over_union, share_inside
-from mambadfuse.detection.decoding import MOST
+from mambadfuse.detection.decoding import MAX_DETECTIONS
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
@@ -88,7 +88,7 @@ def _matches(
     """Of each image: scores (N,), and per threshold whether a detection is right and whether it counts, (10, N)."""
     for found, truth in zip(detections, objects, strict=True):
         own, there = found.labels == label, truth.labels == label
-        best = np.flatnonzero(own)[np.argsort(-found.scores[own], kind="stable")[:MOST]]
+        best = np.flatnonzero(own)[np.argsort(-found.scores[own], kind="stable")[:MAX_DETECTIONS]]
         pairs, crowd = (found.boxes[best], truth.boxes[there]), truth.crowd[there]
         overlap = np.where(crowd, share_inside(*pairs), intersection_over_union(*pairs))
         yield found.scores[best], *_assign(overlap, truth.ignored[there], crowd)
