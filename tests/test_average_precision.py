@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mambadfuse.detection.average_precision import RECALLS, THRESHOLDS, average_precision
-from mambadfuse.detection.boxes import Detections, Objects, as_boxes, intersection_over_union
+from mambadfuse.detection.boxes import Detections, Objects, as_boxes, intersection_over_union, share_inside
 
 CLASSES = 3
 
@@ -25,7 +25,7 @@ def random_images(seed, count=6):
         corner = rng.uniform(0, 60, (n, 2))
         boxes = np.concatenate([corner, corner + rng.uniform(5, 30, (n, 2))], axis=1)
         labels = rng.integers(0, CLASSES, n)
-        objects.append(Objects(boxes, labels, rng.random(n) < 0.2))
+        objects.append(Objects(boxes, labels, rng.random(n) < 0.2, rng.random(n) < 0.2))
         again = rng.integers(0, max(n, 1), rng.integers(0, 12) if n else 0)
         found = boxes[again] + rng.normal(0, 1.5, (len(again), 4))
         found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 1)
@@ -35,16 +35,16 @@ def random_images(seed, count=6):
 
 
 def by_coco(detections, objects):
-    """AP by pycocotools, (classes, thresholds); -1 without objects. Ignored objects are its crowds, so none here."""
+    """AP by pycocotools, (classes, thresholds); -1 without objects. It ignores nothing but crowds."""
     truth = {
         "info": {},
         "images": [{"id": n + 1} for n in range(len(objects))],
         "categories": [{"id": k} for k in range(CLASSES)],
         "annotations": [
             {"image_id": n + 1, "category_id": int(label), "bbox": [*box[:2], *(box[2:] - box[:2])],
-             "area": float((box[2:] - box[:2]).prod()), "iscrowd": 0}
+             "area": float((box[2:] - box[:2]).prod()), "iscrowd": int(crowd)}
             for n, one in enumerate(objects)
-            for box, label in zip(one.boxes, one.labels, strict=True)
+            for box, label, crowd in zip(one.boxes, one.labels, one.crowd, strict=True)
         ],
     }  # fmt: skip
     for number, annotation in enumerate(truth["annotations"], 1):
@@ -84,15 +84,15 @@ def by_brute_force(detections, objects, label, threshold):
     for _, n, box in rows:
         best = None
         for wanted in (False, True):  # objects that count first
-            for m, (other, k, ignored) in enumerate(
-                zip(objects[n].boxes, objects[n].labels, objects[n].ignored, strict=True)
+            for m, (other, k, ignored, crowd) in enumerate(
+                zip(objects[n].boxes, objects[n].labels, objects[n].ignored, objects[n].crowd, strict=True)
             ):
-                overlap = intersection_over_union(box[None], other[None])[0, 0]
+                overlap = (share_inside if crowd else intersection_over_union)(box[None], other[None])[0, 0]
                 if k == label and ignored == wanted and (n, m) not in taken and overlap >= threshold:
                     best = max(best or (0, 0, 0), (overlap, m, ignored))
             if best:
                 break
-        if best:
+        if best and not objects[n].crowd[best[1]]:
             taken.add((n, best[1]))
         if not (best and best[2]):
             hits.append(bool(best))
@@ -105,7 +105,7 @@ def by_brute_force(detections, objects, label, threshold):
 @given(st.integers(0, 10**6))
 def test_equal_to_cocos_own_code(seed):
     detections, objects = random_images(seed)
-    objects = [Objects(one.boxes, one.labels) for one in objects]
+    objects = [Objects(one.boxes, one.labels, crowd=one.crowd) for one in objects]
     if not any(len(one.labels) for one in detections):
         return
     own = average_precision(detections, objects, CLASSES)
@@ -158,6 +158,16 @@ def test_known_answers(boxes, scores, ignored, answer):
     one = average_precision([found(boxes, scores)], [objects(ignored)], 1)
     assert one.at_half == pytest.approx(answer)
     assert one.overall == pytest.approx(answer)
+
+
+def test_any_number_of_detections_inside_a_crowd_count_neither_way():
+    crowd = Objects(
+        as_boxes([[0, 0, 10, 10], [20, 0, 60, 20]]), np.zeros(2, int), crowd=np.array([False, True])
+    )
+    inside = [[20, 0, 30, 10], [25, 5, 35, 15], [50, 10, 64, 20]]  # the last one for 10 / 14 of it
+    one = average_precision([found([*inside, [0, 0, 10, 10]], [4, 3, 2, 1])], [crowd], 1)
+    assert (one.counts.tolist(), one.at_half) == ([1], 1)
+    assert one.table[0, 5] == 0.5, "at 0.75, the last one is wrong"
 
 
 def test_a_box_that_is_off_by_a_quarter_counts_up_to_its_overlap():

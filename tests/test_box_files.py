@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from mambadfuse.detection.box_files import ImageFacts, read_detections, read_objects
+from mambadfuse.detection.box_files import ImageInfo, read_detections, read_objects
 
-IMAGES = [ImageFacts(("1", "IR_1", "VIS_1"), 200, 100), ImageFacts(("night/2", "2"), 100, 100)]
+IMAGES = [ImageInfo(("1", "IR_1", "VIS_1"), 200, 100), ImageInfo(("night/2", "2"), 100, 100)]
 BOXES = [[20, 10, 60, 50], [100, 0, 200, 100]]
 
 
@@ -49,7 +49,7 @@ def test_yolo_and_coco_say_the_same(yolo, tmp_path):
         np.testing.assert_allclose(first.boxes, BOXES)
         assert first.labels.tolist() == [1, 0]
         assert second.boxes.shape == (0, 4)
-    assert first.ignored.tolist() == [False, True], "COCO's crowd is ignored"
+    assert first.crowd.tolist() == first.ignored.tolist() == [False, True], "COCO's crowd is ignored"
 
 
 def test_classes_of_yolo_are_named_or_read(yolo):

@@ -104,11 +104,42 @@ def test_targets_refuse_what_does_not_fit():
         targets([Objects(as_boxes([0, 0, 4, 4]), np.array([2]))], 1, 48, 64)
 
 
-def test_ignored_objects_are_no_targets():
-    box = as_boxes([[8, 8, 16, 16]])
-    aim = targets([Objects(box, np.array([0]), np.array([True]))], 1, 48, 64)
-    assert not aim.centre.any()
-    assert not aim.heat.any()
+@pytest.mark.parametrize("kind", ["ignored", "crowd"])
+def test_ignored_objects_are_neither_objects_nor_background(kind):
+    boxes = as_boxes([[8, 8, 16, 16], [24, 23, 48, 41]])
+    aim = targets([Objects(boxes, np.array([0, 1]), **{kind: np.array([False, True])})], 2, 48, 64)
+    assert aim.centre.sum() == 1
+    assert not aim.heat[0, 1].any()
+    inside = np.zeros((12, 16), bool)
+    inside[5:11, 6:12] = True
+    np.testing.assert_array_equal(aim.ignored[0], [np.zeros_like(inside), inside])
+    logits = torch.zeros_like(aim.heat, requires_grad=True)
+    detection_loss(Maps(logits, aim.size, aim.offset), aim).backward()
+    np.testing.assert_array_equal(logits.grad[0, 1] == 0, inside)
+    assert (logits.grad[0, 0] != 0).all()
+
+
+def test_a_centre_inside_a_crowd_is_learnt():
+    boxes = as_boxes([[8, 8, 16, 16], [0, 0, 48, 48]])
+    aim = targets([Objects(boxes, np.array([0, 0]), crowd=np.array([False, True]))], 1, 48, 64)
+    logits = torch.zeros_like(aim.heat, requires_grad=True)
+    detection_loss(Maps(logits, aim.size, aim.offset), aim).backward()
+    assert logits.grad[0, 0, 3, 3] < 0
+    assert logits.grad[0, 0, 6, 6] == 0
+
+
+@pytest.mark.parametrize("box", [[-8, 0, 4, 8], [0, -9, 8, 1], [60, 0, 70, 8], [0, 44, 8, 52]])
+def test_a_centre_outside_the_image_is_refused(box):
+    with pytest.raises(
+        ValueError, match=r"the centre of the box \[.*\] lies outside the image of 64x48 pixels"
+    ):
+        targets([Objects(as_boxes(box), np.array([0]))], 1, 48, 64)
+
+
+def test_a_box_that_reaches_outside_has_its_centre_in_the_image():
+    aim = targets([Objects(as_boxes([[-4, 40, 12, 54]]), np.array([0]))], 1, 48, 64)
+    assert aim.centre[0, 0, 11, 1]
+    assert aim.size[0, :, 11, 1].tolist() == [4, 3.5]
 
 
 @pytest.mark.parametrize(
@@ -180,8 +211,10 @@ def test_training_learns_one_scene_by_heart():
 
 def test_nothing_to_learn_and_numbers_that_are_none():
     empty = DetectionSet(IMAGES["a"].pixels[:1], [Objects(as_boxes([]), np.zeros(0, int))], KINDS)
-    with pytest.raises(ValueError, match="found no object in 1 images"):
-        train_detector(empty, QUICK)
+    crowded = replace(empty, objects=[Objects(as_boxes([0, 0, 9, 9]), np.array([0]), crowd=np.array([True]))])
+    for images in (empty, crowded):
+        with pytest.raises(ValueError, match="found no object in 1 images"):
+            train_detector(images, QUICK)
     with pytest.raises(ValueError, match="steps must be positive, found 0"):
         DetectorConfig(steps=0)
 
@@ -227,6 +260,14 @@ def test_a_matrix_trains_what_is_missing_and_tests_everything(tmp_path, monkeypa
     assert repr(read_results(tmp_path / "results.jsonl")) == repr(results)
     monkeypatch.setattr("mambadfuse.detection.training.detection_loss", None)  # nothing is trained again
     assert repr(run_matrix(train, train, QUICK, [0, 1], tmp_path)) == repr(results)
+    before = (tmp_path / "results.jsonl").read_bytes()
+    for fewer, seeds, lost in (
+        (train, [0], "a with seed 1"),
+        ({"a": train["a"]}, [0, 1], "both with seed 0"),
+    ):
+        with pytest.raises(ValueError, match=f"results.jsonl: holds results .*, such as input {lost}"):
+            run_matrix(fewer, fewer, QUICK, seeds, tmp_path)
+    assert (tmp_path / "results.jsonl").read_bytes() == before
     with pytest.raises(ValueError, match="training has the inputs a, both, the test a"):
         run_matrix(train, {"a": IMAGES["a"]}, QUICK, [0], tmp_path)
 

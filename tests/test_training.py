@@ -4,7 +4,9 @@ import math
 import os
 import re
 import signal
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +23,8 @@ from mambadfuse.metrics import EIGHT
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.training import DivergedError, TrainingConfig, estimate, run_folder, train
 from mambadfuse.training.config import MAY_CHANGE
-from mambadfuse.training.step import accelerator_for
+from mambadfuse.training.state import TrainingState
+from mambadfuse.training.step import TrainingSteps, accelerator_for
 from mambadfuse.training.validation import fused_beside
 
 
@@ -55,6 +58,37 @@ def test_the_log_holds_every_term_of_the_loss_and_the_step(tmp_path):
         assert set(record) == {"step", *LossTerms._fields, "gradient_norm", "learning_rate"}
         parts = [record[name] for name in LossTerms._fields if name != "total"]
         assert record["total"] == pytest.approx(sum(parts), rel=1e-5)
+
+
+def first_record(processes):
+    """The record of a step by the first of some processes; every next one has the same crops, and finds more."""
+    config = replace(CONFIG, batch=processes, consistency=0.5, crop_sizes=((16, 16),))
+    crops = PairedCrops([toy_pairs()], crop_sizes=config.crop_sizes, batch=config.batch, seed=config.seed)
+
+    def gather(x):
+        found = [(1 + n) * x[None] if x.ndim == 0 else x for n in range(processes)]
+        return torch.cat(found)
+
+    stub = SimpleNamespace(
+        num_processes=processes,
+        process_index=0,
+        device=torch.device("cpu"),
+        prepare=lambda *objects: objects,
+        accumulate=lambda _: nullcontext(),
+        gather=gather,
+        backward=torch.Tensor.backward,
+        sync_gradients=True,
+        clip_grad_norm_=torch.nn.utils.clip_grad_norm_,
+    )
+    return next(iter(TrainingSteps(config, TrainingState(config, stub.device), crops, stub)))
+
+
+def test_the_logged_terms_are_means_over_all_processes():
+    alone, shared = first_record(1), first_record(3)
+    assert alone["consistency"] > 0
+    assert shared["consistency"] == pytest.approx(2 * alone["consistency"], rel=1e-5)
+    assert shared["total"] == pytest.approx(alone["total"] + alone["consistency"], rel=1e-5)
+    assert shared["gradient_norm"] == pytest.approx(alone["gradient_norm"], rel=1e-4)
 
 
 @pytest.mark.slow

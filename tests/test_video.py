@@ -167,6 +167,42 @@ def test_ctrl_c_leaves_a_video_that_plays(tmp_path):
     assert levels(tmp_path / "out.mp4") == pytest.approx([40, 50, 60], abs=2)
 
 
+def test_ctrl_c_before_the_first_frame_is_ctrl_c(tmp_path):
+    class Interrupted(Mean):
+        def forward(self, a, b):
+            raise KeyboardInterrupt
+
+    a, b = write(tmp_path / "ir.mp4", [40]), write(tmp_path / "vi.mp4", [80])
+    with pytest.raises(KeyboardInterrupt):
+        fuse_video(a, b, tmp_path / "out.mp4", Interrupted(), progress=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"ir.mp4", "vi.mp4"}
+
+
+def test_what_the_result_lacks_is_said(tmp_path):
+    a, b = tmp_path / "ir.mkv", write(tmp_path / "vi.mp4", [80, 80])
+    with av.open(str(a), "w") as container:
+        picture, sound = (
+            container.add_stream("libx264", rate=10),
+            container.add_stream("pcm_s16le", rate=8000),
+        )
+        picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="mono")
+        silence.sample_rate = 8000
+        frames = [av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")] * 2
+        for stream, contents in ((picture, [*frames, None]), (sound, [silence, None])):
+            for content in contents:
+                container.mux(stream.encode(content))
+    upright = b"".join(number.to_bytes(4, "big") for number in (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30))
+    turned = b"".join(n.to_bytes(4, "big") for n in (0, 1 << 16, 0, 2**32 - (1 << 16), 0, 0, 0, 0, 1 << 30))
+    assert b.read_bytes().count(upright) == 2, "of the film and of its only track"
+    b.write_bytes(turned.join(b.read_bytes().rsplit(upright, 1)))
+    report = fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
+    assert f"{a} has sound, the result has none" in report.notes
+    assert f"{b} is to be shown turned by -90 degrees, the result is not turned" in report.notes
+    with open_video(tmp_path / "out.mp4") as opened:
+        assert next(opened.frames)[1].shape == (*SIZE, 3)
+
+
 def test_an_error_leaves_what_was_there(tmp_path):
     class Failing(Mean):
         def forward(self, a, b):
@@ -313,6 +349,16 @@ def test_an_interrupted_command_ends_with_130(tmp_path, sides, monkeypatch, caps
     assert fuse(sides, tmp_path / "out.mp4", "--model", "ivf-tiny") == 130
     assert "holds the frames so far" in capsys.readouterr().err
     assert len(levels(tmp_path / "out.mp4")) == 1
+
+
+def test_a_command_interrupted_before_its_first_frame_ends_with_130(tmp_path, sides, monkeypatch, capsys):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mambadfuse.fusion.video.fuse_with", interrupted)
+    assert fuse(sides, tmp_path / "out.mp4", "--model", "ivf-tiny") == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not (tmp_path / "out.mp4").exists()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mambadfuse.cli.arguments import device, positive, refuse_sources
 from mambadfuse.cli.messages import say, write
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 SUMMARY = "train and evaluate a detector of objects on each side, on fused images and on both sides"
 _INPUT = "a, b, mean, maximum, pyramid, both for two channels, or a folder of fused images"
+_OF_PAIRS = (
+    *("a", "b", "pairs_file", "classes", "split", "test_split", "fused", "size"),
+    *("stretch", "stretch_b", "stretch_each", "resize"),
+)
+_OF_SCENES: dict[str, Any] = {"model": ["ivf"], "scenes": 400, "test_scenes": 200, "difficulty": 0.5}
+"""Options of ``matrix`` that are for scenes only, and their defaults."""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -74,18 +80,14 @@ def add_options(parser: ArgumentParser) -> None:
         "--out", type=Path, default=Path("outputs/detection"), metavar="DIR", help="default %(default)s"
     )
     action.add_argument(
-        "--model", nargs="+", default=["ivf"], metavar="NAME|FILE", help="weights that fuse; default ivf"
+        "--model", nargs="+", metavar="NAME|FILE", help="weights that fuse the scenes; default ivf"
     )
     action.add_argument(
         "--seeds", type=_positive_count, default=3, metavar="N", help="trainings of each input; default 3"
     )
-    action.add_argument(
-        "--scenes", type=_positive_count, default=400, metavar="N", help="to train on; default 400"
-    )
-    action.add_argument("--test-scenes", type=_positive_count, default=200, metavar="N", help="default 200")
-    action.add_argument(
-        "--difficulty", type=float, default=0.5, metavar="X", help="of the scenes, 0 to 1; default 0.5"
-    )
+    action.add_argument("--scenes", type=_positive_count, metavar="N", help="to train on; default 400")
+    action.add_argument("--test-scenes", type=_positive_count, metavar="N", help="default 200")
+    action.add_argument("--difficulty", type=float, metavar="X", help="of the scenes, 0 to 1; default 0.5")
     _add_training(action, steps=400)
     action.set_defaults(act=_matrix)
 
@@ -158,7 +160,7 @@ def _evaluate(options: Namespace) -> int:
     if options.detections:
         if options.input:
             options.usage_error("--input is that of a detector: give it with --weights")
-        found = read_detections(options.detections, options.boxes, labelled.facts, labelled.classes)
+        found = read_detections(options.detections, options.boxes, labelled.image_infos, labelled.classes)
         scores = detection_scores(found, labelled.objects, labelled.classes)
     else:
         network, own = load_detector(options.weights)
@@ -205,22 +207,20 @@ def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[
     """Made-up scenes to train on and to test on, by input, and the objects of the latter by visibility."""
     from mambadfuse.detection.scenes import SceneSeries, fused_scenes, scene_sets, visibility_groups
 
-    of_pairs = ("a", "b", "pairs_file", "classes", "split", "test_split", "fused", "size")
-    if any(getattr(options, name) for name in of_pairs):
-        options.usage_error("pairs of your own need --boxes")
-    names = [Path(model).stem for model in options.model]
+    if options.alpha != "black" or any(getattr(options, name) for name in _OF_PAIRS):
+        options.usage_error("pairs of your own, and how they are read, need --boxes")
+    given = {name: getattr(options, name) for name in _OF_SCENES}
+    models, *counts, difficulty = (_OF_SCENES[name] if x is None else x for name, x in given.items())
+    names = [Path(model).stem for model in models]
     _require_new_names(options, names)
     progress = sys.stderr.isatty()
-    series = [
-        SceneSeries(seed, count, difficulty=options.difficulty).scenes()
-        for seed, count in ((0, options.scenes), (1, options.test_scenes))
-    ]
+    series = [SceneSeries(seed, count, difficulty=difficulty).scenes() for seed, count in enumerate(counts)]
     training, test = (
         scene_sets(
             scenes,
             {
                 name: fused_scenes(scenes, model, options.out / "fused", progress)
-                for name, model in zip(names, options.model, strict=True)
+                for name, model in zip(names, models, strict=True)
             },
         )
         for scenes in series
@@ -234,6 +234,12 @@ def _own_sets(options: Namespace) -> "tuple[Sets, Sets, None]":
 
     if not (options.split and options.test_split):
         options.usage_error("give --split and --test-split, the pairs to train on and those to test on")
+    for name in _OF_SCENES:
+        if getattr(options, name) is not None:
+            options.usage_error(
+                f"--{name.replace('_', '-')} is for made-up scenes: leave it out, and name images that are fused "
+                "already by --fused"
+            )
     _require_new_names(options, [name for name, _ in options.fused])
     inputs = {**{name: name for name in INPUTS}, **dict(options.fused)}
     sides = (_labelled_pairs(options, [options.out], split) for split in (options.split, options.test_split))

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -40,12 +40,14 @@ class Video:
         frames: the time of each frame, in seconds from the first one, and the frame; they can be read once.
         rate: frames a second, on average.
         count: how many frames there are; None if the source does not say.
+        dropped: what the source has and the frames lack, a sentence each; complete once a frame has been read.
     """
 
     name: str
     frames: Iterator[tuple[float, Frame]]
     rate: Fraction
     count: int | None
+    dropped: list[str] = field(default_factory=list)
 
     def at(self, rate: Fraction) -> Iterator[Frame]:
         """The frames at a constant rate: each one is shown until the next one is due, or left out.
@@ -109,8 +111,9 @@ def open_video(source: str | Path, rate: Fraction | None = None) -> Iterator[Vid
         found = stream.average_rate or stream.guessed_rate
         if not found:
             raise VideoError(f"{source}: does not say its frame rate")
-        frames = _decoded(av, container, str(source), Fraction(found))
-        yield Video(str(source), frames, Fraction(found), stream.frames or None)
+        dropped = [f"{source} has sound, the result has none"] if container.streams.audio else []
+        frames = _decoded(av, container, str(source), Fraction(found), dropped)
+        yield Video(str(source), frames, Fraction(found), stream.frames or None, dropped)
 
 
 class VideoWriter:
@@ -169,12 +172,18 @@ def _pyav() -> ModuleType:
     return av
 
 
-def _decoded(av: ModuleType, container: Any, name: str, rate: Fraction) -> Iterator[tuple[float, Frame]]:
+def _decoded(
+    av: ModuleType, container: Any, name: str, rate: Fraction, dropped: list[str]
+) -> Iterator[tuple[float, Frame]]:
     number, first = 0, None
     try:
         for frame in container.decode(video=0):
             time = number / float(rate) if frame.time is None else float(frame.time)
             first = time if first is None else first
+            if not number and frame.rotation:
+                dropped.append(
+                    f"{name} is to be shown turned by {frame.rotation} degrees, the result is not turned"
+                )
             grey = frame.format.name.startswith("gray")
             yield time - first, frame.to_ndarray(format="gray" if grey else "rgb24")
             number += 1

@@ -7,8 +7,9 @@ overlaps most, if their IoU reaches the threshold: then it is right, else it is 
 
 and average precision is the mean of the precision at the recalls 0, 0.01, ..., 1, where the precision at a
 recall is the best one at this or any higher recall. Ignored objects, and the detections that take them, count neither
-way; a detection takes an ignored object only if no other one reaches the threshold. COCO's crowds are ignored objects
-here, too: each excuses one detection that matches its box, where COCO's code excuses any number inside it.
+way; a detection takes an ignored object only if no other one reaches the threshold. A crowd is an ignored object that
+any number of detections can take: in place of the IoU, the share of the detection inside the crowd's box has to reach
+the threshold.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mambadfuse.detection.boxes import Detections, Objects, intersection_over_union
-from mambadfuse.detection.decoding import MOST
+from mambadfuse.detection.boxes import Detections, Flags, Objects, intersection_over_union, share_inside
+from mambadfuse.detection.decoding import MAX_DETECTIONS
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
@@ -83,19 +84,18 @@ def average_precision(
 
 def _matches(
     detections: Sequence[Detections], objects: Sequence[Objects], label: int
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]]:
+) -> Iterator[tuple[NDArray[np.float64], Flags, Flags]]:
     """Of each image: scores (N,), and per threshold whether a detection is right and whether it counts, (10, N)."""
     for found, truth in zip(detections, objects, strict=True):
         own, there = found.labels == label, truth.labels == label
-        best = np.flatnonzero(own)[np.argsort(-found.scores[own], kind="stable")[:MOST]]
-        overlap = intersection_over_union(found.boxes[best], truth.boxes[there])
-        yield found.scores[best], *_assign(overlap, truth.ignored[there])
+        best = np.flatnonzero(own)[np.argsort(-found.scores[own], kind="stable")[:MAX_DETECTIONS]]
+        pairs, crowd = (found.boxes[best], truth.boxes[there]), truth.crowd[there]
+        overlap = np.where(crowd, share_inside(*pairs), intersection_over_union(*pairs))
+        yield found.scores[best], *_assign(overlap, truth.ignored[there], crowd)
 
 
-def _assign(
-    overlap: NDArray[np.float64], ignored: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Detections, best first, take objects: (N, M) and (M,) -> right and counted, (10, N) each."""
+def _assign(overlap: NDArray[np.float64], ignored: Flags, crowd: Flags) -> tuple[Flags, Flags]:
+    """Detections, best first, take objects: (N, M), (M,) and (M,) -> right and counted, (10, N) each."""
     levels = np.arange(len(THRESHOLDS))
     right = np.zeros((len(THRESHOLDS), len(overlap)), dtype=bool)
     counted = np.ones_like(right)
@@ -107,13 +107,13 @@ def _assign(
         )  # an ignored one only for want of another
         choice = rank.shape[1] - 1 - rank[:, ::-1].argmax(axis=1)  # the last of equals, as COCO's own code
         takes = possible[levels, choice]
-        free[levels[takes], choice[takes]] = False
+        free[levels[takes], choice[takes]] = crowd[choice[takes]]
         right[:, number] = takes & ~ignored[choice]
         counted[:, number] = ~(takes & ignored[choice])
     return right, counted
 
 
-def _area(hits: NDArray[np.bool_], count: int) -> float:
+def _area(hits: Flags, count: int) -> float:
     """The mean precision at 101 recalls, from the detections that count, best first."""
     right = np.cumsum(hits)
     precision = right / np.arange(1, len(hits) + 1)

@@ -16,7 +16,7 @@ _ROUNDING = 1.0  # pixels by which a box may reach outside its image; it is cut 
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageInfo:
     """What a file of boxes is told of an image.
 
     Attributes:
@@ -30,7 +30,7 @@ class ImageFacts:
     height: int
 
     @classmethod
-    def of(cls, pair: Pair, width: int, height: int) -> "ImageFacts":
+    def of(cls, pair: Pair, width: int, height: int) -> "ImageInfo":
         """The image of a pair: it may go by the name of the pair, or by that of either of its files."""
         return cls(tuple(dict.fromkeys((pair.name, pair.a.stem, pair.b.stem))), width, height)
 
@@ -43,18 +43,18 @@ class _Row:
     label: int
     box: tuple[float, float, float, float]
     score: float = 1.0
-    ignored: bool = False
+    crowd: bool = False
 
 
 def read_objects(
-    path: str | Path, images: Sequence[ImageFacts], classes: Sequence[str] | None = None
+    path: str | Path, images: Sequence[ImageInfo], classes: Sequence[str] | None = None
 ) -> tuple[list[Objects], tuple[str, ...]]:
     """The objects of each image, and the names of the classes.
 
     A folder holds YOLO's files: ``NAME.txt`` for each image, in each line class, centre x, centre y, width and height,
     the last four as shares of the image; a file without lines is an image without objects. The names of the classes
-    are given, or stand in ``classes.txt`` in the folder or beside it, one a line. A file is COCO's JSON; objects marked
-    as crowds there are ignored.
+    are given, or stand in ``classes.txt`` in the folder or beside it, one a line. A file is COCO's JSON, which may mark
+    crowds.
 
     Args:
         path: of the folder or file.
@@ -79,7 +79,7 @@ def read_objects(
 
 
 def read_detections(
-    path: str | Path, boxes: str | Path, images: Sequence[ImageFacts], classes: Sequence[str]
+    path: str | Path, boxes: str | Path, images: Sequence[ImageInfo], classes: Sequence[str]
 ) -> list[Detections]:
     """What a detector of one's own found in each image.
 
@@ -126,7 +126,7 @@ def read_detections(
     ]
 
 
-def _objects(rows: Sequence[_Row], image: ImageFacts, classes: Sequence[str]) -> Objects:
+def _objects(rows: Sequence[_Row], image: ImageInfo, classes: Sequence[str]) -> Objects:
     limits = np.array([image.width, image.height, image.width, image.height])
     boxes = as_boxes([row.box for row in rows])
     for row, box in zip(rows, boxes, strict=True):
@@ -138,7 +138,7 @@ def _objects(rows: Sequence[_Row], image: ImageFacts, classes: Sequence[str]) ->
                 f"{said}, is empty: expected left, top, right, bottom with left < right, top < bottom"
             )
     labels = np.array([row.label for row in rows], dtype=np.int64)
-    return Objects(boxes.clip(0, limits), labels, np.array([row.ignored for row in rows], dtype=bool))
+    return Objects(boxes.clip(0, limits), labels, crowd=np.array([row.crowd for row in rows], dtype=bool))
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
@@ -152,7 +152,7 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     )
 
 
-def _yolo_file(folder: Path, image: ImageFacts) -> Path:
+def _yolo_file(folder: Path, image: ImageInfo) -> Path:
     file = _found_file(folder, image)
     if file is None:
         raise ValueError(
@@ -162,11 +162,11 @@ def _yolo_file(folder: Path, image: ImageFacts) -> Path:
     return file
 
 
-def _found_file(folder: Path, image: ImageFacts) -> Path | None:
+def _found_file(folder: Path, image: ImageInfo) -> Path | None:
     return next((file for name in image.names if (file := folder / f"{name}.txt").is_file()), None)
 
 
-def _yolo_rows(file: Path, image: ImageFacts, classes: int, scored: bool) -> list[_Row]:
+def _yolo_rows(file: Path, image: ImageInfo, classes: int, scored: bool) -> list[_Row]:
     rows = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
@@ -228,7 +228,7 @@ def _coco_classes(file: Path, content: Mapping[str, Any]) -> tuple[tuple[str, ..
 
 
 def _coco_images(
-    file: Path, content: Mapping[str, Any], images: Sequence[ImageFacts]
+    file: Path, content: Mapping[str, Any], images: Sequence[ImageInfo]
 ) -> dict[Any, int | None]:
     """For each image id, which of the images it is; None for others, as those of another split."""
     places = {name: n for n, one in enumerate(images) for name in one.names}
@@ -284,7 +284,7 @@ def _coco_rows(
         if category not in label_of:
             raise ValueError(f"{place}: category_id {category!r} is unknown")
         if (n := by_id[image]) is not None:
-            ignored = not scored and bool(entry.get("iscrowd"))
+            crowd = not scored and bool(entry.get("iscrowd"))
             box = (left, top, left + wide, top + tall)
-            rows[n].append(_Row(place, label_of[category], box, score, ignored))
+            rows[n].append(_Row(place, label_of[category], box, score, crowd))
     return rows

@@ -18,6 +18,8 @@ class Objects:
         boxes: (left, top, right, bottom) of each in pixels, (N, 4); pixel (i, j) covers [j, j + 1) x [i, i + 1).
         labels: the index of its class, (N,).
         ignored: whether it may be found or missed without effect on the score, (N,); none by default.
+        crowd: whether the box holds many objects that nobody counted, (N,), as COCO marks them; none by default. Crowds
+            are ignored.
 
     Raises:
         ValueError: the shapes do not fit, or a box has no area.
@@ -26,11 +28,14 @@ class Objects:
     boxes: Boxes
     labels: Labels
     ignored: Flags = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    crowd: Flags = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def __post_init__(self) -> None:
-        if not self.ignored.size:
-            object.__setattr__(self, "ignored", np.zeros(len(self.labels), dtype=bool))
-        _check(self.boxes, self.labels, self.ignored, "ignored")
+        for name in ("ignored", "crowd"):
+            if not getattr(self, name).size:
+                object.__setattr__(self, name, np.zeros(len(self.labels), dtype=bool))
+            _check(self.boxes, self.labels, getattr(self, name), name)
+        object.__setattr__(self, "ignored", self.ignored | self.crowd)
         if (flat := (self.boxes[:, 2:] <= self.boxes[:, :2]).any(axis=1)).any():
             raise ValueError(f"boxes must have right > left and bottom > top, found {self.boxes[flat][0]}")
 
@@ -71,11 +76,30 @@ def intersection_over_union(boxes: Boxes, others: Boxes) -> NDArray[np.float64]:
     >>> intersection_over_union(as_boxes([0, 0, 2, 2]), as_boxes([[1, 0, 3, 2], [5, 5, 6, 6]])).round(3)
     array([[0.333, 0.   ]])
     """
+    shared = _shared(boxes, others)
+    return _ratio(shared, _areas(boxes)[:, None] + _areas(others)[None] - shared)
+
+
+def share_inside(boxes: Boxes, others: Boxes) -> NDArray[np.float64]:
+    """The share of a box that lies inside another one: (N, 4) and (M, 4) -> (N, M), in [0, 1].
+
+    >>> share_inside(as_boxes([0, 0, 2, 2]), as_boxes([[1, 0, 9, 9], [5, 5, 6, 6]]))
+    array([[0.5, 0. ]])
+    """
+    shared = _shared(boxes, others)
+    return _ratio(shared, np.broadcast_to(_areas(boxes)[:, None], shared.shape))
+
+
+def _shared(boxes: Boxes, others: Boxes) -> NDArray[np.float64]:
+    """The area that two boxes share."""
     corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
     opposite = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = (opposite - corner).clip(0).prod(axis=2)
-    together = _areas(boxes)[:, None] + _areas(others)[None] - shared
-    return np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)
+    return (opposite - corner).clip(0).prod(axis=2)
+
+
+def _ratio(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """x / y, and 0 where y is 0."""
+    return np.divide(x, y, out=np.zeros_like(x), where=y > 0)
 
 
 def _areas(boxes: Boxes) -> NDArray[np.float64]:

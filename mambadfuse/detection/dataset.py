@@ -42,6 +42,6 @@ class DetectionSet:
         """CRC-32 of pixels, objects and classes."""
         crc = zlib.crc32(self.pixels.tobytes(), zlib.crc32(repr((self.pixels.shape, self.classes)).encode()))
         for one in self.objects:
-            for part in (one.boxes, one.labels, one.ignored):
+            for part in (one.boxes, one.labels, one.ignored, np.flatnonzero(one.crowd)):
                 crc = zlib.crc32(part.tobytes(), crc)
         return crc

@@ -7,11 +7,11 @@ from mambadfuse.detection.boxes import Detections
 from mambadfuse.detection.network import Maps
 from mambadfuse.detection.targets import STRIDE
 
-MOST = 100  # detections in an image, as COCO counts them
+MAX_DETECTIONS = 100  # in an image, as COCO counts them
 _LOWEST = 0.01  # score
 
 
-def decode(maps: Maps, most: int = MOST) -> list[Detections]:
+def decode(maps: Maps, max_detections: int = MAX_DETECTIONS) -> list[Detections]:
     """The detections of each image, best first.
 
     A cell is a peak if none of its eight neighbours is higher in the same heat map. Its score is
@@ -26,14 +26,14 @@ def decode(maps: Maps, most: int = MOST) -> list[Detections]:
 
     Args:
         maps: of a batch.
-        most: detections in an image at most; those with a score below 0.01 are left out.
+        max_detections: in an image; those with a score below 0.01 are left out.
     """
     p = maps.logits.detach().sigmoid()
     peaks = p * (F.max_pool2d(p, 3, stride=1, padding=1) == p)
     columns = p.shape[3]
     found = []
     for number, heat in enumerate(peaks.flatten(1)):
-        scores, places = heat.topk(min(most, heat.numel()))
+        scores, places = heat.topk(min(max_detections, heat.numel()))
         places, scores = places[scores >= _LOWEST], scores[scores >= _LOWEST]
         labels, cells = places // p[0, 0].numel(), places % p[0, 0].numel()
         size, offset = (part[number].detach().flatten(1)[:, cells].T for part in (maps.size, maps.offset))

@@ -13,7 +13,8 @@ SIZE_WEIGHT = 0.2  # of the size in cells
 def detection_loss(maps: Maps, aim: Targets) -> Tensor:
     """L = L_heat + 0.2 L_size + L_offset, a number; both L_size and L_offset are mean absolute errors over the centres.
 
-    >>> aim = Targets(*(torch.zeros(1, n, 2, 2) for n in (3, 2, 2)), torch.zeros(1, 1, 2, 2, dtype=torch.bool))
+    >>> nowhere = (torch.zeros(1, n, 2, 2, dtype=torch.bool) for n in (1, 3))
+    >>> aim = Targets(*(torch.zeros(1, n, 2, 2) for n in (3, 2, 2)), *nowhere)
     >>> sure = Maps(torch.full((1, 3, 2, 2), -30.0), aim.size, aim.offset)
     >>> round(detection_loss(sure, aim).item(), 6)
     0.0
@@ -21,14 +22,14 @@ def detection_loss(maps: Maps, aim: Targets) -> Tensor:
     count = aim.centre.sum().clamp(min=1)
     size = ((maps.size - aim.size).abs() * aim.centre).sum() / count
     offset = ((maps.offset - aim.offset).abs() * aim.centre).sum() / count
-    return focal_loss(maps.logits, aim.heat) + SIZE_WEIGHT * size + offset
+    return focal_loss(maps.logits, aim.heat, aim.ignored) + SIZE_WEIGHT * size + offset
 
 
-def focal_loss(logits: Tensor, heat: Tensor) -> Tensor:
+def focal_loss(logits: Tensor, heat: Tensor, ignored: Tensor | None = None) -> Tensor:
     """The penalty-reduced focal loss, with p = sigmoid(logits), over N centres:
 
         L = −1/N Σ (1 − p)² log p                where heat = 1
-            −1/N Σ (1 − heat)⁴ p² log(1 − p)     elsewhere
+            −1/N Σ (1 − heat)⁴ p² log(1 − p)     elsewhere, but not where a cell is ignored
 
     Cells that are already right count little, as do cells near a centre. Without a centre, N is 1.
 
@@ -38,9 +39,12 @@ def focal_loss(logits: Tensor, heat: Tensor) -> Tensor:
     Args:
         logits: any shape.
         heat: the same, in [0, 1].
+        ignored: the same, bool: cells that count only if they are centres; None for none.
     """
     p = logits.sigmoid()
     centre = heat == 1
     at_centres = (1 - p) ** 2 * F.logsigmoid(logits)
     elsewhere = (1 - heat) ** 4 * p**2 * F.logsigmoid(-logits)
+    if ignored is not None:
+        elsewhere = elsewhere.masked_fill(ignored, 0)
     return -torch.where(centre, at_centres, elsewhere).sum() / centre.sum().clamp(min=1)

@@ -51,9 +51,9 @@ def run_matrix(
 ) -> list[Trained]:
     """Trains the detectors that are missing in a folder, tests all, and writes their scores to ``results.jsonl`` there.
 
-    So it can be stopped at any time, and inputs and seeds can be added later. Detectors with one seed start from the
-    same weights, if they have as many channels, and see the same images in the same order: their scores are compared
-    in pairs.
+    So it can be stopped at any time, and inputs and seeds can be added later, but none left out. Detectors with one
+    seed start from the same weights, if they have as many channels, and see the same images in the same order: their
+    scores are compared in pairs.
 
     Args:
         training: by input, the same images in the same order.
@@ -66,15 +66,16 @@ def run_matrix(
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError: training and test have other inputs, or the folder holds a detector that was trained on other images
-            or with another configuration.
+        ValueError: training and test have other inputs; or the folder holds results of further inputs or seeds, which
+            would be lost, or a detector that was trained on other images or with another configuration.
         OSError: a file cannot be read or written.
     """
     if training.keys() != test.keys():
         raise ValueError(f"training has the inputs {', '.join(training)}, the test {', '.join(test)}")
     folder = Path(folder)
-    found = []
+    results, found = folder / "results.jsonl", []
     runs = [(source, replace(config, seed=seed)) for seed in seeds for source in training]
+    _require_all_of(results, {(source, run.seed) for source, run in runs})
     for source, run in tqdm(runs, unit="detector", disable=not progress):
         file = folder / "weights" / f"{source}-{run.seed}.safetensors"
         network = trained_detector(training[source], run, file, source, device)
@@ -84,8 +85,18 @@ def run_matrix(
             if images.pixels.shape[1] == network.channels
         }
         found.append(Trained(source, run.seed, run.steps, len(training[source].pixels), scores))
-    write_results(folder / "results.jsonl", found)
+    write_results(results, found)
     return found
+
+
+def _require_all_of(file: Path, runs: set[tuple[str, int]]) -> None:
+    there = {(one.source, one.seed) for one in read_results(file)} if file.exists() else set()
+    if lost := sorted(there - runs):
+        source, seed = lost[0]
+        raise ValueError(
+            f"{file}: holds results that these runs would replace but lack, such as input {source} with seed {seed}: "
+            "give all its inputs and as many seeds, or choose another folder"
+        )
 
 
 def write_results(file: str | Path, results: Sequence[Trained]) -> None:

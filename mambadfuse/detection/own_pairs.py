@@ -14,7 +14,7 @@ from mambadfuse.data.pairs import PairSet
 from mambadfuse.data.resize import resize_to
 from mambadfuse.data.results import results_in
 from mambadfuse.data.training_pairs import FilePair, find_training_pairs
-from mambadfuse.detection.box_files import ImageFacts, read_objects
+from mambadfuse.detection.box_files import ImageInfo, read_objects
 from mambadfuse.detection.boxes import Objects
 from mambadfuse.detection.dataset import DetectionSet
 from mambadfuse.detection.inputs import INPUTS, input_image
@@ -81,12 +81,12 @@ class LabelledPairs:
             ValueError, OSError: as these two.
         """
         files = find_training_pairs(pairs, **(reading or {}))
-        return cls(pairs, files, *read_objects(boxes, image_facts(pairs, files), classes))
+        return cls(pairs, files, *read_objects(boxes, _image_infos(pairs, files), classes))
 
     @property
-    def facts(self) -> list[ImageFacts]:
+    def image_infos(self) -> list[ImageInfo]:
         """Names and sizes of the images."""
-        return image_facts(self.pairs, self.files)
+        return _image_infos(self.pairs, self.files)
 
     def as_input(self, source: str, size: Size | None = None) -> DetectionSet:
         """The pairs as one input of a detector shows them.
@@ -111,14 +111,14 @@ class LabelledPairs:
             tall, wide = pixels.shape[1:]
             images.append(_resized(pixels, height, width))
             scale = np.array([width / wide, height / tall, width / wide, height / tall])
-            scaled.append(Objects(own.boxes * scale, own.labels, own.ignored))
+            scaled.append(replace(own, boxes=own.boxes * scale))
         return DetectionSet(np.stack(images), scaled, self.classes)
 
 
-def image_facts(pairs: PairSet, files: Sequence[FilePair]) -> list[ImageFacts]:
+def _image_infos(pairs: PairSet, files: Sequence[FilePair]) -> list[ImageInfo]:
     """What a file of boxes is told of the images of these pairs."""
     return [
-        ImageFacts.of(pair, file.shape[1], file.shape[0])
+        ImageInfo.of(pair, file.shape[1], file.shape[0])
         for pair, file in zip(pairs.pairs, files, strict=True)
     ]
 

@@ -2,7 +2,8 @@
 
 The image is divided into cells of 4 x 4 pixels. The cell that holds the centre of an object should answer 1 in the heat
 map of its class, and say how large the object is and where in the cell its centre lies. Cells nearby that would still
-give a good box are excused: around each centre the heat map falls off as a Gaussian.
+give a good box are excused: around each centre the heat map falls off as a Gaussian. Ignored objects, such as crowds,
+have no centre, and what is answered inside their boxes does not count.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ class Targets(NamedTuple):
     """Of the centre from the left and top of its cell, in cells, (B, 2, h, w), in [0, 1)."""
     centre: Tensor
     """Whether the cell holds a centre, (B, 1, h, w)."""
+    ignored: Tensor
+    """Whether the cell touches the box of an ignored object of the class, (B, K, h, w)."""
 
 
 def targets(objects: Sequence[Objects], classes: int, height: int, width: int) -> Targets:
@@ -41,13 +44,13 @@ def targets(objects: Sequence[Objects], classes: int, height: int, width: int) -
     ([[0, 0, 0, 0], [0, 0, 1, 0]], [2.0, 2.0])
 
     Args:
-        objects: of each image; those that are ignored are no centres: their cells are background.
+        objects: of each image.
         classes: K.
         height: H of the images.
         width: W.
 
     Raises:
-        ValueError: H or W is no multiple of 4, or a label is not below K.
+        ValueError: H or W is no multiple of 4, a label is not below K, or the centre of a box lies outside its image.
     """
     if height % STRIDE or width % STRIDE:
         raise ValueError(f"height and width must be multiples of {STRIDE}, found {height} and {width}")
@@ -56,22 +59,32 @@ def targets(objects: Sequence[Objects], classes: int, height: int, width: int) -
     heat = np.zeros((batch, classes, rows, columns), np.float32)
     geometry = np.zeros((batch, 4, rows, columns), np.float32)
     centre = np.zeros((batch, 1, rows, columns), bool)
+    ignored = np.zeros((batch, classes, rows, columns), bool)
     for number, found in enumerate(objects):
         if len(found.labels) and not 0 <= found.labels.min() <= found.labels.max() < classes:
             raise ValueError(f"labels must lie in 0..{classes - 1}, found {found.labels.tolist()}")
         for box, label in zip(found.boxes[~found.ignored], found.labels[~found.ignored], strict=True):
             size = (box[2:] - box[:2]) / STRIDE
             point = (box[2:] + box[:2]) / 2 / STRIDE
-            column, row = np.minimum(point.astype(int), (columns - 1, rows - 1))
+            if not ((point >= 0) & (point < (columns, rows))).all():
+                raise ValueError(
+                    f"the centre of the box {box.tolist()} lies outside the image of {width}x{height} pixels"
+                )
+            column, row = point.astype(int)
             bump = _bump(rows, columns, row, column, gaussian_radius(*size))
             np.maximum(heat[number, label], bump, out=heat[number, label])
             geometry[number, :, row, column] = *size, *(point - (column, row))
             centre[number, 0, row, column] = True
+        for box, label in zip(found.boxes[found.ignored], found.labels[found.ignored], strict=True):
+            left, top = np.floor(box[:2] / STRIDE).astype(int).clip(0)
+            right, bottom = np.ceil(box[2:] / STRIDE).astype(int).clip(0)
+            ignored[number, label, top:bottom, left:right] = True
     return Targets(
         torch.from_numpy(heat),
         torch.from_numpy(geometry[:, :2]),
         torch.from_numpy(geometry[:, 2:]),
         torch.from_numpy(centre),
+        torch.from_numpy(ignored),
     )
 
 

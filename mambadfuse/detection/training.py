@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -86,9 +86,10 @@ def train_detector(
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError: there are no images or no objects, the checkpoints belong to another run, or the loss is not finite.
+        ValueError: there are no images, or no objects but ignored ones; the checkpoints belong to another run; or the
+            loss is not finite.
     """
-    if not any(len(one.labels) for one in images.objects):
+    if all(one.ignored.all() for one in images.objects):
         raise ValueError(f"found no object in {len(images.objects)} images: there is nothing to learn")
     torch.manual_seed(config.seed)
     network = Detector(images.pixels.shape[1], len(images.classes), config.width).to(device).train()
@@ -122,7 +123,7 @@ def _batch(images: DetectionSet, config: DetectorConfig, step: int) -> tuple[Ten
     pixels[mirrored] = pixels[mirrored][..., ::-1]
     width = pixels.shape[3]
     return torch.from_numpy(pixels), [
-        Objects(one.boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (width, 0, width, 0), one.labels, one.ignored)
+        replace(one, boxes=one.boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (width, 0, width, 0))
         if turned
         else one
         for one, turned in zip(objects, mirrored, strict=True)

@@ -25,7 +25,7 @@ class VideoReport:
         frames: how many fused frames.
         rate: frames a second of the result.
         seconds: how long fusing took, decoding and encoding included.
-        notes: what differs between the two sides, a sentence each.
+        notes: what differs between the two sides, and what of them the result lacks, a sentence each.
         interrupted: whether Ctrl-C ended it; the frames until then are there.
     """
 
@@ -51,7 +51,8 @@ def fuse_video(
 
     Frames are paired by their times, also where a rate varies, as that of telephones does. The result has the higher of
     the two mean rates, and the slower side shows each of its frames until the next one is due. The result ends where
-    the shorter side does. The file appears when it is complete, or with the frames so far after Ctrl-C.
+    the shorter side does. The file appears when it is complete, or with the frames so far after Ctrl-C. Sound is left
+    out, and no frame is turned, whatever the files ask for.
 
     Args:
         a: infrared side: a video file, a folder of frames, or a camera by its number, "0".
@@ -68,6 +69,7 @@ def fuse_video(
         ValueError: the sides are the same, or differ in size; ``out`` would replace a source.
         CheckpointError: the weights cannot be loaded.
         OSError: the result cannot be written.
+        KeyboardInterrupt: after Ctrl-C before there was a frame.
     """
     out = Path(out)
     if out.suffix.lower() not in CONTAINERS:
@@ -94,6 +96,8 @@ def fuse_video(
                 writer.write(np.asarray(fused.image))
                 frames += 1
         except KeyboardInterrupt:
+            if not frames:
+                raise
             interrupted = True
         if not frames:
             raise VideoError(f"{out}: not written, no pair of frames was fused")
@@ -122,4 +126,4 @@ def _notes(sides: list[Video]) -> tuple[str, ...]:
             f"{a.name} lasts {float(lengths[0]):.4g} s and {b.name} {float(lengths[1]):.4g} s: "
             f"the result ends with {shorter.name}"
         )
-    return tuple(notes)
+    return (*notes, *a.dropped, *b.dropped)

@@ -152,10 +152,9 @@ class TrainingSteps:
         extra = self._comparisons(fused, a, b)
         if self.accelerator.num_processes > 1:
             fused, a, b = self._gather_with_gradient(fused), self._gather(a), self._gather(b)
+            extra = {name: self._mean_with_gradient(x) for name, x in extra.items()}
         terms = self.loss(fused, a, b)._asdict()
-        # Each process compares its own crops alone; the sum of their gradients is that of the whole batch.
-        compared = sum(extra.values(), torch.zeros(())) / self.accelerator.num_processes
-        return terms | extra | {"total": terms["total"] + compared.to(device)}
+        return terms | extra | {"total": sum(extra.values(), terms["total"])}
 
     def _comparisons(self, fused: Tensor, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         """The weighted differences of the fused crops (B, 1, h, w) from those of the teacher, and of turned crops."""
@@ -180,6 +179,11 @@ class TrainingSteps:
         images = list(self._gather(fused).split(len(fused)))
         images[self.accelerator.process_index] = fused
         return torch.cat(images)
+
+    def _mean_with_gradient(self, x: Tensor) -> Tensor:
+        """The mean of a number over all processes; only the share of this process is differentiable."""
+        share = x / self.accelerator.num_processes
+        return share + (self._gather(x).mean() - share.detach())
 
     def _require_finite(self, what: str, value: float) -> None:
         if not math.isfinite(value):

@@ -16,9 +16,10 @@ OLDEST = (
     0,
 )  # compute capability of NVIDIA's GPUs: the kernels compile for it, and torch.compile asks for the same
 _INSTALL = "pip install triton (there is a build for Linux only)"
-_REINSTALL = (
-    "use backend 'torch', and install PyTorch and the Triton that it brings along again; some versions of Triton "
-    "need a C compiler, such as gcc, or its name in CC"
+_REPAIR = (
+    "use backend 'torch'; Triton needs a C compiler, gcc or clang or the one named in CC, and Python's headers "
+    "(apt-get install gcc python3-dev on Debian and Ubuntu); if they are there, install PyTorch and the Triton that "
+    "it brings along again"
 )
 
 
@@ -62,16 +63,16 @@ def _too_old() -> tuple[str, str] | None:
 
 
 def _fails_on_trial() -> tuple[str, str] | None:
-    """What goes wrong when a kernel is compiled and launched: no C compiler for older Tritons, a foreign driver ..."""
+    """What goes wrong when a kernel is compiled and launched: no C compiler, a foreign driver ..."""
     try:
         y = causal_conv1d(
             torch.ones(1, 2, 1, device="cuda"), torch.ones(1, 2, device="cuda"), None, None, None
         )
         found = y.flatten().tolist()
     except Exception as error:
-        return f"a first kernel fails: {type(error).__name__}: {error}", _REINSTALL
+        return f"a first kernel fails: {type(error).__name__}: {error}", _REPAIR
     if found != [1, 2]:
-        return f"a first kernel computes {found}, expected [1.0, 2.0]", _REINSTALL
+        return f"a first kernel computes {found}, expected [1.0, 2.0]", _REPAIR
     return None
 
 
