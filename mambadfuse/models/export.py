@@ -159,6 +159,7 @@ def _onnx(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
             output_names=["fused"],
             opset_version=OPSET,
             dynamo=True,
+            optimize=False,  # compares pairs of operators, minutes for a network; runtimes simplify graphs themselves
             verbose=False,
         )
     assert found is not None

@@ -19,8 +19,8 @@ from torch import Tensor
 from mambadfuse.data.signatures import HEAD, recognise
 from mambadfuse.data.tasks import TASKS
 
-_WRAPPERS = ("params_ema", "params", "state_dict", "model")
-_PREFIXES = ("module.", "_orig_mod.", "model.")
+_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net", "generator", "weights")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 _OTHER_OBJECT = re.compile(r"GLOBAL (\S+) was not an allowed global")  # in an error of torch.load
 _LARGEST_SHOWN = 200  # characters of a library's error
 
@@ -32,9 +32,9 @@ class CheckpointError(ValueError):
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a file by name, and the metadata of a safetensors file.
 
-    Dictionaries around the tensors (``params_ema``, before ``params``; ``state_dict``; ``model``; one in another) and
-    prefixes that all names share (``module.`` of DataParallel, ``_orig_mod.`` of torch.compile, ``model.`` of
-    Lightning) are taken off, except in a safetensors file with metadata of this kit.
+    Dictionaries around the tensors (``params_ema``, before ``params``; ``state_dict``, ``model``, ``net`` and the like;
+    one in another) and prefixes that all names share (``module.`` of DataParallel, ``_orig_mod.`` of torch.compile,
+    ``model.`` of Lightning) are taken off, except in a safetensors file with metadata of this kit.
 
     Raises:
         CheckpointError: no such file, or one without a state dict; the message says what it is instead.
