@@ -161,7 +161,7 @@ def _check_gradient(found: Tensor, parts: Tensor) -> None:
 def best_decay(
     decay: object, decays: Sequence[float], film: Sequence[Weights], net: nn.Module, a: Tensor, b: Tensor
 ) -> None:
-    """Exercise 3: the decay by which the averaged weights of a filmed training have the lowest published loss in the end.
+    """Exercise 3: the decay by which the averaged weights of a filmed training end at the lowest published loss.
 
     The end is the mean of the last four of every tenth step: with a steady rate a single step may be a lucky one.
 
@@ -196,7 +196,7 @@ def best_decay(
 
 
 def _averaged_loss(film: Sequence[Weights], decay: float, net: nn.Module, a: Tensor, b: Tensor) -> float:
-    """The loss of the moving average E <- d E + (1 - d) W of a film of weights, mean of the last four of every tenth."""
+    """The loss of the moving average E <- d E + (1 - d) W of a film, the mean of the last four of every tenth step."""
     average, losses = dict(film[0]), list[float]()
     for step, weights in enumerate(film, start=1):
         average = {name: decay * average[name] + (1 - decay) * w for name, w in weights.items()}
