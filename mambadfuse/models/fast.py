@@ -79,10 +79,6 @@ class FastFusion(nn.Module, Pretrained):
         x = x.reshape(-1, 2, rows, p, columns, p).permute(0, 2, 4, 1, 3, 5)
         return x.reshape(-1, rows, columns, 2 * p * p).permute(0, 3, 1, 2)  # channels last in memory
 
-    def parameter_count(self) -> int:
-        """Number of trainable parameters."""
-        return sum(p.numel() for p in self.parameters())
-
 
 def _first(x: Tensor, height: int, width: int) -> Tensor:
     """The first rows and columns of x, (B, C, height, width)."""

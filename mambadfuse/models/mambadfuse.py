@@ -70,10 +70,6 @@ class MambaDFuse(nn.Module, Pretrained):
     def _tokens(self, features: Tensor) -> Tensor:
         return self.token_norm(to_tokens(features))
 
-    def parameter_count(self) -> int:
-        """Number of trainable parameters."""
-        return sum(p.numel() for p in self.parameters())
-
 
 def require_images(a: Tensor, b: Tensor) -> None:
     """Refuse inputs that are not both (B, 1, H, W), of one size.

@@ -61,6 +61,10 @@ class Pretrained(
     config: NetworkConfig
     contrast: float
 
+    def parameter_count(self) -> int:
+        """Number of trainable parameters."""
+        return sum(p.numel() for p in self.parameters())  # type: ignore[attr-defined]
+
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **hub_options: Any) -> Self:
         """A trained network in evaluation mode.
