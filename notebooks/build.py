@@ -1,4 +1,7 @@
-"""Runs the notebooks and stores their outputs (make notebooks), or writes copies without solutions (make student)."""
+"""Runs the notebooks and stores their outputs (make notebooks), or writes copies without solutions (make student).
+
+With --quiz it runs nothing, and writes the questions of mambadfuse/course/quizzes/ into the notebooks.
+"""
 
 import argparse
 import os
@@ -8,7 +11,9 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 
+from mambadfuse.course.quiz import Quiz, as_cells, shipped_quizzes
 from mambadfuse.files import atomic_write
 
 HERE = Path(__file__).parent
@@ -58,6 +63,17 @@ def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
         else:
             whole.append(output)
     return whole
+
+
+def with_quiz(notebook: NotebookNode, quiz: Quiz) -> NotebookNode:
+    """A copy with the questions of a quiz before the last cell, the summary, in place of those that it had."""
+    copy = nbformat.from_dict(notebook)
+    cells = [cell for cell in copy.cells if not cell.id.startswith("quiz-")]
+    questions = [
+        new_markdown_cell(text, id=f"quiz-{number}") for number, text in enumerate(as_cells(quiz), 1)
+    ]
+    copy.cells = [*cells[:-1], *questions, cells[-1]]
+    return copy
 
 
 def student(notebook: NotebookNode, name: str) -> NotebookNode:
@@ -115,6 +131,11 @@ def write_readme() -> None:
         file.write(text.encode())
 
 
+def renew_quiz(path: Path) -> str:
+    write(with_quiz(nbformat.read(path, as_version=4), shipped_quizzes()[path.stem]), path)
+    return f"{path.name}: its quiz is that of the data"
+
+
 def rebuild(path: Path) -> str:
     write(clean(execute(path)), path)
     return f"{path.name}: run from top to bottom"
@@ -136,10 +157,18 @@ def main() -> None:
         "names", nargs="*", metavar="NN", help="numbers of notebooks, such as 03; default: all"
     )
     parser.add_argument("--student", action="store_true", help="write notebooks/student/ and run nothing")
+    parser.add_argument(
+        "--quiz", action="store_true", help="write the quizzes into the notebooks; run nothing"
+    )
     options = parser.parse_args()
     chosen = [path for path in notebooks() if not options.names or path.name[:2] in options.names]
     if options.student:
         print(hand_out(chosen, STUDENT))
+        return
+    if options.quiz:
+        for path in chosen:
+            print(renew_quiz(path))
+        write_readme()
         return
     os.environ["MAMBADFUSE_PROFILE"] = "ci"  # the profile of the outputs that the tests compare with
     for path in chosen:

@@ -1,13 +1,14 @@
 """The teaching material: quizzes that load and explain every choice, pages that are complete and current."""
 
 import re
+import runpy
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 
-from mambadfuse.course.quiz import as_page, read_quiz, shipped_quizzes
+from mambadfuse.course.quiz import as_cells, as_page, read_quiz, shipped_quizzes
 
 ROOT = Path(__file__).parents[1]
 TEACHING = ROOT / "docs" / "teaching"
@@ -45,6 +46,24 @@ def test_the_page_of_the_quizzes_is_current():
     command = 'python -c "from mambadfuse.course.quiz import *; print(as_page(shipped_quizzes().values()), end=str())"'
     page = (TEACHING / "quizzes.md").read_text(encoding="utf-8")
     assert page == as_page(QUIZZES.values()), f"write it anew: {command} > docs/teaching/quizzes.md"
+
+
+@pytest.mark.parametrize("quiz", QUIZZES.values(), ids=QUIZZES)
+def test_the_quiz_stands_in_its_notebook_before_the_summary(quiz):
+    cells = nbformat.read(NOTEBOOKS[quiz.notebook], as_version=4).cells
+    found = [cell.source for cell in cells[-1 - len(quiz.questions) : -1]]
+    assert found == as_cells(quiz), f"python notebooks/build.py --quiz {quiz.notebook[:2]}"
+    assert cells[-1].source.startswith("## Summary")
+    assert all(len(text.split()) <= 120 for text in found)
+
+
+def test_a_quiz_that_is_written_again_replaces_the_one_before():
+    build = runpy.run_path(str(ROOT / "notebooks" / "build.py"))
+    notebook = nbformat.read(NOTEBOOKS["00_start_here"], as_version=4)
+    assert build["with_quiz"](notebook, QUIZZES["00_start_here"]) == notebook
+    other = build["with_quiz"](notebook, QUIZZES["01_the_fusion_problem"])
+    assert len(other.cells) == len(notebook.cells) + 1
+    assert build["with_quiz"](other, QUIZZES["00_start_here"]) == notebook
 
 
 NO = {"choice": "no", "explanation": "It is not."}

@@ -112,6 +112,18 @@ def as_page(quizzes: Iterable[Quiz]) -> str:
     return "\n".join([PREFACE, *map(_section, quizzes)])
 
 
+def as_cells(quiz: Quiz) -> list[str]:
+    """The quiz as Markdown cells of its notebook, one for each question; the first has the heading.
+
+    >>> from mambadfuse.course.quiz import as_cells, shipped_quizzes
+    >>> cells = as_cells(shipped_quizzes()["00_start_here"])
+    >>> len(cells), cells[0][:14], cells[1][:6]
+    (4, '## Quiz\\n\\n**1.', '**2.**')
+    """
+    questions = [_item(number, question).rstrip() for number, question in enumerate(quiz.questions, 1)]
+    return [f"## Quiz\n\n{questions[0]}", *questions[1:]]
+
+
 def _section(quiz: Quiz) -> str:
     link = f"For [notebook {quiz.notebook[:2]}](../../notebooks/{quiz.notebook}.ipynb)."
     questions = (_item(number, question) for number, question in enumerate(quiz.questions, 1))
