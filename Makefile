@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with=notebooks/sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env hashes fuse lab app notebooks student assignments book check fast-tests test lint style types bench bench-quick gpu ablation ablation-test clean
+.PHONY: help env hashes fuse lab app notebooks student assignments book slides check fast-tests test lint style types bench bench-quick gpu ablation ablation-test clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -55,6 +55,9 @@ assignments: env  ## write assignments for nbgrader, to hand out and to grade, i
 # What has not changed since is kept; `make clean` makes all of it anew.
 book: env  ## make the book, from the stored outputs of the notebooks: open outputs/book/index.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -j auto -c docs/book -d build/book . outputs/book
+
+slides: env  ## make slides from the notebooks, as pages and (where there is a browser) PDF files, in outputs/slides/
+	$(BIN)/python docs/teaching/slides/build.py
 
 # Types are checked while the tests run.
 check: style  ## lint, types and the fast tests: for every change
