@@ -42,7 +42,7 @@ class ExchangeExplorer(PairPanel):
             "The four maps of a row share one scale. Grad-CAM of the mean brightness of the fused image: "
             "mid-grey is 0, yellow brightens it, blue darkens it. The difference has the same colours."
         )
-        self.gallery.layout.width, self.fused.layout.width = "57%", "43%"
+        self.gallery.layout.width, self.fused.layout.width = "56%", "42%"
         displays = [self.strip, widgets.HBox([self.gallery, self.fused]), scales]
         self.arrange("Channel-exchange explorer: what changes sides?", controls, displays)
 

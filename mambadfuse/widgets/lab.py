@@ -120,13 +120,11 @@ class AblationLab(Panel):
 
     def _arranged(self) -> widgets.HBox:
         """The controls, and beside them either curves and results or the fused images."""
-        scrolled = {"overflow": "auto", "flex": "0 0 auto", "display": "block"}
-        rows = widgets.VBox(
-            list(self.ticks.values()),
-            layout=widgets.Layout(height="200px", border="1px solid #ccc", **scrolled),
+        scrolled = widgets.Layout(
+            height="200px", border="1px solid #ccc", overflow="auto", flex="0 0 auto", display="block"
         )
-        asked = widgets.VBox([self.questions], layout=widgets.Layout(height="104px", **scrolled))
-        controls = [self.budget, self.seeds, self.metric, rows, asked]
+        rows = widgets.VBox(list(self.ticks.values()), layout=scrolled)
+        controls = [self.budget, self.seeds, self.metric, rows, self.questions]
         side = [*controls, row(self.trainer, self.pauser, self.stopper), self.forecast]
         self.display.layout.flex, self.display.layout.max_width = "1 1 540px", FIGURE
         self.numbers = row(self.display, self.results, self.table)
@@ -359,7 +357,8 @@ class Clock:
 
 def _questions(rows: Sequence[Row]) -> str:
     lines = "".join(f"<li>{escape(entry.name)}: {escape(entry.question)}</li>" for entry in rows)
-    return f'<ul style="margin: 0; {SMALL}">{lines}</ul>'
+    scrolled = "height: 104px; overflow: auto; margin: 0"  # by keyboard too, since it takes the focus
+    return f'<ul tabindex="0" style="{scrolled}; {SMALL}">{lines}</ul>'
 
 
 def _said(run: BackgroundRun, state: State, seen: Progress) -> str:
