@@ -10,7 +10,14 @@ from PIL import Image
 from training_cases import toy_pairs
 
 import mambadfuse as mdf
-from mambadfuse.widgets import AblationLab, BranchExplorer, ExchangeExplorer, FusionExplorer, ScanExplorer
+from mambadfuse.widgets import (
+    AblationLab,
+    BlindPreference,
+    BranchExplorer,
+    ExchangeExplorer,
+    FusionExplorer,
+    ScanExplorer,
+)
 
 torch.manual_seed(0)
 CONFIG = mdf.MambaDFuseConfig(
@@ -31,12 +38,23 @@ def ablation_lab(folder: Path) -> AblationLab:
     return AblationLab([toy_pairs()], toy_pairs(1, (41, 44)), out=folder, table=table, settings=LONG)
 
 
+def blind_preference(folder: Path, seed: int = 0) -> BlindPreference:
+    """Three methods that fused two pairs."""
+    for number, name in enumerate(("ir", "vi", "ours", "theirs", "mean")):
+        (folder / name).mkdir(exist_ok=True)
+        for picture in range(2):
+            (folder / name / f"{picture}.png").write_bytes(png(48, 44, 2 * number + picture))
+    fused = [folder / name for name in ("ours", "theirs", "mean")]
+    return BlindPreference(fused, folder / "ir", folder / "vi", out=folder / "answers.jsonl", seed=seed)
+
+
 PANELS = {
     "scan": lambda folder: ScanExplorer(),
     "fusion": lambda folder: FusionExplorer(TINY, side=48),
     "exchange": lambda folder: ExchangeExplorer(TINY, side=16),
     "branches": lambda folder: BranchExplorer(TINY, side=16),
     "lab": ablation_lab,
+    "preference": blind_preference,
 }
 
 

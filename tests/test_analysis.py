@@ -1,5 +1,6 @@
 """Analysis: known answers, and agreement with the measures of the notebooks."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -12,8 +13,10 @@ from notebook_code import definitions
 
 import mambadfuse as mdf
 from mambadfuse.analysis import branches, comparison, exchange, memory
-from mambadfuse.analysis.colormap import coloured, common_range
+from mambadfuse.analysis.colormap import ORANGE, coloured, common_range
+from mambadfuse.data.colour import luma
 from mambadfuse.fusion import baselines
+from mambadfuse.fusion.postprocess import postprocess
 from mambadfuse.models.scan_order import DIRECTIONS, reading_order
 from mambadfuse.plotting import png
 
@@ -90,6 +93,15 @@ class TestMemory:
         with pytest.raises(ValueError, match="token must be 0 to 3, found 4"):
             memory.trace(np.ones(4), 0.1, -1.0, at=4)
 
+    def test_a_row_of_a_picture_is_a_signal(self):
+        picture = np.random.default_rng(0).random((4, 6, 3), dtype=np.float32)
+        np.testing.assert_allclose(memory.signal_of_row(picture, 2), luma(picture)[2])
+        shown = memory.marked_row(picture, 0)
+        assert (shown[:2] == ORANGE).all()
+        assert not (shown[2:] == ORANGE).all(axis=-1).any()
+        with pytest.raises(ValueError, match="rows 0 to 3, found 4"):
+            memory.signal_of_row(picture, 4)
+
 
 class TestExchange:
     @pytest.mark.parametrize("residual", [True, False])
@@ -131,6 +143,15 @@ class TestExchange:
         exchange.exchange_maps(model, *PAIR, 3, 1, block=1)
         torch.testing.assert_close(list(model.parameters()), before)
         assert all(p.grad is None and p.requires_grad for p in model.parameters())
+
+    def test_the_difference_is_bright_where_the_image_became_brighter(self):
+        trained = np.full((2, 2), 0.5)
+        fused = trained + np.array([[0.2, 0.0], [0.0, -0.1]])
+        pictures = exchange.changed_pictures(fused, trained)
+        *_, title = pictures
+        assert title == "difference, at most 51 of 255 levels"
+        grey = pictures[title].astype(int).sum(axis=-1)
+        assert grey[0, 0] > grey[0, 1] == grey[1, 0] > grey[1, 1]
 
     def test_pictures_have_the_titles_of_the_places(self, model):
         maps = exchange.exchange_maps(model, *PAIR, 2)
@@ -204,6 +225,34 @@ class TestBranches:
         hook.remove()
         assert not blocks[0].shares["a"].any()
         np.testing.assert_allclose(sum(blocks[0].shares.values()), 1, rtol=1e-5)
+
+    def test_effects_are_those_of_notebook_07(self, model):
+        effects = branches.branch_effects(model, *PAIR)
+        with torch.inference_mode():
+            whole = model(*PAIR)
+        hooks = [
+            block.ssm_b.register_forward_hook(lambda m, i, y: torch.zeros_like(y))
+            for block in model.deep.blocks
+        ]
+        with torch.inference_mode():
+            silenced = model(*PAIR)
+        for hook in hooks:
+            hook.remove()
+        expected = 255 * (postprocess(whole, model.contrast) - postprocess(silenced, model.contrast)).abs()
+        np.testing.assert_allclose(effects["b"], expected[0, 0].numpy(), atol=1e-3)
+        assert effects.keys() == set("fab")
+        assert all(effect.shape == (10, 14) and effect.max() > 0 for effect in effects.values())
+        with torch.inference_mode():
+            torch.testing.assert_close(model(*PAIR), whole)
+
+    def test_a_branch_that_is_not_read_has_no_effect(self, model):
+        twin = copy.deepcopy(model)
+        for block in twin.deep.blocks:
+            torch.nn.init.zeros_(block.out_proj.weight)
+        for effect in branches.branch_effects(twin, *PAIR).values():
+            assert not effect.any()
+        titles = list(branches.effect_pictures(branches.branch_effects(twin, *PAIR)))
+        assert titles == [f"effect of {name}, mean 0.00" for name in ("fused", "a", "b")]
 
 
 class TestComparison:

@@ -9,17 +9,25 @@ import ipywidgets as widgets
 import numpy as np
 import pytest
 from ipywidgets.widgets.widget import _instances
-from panel_cases import PANELS, TINY, png
+from panel_cases import PANELS, TINY, blind_preference, png
 from PIL import Image
 
 import mambadfuse as mdf
 from mambadfuse.ablation import SHIPPED_RESULTS, Store, compare
 from mambadfuse.data.samples import samples
-from mambadfuse.widgets import BranchExplorer, ExchangeExplorer, FusionExplorer, ScanExplorer
+from mambadfuse.evaluation.answers import read_answers
+from mambadfuse.widgets import (
+    BranchExplorer,
+    ExchangeExplorer,
+    FusionExplorer,
+    Lecture,
+    ScanExplorer,
+    lecture,
+)
 from mambadfuse.widgets.controls import UPLOADED
 from mambadfuse.widgets.displays import Display
 from mambadfuse.widgets.panel import Panel, tree
-from mambadfuse.widgets.scan import OWN
+from mambadfuse.widgets.scan import OWN, ROW
 from mambadfuse.widgets.scores import results_table
 
 
@@ -222,6 +230,170 @@ def test_the_kit_itself_does_without_widgets():
     package = Path(mdf.__file__).parent
     users = {p for p in package.rglob("*.py") if "import ipywidgets" in p.read_text(encoding="utf-8")}
     assert {p.parent for p in users} == {package / "widgets"}
+
+
+def test_no_text_or_control_has_the_tooltip_null(panel):
+    described = [w for w in tree(panel) if isinstance(w, widgets.DOMWidget) and hasattr(w, "description")]
+    assert described
+    assert not [w for w in described if w.tooltip is None]
+
+
+def test_a_row_of_a_picture_can_be_the_signal():
+    panel = ScanExplorer()
+    panel.line.value = 40  # moving the slider is enough
+    assert panel.signal.value == ROW
+    row = panel.pixels(panel.picture.value)[40]  # of a grey picture
+    np.testing.assert_allclose(panel.state().u, row)
+    assert panel.source.layout.display is None
+    panel.signal.value = "one pulse"
+    assert panel.source.layout.display == "none"
+    panel.close()
+
+
+def test_beside_the_fusion_stand_scores_faults_or_a_histogram(fusion):
+    assert fusion.view.value == "scores"
+    fusion.side.value = 96
+    assert "VIF" in fusion.table.value
+    fusion.view.value = "faults"
+    assert "overshoot" in fusion.table.value
+    assert '<th scope="col" style="padding: 1px 5px; white-space: nowrap">mean</th>' in fusion.table.value
+    fusion.view.value = "histogram"
+    assert 'alt="grey levels of a, b, mean and network"' in fusion.table.value
+
+
+def test_the_network_follows_the_task_of_the_pair():
+    panel = ExchangeExplorer(side=16)
+    panel.pairs.list.value = "icbm152_simulated_z16"
+    assert panel.network.value == "ct-mri"
+    panel.network.value = "untrained"
+    panel.pairs.list.value = "synthetic_smoke_yard"
+    assert panel.network.value == "untrained"
+    panel.close()
+
+
+def test_the_exchange_shows_the_fused_picture_and_how_it_changes():
+    panel = ExchangeExplorer(TINY, side=16)
+    titles = [re.search('alt="(.*?)"', display.value)[1] for display in panel.fused.children]
+    assert titles == ["fused", "fused, exchange as trained", "difference, at most 1 of 255 levels"]
+    first, second, _ = (display.value.split("base64,")[1] for display in panel.fused.children)
+    assert first == second
+    panel.close()
+
+
+class TestBlindPreference:
+    def test_the_methods_are_hidden_until_results_are_wanted(self, tmp_path):
+        panel = blind_preference(tmp_path)
+        shown = " ".join(w.value for w in tree(panel) if isinstance(w, widgets.HTML))
+        assert not [method for method in ("ours", "theirs", "mean") if f">{method}<" in shown]
+        for choice in ("left", "right", "tie"):
+            panel.answer(choice)
+        panel.results.value = True
+        found = {
+            standing for standing in ("ours", "theirs", "mean") if f">{standing}</th>" in panel.table.value
+        }
+        assert found == {method for answer in panel.answers for method in (answer.left, answer.right)}
+        panel.close()
+
+    def test_buttons_and_letters_answer_and_every_answer_is_on_disk(self, tmp_path):
+        panel = blind_preference(tmp_path)
+        panel.judge.value = "Ada"
+        asked = []
+        for act in (
+            panel.left.click,
+            panel.tie.click,
+            lambda: setattr(panel.typed, "value", "r"),
+            lambda: setattr(panel.typed, "value", "C"),
+        ):
+            asked.append(panel.question)
+            act()
+            assert len(read_answers(tmp_path / "answers.jsonl")) == len(asked)
+        given = read_answers(tmp_path / "answers.jsonl")
+        assert [answer.choice for answer in given] == ["left", "tie", "right", "tie"]
+        assert [(answer.picture, answer.left, answer.right) for answer in given] == asked
+        assert {answer.judge for answer in given} == {"Ada"}
+        assert panel.typed.value == ""
+        panel.typed.value = "x"
+        assert panel.text.startswith("Type l for left")
+        assert len(read_answers(tmp_path / "answers.jsonl")) == 4
+        panel.close()
+
+    def test_a_panel_continues_where_the_last_one_stopped(self, tmp_path):
+        panel = blind_preference(tmp_path)
+        for _ in range(5):
+            panel.left.click()
+        panel.close()
+        panel = blind_preference(tmp_path, seed=1)
+        assert "5 answers" in panel.text
+        done = {(x.picture, *sorted((x.left, x.right))) for x in panel.answers}
+        name, *two = panel.question
+        assert len(done) == 5
+        assert (name, *sorted(two)) not in done
+        panel.close()
+
+    def test_sources_are_shown_on_request(self, tmp_path):
+        panel = blind_preference(tmp_path)
+        assert panel.gallery.layout.display == "none"
+        panel.sources.value = True
+        assert [re.search('alt="(.*?)"', d.value)[1] for d in panel.gallery.children] == [
+            "source a",
+            "source b",
+        ]
+        panel.close()
+
+
+class TestLecture:
+    @pytest.fixture
+    def page(self, monkeypatch, tmp_path):
+        makers = [lambda: ScanExplorer(), lambda: BranchExplorer(TINY, side=16), lambda: 1 / 0]
+        found = [
+            lecture.Part(title, "What is it?", "00", make)
+            for title, make in zip(("Scan", "M3", "Broken"), makers, strict=True)
+        ]
+        monkeypatch.setattr(lecture, "parts", lambda out: found)
+        page = Lecture(tmp_path)
+        yield page
+        page.close()
+
+    def test_a_panel_is_made_when_its_tab_is_opened(self, page):
+        assert list(page.panels) == [0]
+        page.tabs.selected_index = 1
+        assert isinstance(page.panels[1], BranchExplorer)
+        assert page.panels[1] in page.pages[1].children
+
+    def test_where_a_panel_was_closed_it_can_be_opened_again(self, page):
+        before = page.panels[0]
+        before.closer.click()
+        assert not page.panels
+        opener = page.pages[0].children[-1]
+        assert opener.description == "Open Scan"
+        opener.click()
+        assert page.panels[0] is not before
+        assert page.panels[0] in page.pages[0].children
+
+    def test_an_error_stays_in_its_tab(self, page):
+        page.tabs.selected_index = 2
+        assert "Error: division by zero" in page.pages[2].children[-1].value
+        page.tabs.selected_index = 0
+        assert page.panels[0] in page.pages[0].children
+
+    def test_large_and_dark_are_classes_of_the_page(self, page):
+        page.large.value = page.dark.value = True
+        assert {"mdf-large", "mdf-dark"} <= set(page._dom_classes)
+        page.dark.value = False
+        assert "mdf-dark" not in page._dom_classes
+
+    def test_closing_it_closes_every_panel(self, page):
+        panel = page.panels[0]
+        page.close()
+        assert panel.comm is None
+        assert not page.panels
+
+    def test_the_parts_of_the_kit_have_a_sentence_and_a_notebook_each(self, tmp_path):
+        found = lecture.parts(tmp_path)
+        assert len({part.title for part in found}) == len(found) == 6
+        for part in found:
+            assert len(list((Path(__file__).parents[1] / "notebooks").glob(f"{part.notebook}_*.ipynb"))) == 1
+            assert 8 <= len(part.sentence.split()) <= 25
 
 
 def test_results_are_shown_with_their_intervals_and_verdicts():

@@ -86,16 +86,64 @@ def branch_maps(model: MambaDFuse, a: Tensor, b: Tensor) -> tuple[list[BlockMaps
     Raises:
         ValueError: deep fusion is not made of M3 blocks.
     """
-    if model.config.fusion_block != "m3":
-        raise ValueError(
-            f"expected a network of M3 blocks, found the fusion block {model.config.fusion_block}"
-        )
+    _require_m3(model)
     like, height = next(model.parameters()), a.shape[2]
     with torch.inference_mode(), _recording(model) as recorded:
         fused = model(a.to(like), b.to(like))
         layers = cast(Iterable[M3Block], model.deep.blocks)
         blocks = [_block_maps(block, recorded[k], height) for k, block in enumerate(layers)]
     return blocks, postprocess(fused, model.contrast)[0, 0].cpu().numpy()
+
+
+def branch_effects(model: MambaDFuse, a: Tensor, b: Tensor) -> dict[str, Map]:
+    """How far each pixel of the fused image moves if one branch falls silent in all M3 blocks, (H, W) in grey levels.
+
+        e_k = 255 |F − F without k|,   k = f, a, b
+
+    A second opinion on the shares of :func:`branch_maps`: those measure lengths inside the network, and long vectors
+    may cancel each other.
+
+    Args:
+        model: the network.
+        a: first image, (1, 1, H, W), in [0, 1].
+        b: second image, (1, 1, H, W), in [0, 1].
+
+    Raises:
+        ValueError: deep fusion is not made of M3 blocks.
+    """
+    _require_m3(model)
+    like = next(model.parameters())
+    a, b = a.to(like), b.to(like)
+
+    def fused() -> Tensor:
+        return postprocess(model(a, b), model.contrast)[0, 0]
+
+    effects = {}
+    with torch.inference_mode():
+        whole = fused()
+        for k, suffix in BRANCHES.items():
+            with _silenced(model, suffix):
+                effects[k] = (255 * (whole - fused()).abs()).cpu().numpy()
+    return effects
+
+
+def _require_m3(model: MambaDFuse) -> None:
+    if model.config.fusion_block != "m3":
+        raise ValueError(
+            f"expected a network of M3 blocks, found the fusion block {model.config.fusion_block}"
+        )
+
+
+@contextmanager
+def _silenced(model: MambaDFuse, suffix: str) -> Iterator[None]:
+    """Within the block, the scans of one branch return zeros."""
+    scans = [getattr(block, f"ssm_{suffix}") for block in model.deep.blocks]
+    hooks = [scan.register_forward_hook(lambda module, inputs, y: torch.zeros_like(y)) for scan in scans]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 Recorded = dict[int, dict[str, list[Tensor]]]  # by block and module; one tensor per tile
@@ -148,6 +196,11 @@ def branch_pictures(maps: BlockMaps) -> dict[str, Picture]:
     pictures = _on_one_scale("share", maps.shares)
     pictures["winner: white a, grey f, black b"] = coloured(maps.winner(), 0, 1, "gray")
     return pictures | _on_one_scale("gate", maps.gates)
+
+
+def effect_pictures(effects: dict[str, Map]) -> dict[str, Picture]:
+    """The maps of :func:`branch_effects` by title, on one scale from 0, for display."""
+    return _on_one_scale("effect", effects)
 
 
 def _on_one_scale(kind: str, maps: dict[str, Map]) -> dict[str, Picture]:

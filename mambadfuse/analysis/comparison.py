@@ -6,14 +6,18 @@ from hashlib import blake2b
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 from mambadfuse.data.colour import Floats, luma
+from mambadfuse.evaluation.faults import measure
 from mambadfuse.fusion.baselines import BASELINES
 from mambadfuse.fusion.pair import fuse
 from mambadfuse.metrics import EIGHT, LOWER_IS_BETTER, evaluate
+from mambadfuse.metrics.grey_image import levels
+from mambadfuse.plotting.histograms import grey_histograms
 
 Picture = NDArray[np.uint8]
 
@@ -123,6 +127,17 @@ def scores(pictures: Mapping[str, Picture]) -> dict[str, dict[str, float]]:
         ValueError: the images are too small to be scored.
     """
     return {k: evaluate(pictures[k], pictures["a"], pictures["b"], metrics=EIGHT) for k in FUSIONS}
+
+
+def faults(pictures: Mapping[str, Picture], name: str) -> dict[str, float]:
+    """The faults of one of the candidates, see :func:`mambadfuse.evaluation.faults.measure`."""
+    return measure(pictures[name], pictures["a"], pictures["b"])
+
+
+def histograms(pictures: Mapping[str, Picture], *names: str) -> Figure:
+    """Grey levels of both sources and of these candidates."""
+    wanted = {name: pictures[name] for name in ("a", "b", *names)}
+    return grey_histograms(dict(zip(wanted, levels(wanted), strict=True)))
 
 
 def best(table: Mapping[str, Mapping[str, float]], metric: str) -> str:

@@ -163,6 +163,20 @@ def exchange_pictures(maps: ExchangeMaps, channel: int) -> dict[str, Picture]:
     return shown | {f"Grad-CAM, {place}": coloured(x, -reach, reach) for place, x in maps.heat.items()}
 
 
+def changed_pictures(fused: Map, trained: Map) -> dict[str, Picture]:
+    """The fused image, the one of the exchange as trained, and their difference; (H, W) in [0, 1] each, by title.
+
+    In the difference mid-grey is 0, bright where the image has become brighter and dark where it has become darker.
+    """
+    difference = 255 * (fused - trained)
+    reach = max(1.0, float(np.abs(difference).max()))
+    return {
+        "fused": coloured(fused, 0, 1, "gray"),
+        "fused, exchange as trained": coloured(trained, 0, 1, "gray"),
+        f"difference, at most {reach:.0f} of 255 levels": coloured(difference, -reach, reach),
+    }
+
+
 def channel_strip(swapped: NDArray[np.bool_], channel: int, width: int = 840, height: int = 18) -> Picture:
     """The C channels side by side, bright if exchanged, the selected one marked in orange; (height, width, 3)."""
     columns = np.arange(width) * len(swapped) // width  # the channel of each column of pixels

@@ -15,6 +15,9 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from mambadfuse import ops
+from mambadfuse.analysis.colormap import ORANGE as MARK
+from mambadfuse.analysis.colormap import Picture, coloured
+from mambadfuse.data.colour import Floats, luma
 
 Signal = NDArray[np.float64]
 
@@ -73,6 +76,33 @@ def signal_of(text: str) -> Signal:
     if not np.isfinite(numbers).all():
         raise ValueError("a signal is made of finite numbers, found NaN or infinity")
     return numbers
+
+
+def signal_of_row(picture: Floats, row: int) -> Signal:
+    """One row of a picture as a signal, its luma from left to right.
+
+    Args:
+        picture: (H, W) or (H, W, 3), in [0, 1].
+        row: 0 ≤ row < H.
+
+    Raises:
+        ValueError: there is no such row.
+
+    >>> signal_of_row(np.array([[0.0, 0.5], [1.0, 0.25]], np.float32), 1)
+    array([1.  , 0.25])
+    """
+    if not 0 <= row < len(picture):
+        raise ValueError(f"the picture has the rows 0 to {len(picture) - 1}, found {row}")
+    grey = picture if picture.ndim == 2 else luma(picture)
+    return grey[row].astype(np.float64)
+
+
+def marked_row(picture: Floats, row: int) -> Picture:
+    """The picture in grey with that row marked in orange, (H, W, 3), uint8."""
+    grey = picture if picture.ndim == 2 else luma(picture)
+    shown = coloured(grey, 0, 1, "gray").copy()
+    shown[max(0, row - 1) : row + 2] = MARK
+    return shown
 
 
 @dataclass(frozen=True)

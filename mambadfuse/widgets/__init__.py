@@ -13,6 +13,16 @@ from mambadfuse.widgets.branches import BranchExplorer
 from mambadfuse.widgets.exchange import ExchangeExplorer
 from mambadfuse.widgets.fusion import FusionExplorer
 from mambadfuse.widgets.lab import AblationLab
+from mambadfuse.widgets.lecture import Lecture
+from mambadfuse.widgets.preference import BlindPreference
 from mambadfuse.widgets.scan import ScanExplorer
 
-__all__ = ["AblationLab", "BranchExplorer", "ExchangeExplorer", "FusionExplorer", "ScanExplorer"]
+__all__ = [
+    "AblationLab",
+    "BlindPreference",
+    "BranchExplorer",
+    "ExchangeExplorer",
+    "FusionExplorer",
+    "Lecture",
+    "ScanExplorer",
+]

@@ -5,12 +5,20 @@ from collections.abc import Mapping
 import ipywidgets as widgets
 import numpy as np
 
-from mambadfuse.analysis.branches import BlockMaps, Map, branch_maps, branch_pictures, with_gate
+from mambadfuse.analysis.branches import (
+    BlockMaps,
+    Map,
+    branch_effects,
+    branch_maps,
+    branch_pictures,
+    effect_pictures,
+    with_gate,
+)
 from mambadfuse.analysis.comparison import NamedPair
 from mambadfuse.fusion.pair import Model
 from mambadfuse.widgets.displays import Gallery
 from mambadfuse.widgets.pair_panel import PairPanel
-from mambadfuse.widgets.panel import labelled, row
+from mambadfuse.widgets.panel import labelled, legend, row
 
 
 class BranchExplorer(PairPanel):
@@ -26,15 +34,17 @@ class BranchExplorer(PairPanel):
         self.side = side
         self.block = widgets.IntSlider(value=99, min=1, max=99, description="block", **labelled())
         self.gate = widgets.Dropdown(options=["own", "shared"], description="gate", **labelled())
-        self.sources, self.maps = Gallery(), Gallery()
+        self.sources, self.maps = Gallery(columns=6), Gallery(columns=7)
         self.maps_of = self.memoised(self._maps_of, last=8)
+        self.effects_of = self.memoised(self._effects_of, last=8)
         self.redraw_on(self.block, self.gate)
         controls = [self.pairs, row(self.network, self.block, self.gate)]
-        legend = widgets.HTML(
-            "<small>Share: the norm of the contribution of a branch over the sum of all three. "
-            "Gate: mean of |silu(z)|. Dark blue is 0, yellow the maximum of the row.</small>"
+        measures = legend(
+            "Share: the norm of the contribution of a branch over the sum of all three. Gate: mean of |silu(z)|. "
+            "Effect: grey levels of 255 by which a pixel moves if the branch is silent in all blocks. Dark blue is 0, "
+            "yellow the maximum of the three. Where share and effect disagree, neither proves anything."
         )
-        displays = [self.sources, self.maps, legend]
+        displays = [self.sources, self.maps, measures]
         self.arrange("M3 explorer: which branch carries each pixel?", controls, displays)
 
     def draw(self) -> str:
@@ -46,9 +56,12 @@ class BranchExplorer(PairPanel):
         self.block.max = max(1, len(blocks))
         small = pair.shrunk(self.side)
         grey = (255 * np.stack([*(x[0, 0].numpy() for x in small.tensors()), fused])).round().astype(np.uint8)
-        self.sources.show(dict(zip(("a", "b", f"fused, {gate} gate"), grey, strict=True)))
+        pictures = dict(zip(("a", "b", f"fused, {gate} gate"), grey, strict=True))
         if not blocks:
+            self.sources.show(pictures)
             return "This network has no M3 block."
+        effects = self.effects_of(pair, self.network.value, gate)
+        self.sources.show({**pictures, **effect_pictures(effects)})
         self.maps.show(branch_pictures(blocks[self.block.value - 1]))
         if own == "shared":
             return "This network was trained with a shared gate: its branches have no gates of their own."
@@ -59,3 +72,6 @@ class BranchExplorer(PairPanel):
 
     def _maps_of(self, pair: NamedPair, name: str, gate: str) -> tuple[list[BlockMaps], Map]:
         return branch_maps(with_gate(self.loaded(name), gate), *pair.shrunk(self.side).tensors())
+
+    def _effects_of(self, pair: NamedPair, name: str, gate: str) -> dict[str, Map]:
+        return branch_effects(with_gate(self.loaded(name), gate), *pair.shrunk(self.side).tensors())

@@ -59,6 +59,11 @@ class PairChooser(widgets.HBox):
         self.list.observe(lambda _: self._choose(), names="value")
         self._choose()
 
+    @property
+    def task(self) -> str | None:
+        """What the selected pair shows, a key of ``TASKS``; None for an uploaded pair."""
+        return self.known[self.list.value].task if self.list.value in self.known else None
+
     def _choose(self) -> None:
         self.note = ""
         if self.list.value != UPLOADED:

@@ -9,9 +9,22 @@ from matplotlib.figure import Figure
 
 from mambadfuse.analysis.colormap import Picture
 from mambadfuse.plotting import png
+from mambadfuse.widgets.panel import HTML, SMALL
 
 
-class Display(widgets.HTML):
+def figure_html(picture: Picture | Figure, title: str) -> str:
+    """A figure, or an image, uint8, (H, W) or (H, W, 3), as wide as there is room, under its title."""
+    file = png(picture, fast=True)
+    width, height = (int.from_bytes(file[at : at + 4]) for at in (16, 20))  # of the PNG header
+    text, data = escape(title), b64encode(file).decode()
+    return (
+        f'<figure style="margin: 0"><figcaption style="{SMALL}">{text}</figcaption>'
+        f'<img alt="{text}" width="{width}" height="{height}" style="width: 100%; height: auto" '
+        f'src="data:image/png;base64,{data}"></figure>'
+    )
+
+
+class Display(HTML):
     """One image under its title. (HTML, because the image widget of ipywidgets has no alternative text.)"""
 
     def __init__(self, width: str = "100%") -> None:
@@ -19,14 +32,7 @@ class Display(widgets.HTML):
 
     def show(self, picture: Picture | Figure, title: str) -> None:
         """Shows a figure, or an image, uint8, (H, W) or (H, W, 3), at the width of the display."""
-        file = png(picture, fast=True)
-        width, height = (int.from_bytes(file[at : at + 4]) for at in (16, 20))  # of the PNG header
-        text, data = escape(title), b64encode(file).decode()
-        self.value = (
-            f'<figure style="margin: 0"><figcaption style="font-size: 12px; line-height: 1.4">{text}</figcaption>'
-            f'<img alt="{text}" width="{width}" height="{height}" style="width: 100%; height: auto" '
-            f'src="data:image/png;base64,{data}"></figure>'
-        )
+        self.value = figure_html(picture, title)
 
 
 class Gallery(widgets.HBox):

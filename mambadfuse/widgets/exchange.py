@@ -6,11 +6,17 @@ import ipywidgets as widgets
 import numpy as np
 
 from mambadfuse.analysis.comparison import NamedPair
-from mambadfuse.analysis.exchange import ExchangeMaps, channel_strip, exchange_maps, exchange_pictures
+from mambadfuse.analysis.exchange import (
+    ExchangeMaps,
+    changed_pictures,
+    channel_strip,
+    exchange_maps,
+    exchange_pictures,
+)
 from mambadfuse.fusion.pair import Model
 from mambadfuse.widgets.displays import Display, Gallery
 from mambadfuse.widgets.pair_panel import PairPanel
-from mambadfuse.widgets.panel import labelled, row
+from mambadfuse.widgets.panel import labelled, legend, row
 
 
 class ExchangeExplorer(PairPanel):
@@ -28,15 +34,16 @@ class ExchangeExplorer(PairPanel):
         self.offset = widgets.IntSlider(value=0, min=0, max=1, description="offset", **labelled())
         self.channel = widgets.IntSlider(value=4, min=0, max=7, description="channel", **labelled())
         self.block = widgets.IntSlider(value=1, min=1, max=9, description="block", **labelled())
-        self.strip, self.gallery = Display(), Gallery()
+        self.strip, self.gallery, self.fused = Display(), Gallery(), Gallery(columns=3)
         self.maps_of = self.memoised(self._maps_of, last=12)
         self.redraw_on(self.period, self.offset, self.channel, self.block)
         controls = [self.pairs, row(self.network, self.block, self.channel), row(self.period, self.offset)]
-        legend = widgets.HTML(
-            "<small>The images of a row share one scale. Grad-CAM of the mean brightness of the fused image: "
-            "mid-grey is 0, yellow brightens it, blue darkens it.</small>"
+        scales = legend(
+            "The four maps of a row share one scale. Grad-CAM of the mean brightness of the fused image: "
+            "mid-grey is 0, yellow brightens it, blue darkens it. The difference has the same colours."
         )
-        displays = [self.strip, self.gallery, legend]
+        self.gallery.layout.width, self.fused.layout.width = "56%", "42%"
+        displays = [self.strip, widgets.HBox([self.gallery, self.fused]), scales]
         self.arrange("Channel-exchange explorer: what changes sides?", controls, displays)
 
     def draw(self) -> str:
@@ -51,6 +58,7 @@ class ExchangeExplorer(PairPanel):
         self.strip.show(channel_strip(maps.swapped, channel), title)
         self.gallery.show(exchange_pictures(maps, channel))
         trained = self.maps_of(pair, name, config.exchange_period, 0, self.block.value)
+        self.fused.show(changed_pictures(maps.fused, trained.fused))
         moved = 255 * np.abs(maps.fused - trained.fused).mean()
         return (
             f"{maps.swapped.sum()} of {len(maps.swapped)} channels change sides. "

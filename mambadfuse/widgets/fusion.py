@@ -1,4 +1,4 @@
-"""The fusion explorer: the fusions of one pair side by side, with details, scores, and a file to save."""
+"""The fusion explorer: two fusions of one pair under a sliding border, with details, scores, faults, and a file."""
 
 from collections.abc import Mapping
 from html import escape
@@ -14,6 +14,8 @@ from mambadfuse.analysis.comparison import (
     Picture,
     Window,
     candidates,
+    faults,
+    histograms,
     scores,
     swipe,
 )
@@ -21,15 +23,19 @@ from mambadfuse.data.images import picture_format, write_image
 from mambadfuse.fusion.options import COLOURS
 from mambadfuse.fusion.pair import Model, fuse
 from mambadfuse.models.weights_file import shipped_names
-from mambadfuse.widgets.displays import Display, Gallery
+from mambadfuse.widgets.displays import Display, Gallery, figure_html
 from mambadfuse.widgets.pair_panel import PairPanel
-from mambadfuse.widgets.panel import labelled, row
-from mambadfuse.widgets.scores import scores_table
+from mambadfuse.widgets.panel import HTML, labelled, row
+from mambadfuse.widgets.scores import faults_table, scores_table
 
 BLINK = 700  # milliseconds per image; safely below three flashes a second (photosensitivity)
 COARSE = (
     96  # longer side of the first preview, shown while a larger one is being fused; takes a tenth of a second
 )
+
+FULL = 2**16  # a side that no image reaches: nothing is shrunk
+SCORES, FAULTS, HISTOGRAM = "scores", "faults", "histogram"
+HEIGHT = "48vh"  # of the picture at most, so that controls and picture are seen at once
 
 State = tuple[NamedPair, Memoised, str]
 """What a fusion depends on: the pair at the size of the preview, the network, the source of colour."""
@@ -40,27 +46,40 @@ class FusionExplorer(PairPanel):
 
     Args:
         networks: further networks to choose from, by name.
-        side: the longer side of the preview, in pixels; saved images have their full size.
+        side: the longer side of the preview, in pixels, ``FULL`` for all of them; saved images have their full size.
     """
 
     def __init__(self, networks: Mapping[str, Model] | None = None, side: int = 192) -> None:
         super().__init__(networks, shipped_names())
         self.colour = widgets.Dropdown(options=COLOURS, description="colour of", **labelled())
         self.side = widgets.Dropdown(
-            options=[(f"{n} pixels", n) for n in sorted({side, 96, 192, 320})] + [("full size", 2**16)],
+            options=[(f"{n} pixels", n) for n in sorted({side, 96, 192, 320} - {FULL})]
+            + [("full size", FULL)],
             value=side,
             description="preview",
             **labelled(),
         )
         self.left = widgets.Dropdown(options=CANDIDATES, value="mean", description="left", **labelled())
         self.right = widgets.Dropdown(options=CANDIDATES, value="network", description="right", **labelled())
-        self.share = widgets.IntSlider(value=50, max=100, description="swipe %", **labelled())
+        self.share = widgets.IntSlider(
+            value=50,
+            max=100,
+            description="swipe %",
+            readout=False,
+            tooltip="drag: left of the handle is one image, right of it the other",
+            layout=widgets.Layout(width="100%", margin="0"),
+            style={"description_width": "0px"},
+        )
+        self.share.add_class("mdf-split")
         self.blink = widgets.ToggleButton(description="Blink", tooltip="show left and right in turn")
         self.x = widgets.IntSlider(value=75, max=100, description="detail x %", **labelled())
         self.y = widgets.IntSlider(value=55, max=100, description="detail y %", **labelled())
         self.zoom = widgets.IntSlider(value=4, min=1, max=8, description="zoom", **labelled())
         self._make_blinking()
-        self.table = widgets.HTML(layout=widgets.Layout(width="44%"))
+        self.view = widgets.ToggleButtons(
+            options=(SCORES, FAULTS, HISTOGRAM), description="show", **labelled("auto", "what stands beside")
+        )
+        self.table = HTML()
         self.details = Gallery(columns=6)
         self.name = widgets.Text(value="fused.png", description="file", **labelled("380px"))
         self.saver = widgets.Button(description="Save", tooltip="fuse at full size and write the file")
@@ -72,27 +91,27 @@ class FusionExplorer(PairPanel):
         self.pictures = self.memoised(candidates, last=8)
         self.scored = self.memoised(lambda *state: scores(self.pictures(*state)))
         self.redraw_on(self.colour, self.side, self.left, self.right, self.share, self.blink)
-        self.redraw_on(self.x, self.y, self.zoom)
+        self.meter = self.memoised(lambda state, name: faults(self.pictures(*state), name), last=16)
+        self.redraw_on(self.x, self.y, self.zoom, self.view)
         controls = [
             self.pairs,
             row(self.network, self.colour, self.side),
             row(self.left, self.right, self.blink),
-            row(self.share, self.x, self.y),
-            row(self.zoom, self.name, self.saver),
         ]
-        main = widgets.HBox([self.stack, self.table])
-        self.arrange(
-            "Fusion explorer: what is kept of two images?", controls, [main, self.details, self.player]
+        self.compared = widgets.VBox([self.share, self.stack])
+        beside = widgets.VBox(
+            [self.view, self.table], layout=widgets.Layout(flex="1 1 0", min_width="0", max_width="110vh")
         )
+        main = widgets.HBox([self.compared, beside])
+        details = [row(self.x, self.y, self.zoom), self.details, row(self.name, self.saver), self.player]
+        self.arrange("Fusion explorer: what is kept of two images?", controls, [main, *details])
 
     def _make_blinking(self) -> None:
         """Two displays that the browser alternates by itself, so that nothing runs in the kernel."""
         self.first, self.second = Display(), Display()
-        self.stack = widgets.Stack(
-            [self.first, self.second], selected_index=0, layout=widgets.Layout(width="56%")
-        )
+        self.stack = widgets.Stack([self.first, self.second], selected_index=0)
         self.player = widgets.Play(
-            value=0, max=1, interval=BLINK, repeat=True, layout=widgets.Layout(display="none")
+            value=0, max=1, interval=BLINK, repeat=True, tooltip="", layout=widgets.Layout(display="none")
         )
         self.alternation = widgets.jslink((self.player, "value"), (self.stack, "selected_index"))
 
@@ -103,13 +122,14 @@ class FusionExplorer(PairPanel):
             self._show_all(self._state(COARSE))
         self._show_all(state)
         self.shown = state
-        self.table.value = self._scores(state)
+        self._show_beside(state)
         height, width = state[0].a.shape[:2]
         return f"{state[0].name}, {width}x{height}"
 
     def _show_all(self, state: State) -> None:
         pictures = self.pictures(*state)
         height, width = pictures["a"].shape[:2]
+        self.compared.layout.width = f"min(56%, calc({HEIGHT} * {width / height:.3f}))"
         window = Window(self.x.value / 100, self.y.value / 100, min(self.zoom.value, height, width))
         left, right = pictures[self.left.value], pictures[self.right.value]
         if self.blink.value:
@@ -147,11 +167,19 @@ class FusionExplorer(PairPanel):
             self.colour.value,
         )
 
-    def _scores(self, state: State) -> str:
+    def _show_beside(self, state: State) -> None:
+        """Shows scores, faults or a histogram; only what is shown is computed."""
+        compared = self.left.value, self.right.value
         try:
-            return scores_table(self.scored(*state), "scores of this preview")
-        except ValueError as error:  # the image is too small for a metric
-            return f"<p>Not scored: {escape(str(error))}.</p>"
+            if self.view.value == SCORES:
+                self.table.value = scores_table(self.scored(*state), "scores of this preview")
+            elif self.view.value == FAULTS:
+                self.table.value = faults_table({name: self.meter(state, name) for name in compared})
+            else:
+                title = f"grey levels of a, b, {' and '.join(compared)}"
+                self.table.value = figure_html(histograms(self.pictures(*state), *compared), title)
+        except ValueError as error:  # the image is too small
+            self.table.value = f"<p>Not measured: {escape(str(error))}.</p>"
 
     def _show(self, display: Display, title: str, picture: Picture, window: Window) -> None:
         display.show(window.framed(picture) if window.zoom > 1 else picture, title)

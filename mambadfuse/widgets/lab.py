@@ -30,14 +30,14 @@ from mambadfuse.metrics import EIGHT
 from mambadfuse.training import BUDGETS
 from mambadfuse.training.estimate import format_duration
 from mambadfuse.widgets.displays import Display, Gallery
-from mambadfuse.widgets.panel import Panel, labelled, row
+from mambadfuse.widgets.panel import HTML, SMALL, Panel, labelled, row
 from mambadfuse.widgets.scores import results_table, scores_table
 
 RUNNING: set[State] = {"training", "pausing"}
 PERIOD = 1.0  # seconds between two readings of the logs
 CURVES, PICTURES = "curves and results", "fused images"
-WIDTH = "1240px"  # so that all of it is seen at once in a window of 1366 x 768 pixels
 SIDE, CONTROL = "240px", "228px"  # widths of the side with the controls, and of each
+FIGURE = "max(820px, 110vh)"  # leaves room for the results below it, in a window of 1366 x 768 pixels too
 
 
 class AblationLab(Panel):
@@ -72,7 +72,6 @@ class AblationLab(Panel):
         settings: Iterable[str] = (),
     ) -> None:
         super().__init__()
-        self.layout.max_width = WIDTH
         self.runs: list[BackgroundRun] = []
         """Those of one seed, of every ticked row."""
         self.later: list[list[Job]] = []
@@ -112,8 +111,7 @@ class AblationLab(Panel):
         ):
             button.layout.width = "72px"
             button.on_click(lambda _, action=action: self.attempt(action))
-        self.questions, self.forecast = widgets.HTML(), widgets.HTML()
-        self.results, self.table = widgets.HTML(), widgets.HTML()
+        self.questions, self.forecast, self.results, self.table = (HTML() for _ in range(4))
         self.display, self.gallery = Display(), Gallery(columns=3)
         self.gallery.show(self.sources)
         self.redraw_on(*self.ticks.values(), self.budget, self.seeds, self.metric, self.view)
@@ -122,19 +120,19 @@ class AblationLab(Panel):
 
     def _arranged(self) -> widgets.HBox:
         """The controls, and beside them either curves and results or the fused images."""
-        scrolled = {"overflow": "auto", "flex": "0 0 auto", "display": "block"}
-        rows = widgets.VBox(
-            list(self.ticks.values()),
-            layout=widgets.Layout(height="200px", border="1px solid #ccc", **scrolled),
+        scrolled = widgets.Layout(
+            height="200px", border="1px solid #ccc", overflow="auto", flex="0 0 auto", display="block"
         )
-        asked = widgets.VBox([self.questions], layout=widgets.Layout(height="104px", **scrolled))
-        controls = [self.budget, self.seeds, self.metric, rows, asked]
+        rows = widgets.VBox(list(self.ticks.values()), layout=scrolled)
+        controls = [self.budget, self.seeds, self.metric, rows, self.questions]
         side = [*controls, row(self.trainer, self.pauser, self.stopper), self.forecast]
-        self.display.layout.flex, self.display.layout.max_width = "1 1 540px", "820px"
+        self.display.layout.flex, self.display.layout.max_width = "1 1 540px", FIGURE
         self.numbers = row(self.display, self.results, self.table)
+        beside = widgets.VBox(side, layout=widgets.Layout(flex=f"0 0 {SIDE}", overflow="hidden"))
+        beside.add_class("mdf-side")
         return widgets.HBox(
             [
-                widgets.VBox(side, layout=widgets.Layout(flex=f"0 0 {SIDE}", overflow="hidden")),
+                beside,
                 widgets.VBox(
                     [self.view, self.numbers, self.gallery],
                     layout=widgets.Layout(flex="1 1 0", min_width="0"),
@@ -359,7 +357,8 @@ class Clock:
 
 def _questions(rows: Sequence[Row]) -> str:
     lines = "".join(f"<li>{escape(entry.name)}: {escape(entry.question)}</li>" for entry in rows)
-    return f'<ul style="margin: 0; line-height: 1.4; font-size: 12px">{lines}</ul>'
+    scrolled = "height: 104px; overflow: auto; margin: 0"  # by keyboard too, since it takes the focus
+    return f'<ul tabindex="0" style="{scrolled}; {SMALL}">{lines}</ul>'
 
 
 def _said(run: BackgroundRun, state: State, seen: Progress) -> str:

@@ -26,6 +26,13 @@ class PairPanel(Panel):
         networks = networks or {}
         self.pairs, self.network = PairChooser(), network_chooser(networks, shipped)
         self.loaded = self.memoised(lambda name: cast(MambaDFuse, network(name, networks)))
+        self.pairs.observe(lambda _: self._suit_the_task(), names="pair")
         self.redraw_on(self.network)
         self.redraw_on(self.pairs, trait="pair")
         self.pairs.observe(lambda change: self.tell(change.new), names="note")
+
+    def _suit_the_task(self) -> None:
+        """Chooses the network of the pair's task, if the one in use is that of another task."""
+        task = self.pairs.task
+        if self.network.value in TASKS and task in self.network.options:
+            self.network.value = task

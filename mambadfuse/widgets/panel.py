@@ -6,17 +6,29 @@ from html import escape
 from typing import Any, TypeVar
 
 import ipywidgets as widgets
+import traitlets
 
 T = TypeVar("T")
 
 COMPUTING = "Computing ..."
+SMALL = "font-size: 0.92em; line-height: 1.4"  # relative, so that it grows with the type of the page
 
-WIDTH = "860px"  # fits next to the sidebar of JupyterLab in a window of 1280 pixels
+
+def labelled(width: str = "260px", tooltip: str = "") -> dict[str, Any]:
+    """Keyword arguments of an ipywidget: layout, style and tooltip of a control with a label next to it."""
+    style = {"description_width": "6.4em"}
+    return {"layout": widgets.Layout(width=width), "style": style, "tooltip": tooltip}
 
 
-def labelled(width: str = "260px") -> dict[str, Any]:
-    """Keyword arguments of an ipywidget: the layout and style of a control with a label next to it."""
-    return {"layout": widgets.Layout(width=width), "style": {"description_width": "80px"}}
+class HTML(widgets.HTML):
+    """A piece of HTML whose tooltip is empty; that of ipywidgets is "null"."""
+
+    tooltip = traitlets.Unicode("").tag(sync=True)
+
+
+def legend(content: str) -> HTML:
+    """What the displays of a panel mean, in small type."""
+    return HTML(f'<span style="{SMALL}">{content}</span>')
 
 
 def row(*children: widgets.Widget) -> widgets.HBox:
@@ -34,19 +46,20 @@ class Panel(widgets.VBox):
     def __init__(self) -> None:
         self.text = ""
         """The current message."""
-        self.message = widgets.HTML()
+        self.message = HTML()
         self.closer = widgets.Button(
             description="Close", tooltip="close this panel and release what it holds"
         )
         self.closer.on_click(lambda _: self.close())
         self._clear_caches: list[Callable[[], None]] = []
-        super().__init__(layout=widgets.Layout(width="100%", max_width=WIDTH))
+        super().__init__(layout=widgets.Layout(width="100%"))
+        self.add_class("mdf-panel")
 
     def arrange(
         self, title: str, controls: Sequence[widgets.Widget], displays: Sequence[widgets.Widget]
     ) -> None:
         """Lays out title, controls, message, displays and the Close button, then draws the panel."""
-        heading = widgets.HTML(f"<b>{escape(title)}</b>")
+        heading = HTML(f"<b>{escape(title)}</b>")
         self.children = (heading, *controls, self.message, *displays, self.closer)
         self.redraw()
 
@@ -81,10 +94,10 @@ class Panel(widgets.VBox):
         except Exception as error:  # whatever it is: a notebook hides the tracebacks of callbacks
             self.tell(f"Error: {str(error) or type(error).__name__}")
 
-    def tell(self, text: str) -> None:
+    def tell(self, message: str) -> None:
         """Shows a line of text below the controls."""
-        self.text = text
-        self.message.value = f'<div role="status">{escape(text)}</div>'
+        self.text = message
+        self.message.value = f'<div role="status">{escape(message)}</div>'
 
     def close(self) -> None:
         """Removes the panel from the page and releases everything that it holds."""

@@ -2,11 +2,23 @@
 
 import ipywidgets as widgets
 
-from mambadfuse.analysis.memory import SIGNALS, MemoryPlot, Signal, Trace, signal_of, trace
+from mambadfuse.analysis.memory import (
+    SIGNALS,
+    MemoryPlot,
+    Signal,
+    Trace,
+    marked_row,
+    signal_of,
+    signal_of_row,
+    trace,
+)
+from mambadfuse.data.images import read_image
+from mambadfuse.data.samples import samples
 from mambadfuse.widgets.displays import Display
 from mambadfuse.widgets.panel import Panel, labelled, row
 
-OWN = "own numbers"
+OWN, ROW = "own numbers", "row of a picture"
+FIGURE = "min(100%, 105vh)"  # its height is four sevenths of that
 
 
 class ScanExplorer(Panel):
@@ -15,7 +27,7 @@ class ScanExplorer(Panel):
     def __init__(self) -> None:
         super().__init__()
         self.signal = widgets.Dropdown(
-            options=[*SIGNALS, OWN], value="marks in noise", description="signal", **labelled()
+            options=[*SIGNALS, ROW, OWN], value="marks in noise", description="signal", **labelled()
         )
         self.numbers = widgets.Text(
             value="4 0 0 2 0 0",
@@ -48,14 +60,30 @@ class ScanExplorer(Panel):
             value=0, min=0, max=20, step=0.5, description="selectivity", **labelled()
         )
         self.at = widgets.IntSlider(value=8, min=0, max=119, description="trace token", **labelled())
-        self.plot, self.display = MemoryPlot(), Display()
+        self.picture = widgets.Dropdown(
+            options=[(f"{pair.name}, {side}", getattr(pair, side)) for pair in samples() for side in "ab"],
+            description="picture",
+            **labelled("380px"),
+        )
+        self.line = widgets.IntSlider(
+            value=100,
+            min=0,
+            max=255,
+            description="row",
+            **labelled(tooltip="the row that is read as a signal"),
+        )
+        self.plot, self.display, self.source = MemoryPlot(), Display(FIGURE), Display("22%")
+        self.pixels = self.memoised(read_image)
+        for control in (self.picture, self.line):
+            control.observe(lambda _: self._choose_row(), names="value")
         self.redraw_on(self.signal, self.numbers, self.delta, self.decay, self.selectivity, self.at)
+        self.redraw_on(self.picture, self.line)
         controls = [
-            row(self.signal, self.numbers),
-            row(self.delta, self.decay, self.selectivity),
-            row(self.at),
+            row(self.signal, self.numbers, self.picture, self.line),
+            row(self.delta, self.decay, self.selectivity, self.at),
         ]
-        self.arrange("Scan explorer: what does one state remember?", controls, [self.display])
+        shown = [widgets.HBox([self.display, self.source])]
+        self.arrange("Scan explorer: what does one state remember?", controls, shown)
 
     def state(self) -> Trace:
         """The trace for the current values of the controls."""
@@ -75,5 +103,21 @@ class ScanExplorer(Panel):
         return f"{fixed} Of token {t.at}, less than 1/e is left after {t.left} tokens."
 
     def _signal(self) -> Signal:
-        self.numbers.disabled = self.signal.value != OWN
-        return signal_of(self.numbers.value) if self.signal.value == OWN else SIGNALS[self.signal.value]()
+        kind = self.signal.value
+        self.numbers.disabled = kind != OWN
+        self.numbers.layout.display = "none" if kind == ROW else None
+        for widget in (self.picture, self.line, self.source):
+            widget.layout.display = None if kind == ROW else "none"
+        if kind == ROW:
+            return self._row()
+        return signal_of(self.numbers.value) if kind == OWN else SIGNALS[kind]()
+
+    def _row(self) -> Signal:
+        """The chosen row; the picture is shown with the row marked."""
+        pixels = self.pixels(self.picture.value)
+        self.line.max = len(pixels) - 1
+        self.source.show(marked_row(pixels, self.line.value), f"row {self.line.value}")
+        return signal_of_row(pixels, self.line.value)
+
+    def _choose_row(self) -> None:
+        self.signal.value = ROW

@@ -1,12 +1,16 @@
 """A table of scores, for display next to the images."""
 
+import math
 from collections.abc import Mapping
 from html import escape
 
 from mambadfuse.ablation import Effect, Report
 from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.analysis.comparison import best
+from mambadfuse.evaluation.faults import FAULTS, Fault
+from mambadfuse.evaluation.preference import Preferences
 from mambadfuse.metrics import EIGHT
+from mambadfuse.widgets.panel import SMALL
 
 _CELL = "padding: 1px 5px; white-space: nowrap"
 
@@ -28,7 +32,53 @@ def scores_table(table: Mapping[str, Mapping[str, float]], what: str) -> str:
         )
         rows.append(f'<tr><th scope="row">{metric}</th>{cells}</tr>')
     caption = f"<caption>{escape(what)}; higher is better, the best is underlined</caption>"
-    return f'<table style="font-size: 12px; line-height: 1.5">{caption}<tr><th></th>{head}</tr>{"".join(rows)}</table>'
+    return f'<table style="{SMALL}">{caption}<tr><td></td>{head}</tr>{"".join(rows)}</table>'
+
+
+def faults_table(table: Mapping[str, Mapping[str, float]]) -> str:
+    """The faults of fused images as an HTML table, one column per fusion; in bold those that are worth a look.
+
+    Args:
+        table: value by fault, by the name of the fusion.
+    """
+    head = "".join(f'<th scope="col" style="{_CELL}">{escape(name)}</th>' for name in ("unit", *table))
+    rows = []
+    for name, fault in FAULTS.items():
+        cells = "".join(
+            f'<td style="{_CELL}; text-align: right">{_fault_cell(fault, row[name])}</td>'
+            for row in table.values()
+        )
+        unit = f'<td style="{_CELL}">{fault.unit}</td>'
+        rows.append(f'<tr><th scope="row" style="text-align: left">{name}</th>{unit}{cells}</tr>')
+    caption = "<caption>fault meter; bold: outside what is no fault, -: cannot occur in this pair</caption>"
+    return f'<table style="{SMALL}">{caption}<tr><td></td>{head}</tr>{"".join(rows)}</table>'
+
+
+def preference_table(found: Preferences, ranks: Mapping[str, Mapping[str, int]]) -> str:
+    """Strengths with intervals, and beside them the rank of each method in each metric, as an HTML table.
+
+    Args:
+        found: the strengths.
+        ranks: rank by metric, by the name of the method; methods that are missing were not scored.
+    """
+    header = ("rank", "strength", "95 %", "won, tied, lost", *EIGHT)
+    head = "".join(f'<th scope="col" style="{_CELL}">{name}</th>' for name in header)
+    rows = []
+    for one in found.standings:
+        scored = (str(ranks.get(one.method, {}).get(metric, "-")) for metric in EIGHT)
+        record = f"{one.wins}, {one.ties}, {one.losses}"
+        numbers = (
+            str(one.rank),
+            f"{one.strength:+.2f}",
+            f"[{one.low:+.2f}, {one.high:+.2f}]",
+            record,
+            *scored,
+        )
+        cells = "".join(f'<td style="{_CELL}; text-align: right">{number}</td>' for number in numbers)
+        rows.append(f'<tr><th scope="row" style="text-align: left">{escape(one.method)}</th>{cells}</tr>')
+    caption = "<caption>strengths by preference, beside the ranks in eight metrics</caption>"
+    notes = "".join(f"<p>{escape(note)}</p>" for note in found.notes)
+    return f'<table style="{SMALL}">{caption}<tr><td></td>{head}</tr>{"".join(rows)}</table>{notes}'
 
 
 def results_table(report: Report) -> str:
@@ -45,7 +95,13 @@ def results_table(report: Report) -> str:
         rows.append(f'<tr><th scope="row" style="text-align: left">{escape(line.row)}</th>{cells}</tr>')
     lower = ", lower is better" if lower_is_better(metric) else ""
     caption = f"<caption>stored results{lower}; a verdict needs three seeds</caption>"
-    return f'<table style="font-size: 12px; line-height: 1.5">{caption}<tr>{head}</tr>{"".join(rows)}</table>'
+    return f'<table style="{SMALL}">{caption}<tr>{head}</tr>{"".join(rows)}</table>'
+
+
+def _fault_cell(fault: Fault, value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"<b>{value:.2f}</b>" if fault.severity(value) > 0 else f"{value:.2f}"
 
 
 def _difference(effect: Effect) -> list[str]:

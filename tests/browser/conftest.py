@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import servers
-from setup_notebook import CHROMIUM, REQUIRED, ROOT, copy_notebook
+from setup_notebook import CHROMIUM, PANELS, REQUIRED, ROOT, copy_notebook
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -31,8 +31,11 @@ class Site:
     errors: list[str] = field(default_factory=list)
 
     def panel(self, title: str):
-        """The panel of that title."""
-        return self.page.locator(".jp-OutputArea-output").filter(has_text=title)
+        """The panel of that title; its tab is opened."""
+        tab = self.page.get_by_role("tab", name=PANELS[title], exact=True)
+        if tab.get_attribute("aria-selected") != "true":
+            tab.click()
+        return self.page.locator(".mdf-panel").filter(has_text=title)
 
     def reload(self) -> None:
         """Reloads the page; JupyterLab saves the notebook first."""

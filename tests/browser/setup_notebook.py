@@ -15,13 +15,14 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
 )
 REQUIRED = os.environ.get("MAMBADFUSE_BROWSER") == "required"
-PANELS = [
-    "Scan explorer",
-    "Fusion explorer",
-    "Channel-exchange explorer",
-    "M3 explorer",
-    "Ablation lab",
-]
+PANELS = {  # the title of each panel, and that of its tab
+    "Fusion explorer": "Fusion",
+    "Blind preference": "Preference",
+    "Scan explorer": "Scan",
+    "Channel-exchange explorer": "Channel exchange",
+    "M3 explorer": "M3",
+    "Ablation lab": "Ablation",
+}
 
 
 def copy_notebook(folder: Path) -> Path:
@@ -32,7 +33,7 @@ def copy_notebook(folder: Path) -> Path:
             cell.outputs = []
     text = nbformat.writes(notebook)
     copy = folder / APP.name
-    copy.write_text(text.replace("../../outputs/ablation", place), encoding="utf-8")
+    copy.write_text(text.replace("../../outputs", place), encoding="utf-8")
     assert copy.read_text(encoding="utf-8") != text
     return copy
 

@@ -13,6 +13,8 @@ from mambadfuse.widgets.panel import COMPUTING
 
 if not REQUIRED:
     pytest.importorskip("playwright.sync_api", reason="pip install playwright (its browsers are not needed)")
+    pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -88,7 +90,7 @@ def at_the_end(handle: Locator) -> bool:
     return now == top
 
 
-@pytest.mark.parametrize("title", PANELS)
+@pytest.mark.parametrize("title", [title for title in PANELS if title != "Blind preference"])
 def test_every_slider_moves_by_keyboard_and_by_mouse(site, title):
     panel = site.panel(title)
     sliders = panel.locator(".widget-slider:visible")
@@ -182,6 +184,88 @@ def test_exchange_explorer(site):
     expect(status(panel)).to_contain_text("channels change sides")
 
 
+def test_blind_preference_by_keys_and_buttons(site):
+    panel = site.panel("Blind preference")
+    expect(status(panel)).to_contain_text("0 answers")
+    with changes(panel):
+        control(panel, "or type").press("l")
+    expect(status(panel)).to_contain_text("1 answer ")
+    expect(control(panel, "or type")).to_have_value("")
+    with changes(panel):
+        panel.get_by_role("button", name="Cannot tell").press("Enter")
+    expect(status(panel)).to_contain_text("2 answers")
+    expect(panel.get_by_role("table")).to_have_count(0)
+    panel.get_by_role("button", name="Results").press("Enter")
+    expect(panel.get_by_role("table")).to_contain_text("strength")
+    expect(panel.get_by_role("table")).to_contain_text("VIF")
+    site.shoot("Blind preference", "results")
+
+
+def test_a_row_of_a_picture_is_a_signal(site):
+    panel = site.panel("Scan explorer")
+    with changes(panel):
+        choose(panel, "signal", "row of a picture")
+    expect(panel.get_by_role("img", name="row 100")).to_be_visible()
+    with changes(panel):
+        choose(panel, "signal", "one pulse")
+
+
+def test_no_tooltip_says_null_and_no_link_leads_nowhere(site):
+    for title in PANELS:
+        site.panel(title)
+    page = site.page.locator(".mdf-lecture")
+    expect(page.locator("[title=null]")).to_have_count(0)
+    expect(page.locator("a")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1024, 1366, 1920, 3840])
+def test_the_page_is_as_wide_as_the_window(site, width):
+    if site.name == "lab":
+        pytest.skip("JupyterLab has margins and a sidebar of its own")
+    before = site.page.viewport_size
+    site.page.set_viewport_size({"width": width, "height": width * 9 // 16})
+    for title in PANELS:
+        panel = site.panel(title)
+        expect(panel).to_be_visible()
+        assert width - 100 <= panel.bounding_box()["width"] <= width
+        assert site.page.evaluate("document.documentElement.scrollWidth") <= width
+    site.page.set_viewport_size(before)
+
+
+SMALLEST = """page => Math.min(...[...page.querySelectorAll('*')]
+    .filter(e => e.checkVisibility() && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+    .map(e => parseFloat(getComputedStyle(e).fontSize)))"""
+
+
+def test_large_type_and_long_sliders(site):
+    page = site.page.locator(".mdf-lecture")
+    page.get_by_label("large type").check()
+    for title in PANELS:
+        panel = site.panel(title)
+        site.page.wait_for_function(f"page => ({SMALLEST})(page) >= 18", arg=page.element_handle())
+        for slider in panel.locator(".noUi-target:visible").all():
+            assert slider.bounding_box()["width"] >= 300
+        site.shoot(title, "large")
+    page.get_by_label("large type").uncheck()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(site, theme):
+    if site.name == "lab":
+        pytest.skip("the page around the panels is JupyterLab's own")
+    dark = site.page.locator(".mdf-lecture").get_by_label("dark", exact=True)
+    dark.set_checked(theme == "dark")
+    for title in PANELS:
+        site.panel(title)
+        found = Axe().run(site.page, options={"preload": False}).response["violations"]
+        serious = [
+            f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")
+        ]
+        assert not serious, title
+        site.shoot(title, theme)
+    dark.set_checked(False)
+
+
 def test_m3_explorer(site):
     panel = site.panel("M3 explorer")
     with changes(panel):
@@ -240,6 +324,7 @@ class TestAblationLab:
         site.shoot(self.title, "training")
         with changes(site.panel("Scan explorer")):  # the notebook is free
             choose(site.panel("Scan explorer"), "signal", "one pulse")
+        panel = site.panel(self.title)
         pause.press("Enter")
         expect(status(panel)).to_have_text(PAUSED)
         paused = steps(panel)
@@ -275,6 +360,7 @@ def test_a_page_that_is_opened_again_leaves_no_training_unseen(site):
     mine = workers() - others
     assert len(mine) == 2
     site.reload()
+    panel = site.panel("Ablation lab")
     if site.name == "lab":
         expect(status(panel)).to_have_text(TRAINING)
         panel.get_by_role("button", name="Stop").press("Enter")
@@ -291,3 +377,5 @@ def test_closing_empties_the_panel(site, title):
     button.scroll_into_view_if_needed()
     button.press("Enter")
     expect(site.page.get_by_text(title, exact=False)).to_have_count(0)
+    site.page.get_by_role("button", name=f"Open {PANELS[title]}").press("Enter")
+    expect(status(site.panel(title))).not_to_be_empty()
