@@ -1,5 +1,6 @@
 """What every metric starts from: a grey image with 256 levels."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,6 @@ def grey_all(pictures: dict[str, ArrayLike]) -> list[np.ndarray]:
     return [first[1], *(x for _, x in others)]
 
 
-def levels(pictures: dict[str, ArrayLike]) -> list[np.ndarray]:
+def levels(pictures: Mapping[str, ArrayLike]) -> list[np.ndarray]:
     """:func:`grey_all` in float64."""
     return [x.astype(np.float64) for x in grey_all(pictures)]

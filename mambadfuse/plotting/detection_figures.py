@@ -202,9 +202,17 @@ def difference_intervals(
     axes.axvspan(-margin, margin, color="0.9")
     axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
     for row, (name, (mean, low, high)) in enumerate(intervals.items()):
-        look = {"color": "black", "marker": "o", "capsize": 4, "markersize": 7}
         fill = _MARKS.get(verdicts[name], "white")
-        axes.errorbar(mean, row, xerr=[[mean - low], [high - mean]], markerfacecolor=fill, **look)
+        axes.errorbar(
+            mean,
+            row,
+            xerr=[[mean - low], [high - mean]],
+            color="black",
+            marker="o",
+            capsize=4,
+            markersize=7,
+            markerfacecolor=fill,
+        )
     axes.set_yticks(range(len(intervals)), [f"{name}: {verdicts[name]}" for name in intervals])
     axes.set(xlabel=label, ylim=(len(intervals) - 0.5, -0.5))
     return figure
