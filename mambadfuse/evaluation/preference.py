@@ -199,8 +199,8 @@ def standard_errors(wins: ArrayLike, theta: ArrayLike) -> NDArray[np.float64]:
         wins: as in :func:`bradley_terry`.
         theta: the strengths, (K,).
 
-    >>> standard_errors([[0, 3], [1, 0]], [0.5493, -0.5493]).round(4).tolist()  # sqrt(1/3 + 1/1) / 2
-    [0.5774, 0.5774]
+    >>> standard_errors([[0, 3], [1, 0]], [0.5493, -0.5493]).round(3).tolist()  # sqrt(1/3 + 1/1) / 2
+    [0.577, 0.577]
     """
     w, own = np.asarray(wins, dtype=float), np.asarray(theta, dtype=float)
     p = 1 / (1 + np.exp(own - own[:, None]))

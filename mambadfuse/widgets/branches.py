@@ -60,9 +60,9 @@ class BranchExplorer(PairPanel):
         if not blocks:
             self.sources.show(pictures)
             return "This network has no M3 block."
+        self.maps.show(branch_pictures(blocks[self.block.value - 1]))  # first, since effects take longer
         effects = self.effects_of(pair, self.network.value, gate)
         self.sources.show({**pictures, **effect_pictures(effects)})
-        self.maps.show(branch_pictures(blocks[self.block.value - 1]))
         if own == "shared":
             return "This network was trained with a shared gate: its branches have no gates of their own."
         if gate == own:

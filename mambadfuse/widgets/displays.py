@@ -27,7 +27,7 @@ def figure_html(picture: Picture | Figure, title: str) -> str:
 class Display(HTML):
     """One image under its title. (HTML, because the image widget of ipywidgets has no alternative text.)"""
 
-    def __init__(self, width: str = "100%") -> None:
+    def __init__(self, width: str = "99%") -> None:
         super().__init__(layout=widgets.Layout(width=width, margin="2px 0.5%"))
 
     def show(self, picture: Picture | Figure, title: str) -> None:
