@@ -1,6 +1,7 @@
 """The book in a browser, opened from its folder: no request leaves it; its pages fit, search, print and can be read."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,13 @@ def test_a_word_of_the_glossary_says_what_it_means(reader):
     assert len(word.get_attribute("title")) > 10
     word.click()
     assert "glossary.html#word-" in reader.page.url
+
+
+def test_the_equations_print_on_one_page_of_a4(reader):
+    reader.open("docs/teaching/equations", 1280)
+    assert not reader.page.evaluate(RAW_FORMULAS)
+    pdf = reader.page.pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
 
 
 def test_a_page_prints(reader):
