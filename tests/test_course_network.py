@@ -564,7 +564,7 @@ SHARES = {
     "pixels": (lambda t: t["local"][1], "the loss of the pixels alone"),
     "published": (lambda t: t["vif"][0] / t["vif"][1], "by FusionLoss.vif()"),
     "excess": (lambda t: t["local"][0] / t["local"][1] - 1, "that is the excess"),
-    "guess": (lambda t: 1000.0, "are both totals of FusionLoss.local()"),
+    "guess": (lambda t: 1000.0, "Are both totals those of FusionLoss.local()"),
     "empty": (lambda t: None, "still None"),
     "both": (lambda t: torch.stack(t["local"]), "expected one number"),
 }

@@ -34,16 +34,22 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def page(chromium, folder):
+def page(chromium):
     page = chromium.new_page(viewport={"width": 1366, "height": 768})
+    yield page
+    page.close()
+
+
+@pytest.fixture(autouse=True)
+def quiet(page, folder):
+    """After every test: nothing was asked of another host, and nothing failed."""
     requests, errors = [], []
     page.on("request", lambda request: requests.append(request.url))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
+    yield
     assert all(url.startswith((folder.as_uri(), "data:")) for url in requests)
     assert not errors
-    page.close()
 
 
 @pytest.mark.parametrize("stem", DECKS)
