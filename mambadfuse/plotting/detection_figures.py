@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ def framed_images(
 def _draw_frame(axes: Axes, frame: Frame) -> None:
     left, top, right, bottom = (float(x) - 0.5 for x in frame.box)  # pixel centres lie at whole numbers
     outline = [Stroke(linewidth=2.6, foreground="black"), Normal()]
-    look = {"fill": False, "edgecolor": "white", "linewidth": 1.2, "linestyle": frame.line}
+    look: dict[str, Any] = {"fill": False, "edgecolor": "white", "linewidth": 1.2, "linestyle": frame.line}
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, path_effects=outline, **look))
     if frame.text:
         width = axes.get_xlim()[1]
@@ -150,7 +151,7 @@ def score_bars(scores: Mapping[str, Mapping[str, float]], label: str) -> Figure:
     width = 0.8 / len(scores)
     for k, (name, values) in enumerate(scores.items()):
         places = np.arange(len(groups)) + (k - (len(scores) - 1) / 2) * width
-        look = {"color": _GREYS[k % 4], "hatch": _HATCHES[k % 4], "edgecolor": "black"}
+        look: dict[str, Any] = {"color": _GREYS[k % 4], "hatch": _HATCHES[k % 4], "edgecolor": "black"}
         drawn = axes.bar(places, [100 * values[group] for group in groups], width, label=name, **look)
         axes.bar_label(drawn, fmt="%.0f", padding=2, fontsize=9)
     axes.set_xticks(range(len(groups)), groups)
