@@ -117,8 +117,8 @@ def as_cells(quiz: Quiz) -> list[str]:
 
     >>> from mambadfuse.course.quiz import as_cells, shipped_quizzes
     >>> cells = as_cells(shipped_quizzes()["00_start_here"])
-    >>> len(cells), cells[0][:13], cells[1][:6]
-    (4, '## Quiz\\n\\n**1.', '**2.**')
+    >>> len(cells), cells[0][:15], cells[1][:6]
+    (4, '## Quiz\\n\\n**1.**', '**2.**')
     """
     questions = [_item(number, question).rstrip() for number, question in enumerate(quiz.questions, 1)]
     return [f"## Quiz\n\n{questions[0]}", *questions[1:]]
