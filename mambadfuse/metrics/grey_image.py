@@ -62,7 +62,7 @@ def _quantise(pixels: np.ndarray, name: str) -> np.ndarray:
     return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
 
 
-def grey_all(pictures: dict[str, ArrayLike]) -> list[np.ndarray]:
+def grey_all(pictures: Mapping[str, ArrayLike]) -> list[np.ndarray]:
     """The images, by name, converted by :func:`grey`; all must have the same size.
 
     Raises:
