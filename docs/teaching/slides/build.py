@@ -212,7 +212,7 @@ def print_pdf(stems: list[str]) -> str:
                 file.write(sheet.pdf(prefer_css_page_size=True, print_background=True))
             sheet.close()
         browser.close()
-    return f"{len(stems)} PDF files"
+    return f"PDF files: {len(stems)}"
 
 
 def main() -> None:
@@ -225,7 +225,7 @@ def main() -> None:
     for stem in stems:
         write(f"{stem}.html", deck(stem))
         print(f"outputs/slides/{stem}.html: {len(slides(stem)) + 1} slides")
-    write("index.html", index(list(decks())))
+    write("index.html", index([stem for stem in decks() if (OUT / f"{stem}.html").exists()]))
     print(print_pdf(stems))
 
 
