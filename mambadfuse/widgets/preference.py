@@ -126,7 +126,7 @@ class BlindPreference(Panel):
             self.gallery.show(self.of_pair(name))
         self.table.value = self._ranked() if self.results.value else ""
         count = len(self.answers)
-        return f"{name}: which is better? {count} answer{'' if count == 1 else 's'} in {self.out}."
+        return f"{name}: which is better? {count} answer{'' if count == 1 else 's'} in {self.out.name}."
 
     def answer(self, choice: Choice) -> str:
         """Keeps an answer to the present question, and asks the next one."""
