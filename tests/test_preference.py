@@ -124,6 +124,14 @@ def test_errors_shrink_with_the_square_root_of_the_answers():
     np.testing.assert_allclose(standard_errors(9 * wins, theta), standard_errors(wins, theta) / 3)
 
 
+@pytest.mark.parametrize("methods", [2, 3, 16, 30, 32])
+@pytest.mark.parametrize("times", [1, 3, 7])
+def test_errors_of_equal_methods_have_a_closed_form(methods, times):
+    wins = times / 2 * (1 - np.eye(methods))
+    error = math.sqrt(4 / (times * methods) * (1 - 1 / methods))
+    np.testing.assert_allclose(standard_errors(wins, np.zeros(methods)), error)
+
+
 def test_every_comparison_is_asked_equally_often_and_sides_are_drawn():
     methods = {"street": ["p", "q", "r"], "yard": ["p", "q"]}
     generator, answers = np.random.default_rng(0), []
