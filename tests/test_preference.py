@@ -109,6 +109,7 @@ def test_groups_that_were_never_compared_are_named():
     found = preferences(answers_of([("p", "q")] * 2 + [("r", "s")] * 2, "lrlr"))
     assert found.groups == (("p", "q"), ("r", "s"))
     assert found.notes[0] == "Never compared, so not ranked against each other: p, q; r, s."
+    assert "or were never compared with them. One tie is added" in found.notes[1]
     assert all(math.isfinite(s.high) for s in found.standings)
 
 

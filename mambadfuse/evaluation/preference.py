@@ -102,7 +102,7 @@ class Preferences:
             notes.append(f"Never compared, so not ranked against each other: {apart}.")
         if self.regularised:
             notes.append(
-                "Some methods never won or never lost against the others. "
+                "Some methods never won or never lost against the others, or were never compared with them. "
                 "One tie is added between every two methods, which keeps all strengths finite."
             )
         return notes
