@@ -121,6 +121,21 @@ def test_a_damaged_record_hides_no_source(place, record):
     assert [pair.name for pair in find_pairs("ir", "vi").pairs] == ["1"]
 
 
+def test_a_record_that_another_process_removes_meanwhile_is_left_out(place, monkeypatch):
+    draw("ir/1.png", "vi/1.png")
+    (place / "ir" / MANIFEST).write_text("{}")
+    looked_at = Path.is_file
+
+    def look_and_remove(path):
+        found = looked_at(path)
+        if path.name == MANIFEST:
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_file", look_and_remove)
+    assert [pair.name for pair in find_pairs("ir", "vi").pairs] == ["1"]
+
+
 def test_a_folder_of_nothing_but_results_has_no_pair(place):
     draw("both/ir.png", "both/vi.png")
     assert command("fuse --a both/ir.png --b both/vi.png --out both/f.png") == 0
