@@ -158,7 +158,7 @@ def _hidden(folder: Path, part: str | None, kind: str) -> Path:
 
 @contextmanager
 def _sole_writer(folder: Path, part: str | None) -> Iterator[None]:
-    """Keeps out other runs that write the same results: those of this part, or of the whole folder for a part."""
+    """Keeps out other runs that write the same results: of this part or the whole folder; of any part for a folder."""
     busy = (
         f"{folder}: another process is writing results there: wait for it, or choose another folder (--out)"
     )
