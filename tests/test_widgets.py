@@ -17,6 +17,7 @@ from mambadfuse.ablation import SHIPPED_RESULTS, Store, compare
 from mambadfuse.data.samples import samples
 from mambadfuse.evaluation.answers import read_answers
 from mambadfuse.widgets import (
+    BlindPreference,
     BranchExplorer,
     ExchangeExplorer,
     FusionExplorer,
@@ -329,6 +330,11 @@ class TestBlindPreference:
         assert len(done) == 5
         assert (name, *sorted(two)) not in done
         panel.close()
+
+    @pytest.mark.parametrize("given", [{"fused": "ours"}, {"a": "ir", "b": "vi"}])
+    def test_fused_images_and_sources_go_together(self, tmp_path, given):
+        with pytest.raises(ValueError, match=r"expected .* their sources, or neither: found"):
+            BlindPreference(**given, out=tmp_path / "answers.jsonl")
 
     def test_sources_are_shown_on_request(self, tmp_path):
         panel = blind_preference(tmp_path)

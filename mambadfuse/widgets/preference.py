@@ -60,7 +60,8 @@ class BlindPreference(Panel):
         seed: of the lot; None for another order each time.
 
     Raises:
-        ValueError: no pair was fused by two methods, or the file holds something else than answers.
+        ValueError: no pair was fused by two methods; the file holds something else than answers; or there are sources
+            without fused images, or the other way round.
         PairError: there are no pairs.
     """
 
@@ -75,8 +76,9 @@ class BlindPreference(Panel):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        if fused is not None and a is None:
-            raise ValueError("folders of fused images need their sources: give a, and b")
+        if (fused is None) is not (a is None):
+            given = "sources alone" if fused is None else "fused images alone"
+            raise ValueError(f"expected folders of fused images and their sources, or neither: found {given}")
         contest = sample_contest() if fused is None or a is None else folder_contest(fused, find_pairs(a, b))
         self.contest, self.out = contest, Path(out)
         self.answers = read_answers(self.out)
