@@ -13,7 +13,7 @@ class BusyError(RuntimeError):
 
 @contextmanager
 def locked(lock: Path, busy: str, timeout: float = 0.0) -> Iterator[None]:
-    """Holds a lock file. The system releases the lock if the process is killed; the file itself stays.
+    """Holds a lock file. The system releases the lock if the process is killed; the file may stay.
 
     Args:
         lock: created if missing; its folder must exist.

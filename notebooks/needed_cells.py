@@ -60,7 +60,7 @@ def _bound_and_read(statement: ast.stmt) -> tuple[set[str], set[str]]:
     for scope in scopes:  # grows by the scopes within
         scopes += scope.get_children()
         read |= {s.get_name() for s in scope.get_symbols() if s.is_global() and s.is_referenced()}
-    if isinstance(statement, ast.AugAssign):
+    if isinstance(statement, ast.AugAssign | ast.If | ast.Try):  # a condition may leave a name as it was
         read |= bound
     elif not isinstance(
         statement, ast.Assign | ast.AnnAssign

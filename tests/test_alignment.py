@@ -177,6 +177,14 @@ def test_folders_into_folders_that_can_be_fused(folders, capsys):
     assert "kept moved/1.png" in capsys.readouterr().out.replace("\\", "/")
 
 
+def test_results_are_kept_from_whatever_folder_the_command_is_given(folders, capsys, monkeypatch):
+    assert run("--a a --b b --out moved --overlay overlays --motion translation") == 0
+    (folders / "elsewhere").mkdir()
+    monkeypatch.chdir(folders / "elsewhere")
+    assert run("--a ../a --b ../b --out ../moved --overlay ../overlays --motion translation") == 0
+    assert "kept ../moved/1.png" in capsys.readouterr().out.replace("\\", "/")
+
+
 def test_a_doubtful_alignment_is_said(folders, capsys):
     noise = np.random.default_rng(0).integers(0, 256, SIZE).astype(np.uint8)
     Image.fromarray(noise).save("noise.png")

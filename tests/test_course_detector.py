@@ -133,6 +133,8 @@ def confirmed(a, b):
         by_sets,
         lambda a, b: suppressed(b, a),
         lambda a, b: tuple(map(torch.as_tensor, by_sets(a, b))),
+        lambda a, b: Detections(*(part.astype(np.float32) for part in parts(suppressed(a, b)))),
+        lambda a, b: Detections(*(torch.as_tensor(part).float() for part in parts(suppressed(a, b)))),
     ]
 )
 def test_late_fusion_right(answer):

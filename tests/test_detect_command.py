@@ -145,7 +145,9 @@ def test_a_matrix_of_pairs_of_ones_own(place, capsys):
     assert "give --split and --test-split" in usage_error(words, capsys)
     assert "expected a name and a folder" in usage_error([*words, *splits, "--fused", "fused"], capsys)
     for of_pairs in ("--a ir --b vi", "--size 64x48", "--stretch-b 1% 99%", "--resize a", "--alpha ignore"):
-        assert "need --boxes" in usage_error(["detect", "matrix", *of_pairs.split()], capsys)
+        option = of_pairs.split()[0]
+        said = usage_error(["detect", "matrix", *of_pairs.split()], capsys)
+        assert f"{option} is for pairs of your own: they need --boxes" in said
     for of_scenes in ("--model ivf-fast", "--scenes 400", "--test-scenes 9", "--difficulty 0"):
         said = usage_error([*words, *splits, *of_scenes.split()], capsys)
         assert f"{of_scenes.split()[0]} is for made-up scenes" in said

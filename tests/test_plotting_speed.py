@@ -28,6 +28,16 @@ def test_points_stand_at_their_times_and_levels_at_their_quality():
     assert len({line.get_linestyle() for line in others[:2]}) == 2
 
 
+def test_no_network_is_left_out_for_want_of_a_mark():
+    points = {f"network {k}": (10.0 + k, 1.0) for k in range(12)}
+    levels = {f"rule {k}": 2.0 + k for k in range(5)}
+    (axes,) = speed_figures.quality_against_time(points, levels, quality="rank", limit=40).axes
+    assert {text.get_text() for text in axes.texts} == points.keys() | levels.keys()
+    videos = {f"video {k}": [1.0, 2.0] for k in range(12)}
+    (axes,) = speed_figures.flicker_by_motion([0, 1], videos).axes
+    assert [line.get_label() for line in axes.lines] == list(videos)
+
+
 def test_a_seed_is_a_line_through_the_arms():
     figure = speed_figures.taught_against_alone({"loss": {"alone": [3, 4], "taught": [1, 2]}})
     lines = figure.axes[0].get_lines()

@@ -109,6 +109,7 @@ def test_groups_that_were_never_compared_are_named():
     found = preferences(answers_of([("p", "q")] * 2 + [("r", "s")] * 2, "lrlr"))
     assert found.groups == (("p", "q"), ("r", "s"))
     assert found.notes[0] == "Never compared, so not ranked against each other: p, q; r, s."
+    assert "or were never compared with them. One tie is added" in found.notes[1]
     assert all(math.isfinite(s.high) for s in found.standings)
 
 
@@ -122,6 +123,14 @@ def test_errors_shrink_with_the_square_root_of_the_answers():
     theta = bradley_terry(wins)
     np.testing.assert_allclose(bradley_terry(9 * wins), theta, atol=1e-8)
     np.testing.assert_allclose(standard_errors(9 * wins, theta), standard_errors(wins, theta) / 3)
+
+
+@pytest.mark.parametrize("methods", [2, 3, 16, 30, 32])
+@pytest.mark.parametrize("times", [1, 3, 7])
+def test_errors_of_equal_methods_have_a_closed_form(methods, times):
+    wins = times / 2 * (1 - np.eye(methods))
+    error = math.sqrt(4 / (times * methods) * (1 - 1 / methods))
+    np.testing.assert_allclose(standard_errors(wins, np.zeros(methods)), error)
 
 
 def test_every_comparison_is_asked_equally_often_and_sides_are_drawn():

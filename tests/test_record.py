@@ -76,6 +76,18 @@ def test_a_result_beside_its_sources_is_not_read_as_one(place, a, b, out, tool):
     assert main([tool, "--a", a, "--b", b, "--out", out]) == 0
 
 
+def test_a_result_beside_links_to_its_sources_is_not_read_as_one(place):
+    draw("store/1.png", "store/2.png")
+    (place / "both").mkdir()
+    (place / "both/IR_1.png").symlink_to(place / "store/1.png")
+    (place / "both/VIS_1.png").symlink_to(place / "store/2.png")
+    assert command("fuse --a both/IR_1.png --b both/VIS_1.png --out both/IR_1_fused.png") == 0
+    found = find_pairs("both")
+    assert [pair.name for pair in found.pairs] == ["IR_1"]
+    (note,) = found.issues
+    assert (note.subject.name, note.severity) == ("IR_1_fused.png", "note")
+
+
 def test_files_beside_a_moved_image_are_no_sources(place):
     draw("both/ir.png", "both/vi.png")
     words = "align --a both/ir.png --b both/vi.png --out both/moved_ir.png --overlay both/ir_vi.png"
@@ -106,6 +118,21 @@ def test_results_from_elsewhere_are_sources_of_a_second_fusion(place):
 def test_a_damaged_record_hides_no_source(place, record):
     draw("ir/1.png", "vi/1.png")
     (place / "ir" / MANIFEST).write_text(record, encoding="latin-1")
+    assert [pair.name for pair in find_pairs("ir", "vi").pairs] == ["1"]
+
+
+def test_a_record_that_another_process_removes_meanwhile_is_left_out(place, monkeypatch):
+    draw("ir/1.png", "vi/1.png")
+    (place / "ir" / MANIFEST).write_text("{}")
+    looked_at = Path.is_file
+
+    def look_and_remove(path):
+        found = looked_at(path)
+        if path.name == MANIFEST:
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_file", look_and_remove)
     assert [pair.name for pair in find_pairs("ir", "vi").pairs] == ["1"]
 
 

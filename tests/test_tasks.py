@@ -1,5 +1,7 @@
 """Modalities: what a file name says of its image; the names are those of real data sets."""
 
+import unicodedata
+
 import pytest
 
 from mambadfuse.data.tasks import (
@@ -9,6 +11,7 @@ from mambadfuse.data.tasks import (
     NEAR_INFRARED,
     TASKS,
     WORDS,
+    Label,
     folders_of,
     modality_of_folder,
     read_folder_label,
@@ -111,6 +114,14 @@ def test_words_that_could_mean_something_else_say_a_side_if_they_are_read(a, b, 
     labels = [read_label(name, hints=True) for name in (a, b)]
     assert tuple(label.modality for label in labels) == sides
     assert [label.scene for label in labels] == [scene, scene]
+
+
+@pytest.mark.parametrize("name", ["Wärmebild", "térmica", "적외선"])
+def test_letters_with_marks_are_read_in_both_spellings(name):
+    decomposed = unicodedata.normalize("NFD", name)
+    assert decomposed != name
+    assert read_label(f"1_{decomposed}", hints=True) == Label("infrared", "1")
+    assert modality_of_folder(decomposed) == "infrared"
 
 
 @pytest.mark.parametrize(

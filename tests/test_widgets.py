@@ -17,6 +17,7 @@ from mambadfuse.ablation import SHIPPED_RESULTS, Store, compare
 from mambadfuse.data.samples import samples
 from mambadfuse.evaluation.answers import read_answers
 from mambadfuse.widgets import (
+    BlindPreference,
     BranchExplorer,
     ExchangeExplorer,
     FusionExplorer,
@@ -27,6 +28,7 @@ from mambadfuse.widgets import (
 from mambadfuse.widgets.controls import UPLOADED
 from mambadfuse.widgets.displays import Display
 from mambadfuse.widgets.panel import Panel, tree
+from mambadfuse.widgets.preference import Contest
 from mambadfuse.widgets.scan import OWN, ROW
 from mambadfuse.widgets.scores import results_table
 
@@ -328,6 +330,32 @@ class TestBlindPreference:
         name, *two = panel.question
         assert len(done) == 5
         assert (name, *sorted(two)) not in done
+        panel.close()
+
+    @pytest.mark.parametrize("given", [{"fused": "ours"}, {"a": "ir", "b": "vi"}])
+    def test_fused_images_and_sources_go_together(self, tmp_path, given):
+        with pytest.raises(ValueError, match=r"expected .* their sources, or neither: found"):
+            BlindPreference(**given, out=tmp_path / "answers.jsonl")
+
+    def test_a_large_folder_is_scored_once(self, tmp_path, monkeypatch):
+        scored = []
+        monkeypatch.setattr(
+            "mambadfuse.widgets.preference.evaluate",
+            lambda fused, a, b, metrics: scored.append(1) or dict.fromkeys(metrics, 1.0),
+        )
+        panel = blind_preference(tmp_path)
+        for _ in range(3):
+            panel.left.click()
+        pairs, fusions = panel.contest.pairs, panel.contest.fusions
+        names = {f"{name}{k or ''}": name for name in pairs for k in range(60)}
+        panel.contest = Contest(
+            {new: pairs[name] for new, name in names.items()},
+            {new: fusions[name] for new, name in names.items()},
+        )
+        panel.results.value = True
+        assert len(scored) == 3 * len(names)
+        panel.left.click()
+        assert len(scored) == 3 * len(names)
         panel.close()
 
     def test_sources_are_shown_on_request(self, tmp_path):

@@ -113,7 +113,7 @@ def _manifest(jobs: list[Job], single: bool, options: Namespace) -> "AbstractCon
         (job,) = jobs
         return manifest_of_pair([job.out, *job.beside], (job.a, job.b), settings, options.overwrite)
     targets = {job.name: job.out for job in jobs}
-    targets |= {str(file): file for job in jobs for file in job.beside}
+    targets |= {str(file.resolve()): file for job in jobs for file in job.beside}
     return recording(options.out, targets, settings, options.overwrite)
 
 

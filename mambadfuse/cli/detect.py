@@ -207,8 +207,9 @@ def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[
     """Made-up scenes to train on and to test on, by input, and the objects of the latter by visibility."""
     from mambadfuse.detection.scenes import SceneSeries, fused_scenes, scene_sets, visibility_groups
 
-    if options.alpha != "black" or any(getattr(options, name) for name in _OF_PAIRS):
-        options.usage_error("pairs of your own, and how they are read, need --boxes")
+    of_pairs = [name for name in _OF_PAIRS if getattr(options, name)] + ["alpha"] * (options.alpha != "black")
+    if of_pairs:
+        options.usage_error(f"{_flag(of_pairs[0])} is for pairs of your own: they need --boxes")
     given = {name: getattr(options, name) for name in _OF_SCENES}
     models, *counts, difficulty = (_OF_SCENES[name] if x is None else x for name, x in given.items())
     names = [Path(model).stem for model in models]
@@ -237,8 +238,7 @@ def _own_sets(options: Namespace) -> "tuple[Sets, Sets, None]":
     for name in _OF_SCENES:
         if getattr(options, name) is not None:
             options.usage_error(
-                f"--{name.replace('_', '-')} is for made-up scenes: leave it out, and name images that are fused "
-                "already by --fused"
+                f"{_flag(name)} is for made-up scenes: leave it out, and name images that are fused already by --fused"
             )
     _require_new_names(options, [name for name, _ in options.fused])
     inputs = {**{name: name for name in INPUTS}, **dict(options.fused)}
@@ -247,6 +247,10 @@ def _own_sets(options: Namespace) -> "tuple[Sets, Sets, None]":
         {name: side.as_input(source, options.size) for name, source in inputs.items()} for side in sides
     )
     return training, test, None
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _require_new_names(options: Namespace, names: Sequence[str]) -> None:

@@ -1,6 +1,8 @@
 """The hidden files in which ``fuse`` and ``align`` record, beside their results, how each of them was made."""
 
 import json
+from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,11 @@ def read_record(folder: Path) -> Recorded:
     It is empty if there is no readable record. Of two files that record one result, the newer one counts.
     """
     recorded: Recorded = {}
-    files = [file for file in folder.glob(RECORDS) if file.is_file()]
-    for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file)):
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue
+    found = []
+    for file in filter(Path.is_file, folder.glob(RECORDS)):
+        with suppress(OSError, ValueError, RecursionError):  # also where another process has just removed it
+            found.append((file.stat().st_mtime_ns, file, json.loads(file.read_text(encoding="utf-8"))))
+    for _, _, content in sorted(found, key=itemgetter(0, 1)):
         entries = content.items() if isinstance(content, dict) else ()
         recorded |= {name: made if isinstance(made, dict) else None for name, made in entries}
     return recorded

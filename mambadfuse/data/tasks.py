@@ -4,6 +4,7 @@ This is the only list of tasks and the only table of words; every other file imp
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,8 +160,10 @@ def read_label(name: str, hints: bool = False) -> Label:
     Args:
         name: of the file.
         hints: whether ``HINTS`` count as well: the last decides where nothing else does, as in ``FLIR_1_RGB``, and
-            then none of them is part of the scene; else those of the same modality are not.
+            then none of them is part of the scene; else those of the same modality are not. Beside a modality,
+            words for images, as in ``1_thermal_radiometric``, are not part of the scene either.
     """
+    name = unicodedata.normalize("NFC", name)
     words = [word.lower() for word in _WORD.findall(name)]
     letter = _LETTER.search(name)
     scene = _LETTER.sub("", _WORD.sub("", name))
@@ -196,7 +199,8 @@ def modality_of(path: Path, hints: bool = False) -> str | None:
 def modality_of_folder(name: str) -> str | None:
     """The modality whose images a folder of this name holds: ``ir``, ``PET_Y``, ``MR-T2``; None if it says none.
 
-    Nothing but words for that modality may be in the name: ``PET-MRI`` and ``ir_results`` say none.
+    Nothing but words for that modality may be in the name, and signs for images, as in ``红外图像``: ``PET-MRI`` and
+    ``ir_results`` say none.
     """
     return read_folder_label(name).modality
 
@@ -214,7 +218,7 @@ def read_folder_label(name: str, hints: bool = False) -> Label:
         hints: whether words count that could also mean something else, and those for near infrared, which stands in
             for infrared; words for images and for a split may then be beside them.
     """
-    name = _NEUTRAL_SIGNS.sub("", name.lower())
+    name = _NEUTRAL_SIGNS.sub("", unicodedata.normalize("NFC", name.lower()))
     if name in FOLDERS:
         return Label(FOLDERS[name], next((split for split in SPLITS if name.startswith(split)), ""))
     words = re.findall(r"[^\W_]+", name)

@@ -102,7 +102,7 @@ class Preferences:
             notes.append(f"Never compared, so not ranked against each other: {apart}.")
         if self.regularised:
             notes.append(
-                "Some methods never won or never lost against the others. "
+                "Some methods never won or never lost against the others, or were never compared with them. "
                 "One tie is added between every two methods, which keeps all strengths finite."
             )
         return notes
@@ -191,12 +191,12 @@ def bradley_terry(wins: ArrayLike) -> NDArray[np.float64]:
 
 
 def standard_errors(wins: ArrayLike, theta: ArrayLike) -> NDArray[np.float64]:
-    """The standard errors of the strengths, (K,), from the inverse of the information matrix where Σ θ = 0.
+    """The standard errors of the strengths, (K,), from the inverse of the information matrix I where Σ θ = 0.
 
-        I_ii = Σ_j n_ij p_ij p_ji,   I_ij = −n_ij p_ij p_ji
+        I_ii = Σ_j n_ij p_ij p_ji,   I_ij = −n_ij p_ij p_ji,   covariance = (I + 1 / K)⁻¹ − 1 / K
 
     Args:
-        wins: as in :func:`bradley_terry`.
+        wins: as in :func:`bradley_terry`; any two methods were compared, directly or through others.
         theta: the strengths, (K,).
 
     >>> standard_errors([[0, 3], [1, 0]], [0.5493, -0.5493]).round(3).tolist()  # sqrt(1/3 + 1/1) / 2
@@ -206,7 +206,8 @@ def standard_errors(wins: ArrayLike, theta: ArrayLike) -> NDArray[np.float64]:
     p = 1 / (1 + np.exp(own - own[:, None]))
     weight = (w + w.T) * p * p.T
     information = np.diag(weight.sum(axis=1)) - weight
-    variances: NDArray[np.float64] = np.diag(np.linalg.pinv(information, hermitian=True))
+    level = 1 / len(w)  # makes it invertible: strengths that rise together change no probability
+    variances: NDArray[np.float64] = np.diag(np.linalg.inv(information + level)) - level
     return np.sqrt(variances)
 
 

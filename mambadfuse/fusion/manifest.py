@@ -112,7 +112,9 @@ def manifest_of_pair(
     """
     result, *others = targets
     names = {result.name.removesuffix(".png"): result} | {str(file.resolve()): file for file in others}
-    settings = {**settings, SOURCES: [source.resolve().as_posix() for source in sources]}
+    # Not where a link leads: what counts is the folder in which the source was found.
+    sources = [source.parent.resolve() / source.name for source in sources]
+    settings = {**settings, SOURCES: [source.as_posix() for source in sources]}
     digest = hashlib.sha256(os.fsencode(result.name)).hexdigest()[:12]
     return recording(result.parent, names, settings, overwrite, digest)
 
@@ -156,7 +158,7 @@ def _hidden(folder: Path, part: str | None, kind: str) -> Path:
 
 @contextmanager
 def _sole_writer(folder: Path, part: str | None) -> Iterator[None]:
-    """Keeps out other runs that write the same results: those of this part, or of the whole folder for a part."""
+    """Keeps out other runs that write the same results: of this part or the whole folder; of any part for a folder."""
     busy = (
         f"{folder}: another process is writing results there: wait for it, or choose another folder (--out)"
     )

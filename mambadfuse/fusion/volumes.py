@@ -152,6 +152,7 @@ def fuse_volume_folders(
     Raises:
         PairError: there is no pair.
         ValueError: ``out`` overlaps with the sources; or a result exists that was made with other or unknown settings.
+        BusyError: another process is writing these results.
         OSError: ``out`` cannot be created.
         ImportError: the extra ``medical`` is not installed.
         CheckpointError: the weights cannot be loaded.

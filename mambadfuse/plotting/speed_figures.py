@@ -55,12 +55,12 @@ def quality_against_time(
     figure, axes = _axes(3.4)
     joined = sorted(points.items(), key=lambda point: point[1])
     axes.plot(*zip(*(point for _, point in joined), strict=True), "-", color="0.6", zorder=1)
-    for (name, point), mark in zip(joined, _MARKS, strict=False):
-        axes.plot(*point, mark, color="black", markersize=8)
+    for k, (name, point) in enumerate(joined):
+        axes.plot(*point, _MARKS[k % len(_MARKS)], color="black", markersize=8)
         axes.annotate(name, point, (8, 8), textcoords="offset points")
     slowest = max(milliseconds for milliseconds, _ in points.values())
-    for (name, level), line in zip(levels.items(), _LINES[1:], strict=False):
-        axes.axhline(level, color="0.4", linestyle=line, linewidth=1)
+    for k, (name, level) in enumerate(levels.items(), start=1):
+        axes.axhline(level, color="0.4", linestyle=_LINES[k % len(_LINES)], linewidth=1)
         axes.text(slowest * 2.5, level, name, ha="right", va="bottom", fontsize=9)
     axes.axvline(
         limit, color="black", linewidth=0.8, linestyle=":", label=f"{1000 / limit:.0f} pictures a second"
@@ -104,7 +104,8 @@ def flicker_by_motion(moves: Sequence[int], flicker: Mapping[str, Sequence[float
     """
     figure, axes = _axes(3.0)
     for k, (name, values) in enumerate(flicker.items()):
-        axes.plot(moves, values, color="black", linestyle=_LINES[k % 4], marker=_MARKS[k], label=name)
+        line, mark = _LINES[k % len(_LINES)], _MARKS[k % len(_MARKS)]
+        axes.plot(moves, values, color="black", linestyle=line, marker=mark, label=name)
     axes.set(xlabel="motion (pixels a frame)", ylabel="flicker (grey levels)", ylim=(0, None))
     axes.set_xticks(moves)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -34,6 +34,7 @@ def exclusive(lock: Path, run: str) -> AbstractContextManager[None]:
 
     Raises:
         BusyError: another process holds the lock.
+        OSError: the lock file cannot be created.
     """
     return locked(lock, f"{run}: is being trained by another process", _LOCK_TIMEOUT)
 

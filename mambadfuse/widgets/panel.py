@@ -68,8 +68,13 @@ class Panel(widgets.VBox):
         for control in controls:
             control.observe(lambda _: self.redraw(), names=trait)
 
-    def memoised(self, function: Callable[..., T], last: int = 4) -> Callable[..., T]:
-        """The function with its last results cached until the panel is closed; shows a message when it computes."""
+    def memoised(self, function: Callable[..., T], last: int | None = 4) -> Callable[..., T]:
+        """The function with its last results cached until the panel is closed; shows a message when it computes.
+
+        Args:
+            function: of hashable arguments.
+            last: how many results; None for all of them.
+        """
 
         def computed(*state: Any) -> T:
             self.tell(COMPUTING)

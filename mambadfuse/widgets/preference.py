@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -60,7 +60,8 @@ class BlindPreference(Panel):
         seed: of the lot; None for another order each time.
 
     Raises:
-        ValueError: no pair was fused by two methods, or the file holds something else than answers.
+        ValueError: no pair was fused by two methods; the file holds something else than answers; or there are sources
+            without fused images, or the other way round.
         PairError: there are no pairs.
     """
 
@@ -75,8 +76,9 @@ class BlindPreference(Panel):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        if fused is not None and a is None:
-            raise ValueError("folders of fused images need their sources: give a, and b")
+        if (fused is None) is not (a is None):
+            given = "sources alone" if fused is None else "fused images alone"
+            raise ValueError(f"expected folders of fused images and their sources, or neither: found {given}")
         contest = sample_contest() if fused is None or a is None else folder_contest(fused, find_pairs(a, b))
         self.contest, self.out = contest, Path(out)
         self.answers = read_answers(self.out)
@@ -99,8 +101,10 @@ class BlindPreference(Panel):
         )
         self.pair = Gallery(columns=2)
         self.of_pair = self.memoised(lambda name: _source_pictures(self.contest.pairs[name]), last=16)
-        self.fused_by = self.memoised(lambda name, method: self.contest.fusions[name][method](), last=256)
-        self.scores_of = self.memoised(self._scores_of, last=256)
+        self.fused_by = self.memoised(lambda name, method: self.contest.fusions[name][method](), last=16)
+        self.scores_of = self.memoised(
+            self._scores_of, last=None
+        )  # else a large folder is scored at every answer
         self.gallery, self.table = Gallery(columns=2), HTML()
         self.question = self._next()
         self.typed.observe(lambda change: self._receive(change.new), names="value")
@@ -198,7 +202,7 @@ def _sample_fusions(pair: Pair) -> dict[str, Callable[[], Picture]]:
     if pair.task:
         models |= {"network": pair.task}
         models |= {name: name for name in shipped_names() if name.startswith(f"{pair.task}-")}
-    return {name: partial(_fused, pair, model) for name, model in models.items()}
+    return {name: cache(partial(_fused, pair, model)) for name, model in models.items()}
 
 
 def _fused(pair: Pair, model: Model) -> Picture:
