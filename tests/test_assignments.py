@@ -261,5 +261,5 @@ def test_a_check_that_was_deleted_comes_back(course):
 @by_number
 def test_solutions_get_all_points_and_what_is_handed_out_gets_none(course, path):
     number = path.name[:2]
-    assert graded(course, number, "right", solved(course, number)) == [2, 4, 4]
-    assert sum(graded(course, number, "empty", released(course, number))) == 0
+    assert graded(course, number, "solutions", solved(course, number)) == [2, 4, 4]
+    assert sum(graded(course, number, "unanswered", released(course, number))) == 0

@@ -63,13 +63,9 @@ def chromium() -> Iterator[object]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def notebook(tmp_path_factory) -> Path:
-    return copy_notebook(tmp_path_factory.mktemp("work"))
-
-
 @pytest.fixture(scope="module", params=["lab", "voila"])
-def site(request, chromium, notebook, tmp_path_factory) -> Iterator[Site]:
+def site(request, chromium, tmp_path_factory) -> Iterator[Site]:
+    notebook = copy_notebook(tmp_path_factory.mktemp("work"))
     shots = ROOT / "outputs" / "browser"
     shots.mkdir(parents=True, exist_ok=True)
     with getattr(servers, request.param)(notebook, tmp_path_factory.mktemp(request.param)) as address:
