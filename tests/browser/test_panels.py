@@ -207,7 +207,7 @@ def test_a_row_of_a_picture_is_a_signal(site):
         choose(panel, "signal", "row of a picture")
     expect(panel.get_by_role("img", name="row 100")).to_be_visible()
     with changes(panel):
-        choose(panel, "signal", "one pulse")
+        choose(panel, "signal", "steps in noise")
 
 
 def test_no_tooltip_says_null_and_no_link_leads_nowhere(site):
