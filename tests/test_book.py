@@ -19,10 +19,10 @@ from mambadfuse.cli import COMMANDS
 pytest.importorskip("sphinx", reason="the book needs the extra book")
 SOURCE = ROOT / "docs" / "book"
 sys.path.insert(0, str(SOURCE / "extensions"))
-import api_pages  # noqa: E402
-import glossary_links  # noqa: E402
-import notebook_cells  # noqa: E402
-import source_links  # noqa: E402
+import api_pages  # noqa: E402 - after the path
+import glossary_links  # noqa: E402 - after the path
+import notebook_cells  # noqa: E402 - after the path
+import source_links  # noqa: E402 - after the path
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 OWN = [SOURCE / "ten_minutes.md", SOURCE / "faq.md"]
@@ -38,7 +38,7 @@ COMMAND_LINES = list(dict.fromkeys(line for block in blocks("bash") for line in 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", COMMAND_LINES)
-def test_commands_in_the_book_run(line, desk):  # noqa: F811
+def test_commands_in_the_book_run(line, desk):  # noqa: F811 - the fixture
     words = shlex.split(line)
     assert program(words) == "mambadfuse"
     assert run([sys.executable, "-m", "mambadfuse", *words[1:]], desk)
@@ -46,7 +46,7 @@ def test_commands_in_the_book_run(line, desk):  # noqa: F811
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", blocks("python"))
-def test_python_in_the_book_runs(code, desk):  # noqa: F811
+def test_python_in_the_book_runs(code, desk):  # noqa: F811 - the fixture
     assert run([sys.executable, "-c", code], desk)
 
 

@@ -27,7 +27,7 @@ METRICS = [
 def test_examples_run(module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if module.endswith(".no_reference"):
-        pytest.importorskip("skimage")
+        pytest.importorskip("skimage", reason="its example needs scikit-image")
     if module.startswith("mambadfuse.widgets"):
         pytest.importorskip("ipywidgets", reason="panels need the extra notebooks")
     failed, tried = doctest.testmod(import_module(module))

@@ -24,7 +24,9 @@ from mambadfuse.files import atomic_write
 from mambadfuse.training import BusyError, checkpointing, loop, run_folder, train
 from mambadfuse.training.log import RunLog
 
-resource = pytest.importorskip("resource")  # not on Windows, where processes are not forked either
+resource = pytest.importorskip(
+    "resource", reason="Windows, where processes are not forked either, has no such module"
+)
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("KILLS", "2"))  # at random moments

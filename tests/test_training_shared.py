@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from training_cases import checkpoint_steps, same_weights
 
-pytest.importorskip("resource")  # not on Windows, which has no SIGKILL
+pytest.importorskip("resource", reason="Windows has neither this module nor SIGKILL")
 pytestmark = pytest.mark.slow
 
 

@@ -136,7 +136,7 @@ _HINTS = {
     "a little": f"an IoU of 0.43 is not above {OVERLAP}: both stay",
     "half": f"an IoU of 0.54 is above {OVERLAP}: one has to go",
     "one side": "two of one side that overlap count as well: only the surer one stays",
-    "chain": "0.9 removes 0.8, and what is removed removes nothing: 0.7 stays, since it hardly overlaps 0.9",
+    "chain": "0.9 removes 0.8, and what is removed removes nothing: 0.7 overlaps 0.9 too little, and stays",
 }
 
 

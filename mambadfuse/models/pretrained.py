@@ -63,7 +63,7 @@ class Pretrained(
 
     def parameter_count(self) -> int:
         """Number of trainable parameters."""
-        return sum(p.numel() for p in self.parameters())  # type: ignore[attr-defined]
+        return sum(p.numel() for p in self.parameters())  # type: ignore[attr-defined]  # of nn.Module
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **hub_options: Any) -> Self:
@@ -149,7 +149,7 @@ class Pretrained(
         return super().generate_model_card(*args, network=kind.__name__, module=kind.__module__, **kwargs)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        tensors: dict[str, Tensor] = self.state_dict()  # type: ignore[attr-defined]
+        tensors: dict[str, Tensor] = self.state_dict()  # type: ignore[attr-defined]  # of nn.Module
         write_weights(save_directory / WEIGHTS, WeightsFile(tensors, self.config, self.contrast))
         settings = self.config.to_dict() | {"contrast": self.contrast}
         with atomic_write(save_directory / CONFIG) as file:
