@@ -1,5 +1,7 @@
 """What the checks of the exercises share: the verdict, answers in any type, and answers that nobody can read."""
 
+from importlib import import_module
+from inspect import isfunction, signature
 from pathlib import Path
 
 import nbformat
@@ -196,6 +198,24 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_notebook_has_its_file_of_exercises(path):
     assert (ROOT / "mambadfuse" / "course" / f"{path.stem[3:]}.py").exists()
+
+
+@pytest.mark.parametrize("answer", [None, (), {}, "", ...], ids=repr)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_an_empty_answer_is_refused_at_once(path, answer):
+    """Before a check touches what the notebook has computed, or trains anything."""
+    module = import_module(f"mambadfuse.course.{path.stem[3:]}")
+    checks = [
+        f
+        for name, f in vars(module).items()
+        if isfunction(f) and hasattr(f, "__wrapped__") and name[0] != "_"
+    ]
+    assert len(checks) >= 3
+    for check in checks:
+        untouchable = [object()] * (len(signature(check).parameters) - 1)
+        verdict = check(answer, *untouchable)
+        assert verdict.startswith("not yet: "), check.__name__
+        assert "Error" not in verdict, check.__name__
 
 
 @pytest.mark.slow

@@ -630,6 +630,7 @@ def test_backward_pass_right(answer):
 
 @wrong(
     nothing=(lambda dy, a, C: None, "still returns None"),
+    dots=(lambda dy, a, C: ..., "still returns ..."),
     last_state=(lambda dy, a, C: backward(dy, a, C)[0], "expected shape (8,), found ()"),
     own_alone=(lambda dy, a, C: C * dy, "the term with the next token is missing"),
     other_decay=(from_the_right, "which a took h_t into h_{t+1}"),
@@ -659,7 +660,6 @@ def test_selective_parameters_right(answer):
 
 
 @wrong(
-    none=((), "nothing gets 40 %"),
     one=("delta", "delta alone gets 40 %"),
     others=(("B", "C"), "B and C get 40 %"),
     all_three=(("delta", "B", "C"), "find at most two"),
@@ -668,6 +668,13 @@ def test_selective_parameters_right(answer):
 )
 def test_selective_parameters_wrong(answer, hint):
     assert hint in scan.selective_parameters(answer, accuracy)
+
+
+@pytest.mark.parametrize("answer", [(), [], "", set(), None, ...], ids=repr)
+def test_an_empty_answer_is_refused_before_anything_is_trained(answer):
+    verdict = scan.selective_parameters(answer, crash)
+    assert verdict.startswith("not yet")
+    assert "delta, B, C" in verdict
 
 
 def test_a_training_that_fails_is_told():

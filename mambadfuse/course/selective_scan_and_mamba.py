@@ -12,6 +12,7 @@ from mambadfuse.course.paper import Question, ask, exactly
 
 PARAMETERS = ("delta", "B", "C")
 ENOUGH = 0.95
+_WHICH = "which of the three decides when to remember, and which what is asked?"
 
 COSTS = (
     Question(
@@ -128,17 +129,12 @@ def selective_parameters(needed: object, accuracy: Callable[[tuple[str, ...]], o
     'not yet: B alone gets 50 %, more than 95 % are needed; which of'
     """
     chosen = tuple(names(needed, PARAMETERS))
+    if not chosen:
+        raise NotYet(f"needed is still empty: name one or two of {', '.join(PARAMETERS)}; {_WHICH}")
     if len(chosen) > 2:
         raise NotYet("all three are enough, as you have seen; find at most two")
     right = float(np.mean(array(accuracy(chosen))))
     if right > ENOUGH:
         return
-    who = (
-        f"{' and '.join(chosen)} get"
-        if len(chosen) == 2
-        else f"{chosen[0]} alone gets"
-        if chosen
-        else "nothing gets"
-    )
-    hint = "which of the three decides when to remember, and which what is asked?"
-    raise NotYet(f"{who} {100 * right:.3g} %, more than {100 * ENOUGH:.0f} % are needed; {hint}")
+    who = f"{' and '.join(chosen)} get" if len(chosen) == 2 else f"{chosen[0]} alone gets"
+    raise NotYet(f"{who} {100 * right:.3g} %, more than {100 * ENOUGH:.0f} % are needed; {_WHICH}")
