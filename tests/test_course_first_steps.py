@@ -636,6 +636,11 @@ def test_backward_pass_right(answer):
     other_decay=(from_the_right, "which a took h_t into h_{t+1}"),
     no_decay=(lambda dy, a, C: backward(dy, torch.ones_like(a), C), "a is missing"),
     no_C=(lambda dy, a, C: backward(dy, a, torch.ones_like(C)), "C is missing"),
+    last_token_first=(lambda dy, a, C: backward(dy, a, C).flip(0), "turn them round"),
+    next_token_alone=(
+        lambda dy, a, C: C * dy + torch.cat([a[1:] * C[1:] * dy[1:], torch.zeros(1)]),
+        "only the next token is heard",
+    ),
     forwards=(lambda dy, a, C: forward(a, C * dy), "the gradient comes from the tokens after t"),
     last_token_wrong=(lambda dy, a, C: backward(dy, a, C) + 1, "start with the last token"),
     first_token_wrong=(

@@ -344,6 +344,12 @@ def test_block_parameters_right(answer):
     three_matrices=(lambda C, gate: counted(C, gate) + 32 * C, "share one matrix A"),
     one_matrix=(lambda C, gate: counted(C, gate) - 32 * C, "there are two matrices A"),
     no_skip=(lambda C, gate: counted(C, gate) - 6 * C, "the skip D"),
+    rank_rounded_down=(
+        lambda C, gate: counted(C, gate) - 12 * C * (math.ceil(C / 16) - C // 16),
+        "rounded up, not down",
+    ),
+    rank_not_rounded=(lambda C, gate: counted(C, gate) - 12 * C * (math.ceil(C / 16) - C / 16), "rounded up"),
+    dense_convolution=(lambda C, gate: counted(C, gate) + 9 * C * (C - 1), "not for each pair of channels"),
     gate_ignored=(lambda C, gate: counted(C, "own"), "without a gate of its own, a guide projects to E"),
     one_scan=(lambda C, gate: 1000, "71,120 fewer than there are"),
     text=(lambda C, gate: "many", "expected a number"),
@@ -486,6 +492,17 @@ def weaker(f, a, b):
     return directed(f, a, b) if zero else (g_f - torch.where(a_is_weaker, g_a, g_b)).abs().sum(1).mean()
 
 
+def zeros_outside(f, a, b):
+    g_f, g_a, g_b = map(gradients, (f, a, b))
+    a_is_stronger = (g_a**2).sum(1, keepdim=True) >= (g_b**2).sum(1, keepdim=True)
+    return (g_f - torch.where(a_is_stronger, g_a, g_b)).abs().sum(1).mean()
+
+
+def no_keepdim(f, a, b):
+    g_f, g_a, g_b = slopes(f, a, b)
+    return (g_f - torch.where((g_a**2).sum(1) >= (g_b**2).sum(1), g_a, g_b)).abs().sum(1).mean()
+
+
 def squared(f, a, b):
     g_f, g_a, g_b = slopes(f, a, b)
     a_is_stronger = (g_a**2).sum(1, keepdim=True) >= (g_b**2).sum(1, keepdim=True)
@@ -515,7 +532,9 @@ def test_directed_gradient_right(answer):
     ),
     mean_of_all=(lambda f, a, b: directed(f, a, b) / 2, "the mean goes over pixels alone"),
     squared=(squared, "not squared"),
-    larger_number=(larger_number, "f = a beside a flat b must cost nothing"),
+    larger_number=(larger_number, "not by the larger number"),
+    border=(zeros_outside, "is the border replicated"),
+    one_choice_for_a_channel=(no_keepdim, "in line"),
     each_derivative=(each_derivative, "you choose for each derivative by itself"),
     weaker=(weaker, "the weaker source"),
     without_gradient=(lambda f, a, b: directed(f, a, b).item(), "has to stay a tensor"),

@@ -90,6 +90,11 @@ def _uncounted(C: int, gate: str, found: float, missing: float) -> str:
         "is out_proj in it?": E * C,
         "is the causal convolution in it, of all three scans?": 3 * (W * E + E),
         "x_proj computes B, C and the R numbers for Δ, in all three scans": 3 * E * R,
+        "R is C / 16, rounded up, not down": 6 * E * (R - C // 16),
+        "R is C / 16, rounded up": 6 * E * (R - C / 16),
+        "the depthwise convolution has 3 x 3 weights for each channel, not for each pair of channels": 9
+        * C
+        * (1 - C),
         "with its own gate, each guide projects to 2 E": 2 * C * E,
         "without a gate of its own, a guide projects to E, not to 2 E": -2 * C * E,
     }

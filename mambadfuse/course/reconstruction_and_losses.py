@@ -47,10 +47,10 @@ def directed_gradient(directed: Callable[..., Any]) -> None:
 
     >>> from mambadfuse.course.reconstruction_and_losses import directed_gradient
     >>> directed_gradient(lambda f, a, b: (f - a).abs())
-    'not yet: one number must come back, found shape (2, 1, 9, 11)'
+    'not yet: one number must come back, found shape (3, 1, 9, 11)'
     """
     function(directed)
-    a, b = torch.rand(2, 2, 1, 9, 11, generator=torch.Generator().manual_seed(0)).unbind(0)
+    a, b = torch.rand(2, 3, 1, 9, 11, generator=torch.Generator().manual_seed(0)).unbind(0)
     b = 0.7 * b
     flat = torch.full_like(a, 0.5)
 
@@ -63,7 +63,10 @@ def directed_gradient(directed: Callable[..., Any]) -> None:
         return number(answer)
 
     if abs(cost(a, a, flat)) > 1e-6:
-        raise NotYet("f = a beside a flat b must cost nothing")
+        raise NotYet(
+            "f = a beside a flat b must cost nothing: is a source stronger by its squares, not by the larger number, "
+            "and is the border replicated?"
+        )
     if abs(cost(b, flat, b)) > 1e-6:
         raise NotYet(
             "f = b beside a flat a must cost nothing: is the choice between a and b made at each pixel?"
