@@ -15,7 +15,7 @@ from mambadfuse.models.deep_fusion import DeepFusion, M3Block
 from mambadfuse.models.mamba import to_map
 
 NOTEBOOK = definitions("07")
-M3, renamed = NOTEBOOK["M3"], NOTEBOOK["renamed"]
+M3, copy_weights = NOTEBOOK["M3"], NOTEBOOK["copy_weights"]
 WIDTH, STATE, HEIGHT, LENGTH = 8, 4, 3, 12
 SWITCHES = [
     dict(zip(("gate", "norm_passes", "state_matrix", "deep_conv"), values, strict=True))
@@ -49,7 +49,7 @@ def test_the_notebook_computes_what_the_package_computes(switches):
 @given(st.sampled_from(SWITCHES), st.integers(1, 4), st.integers(1, 5), st.integers(0, 99))
 def test_they_agree_on_any_size(switches, height, width, seed):
     theirs, ours = random_block(M3Block, **switches), random_block(M3, **switches)
-    ours.load_state_dict(renamed(theirs.state_dict()))
+    copy_weights(theirs, ours)
     torch.manual_seed(seed)
     inputs = torch.randn(4, 1, height * width, WIDTH, dtype=torch.float64)
     torch.testing.assert_close(ours(*inputs, height), theirs(*inputs, height))
@@ -118,7 +118,7 @@ def test_contributions_follow_the_direction_of_the_block(index):
     config = MambaDFuseConfig(dim=WIDTH, state=STATE, scan_order="alternating")
     theirs = M3Block(config, index).double().requires_grad_(False)
     ours = M3(config).double().requires_grad_(False)
-    ours.load_state_dict(renamed(theirs.state_dict()))
+    copy_weights(theirs, ours)
     c = NOTEBOOK["contributions"](ours, *streams(), HEIGHT, theirs.direction)
     branch = to_map(theirs(*streams(), HEIGHT)[0], HEIGHT)
     torch.testing.assert_close(sum(c.values()) + theirs.conv.bias[:, None, None], branch)
