@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mambadfuse.course.answers import function, number
+from mambadfuse.course.answers import function, number, returned
 from mambadfuse.course.exercise import NotYet, exercise
 from mambadfuse.course.paper import Question, ask
 from mambadfuse.losses import FusionLoss
@@ -119,8 +119,7 @@ def _gradient(net: nn.Module, loss: nn.Module, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _flat(answer: object) -> Tensor:
-    if answer is None:
-        raise NotYet("your function still returns None")
+    returned(answer)
     if isinstance(answer, tuple | list) and all(isinstance(part, Tensor) for part in answer):
         answer = torch.cat([part.flatten() for part in answer]) if answer else torch.zeros(0)
     if not isinstance(answer, Tensor | np.ndarray):
@@ -176,8 +175,8 @@ def best_decay(
     >>> best_decay(0.7, (0.5, 0.9), [], None, None, None)
     'not yet: expected one of 0.5, 0.9, found 0.7'
     """
-    if decay is None:
-        raise NotYet("best_decay is still None")
+    if decay is None or decay is ...:
+        raise NotYet(f"best_decay is still {'None' if decay is None else '...'}")
     chosen = number(decay)
     near = [d for d in decays if abs(d - chosen) < 1e-6]
     if not near:
@@ -192,7 +191,8 @@ def best_decay(
         hint = "d = 0 is one step at a time, with all its noise"
     elif near[0] == max(decays):
         hint = "so long an average still remembers the first, random weights"
-    raise NotYet(f"its loss is {mine:.2f}, and {lower} of the others are lower; {hint}")
+    others = "1 of the others is" if lower == 1 else f"{lower} of the others are"
+    raise NotYet(f"its loss is {mine:.2f}, and {others} lower; {hint}")
 
 
 def _averaged_loss(film: Sequence[Weights], decay: float, net: nn.Module, a: Tensor, b: Tensor) -> float:
