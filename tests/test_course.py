@@ -73,6 +73,10 @@ def test_a_number_in_any_type(answer):
     assert answers.number(answer) == 3
 
 
+def test_a_number_copied_from_the_text_has_a_longer_minus():
+    assert answers.number("\N{MINUS SIGN}60") == -60
+
+
 @pytest.mark.parametrize("answer", [None, "three", True, "1/0", [3], np.zeros(2), 3j], ids=repr)
 def test_what_is_no_number(answer):
     with pytest.raises(NotYet, match="expected"):
@@ -118,6 +122,7 @@ def test_entries_in_any_order_and_type(answer):
     [
         ({"second": 2}, "still without an answer: first"),
         ({"first": 1, "second": None}, "still without an answer: second"),
+        ({"first": 1, "second": ...}, "still without an answer: second"),
         ({"first": 1, "third": 2}, "nothing is called 'third'"),
         ([1], "expected 2 answers"),
         ({1, 2}, "expected 2 answers"),  # a set has no order

@@ -105,6 +105,8 @@ def into_place(Y, rgb):
     half_the_colour=(lambda Y, rgb: (Y[..., None] + put_back(Y, rgb)) / 2, "the colour is not that of rgb"),
     writes_into_rgb=(into_place, "writes into the picture"),
     no_third_axis=(lambda Y, rgb: Y + rgb - luma(rgb), "makes room for a third axis"),
+    dots=(lambda Y, rgb: ..., "your function still returns ..."),
+    grey_levels=(lambda Y, rgb: (255 * put_back(Y, rgb)).astype(np.uint8), "expected floats in [0, 1]"),
     crash=(crash, CRASH),
 )
 def test_colour_put_back_wrong(answer, hint):
@@ -167,6 +169,7 @@ def test_what_the_minimum_and_the_pyramid_do():
         ON_PAPER,
         dict(reversed(ON_PAPER.items())),
         {name.upper(): str(value) for name, value in ON_PAPER.items()},
+        ON_PAPER | {"sign": "\N{MINUS SIGN}60"},
         [120.0, 0.0, -60.0, 10.0, 1],
         (np.int64(120), np.float32(0), torch.tensor(-60), np.array([10]), "yes"),
     ]
@@ -233,7 +236,13 @@ def test_stronger_neighbourhood_right(answer):
     unsigned=(lambda x, y: abs(choose(x, y)), "has lost its sign"),
     squares=(lambda x, y: np.where(around(x * x) >= around(y * y), x, y), "blurred squares"),
     ties=(lambda x, y: np.where(around(abs(x)) > around(abs(y)), x, y), "but for ties"),
-    a_alone=(lambda x, y: x, "from the other source"),
+    a_alone=(lambda x, y: x, "one source everywhere"),
+    once_for_all=(lambda x, y: x if abs(x).mean() >= abs(y).mean() else y, "one source everywhere"),
+    truth_of_an_array=(
+        lambda x, y: x if around(abs(x)) >= around(abs(y)) else y,
+        "np.where decides at each pixel",
+    ),
+    dots=(lambda x, y: ..., "your function still returns ..."),
     smaller=(lambda x, y: x[::2], "expected details of shape"),
     crash=(crash, CRASH),
 )
@@ -259,7 +268,20 @@ def striped(a, b):
     return f
 
 
-def sky_by_place(a, b):
+def sky_pasted(a, b):
+    f = baselines.laplacian_pyramid(a, b).copy()
+    f[:60] = b[:60]
+    return f
+
+
+def faint_stripes(a, b):
+    """Makes up the contrast of the people, no more of it than a has."""
+    f = b.copy()
+    f[165:225:2] = b[165:225:2] - 70
+    return f
+
+
+def people_by_place(a, b):
     """Sees where the people stand, and nothing else."""
     f = b.copy()
     f[165:225, 260:320] = a[165:225, 260:320]
@@ -282,14 +304,17 @@ def test_bright_sky_right(answer, whole_yard):
     nothing=(lambda a, b: None, "still returns None"),
     unchanged=(
         baselines.laplacian_pyramid,
-        "the sky is 96 grey levels off, the people have a contrast of 37",
+        "the sky is off by 95.8 grey levels, the people have a contrast of 37",
     ),
     maximum=(baselines.maximum, "it has to be 25 at least"),
     b_alone=(lambda a, b: b, "do all scales choose their detail"),
     a_alone=(lambda a, b: a, "which level of the pyramid is the sky"),
     fractions=(lambda a, b: lit(a, b) / 255, "multiply by 255"),
     half_the_size=(lambda a, b: b[::2, ::2], "expected a picture of shape"),
-    pasted=(sky_by_place, "not for the mirrored pair"),
+    people_pasted=(people_by_place, "not for the pair turned on its side"),
+    sky_pasted=(sky_pasted, "not for the pair turned on its side (transposed): the sky is off by"),
+    faint_stripes=(faint_stripes, "not for the pair turned on its side"),
+    dots=(lambda a, b: ..., "your function still returns ..."),
     stripes=(striped, "where does the rest come from"),
     crash=(crash, CRASH),
 )
@@ -385,6 +410,19 @@ def test_average_gradient_right(answer):
         "from one pixel before to one after",
     ),
     one_direction=(lambda f: abs(gradients(f)[1]).mean() / math.sqrt(2), "are both g_x and g_y in it"),
+    differences_not_halved=(lambda f: 2 * AG(f), "divided by 2"),
+    rounded=(lambda f: round(AG(f), 2), "right, but rounded"),
+    no_border=(
+        lambda f: (np.hypot(*(g[1:-1, 1:-1] for g in gradients(f))) / math.sqrt(2)).mean(),
+        "you leave the border out",
+    ),
+    wrapped=(
+        lambda f: (
+            np.hypot((f[1:-1, 2:] - f[1:-1, :-2]) / 2, (f[2:, 1:-1] - f[:-2, 1:-1]) / 2).mean() / math.sqrt(2)
+        ),
+        "can your differences be negative",
+    ),
+    dots=(lambda f: ..., "your function still returns ..."),
     crash=(crash, CRASH),
 )
 def test_average_gradient_wrong(answer, hint):
@@ -420,6 +458,8 @@ def test_forgery_right(answer, yard):
 @wrong(
     nothing=(lambda a, b: None, "still returns None"),
     one_camera=(lambda a, b: a, "behind in"),
+    one_short=(lambda a, b: b, "one more is wanted: what raises SF or SCD"),
+    dots=(lambda a, b: ..., "your function still returns ..."),
     honest=(baselines.laplacian_pyramid, "better in 0 of 8"),
     noise=(lambda a, b: np.random.default_rng(0).integers(0, 256, a.shape), "behind in MI"),
     fractions=(lambda a, b: b / 255, "multiply by 255"),
@@ -506,6 +546,7 @@ def test_trapezoid_rule_right(answer):
     ),
     input_without_step=(lambda d, A, B: (trapezoid(d, A, B)[0], B / (1 - d * A / 2)), "the step is missing"),
     something=(lambda d, A, B: (d, d), "does not solve it"),
+    dots=(lambda d, A, B: ..., "your function still returns ..."),
     crash=(crash, CRASH),
 )
 def test_trapezoid_rule_wrong(answer, hint):
@@ -538,6 +579,8 @@ def test_ringing_right(answer):
     twice=(complex(RINGING.real, 2 * RINGING.imag), "it swings 2.00 times"),
     nothing=(None, "expected one complex number"),
     words=("a bell", "expected one complex number"),
+    no_number=(complex(math.nan, RINGING.imag), "the real part decides that"),
+    no_swing=(complex(RINGING.real, math.nan), "the imaginary part decides that"),
 )
 def test_ringing_wrong(answer, hint):
     assert hint in states.ringing(answer)

@@ -229,11 +229,12 @@ def test_exchange_with_offset_right(answer):
     careless=(careless, "broken law"),
     tokens=(
         lambda a, b, p, o: tuple(x.transpose(1, 2) for x in exchange_from(a.mT, b.mT, p, o)),
-        "other channels",
+        "channels are the last axis",
     ),
     all_overwritten=(lambda a, b, p, o: (b.clone(), b.clone()), "both streams come back the same"),
     b_first=(lambda a, b, p, o: exchange_from(a, b, p, o)[::-1], "you return b before a"),
     writes_into_inputs=(into_its_inputs, "writes into the tensors"),
+    dots=(lambda a, b, p, o: ..., "your function still returns ..."),
     crash=(crash, CRASH),
 )
 def test_exchange_with_offset_wrong(answer, hint):

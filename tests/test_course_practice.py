@@ -177,6 +177,7 @@ def test_gradient_in_parts_right(answer):
     mismatched=(mismatched, "does each part of a meet the same part of b"),
     loss_alone=(lambda net, loss, a, b, parts: loss(net(a, b), a, b).total, "one for each weight, found 1"),
     text=(lambda *given: "gradient", "as a tensor, found str"),
+    dots=(lambda *given: ..., "your function still returns ..."),
     crash=(crash, CRASH),
 )
 def test_gradient_in_parts_wrong(answer, hint):
@@ -236,6 +237,7 @@ def test_best_decay_right(as_type, filmed, judged):
 
 @wrong(
     empty=(None, "best_decay is still None"),
+    dots=(..., "best_decay is still ..."),
     in_between=(0.7, "expected one of 0, 0.5, 0.8, 0.9, 0.95, 0.99, found 0.7"),
     percent=(90, "expected one of"),
     all_of_them=(list(DECAYS), "expected a number"),
@@ -248,7 +250,8 @@ def test_best_decay_wrong(answer, hint, filmed):
 def test_every_other_decay_is_told_how_many_are_lower(filmed, judged):
     for place, d in enumerate(judged):
         verdict = training.best_decay(d, DECAYS, *filmed)
-        assert place == 0 or f"and {place} of the others are lower" in verdict
+        others = "1 of the others is" if place == 1 else f"{place} of the others are"
+        assert place == 0 or f"and {others} lower" in verdict
         if place and d in (0.0, 0.99):
             assert {0.0: "one step at a time", 0.99: "still remembers the first"}[d] in verdict
 
@@ -342,6 +345,8 @@ def test_exact_test_of_signs_right(answer):
         "you add ranks",
     ),
     nearer=(lambda d: 1 - p_value(d), "nearer to 0"),
+    signs_alone=(lambda d: stats.binomtest(int((d > 0).sum()), len(d)).pvalue, "you count signs"),
+    dots=(lambda d: ..., "your function still returns ..."),
     crash=(crash, CRASH),
 )
 def test_exact_test_of_signs_wrong(answer, hint):

@@ -42,7 +42,7 @@ def entries(answers: object, names: Sequence[str]) -> dict[str, Any]:
 
 
 def by_name(answers: object, names: Sequence[str]) -> dict[str, Any]:
-    """The answers as :func:`entries` reads them, with None for one that is missing.
+    """The answers as :func:`entries` reads them, with None for one that is missing or still ``...``.
 
     >>> by_name({"MAXIMUM": 2}, ["mean", "maximum"])
     {'mean': None, 'maximum': 2}
@@ -56,7 +56,8 @@ def by_name(answers: object, names: Sequence[str]) -> dict[str, Any]:
             raise NotYet(f"nothing is called {unknown[0]!r} here: expected {', '.join(names)}")
     else:
         given = dict(zip(map(folded, names), _listed(answers, names), strict=True))
-    return {name: given.get(folded(name)) for name in names}
+    found = {name: given.get(folded(name)) for name in names}
+    return {name: None if value is ... else value for name, value in found.items()}
 
 
 def require_all(found: Mapping[str, Any], share: float = 0.0) -> None:
@@ -97,8 +98,9 @@ def number(answer: object) -> float:
             raise NotYet(f"expected one number, found {np.size(values)}: shape {values.shape}")
         answer = values.item()
     if isinstance(answer, str):
+        plain = answer.replace(" ", "").replace(",", "").replace("\N{MINUS SIGN}", "-")
         try:
-            return float(Fraction(answer.replace(" ", "").replace(",", "")))
+            return float(Fraction(plain))
         except (ValueError, ZeroDivisionError):
             raise NotYet(f"expected a number, found {answer!r}") from None
     if isinstance(answer, bool) or not isinstance(answer, int | float | Fraction):
@@ -205,8 +207,7 @@ def grey_levels(answer: object, shape: Sequence[int]) -> NDArray[np.uint8]:
     Raises:
         NotYet: it is nothing, has another shape, or holds what is no grey level.
     """
-    if answer is None:
-        raise NotYet("your function still returns None")
+    returned(answer)
     found = array(answer)
     if found.shape != tuple(shape):
         raise NotYet(f"expected a picture of shape {tuple(shape)}, found {found.shape}")
@@ -231,11 +232,22 @@ def pair(answer: object, parts: str) -> tuple[Any, Any]:
     Raises:
         NotYet: it is not two things.
     """
-    if answer is None:
-        raise NotYet("your function still returns None")
+    returned(answer)
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise NotYet(f"expected a pair, {parts}, found {_described(answer)}")
     return answer[0], answer[1]
+
+
+def returned(answer: object) -> None:
+    """Makes sure that a function returned something.
+
+    >>> returned(0)
+
+    Raises:
+        NotYet: it returned None or ``...``, as before anybody has written into it.
+    """
+    if answer is None or answer is ...:
+        raise NotYet(f"your function still returns {'None' if answer is None else '...'}")
 
 
 def function(answer: object) -> None:

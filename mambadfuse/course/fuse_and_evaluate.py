@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from mambadfuse import metrics
-from mambadfuse.course.answers import array, function, names, number
+from mambadfuse.course.answers import array, function, names, number, returned
 from mambadfuse.course.exercise import NotYet, exercise
 from mambadfuse.course.paper import Question, ask, exactly
 from mambadfuse.evaluation.published import published
@@ -68,7 +68,7 @@ def exact_test_of_signs(p_value: Callable[..., Any]) -> None:
 
     >>> from mambadfuse.course.fuse_and_evaluate import exact_test_of_signs
     >>> exact_test_of_signs(lambda d: 0.05)
-    'not yet: for the differences [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1] the share is not 0.05: in how many of the \
+    'not yet: for the differences [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1], the share is not 0.05: in how many of the \
 256 ways is the sum so far from 0?'
     """
     function(p_value)
@@ -81,8 +81,7 @@ def exact_test_of_signs(p_value: Callable[..., Any]) -> None:
         rng.normal(0.5, 1, 7).round(2),
     ]:
         answer = p_value(d.copy())
-        if answer is None:
-            raise NotYet("your function still returns None")
+        returned(answer)
         if np.size(array(answer)) != 1:
             raise NotYet(f"expected one share, found {np.size(array(answer))} numbers")
         _check_share(number(answer), d)
@@ -94,7 +93,7 @@ def _check_share(found: float, d: np.ndarray) -> None:
     far = np.abs(sums) >= abs(observed) - 1e-12
     if np.isclose(found, far.mean()):
         return
-    given = f"for the differences {d.tolist()}"
+    given = f"for the differences {d.tolist()},"
     wrong = {
         f"{given} you count the ways; divide by all {len(sums)} of them": far.sum(),
         f"{given} ties are lost: '>=' rather than '>', and allow for rounding, 1e-12": (
@@ -102,6 +101,7 @@ def _check_share(found: float, d: np.ndarray) -> None:
         ).mean(),
         f"{given} a tie is lost to rounding: allow for 1e-12": (np.abs(sums) >= abs(observed)).mean(),
         f"{given} you add ranks; here the differences themselves are added": _of_ranks(d),
+        f"{given} you count signs; here the differences themselves are added": _of_signs(d),
         f"{given} you look at one side alone: the sum may be far below 0, too": (
             sums >= observed - 1e-12
         ).mean(),
@@ -120,9 +120,17 @@ def _check_share(found: float, d: np.ndarray) -> None:
 
 def _of_ranks(d: np.ndarray) -> float:
     """The share if ranks with signs are added in place of the differences, as Wilcoxon's test does."""
-    ranks = np.sign(d) * rankdata(np.abs(d))
-    sums = np.array(list(product((1, -1), repeat=len(d)))) @ ranks
-    return float((np.abs(sums) >= abs(ranks.sum()) - 1e-12).mean())
+    return _share(np.sign(d) * rankdata(np.abs(d)))
+
+
+def _of_signs(d: np.ndarray) -> float:
+    """The share if each difference counts as 1 or -1, as in the sign test."""
+    return _share(np.sign(d))
+
+
+def _share(d: np.ndarray) -> float:
+    sums = np.array(list(product((1, -1), repeat=len(d)))) @ d
+    return float((np.abs(sums) >= abs(d.sum()) - 1e-12).mean())
 
 
 @exercise

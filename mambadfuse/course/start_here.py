@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mambadfuse import metrics
-from mambadfuse.course.answers import array, entries, folded, function
+from mambadfuse.course.answers import array, entries, folded, function, returned
 from mambadfuse.course.exercise import NotYet, exercise
 from mambadfuse.course.paper import Question, ask
 from mambadfuse.data.colour import luma, recolour
@@ -59,8 +59,7 @@ def colour_put_back(put_colour_back: Callable[..., Any]) -> None:
         raise NotYet(
             "(H, W) and (H, W, 3) do not fit together: Y_fused[..., None] makes room for a third axis"
         ) from error
-    if answer is None:
-        raise NotYet("your function still returns None")
+    returned(answer)
     found = array(answer)
     if found.shape != rgb.shape:
         raise NotYet(
@@ -69,6 +68,10 @@ def colour_put_back(put_colour_back: Callable[..., Any]) -> None:
         )
     if not np.array_equal(given, rgb):
         raise NotYet("your function writes into the picture that it is given")
+    if found.dtype.kind in "iu":
+        raise NotYet(
+            f"expected floats in [0, 1], found {found.dtype}: nothing is rounded or multiplied by 255 here"
+        )
     if np.allclose(found, recolour(Y, rgb)):
         return
     if np.allclose(found, Y[..., None] + rgb):

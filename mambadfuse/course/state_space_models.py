@@ -116,11 +116,11 @@ def ringing(A: object) -> None:
         raise NotYet("it grows: the real part has to be negative")
     strength = math.exp(STEP * value.real * HALF_LIFE)
     turns = abs(value.imag) * STEP * PERIOD / (2 * math.pi)
-    if abs(strength - 0.5) > 0.01:
+    if not abs(strength - 0.5) <= 0.01:
         raise NotYet(f"after 50 tokens {strength:.2f} of the strength is left; the real part decides that")
     if value.imag == 0:
         raise NotYet("half of the strength is left after 50 tokens, but a real number does not swing")
-    if abs(turns - 1) > 0.01:
+    if not abs(turns - 1) <= 0.01:
         raise NotYet(f"in 25 tokens it swings {turns:.2f} times; the imaginary part decides that")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from mambadfuse.course.answers import array, function, grey_levels
+from mambadfuse.course.answers import array, function, grey_levels, returned
 from mambadfuse.course.exercise import NotYet, exercise
 from mambadfuse.course.paper import Question, ask, exactly
 
@@ -75,9 +75,8 @@ def stronger_neighbourhood(choose: Callable[..., Any]) -> None:
     function(choose)
     rng = np.random.default_rng(0)
     L_a, L_b = (ndimage.gaussian_filter(rng.normal(0, 40, (24, 30)), 1) for _ in "ab")
-    answer = choose(L_a.copy(), L_b.copy())
-    if answer is None:
-        raise NotYet("your function still returns None")
+    answer = _chosen(choose, L_a, L_b)
+    returned(answer)
     found = array(answer)
     if found.shape != L_a.shape:
         raise NotYet(f"expected details of shape {L_a.shape}, found {found.shape}")
@@ -87,7 +86,10 @@ def stronger_neighbourhood(choose: Callable[..., Any]) -> None:
     if np.allclose(found, np.where(a_wins, L_a, L_b)):
         return _check_tie(choose, L_a)
     near, around_a, around_b = abs(L_a) >= abs(L_b), _blur(L_a), _blur(L_b)
+    everywhere = "that is the detail of one source everywhere: each pixel has a neighbourhood of its own"
     mistakes = [
+        (L_a, everywhere),
+        (L_b, everywhere),
         (np.maximum(L_a, L_b), "that is the larger value; a detail of -30 is stronger than one of +10"),
         (np.where(near, L_a, L_b), "that is the rule from above: each pixel is still chosen by itself"),
         (np.where(a_wins, L_b, L_a), "that is the weaker one: np.where takes its first where True"),
@@ -122,6 +124,15 @@ def stronger_neighbourhood(choose: Callable[..., Any]) -> None:
     raise NotYet(f"{wrong.sum()} of {wrong.size} pixels took their detail from the other source")
 
 
+def _chosen(choose: Callable[..., Any], L_a: np.ndarray, L_b: np.ndarray) -> Any:
+    try:
+        return choose(L_a.copy(), L_b.copy())
+    except ValueError as error:
+        if "truth value" not in str(error):
+            raise
+        raise NotYet("`if` decides once for the whole picture; np.where decides at each pixel") from error
+
+
 def _check_tie(choose: Callable[..., Any], L_a: np.ndarray) -> None:
     if not np.allclose(array(choose(L_a.copy(), -L_a)), L_a):
         raise NotYet("right, but for ties: where both are equally strong, the detail is that of a")
@@ -135,7 +146,7 @@ def _blur(x: np.ndarray) -> np.ndarray:
 
 @exercise
 def bright_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window: Any) -> str:
-    """Exercise 3: a fusion of the yard with the sky of b and two people who stand out, also in a mirror.
+    """Exercise 3: a fusion of the yard with the sky of b and two people who stand out, also if transposed.
 
     Args:
         fusion: from a and b to the fused picture.
@@ -146,17 +157,17 @@ def bright_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window:
     >>> import numpy as np
     >>> from mambadfuse.course.the_fusion_problem import bright_sky
     >>> a, b = np.zeros((100, 48), np.uint8), np.full((100, 48), 200, np.uint8)
-    >>> bright_sky(lambda a, b: a, a, b, (70, 0, 8, 8))
-    'not yet: the sky is 200 grey levels off, the people have a contrast of 0: which level of the pyramid is the sky?'
+    >>> bright_sky(lambda a, b: a, a, b, (70, 0, 8, 8))[:83]
+    'not yet: the sky is off by 200.0 grey levels, the people have a contrast of 0: whic'
     """
     function(fusion)
-    top, left, tall, wide = window
     said = _check_sky(fusion, a, b, window)
     try:
-        _check_sky(fusion, a[:, ::-1], b[:, ::-1], (top, a.shape[1] - left - wide, tall, wide))
+        _check_sky(lambda *pair: array(fusion(*(x.T.copy() for x in pair))).T, a, b, window)
     except NotYet as hint:
         raise NotYet(
-            f"right here, but not for the mirrored pair: {hint}; a fusion does not know where things are"
+            f"right here, but not for the pair turned on its side (transposed): {hint}; a fusion does not know where "
+            "things are"
         ) from hint
     return said
 
@@ -167,7 +178,7 @@ def _check_sky(fusion: Callable[..., Any], a: np.ndarray, b: np.ndarray, window:
     top, left, tall, wide = window
     off = float(np.abs(fused - b)[:SKY_ROWS].mean())
     people, shown = (float(x[top : top + tall, left : left + wide].std()) for x in (fused, a))
-    said = f"the sky is {off:.0f} grey levels off, the people have a contrast of {people:.0f}"
+    said = f"the sky is off by {off:.1f} grey levels, the people have a contrast of {people:.0f}"
     if off > MOST_OFF:
         raise NotYet(f"{said}: which level of the pyramid is the sky?")
     if people < LEAST_CONTRAST:
