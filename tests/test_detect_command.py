@@ -94,6 +94,27 @@ def test_perfect_detections_of_a_detector_of_ones_own(place, capsys):
     assert scores["AP50"] == scores["AP"] == 1
 
 
+def test_boxes_and_detections_of_coco_go_through_the_command(place):
+    images, boxes = [], []
+    for index in range(COUNT):
+        images.append({"id": 10 + index, "file_name": f"train/{index}.png", "width": 64, "height": 48})
+        for one in object_scene(2, index, (48, 64)).objects:
+            left, top, right, bottom = map(int, one.box)
+            box = {"bbox": [left, top, right - left, bottom - top], "category_id": 1 + KINDS.index(one.kind)}
+            boxes.append({"image_id": 10 + index, **box})
+    categories = [{"id": 1 + label, "name": name} for label, name in enumerate(KINDS)]
+    coco = {"images": images, "annotations": boxes, "categories": categories}
+    Path("boxes.json").write_text(json.dumps(coco))
+    Path("found.json").write_text(json.dumps([{**box, "score": 0.5} for box in boxes]))
+    Path("split.txt").write_text("train/0.png\ntrain/2.png\n")
+    pairs = ["--a", "ir", "--b", "vi", "--boxes", "boxes.json", "--split", "split.txt"]
+    train = ["detect", "train", *pairs, "--steps", "3", "--batch", "2", "--input", "both"]
+    assert main([*train, "--out", "d.safetensors"]) == 0
+    assert main(["detect", "evaluate", *pairs, "--weights", "d.safetensors"]) == 0
+    assert main(["detect", "evaluate", *pairs, "--detections", "found.json", "--json", "s.json"]) == 0
+    assert json.loads(Path("s.json").read_text())["AP"] == 1
+
+
 def test_scores_of_classes_without_objects_are_json(place):
     for path in Path("labels").iterdir():
         path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines() if line[0] != "2"))
