@@ -60,6 +60,9 @@ def test_precision_right(answer):
     last_precision=(PRECISION | {"each found twice": 0.5}, "the precision at the end"),
     at_the_last_hit=(PRECISION | {"each found twice": 0.6}, "at the first two"),
     two_objects=(PRECISION | {"each found twice": 5 / 9}, "the third object is found"),
+    over_detections=(PRECISION | {"right, wrong, right": 0.722}, "the mean over the detections"),
+    never_reached=(PRECISION | {"right, right, wrong": 0.889}, "a third of the recall is never reached"),
+    over_all_six=(PRECISION | {"each found twice": 0.628}, "at the right ones alone"),
     other=(PRECISION | {"each found twice": 0.9}, "the second detection of an object is wrong"),
     unanswered=(dict.fromkeys(PRECISION), "still without an answer"),
 )
@@ -195,7 +198,13 @@ def test_late_row_right(tested, late):
     names = ("AP50", "AP50 only b")
     by_name = {name: late[name] for name in names}
     points = {name.upper(): f"{100 * late[name]:.1f}" for name in names}
-    for answer in (late["AP50"], late["AP50 only b"]), by_name, points, torch.tensor(list(by_name.values())):
+    for answer in (
+        (late["AP50"], late["AP50 only b"]),
+        by_name,
+        late,
+        points,
+        torch.tensor(list(by_name.values())),
+    ):
         assert detector.late_row(answer, *tested) == "passed"
 
 
@@ -221,5 +230,7 @@ def test_late_row_knows_other_scores_and_other_detections(tested, late):
     assert "seen only in a" in detector.late_row([late["AP50"], late["AP50 only a"]], *tested)
     assert "the detector of a alone" in detector.late_row([scores(found_a, scenes)["AP50"], 0], *tested)
     assert "the detector of b alone" in detector.late_row([scores(found_b, scenes)["AP50"], 0], *tested)
+    mean = (scores(found_a, scenes)["AP50"] + scores(found_b, scenes)["AP50"]) / 2
+    assert "the mean of two scores" in detector.late_row([mean, 0], *tested)
     both = [Detections(*joined(a, b)) for a, b in zip(found_a, found_b, strict=True)]
     assert "the less sure one must go" in detector.late_row([scores(both, scenes)["AP50"], 0], *tested)

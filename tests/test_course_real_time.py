@@ -41,6 +41,7 @@ def test_costs_right(answer):
     any_other=(COSTS | {"larger tokens": 5}, "times the number of tokens"),
     one_side_of_a_convolution=(COSTS | {"half the width": 2}, "half of them come out"),
     cubed=(COSTS | {"half the width": 8}, "not cubed"),
+    out_and_upside_down=(COSTS | {"half the width": 0.5}, "half the channels come out"),
     depthwise_alone=(COSTS | {"depthwise": 16}, "mixes channels is missing"),
     pointwise_alone=(COSTS | {"depthwise": 9}, "the depthwise part is missing"),
     upside_down=(COSTS | {"depthwise": 400 / 2304}, "upside down"),
@@ -95,6 +96,10 @@ def one_pass_detached(net, a, b):
     return (net(a, b) - turned).abs().mean()
 
 
+def moved_by_one(net, a, b):
+    return net(a.roll(1, 3), b.roll(1, 3)).roll(-1, 3)
+
+
 @wrong(
     nothing=(lambda net, a, b: None, "still returns None"),
     a_map=(partial(compared, reduce=lambda x: x), "expected shape (), found (2, 1, 8, 12)"),
@@ -108,6 +113,10 @@ def one_pass_detached(net, a, b):
     signs_cancel=(partial(compared, size=lambda x: x), "differences of both signs cancel"),
     total=(partial(compared, reduce=torch.sum), "take the mean"),
     zero=(lambda net, a, b: (net(a, b) - net(a, b)).abs().mean(), "it is zero"),
+    channels=(partial(compared, turn=(1,)), "Columns are dimension 3"),
+    largest=(partial(compared, reduce=torch.max), "the largest difference"),
+    exchanged=(lambda net, a, b: (net(a, b) - net(b, a)).abs().mean(), "you exchange the two sides"),
+    moved=(lambda net, a, b: (net(a, b) - moved_by_one(net, a, b)).abs().mean(), "by one pixel: mirror it"),
     grey_levels=(lambda net, a, b: 255 * compared(net, a, b), "for a test network, found"),
     a_number=(lambda net, a, b: float(compared(net, a, b).detach()), "no gradient flows through it"),
     one_pass=(one_pass_detached, "through one of the two passes only"),

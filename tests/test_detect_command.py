@@ -1,6 +1,7 @@
 """``mambadfuse detect`` on folders of one's own: from pairs and boxes to a detector, to its scores."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,14 @@ import pytest
 from mambadfuse.cli import main
 from mambadfuse.data.images import write_image
 from mambadfuse.data.object_scenes import KINDS, object_scene
+from mambadfuse.detection import INPUTS, read_results
+from mambadfuse.resources import resource_folder
 
 COUNT = 4
 PAIRS = ["--a", "ir", "--b", "vi", "--boxes", "labels"]
 TRAIN = ["detect", "train", *PAIRS, "--steps", "3", "--batch", "2"]
+SCENES = ["detect", "matrix", "--scenes", "3", "--test-scenes", "2", "--steps", "2", "--batch", "2"]
+SCENES += ["--seeds", "1", "--out", "m"]
 
 
 @pytest.fixture
@@ -89,6 +94,27 @@ def test_perfect_detections_of_a_detector_of_ones_own(place, capsys):
     assert scores["AP50"] == scores["AP"] == 1
 
 
+def test_boxes_and_detections_of_coco_go_through_the_command(place):
+    images, boxes = [], []
+    for index in range(COUNT):
+        images.append({"id": 10 + index, "file_name": f"train/{index}.png", "width": 64, "height": 48})
+        for one in object_scene(2, index, (48, 64)).objects:
+            left, top, right, bottom = map(int, one.box)
+            box = {"bbox": [left, top, right - left, bottom - top], "category_id": 1 + KINDS.index(one.kind)}
+            boxes.append({"image_id": 10 + index, **box})
+    categories = [{"id": 1 + label, "name": name} for label, name in enumerate(KINDS)]
+    coco = {"images": images, "annotations": boxes, "categories": categories}
+    Path("boxes.json").write_text(json.dumps(coco))
+    Path("found.json").write_text(json.dumps([{**box, "score": 0.5} for box in boxes]))
+    Path("split.txt").write_text("train/0.png\ntrain/2.png\n")
+    pairs = ["--a", "ir", "--b", "vi", "--boxes", "boxes.json", "--split", "split.txt"]
+    train = ["detect", "train", *pairs, "--steps", "3", "--batch", "2", "--input", "both"]
+    assert main([*train, "--out", "d.safetensors"]) == 0
+    assert main(["detect", "evaluate", *pairs, "--weights", "d.safetensors"]) == 0
+    assert main(["detect", "evaluate", *pairs, "--detections", "found.json", "--json", "s.json"]) == 0
+    assert json.loads(Path("s.json").read_text())["AP"] == 1
+
+
 def test_scores_of_classes_without_objects_are_json(place):
     for path in Path("labels").iterdir():
         path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines() if line[0] != "2"))
@@ -157,27 +183,27 @@ def test_a_matrix_of_pairs_of_ones_own(place, capsys):
     said = usage_error(
         ["detect", "matrix", "--model", "one/mine.safetensors", "two/mine.safetensors"], capsys
     )
-    assert "two inputs would be called mine" in said
+    assert "two inputs would be called mine: an input has the name of its weights, rename a file" in said
+
+
+def test_two_networks_are_two_inputs_of_one_matrix(place, capsys):
+    shutil.copy(resource_folder("weights") / "ivf-tiny.safetensors", "mine.safetensors")
+    assert main([*SCENES, "--model", "ivf-fast", "mine.safetensors"]) == 0
+    rows = {one.source: one.scores for one in read_results("m/results.jsonl")}
+    one_channel = ["a", "b", "mean", "maximum", "pyramid", "ivf-fast", "mine"]
+    assert list(rows) == [*one_channel[:5], "both", *one_channel[5:]]
+    assert list(rows.pop("both")) == ["both"], "two channels can be read by their own detector alone"
+    assert all(list(scores) == one_channel for scores in rows.values())
+    out = capsys.readouterr().out
+    assert "ivf-fast instead of mine:" in out
+    assert "mine instead of ivf-fast:" in out
 
 
 @pytest.mark.slow
-def test_a_small_matrix_of_scenes(place, capsys):
-    words = [
-        "detect",
-        "matrix",
-        "--scenes",
-        "3",
-        "--test-scenes",
-        "2",
-        "--steps",
-        "2",
-        "--batch",
-        "2",
-        "--seeds",
-        "1",
-    ]
-    assert main([*words, "--out", "m"]) == 0
+def test_the_matrix_has_the_network_and_the_fast_one_unasked(place, capsys):
+    assert main(SCENES) == 0
     out = capsys.readouterr().out
-    assert "7 detectors, 2 steps each, seeds 0." in out
-    assert "no verdict on ivf" in out
-    assert len(Path("m/results.jsonl").read_text().splitlines()) == 7
+    assert "8 detectors, 2 steps each, seeds 0." in out
+    assert "no verdict on ivf." in out
+    assert "no verdict on ivf-fast." in out
+    assert {one.source for one in read_results("m/results.jsonl")} == {*INPUTS, "ivf", "ivf-fast"}

@@ -18,7 +18,7 @@ from mambadfuse.detection import (
     DetectionSet,
     Detector,
     DetectorConfig,
-    DetectorFacts,
+    DetectorMetadata,
     Maps,
     Objects,
     decode,
@@ -220,10 +220,13 @@ def test_nothing_to_learn_and_numbers_that_are_none():
 
 
 def test_a_detector_goes_through_a_file(tmp_path):
-    network, facts = Detector(2, 3, width=8).eval(), DetectorFacts("both", (48, 64), KINDS, {"steps": 5})
-    save_detector(tmp_path / "new" / "d.safetensors", network, facts)
+    network, metadata = (
+        Detector(2, 3, width=8).eval(),
+        DetectorMetadata("both", (48, 64), KINDS, {"steps": 5}),
+    )
+    save_detector(tmp_path / "new" / "d.safetensors", network, metadata)
     loaded, same = load_detector(tmp_path / "new" / "d.safetensors")
-    assert same == facts
+    assert same == metadata
     assert states_equal(network, loaded)
     (tmp_path / "other.safetensors").write_bytes(b"weights")
     with pytest.raises(ValueError, match="is no detector that mambadfuse detect wrote"):

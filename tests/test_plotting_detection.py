@@ -1,7 +1,10 @@
 """The drawings of notebook 12: what they draw is what they are given, with marks besides colour."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mambadfuse.plotting import detection_figures as figures
 from mambadfuse.plotting.detection_figures import Frame
@@ -16,6 +19,17 @@ def test_frames_lie_on_the_edges_of_their_pixels():
     assert drawn.get_bbox().extents.tolist() == [1.5, 0.5, 5.5, 3.5]
     assert [text.get_text() for text in framed.texts] == ["car"]
     assert drawn.get_linestyle() in ("--", "dashed")
+
+
+def test_texts_of_neighbours_do_not_cover_each_other_and_stay_in_the_image():
+    boxes = [(10, 2, 20, 12), (11, 3, 20, 13), (70, 30, 95, 50), (72, 28, 95, 50)]
+    frames = [Frame(box, f"person {number}0") for number, box in enumerate(boxes, 3)]
+    figure = figures.framed_images({"a": np.zeros((64, 96))}, {"a": frames}, columns=4)
+    FigureCanvasAgg(figure).draw()
+    (axes,) = figure.axes
+    drawn = [text.get_window_extent() for text in axes.texts]
+    assert not any(one.overlaps(other) for one, other in combinations(drawn, 2))
+    assert all(axes.bbox.x0 - 2 < one.x0 and one.x1 < axes.bbox.x1 + 2 for one in drawn)
 
 
 def test_images_beyond_a_row_go_below():

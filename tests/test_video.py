@@ -304,6 +304,28 @@ def test_a_camera_that_is_missing_is_named(monkeypatch):
         pass
 
 
+def test_two_cameras_are_fused_until_ctrl_c(tmp_path, monkeypatch, capsys):
+    files = [write(tmp_path / f"{side}.mkv", [level] * 9) for side, level in (("ir", 40), ("vi", 80))]
+    cameras = {(f"/dev/video{k}", "r", "v4l2"): str(file) for k, file in enumerate(files)}
+    opened, fused = av.open, []
+
+    def interrupted(*arguments, **options):
+        if len(fused) == 3:
+            raise KeyboardInterrupt
+        fused.append(fuse_with(*arguments, **options))
+        return fused[-1]
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(av, "open", lambda *given, **more: opened(cameras.get(given, given[0]), **more))
+    monkeypatch.setattr("mambadfuse.fusion.video.fuse_with", interrupted)
+    assert fuse(["0", "1"], tmp_path / "out.mp4", "--model", "ivf-tiny") == 130
+    said = capsys.readouterr()
+    assert "out.mp4 holds the frames so far" in said.err
+    assert "out.mp4: 3 frames" in said.out
+    with open_video(tmp_path / "out.mp4") as film:
+        assert (film.rate, len(list(film.frames))) == (10, 3)
+
+
 def test_without_pyav_the_remedy_is_named(tmp_path, monkeypatch):
     path = write(tmp_path / "a.mp4", [40])
     monkeypatch.setitem(sys.modules, "av", None)

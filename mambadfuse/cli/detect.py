@@ -25,7 +25,12 @@ _OF_PAIRS = (
     *("a", "b", "pairs_file", "classes", "split", "test_split", "fused", "size"),
     *("stretch", "stretch_b", "stretch_each", "resize"),
 )
-_OF_SCENES: dict[str, Any] = {"model": ["ivf"], "scenes": 400, "test_scenes": 200, "difficulty": 0.5}
+_OF_SCENES: dict[str, Any] = {
+    "model": ["ivf", "ivf-fast"],
+    "scenes": 400,
+    "test_scenes": 200,
+    "difficulty": 0.5,
+}
 """Options of ``matrix`` that are for scenes only, and their defaults."""
 
 
@@ -80,7 +85,10 @@ def add_options(parser: ArgumentParser) -> None:
         "--out", type=Path, default=Path("outputs/detection"), metavar="DIR", help="default %(default)s"
     )
     action.add_argument(
-        "--model", nargs="+", metavar="NAME|FILE", help="weights that fuse the scenes; default ivf"
+        "--model",
+        nargs="+",
+        metavar="NAME|FILE",
+        help="weights that fuse the scenes, each an input with the name of the weights; default ivf ivf-fast",
     )
     action.add_argument(
         "--seeds", type=_positive_count, default=3, metavar="N", help="trainings of each input; default 3"
@@ -213,7 +221,7 @@ def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[
     given = {name: getattr(options, name) for name in _OF_SCENES}
     models, *counts, difficulty = (_OF_SCENES[name] if x is None else x for name, x in given.items())
     names = [Path(model).stem for model in models]
-    _require_new_names(options, names)
+    _require_new_names(options, names, "an input has the name of its weights, rename a file")
     progress = sys.stderr.isatty()
     series = [SceneSeries(seed, count, difficulty=difficulty).scenes() for seed, count in enumerate(counts)]
     training, test = (
@@ -240,7 +248,7 @@ def _own_sets(options: Namespace) -> "tuple[Sets, Sets, None]":
             options.usage_error(
                 f"{_flag(name)} is for made-up scenes: leave it out, and name images that are fused already by --fused"
             )
-    _require_new_names(options, [name for name, _ in options.fused])
+    _require_new_names(options, [name for name, _ in options.fused], "choose another name")
     inputs = {**{name: name for name in INPUTS}, **dict(options.fused)}
     sides = (_labelled_pairs(options, [options.out], split) for split in (options.split, options.test_split))
     training, test = (
@@ -253,13 +261,13 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _require_new_names(options: Namespace, names: Sequence[str]) -> None:
+def _require_new_names(options: Namespace, names: Sequence[str], remedy: str) -> None:
     """Stops with a usage error if an input would take the place of another one."""
     from mambadfuse.detection.inputs import INPUTS
 
     for number, name in enumerate(names):
         if name in INPUTS or name in names[:number]:
-            options.usage_error(f"two inputs would be called {name}: choose another name")
+            options.usage_error(f"two inputs would be called {name}: {remedy}")
 
 
 def _report(options: Namespace) -> int:

@@ -1,6 +1,6 @@
 """The exercises of notebook 12: average precision on paper, late fusion, its row in the table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,8 @@ PRECISION = (
             5 / 6: "that is the mean over two hits; divide by the objects, of which there are three",
             1 / 3: "the second object that is found counts, too",
             0.61: "the object that is never found has precision 0 in its third of the recall",
+            13
+            / 18: "that is the mean over the detections; take the recalls, and each third of them counts once",
             55.6: "between 0 and 1, please",
             55.4: "between 0 and 1, please",
         },
@@ -59,6 +61,7 @@ PRECISION = (
             1: "one of the three objects is never found",
             5 / 9: "does the wrong one come before the second right one?",
             4 / 9: "the wrong detection comes last: the precision at the second right one is still 1",
+            8 / 9: "that is the mean over the detections; a third of the recall is never reached",
             66.7: "between 0 and 1, please",
         },
     ),
@@ -71,6 +74,7 @@ PRECISION = (
             1: "each object has one detection that is right; its second one finds it taken, and is wrong",
             0.5: "that is the precision at the end; what is it at each right one?",
             5 / 9: "here the third object is found, too",
+            0.628: "that is the mean over the detections; take the precision at the right ones alone",
             0.6: "that is the precision at the last right one; what is it at the first two?",
             75.6: "between 0 and 1, please",
         },
@@ -213,6 +217,8 @@ def late_row(
         scenes: with their objects.
     """
     names = ["AP50", "AP50 only b"]
+    if isinstance(answer, Mapping) and answer.keys() >= set(_OTHER_SCORES):
+        answer = {name: answer[name] for name in names}  # all that detection_scores returns will do
     given = {name: _points(value) for name, value in entries(answer, names).items()}
     pairs = list(zip(found_a, found_b, strict=True))
     right = _scores([_suppressed(_joined(x, y)) for x, y in pairs], scenes)
@@ -242,14 +248,20 @@ def _why(
     for other, words in _OTHER_SCORES.items():
         if other != name and abs(given - late[other]) <= _NEAR:
             return f"{given:.1f} is another score of late fusion: {words}"
-    sources: dict[str, list[Detections]] = {
-        "that is the detector of a alone": [x for x, _ in pairs],
-        "that is the detector of b alone": [y for _, y in pairs],
-        "so it is with all detections of both: of two of one object the less sure one must go": [
-            _joined(x, y) for x, y in pairs
-        ],
+    of_a, of_b = ([one[side] for one in pairs] for side in (0, 1))
+    own_a, own_b, together = (
+        _scores(found, scenes)[name] for found in (of_a, of_b, [_joined(x, y) for x, y in pairs])
+    )
+    known = {
+        "that is the detector of a alone": own_a,
+        "that is the detector of b alone": own_b,
+        "that is the mean of two scores: put the detections together, then score them": (own_a + own_b) / 2,
+        "so it is with all detections of both: of two of one object the less sure one must go": together,
     }
-    for words, found in sources.items():
-        if abs(given - _scores(found, scenes)[name]) <= _NEAR:
+    for words, score in known.items():
+        if abs(given - score) <= _NEAR:
             return words
-    return f"{given:.1f} points are not what late fusion scores on these scenes"
+    return (
+        f"{given:.1f} points are not what late fusion scores on these scenes: call late_fusion for each of them, "
+        "and score all that it returns"
+    )

@@ -40,6 +40,7 @@ COSTS = (
         {
             2: "half the channels go in, and half of them come out",
             8: "C stands in it squared, not cubed",
+            0.5: "the other way round, and half the channels come out, too",
             0.25: "the other way round: how many times fewer?",
         },
     ),
@@ -141,7 +142,12 @@ def _what_it_is(value: Tensor, net: nn.Module, a: Tensor, b: Tensor) -> str:
         "you square the differences; here they count by their size": difference.square().mean(),
         "differences of both signs cancel: take their size first": difference.mean(),
         "that is the sum over all pixels: take the mean": difference.abs().sum(),
-        "it is zero: do both pictures come from the same input?": torch.zeros(()),
+        "it is zero: do both pictures come from the same input? Columns are dimension 3": torch.zeros(()),
+        "that is the largest difference: take the mean": difference.abs().max(),
+        "you exchange the two sides: mirror each of them": (fused - net(b, a)).abs().mean(),
+        "that moves the pair by one pixel: mirror it": (
+            (fused - net(a.roll(1, 3), b.roll(1, 3)).roll(-1, 3)).abs().mean()
+        ),
         "that is the root of the mean square; here differences count by their size": difference.square().mean().sqrt(),
     }  # fmt: skip
     for hint, wrong in known.items():

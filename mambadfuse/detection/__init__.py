@@ -9,7 +9,7 @@ from mambadfuse.detection.average_precision import AveragePrecision, average_pre
 from mambadfuse.detection.boxes import Detections, Objects, intersection_over_union
 from mambadfuse.detection.dataset import DetectionSet
 from mambadfuse.detection.decoding import decode
-from mambadfuse.detection.detector_file import DetectorFacts, load_detector, save_detector
+from mambadfuse.detection.detector_file import DetectorMetadata, load_detector, save_detector
 from mambadfuse.detection.evaluation import detect, detection_scores
 from mambadfuse.detection.inputs import INPUTS, input_image
 from mambadfuse.detection.loss import detection_loss, focal_loss
@@ -20,8 +20,8 @@ from mambadfuse.detection.targets import Targets, targets
 from mambadfuse.detection.training import DetectorConfig, train_detector
 
 __all__ = [
-    "INPUTS", "AveragePrecision", "DetectionSet", "Detections", "Detector", "DetectorConfig", "DetectorFacts", "Maps",
-    "Objects", "Targets", "average_precision", "compare", "decode", "detect", "detection_loss", "detection_scores",
-    "focal_loss", "input_image", "intersection_over_union", "load_detector", "read_results", "report", "run_matrix",
-    "save_detector", "targets", "train_detector", "verdict",
+    "INPUTS", "AveragePrecision", "DetectionSet", "Detections", "Detector", "DetectorConfig", "DetectorMetadata",
+    "Maps", "Objects", "Targets", "average_precision", "compare", "decode", "detect", "detection_loss",
+    "detection_scores", "focal_loss", "input_image", "intersection_over_union", "load_detector", "read_results",
+    "report", "run_matrix", "save_detector", "targets", "train_detector", "verdict",
 ]  # fmt: skip

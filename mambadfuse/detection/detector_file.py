@@ -1,4 +1,4 @@
-"""A detector in a file, safetensors: its weights, and what it has to be told about the images it reads."""
+"""A detector in a file, safetensors: its weights, and as metadata what they were trained on."""
 
 import json
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from mambadfuse.files import atomic_write, make_folder
 
 
 @dataclass(frozen=True)
-class DetectorFacts:
-    """What belongs to the weights of a detector.
+class DetectorMetadata:
+    """What a file says of a detector beside its weights.
 
     Attributes:
         source: the input it was trained on.
@@ -30,7 +30,7 @@ class DetectorFacts:
     run: Mapping[str, Any] = field(default_factory=dict)
 
 
-def save_detector(file: str | Path, network: Detector, facts: DetectorFacts) -> None:
+def save_detector(file: str | Path, network: Detector, metadata: DetectorMetadata) -> None:
     """Writes a detector.
 
     Raises:
@@ -41,11 +41,11 @@ def save_detector(file: str | Path, network: Detector, facts: DetectorFacts) -> 
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     sizes = {"channels": network.channels, "width": network.width}
     with atomic_write(file) as out:
-        out.write(save(tensors, {"detector": json.dumps({**asdict(facts), **sizes})}))
+        out.write(save(tensors, {"detector": json.dumps({**asdict(metadata), **sizes})}))
 
 
-def load_detector(file: str | Path) -> tuple[Detector, DetectorFacts]:
-    """A detector, in evaluation mode, and what belongs to it.
+def load_detector(file: str | Path) -> tuple[Detector, DetectorMetadata]:
+    """A detector, in evaluation mode, and its metadata.
 
     Raises:
         ValueError: the file is no detector.
@@ -56,11 +56,11 @@ def load_detector(file: str | Path) -> tuple[Detector, DetectorFacts]:
         with safe_open(file, framework="pt") as header:
             stored = json.loads(header.metadata()["detector"])
         channels, width = stored.pop("channels"), stored.pop("width")
-        facts = DetectorFacts(
+        metadata = DetectorMetadata(
             stored["source"], tuple(stored["size"]), tuple(stored["classes"]), stored["run"]
         )
-        network = Detector(channels, len(facts.classes), width)
+        network = Detector(channels, len(metadata.classes), width)
         network.load_state_dict(load(content))
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{file}: is no detector that mambadfuse detect wrote ({error})") from None
-    return network.eval(), facts
+    return network.eval(), metadata

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mambadfuse.detection.dataset import DetectionSet
-from mambadfuse.detection.detector_file import DetectorFacts, load_detector, save_detector
+from mambadfuse.detection.detector_file import DetectorMetadata, load_detector, save_detector
 from mambadfuse.detection.network import Detector
 from mambadfuse.detection.training import DetectorConfig, train_detector
 from mambadfuse.files import make_folder
@@ -41,8 +41,8 @@ def trained_detector(
     file = Path(file)
     run = {**asdict(config), "images": images.digest()}
     if file.exists():
-        network, facts = load_detector(file)
-        if differing := [name for name in run if facts.run.get(name) != run[name]]:
+        network, metadata = load_detector(file)
+        if differing := [name for name in run if metadata.run.get(name) != run[name]]:
             raise ValueError(f"{file}: was trained with other {', '.join(differing)}: choose another name")
         return network.to(device)
     make_folder(file.parent)
@@ -50,6 +50,6 @@ def trained_detector(
     with exclusive(file.with_name(f".{file.stem}.lock"), str(file)):
         network = train_detector(images, config, checkpoints=checkpoints, device=device, progress=progress)
         height, width = images.pixels.shape[2:]
-        save_detector(file, network, DetectorFacts(source, (height, width), images.classes, run))
+        save_detector(file, network, DetectorMetadata(source, (height, width), images.classes, run))
         shutil.rmtree(checkpoints.folder)
     return network

@@ -12,10 +12,13 @@ from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import ArrayLike
 
 _WIDTH = 8.4  # inches
-_ROOM = 7  # pixels above a box that its text needs; else it goes below
+_TYPE = 7  # points
+_LETTER = (0.6 * _TYPE, 1.3 * _TYPE)  # width and height, points
 _HATCHES = ("", "///", "...", "xxx")
 _GREYS = ("0.9", "0.65", "0.4", "1.0")
 _MARKS = {"better": "black", "worse": "black", "equal": "0.6"}
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Frame:
 
     Attributes:
         box: (left, top, right, bottom) in pixels.
-        text: above it, or below where there is no room.
+        text: above it, or below where it would leave the image or cover another text.
         line: its style, one of matplotlib's.
     """
 
@@ -51,22 +54,44 @@ def framed_images(
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
-        for frame in frames.get(title, ()):
-            _draw_frame(axes, frame)
+        _draw_frames(axes, frames.get(title, ()), (height, width), width * columns / (72 * _WIDTH))
     return figure
 
 
-def _draw_frame(axes: Axes, frame: Frame) -> None:
-    left, top, right, bottom = (float(x) - 0.5 for x in frame.box)  # pixel centres lie at whole numbers
-    outline = [Stroke(linewidth=2.6, foreground="black"), Normal()]
-    look: dict[str, Any] = {"fill": False, "edgecolor": "white", "linewidth": 1.2, "linestyle": frame.line}
-    axes.add_patch(Rectangle((left, top), right - left, bottom - top, path_effects=outline, **look))
-    if frame.text:
-        width = axes.get_xlim()[1]
-        x, side = (right, "right") if left > 0.75 * width else (left, "left")
-        y, end = (bottom + 0.5, "top") if top < _ROOM else (top - 0.5, "bottom")
-        drawn = axes.text(x, y, frame.text, color="white", fontsize=7, ha=side, va=end, clip_on=True)
-        drawn.set_path_effects([Stroke(linewidth=1.8, foreground="black"), Normal()])
+def _draw_frames(axes: Axes, frames: Sequence[Frame], size: tuple[int, int], per_point: float) -> None:
+    """Frames in an image of this size, (H, W), that shows so many pixels per point; texts keep clear of each other."""
+    written: list[Box] = []
+    for frame in frames:
+        left, top, right, bottom = (float(x) - 0.5 for x in frame.box)  # pixel centres lie at whole numbers
+        outline = [Stroke(linewidth=2.6, foreground="black"), Normal()]
+        look: dict[str, Any] = {
+            "fill": False,
+            "edgecolor": "white",
+            "linewidth": 1.2,
+            "linestyle": frame.line,
+        }
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, path_effects=outline, **look))
+        if frame.text:
+            w, h = _LETTER[0] * len(frame.text) * per_point, _LETTER[1] * per_point
+            rows = top - h, bottom, top - 2 * h, bottom + h
+            places = [(x, y, x + w, y + h) for y in rows for x in (left, right - w)]
+            written.append(min(places, key=lambda place: _hidden(place, written, size)))
+            x, y, *_ = written[-1]
+            drawn = axes.text(x, y, frame.text, color="white", fontsize=_TYPE, va="top", clip_on=True)
+            drawn.set_path_effects([Stroke(linewidth=1.8, foreground="black"), Normal()])
+
+
+def _hidden(place: Box, written: Sequence[Box], size: tuple[int, int]) -> float:
+    """The area of a text that lies outside its image or under other texts."""
+    left, top, right, bottom = place
+    inside = _shared(place, (0, 0, size[1], size[0]))
+    return (right - left) * (bottom - top) - inside + sum(_shared(place, other) for other in written)
+
+
+def _shared(one: Box, other: Box) -> float:
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    tall = min(one[3], other[3]) - max(one[1], other[1])
+    return max(wide, 0) * max(tall, 0)
 
 
 def box_on_cells(box: Sequence[float], height: int, width: int, stride: int) -> Figure:
