@@ -245,6 +245,16 @@ class TestBranches:
         with torch.inference_mode():
             torch.testing.assert_close(model(*PAIR), whole)
 
+    def test_what_enters_deep_fusion_is_the_same_for_every_gate(self, model):
+        twin, entering = branches.with_gate(model, "shared"), branches.deep_inputs(model, *PAIR)
+        blocks, fused = branches.maps_from(twin, entering)
+        expected, whole = branches.branch_maps(twin, *PAIR)
+        np.testing.assert_array_equal(fused, whole)
+        np.testing.assert_array_equal(blocks[1].shares["a"], expected[1].shares["a"])
+        effects, all_over = branches.effects_from(twin, entering), branches.branch_effects(twin, *PAIR)
+        for k in "fab":
+            np.testing.assert_array_equal(effects[k], all_over[k])
+
     def test_a_branch_that_is_not_read_has_no_effect(self, model):
         twin = copy.deepcopy(model)
         for block in twin.deep.blocks:
@@ -267,6 +277,22 @@ class TestComparison:
         grey = comparison.candidates(self.pair, model, "grey")["maximum"]
         luma = mdf.data.colour.luma(self.colour)
         np.testing.assert_array_equal(grey, np.rint(255 * baselines.maximum(self.grey, luma)))
+
+    def test_one_candidate_is_that_of_all(self, model):
+        found = comparison.candidates(self.pair, model, "b")
+        for name in comparison.CANDIDATES:
+            network = model if name == "network" else None
+            np.testing.assert_array_equal(
+                comparison.candidate(self.pair, name, network, "b"), found[name], err_msg=name
+            )
+        with pytest.raises(ValueError, match="'network' needs a network"):
+            comparison.candidate(self.pair, "network")
+
+    def test_a_pair_that_looks_unregistered_is_remarked_on_once(self, model, caplog):
+        x, y = np.mgrid[:96, :96] / 96
+        scene = (np.sin(40 * x) * np.sin(30 * y) * np.sin(50 * x * y) / 2 + 0.5).astype(np.float32)
+        comparison.candidates(comparison.NamedPair("moved", scene, np.roll(scene, 7, axis=1)), model)
+        assert len([record for record in caplog.records if "registered" in record.getMessage()]) == 1
 
     def test_a_memoised_pair_is_not_fused_again(self, model):
         calls = []

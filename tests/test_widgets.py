@@ -14,8 +14,11 @@ from PIL import Image
 
 import mambadfuse as mdf
 from mambadfuse.ablation import SHIPPED_RESULTS, Store, compare
+from mambadfuse.analysis.comparison import FUSIONS
 from mambadfuse.data.samples import samples
 from mambadfuse.evaluation.answers import read_answers
+from mambadfuse.metrics import EIGHT
+from mambadfuse.models.extraction import LowLevelExtraction
 from mambadfuse.widgets import (
     BlindPreference,
     BranchExplorer,
@@ -27,6 +30,7 @@ from mambadfuse.widgets import (
 )
 from mambadfuse.widgets.controls import UPLOADED
 from mambadfuse.widgets.displays import Display
+from mambadfuse.widgets.fusion import FULL
 from mambadfuse.widgets.panel import Panel, tree
 from mambadfuse.widgets.preference import Contest
 from mambadfuse.widgets.scan import OWN, ROW
@@ -261,6 +265,66 @@ def test_beside_the_fusion_stand_scores_faults_or_a_histogram(fusion):
     assert '<th scope="col" style="padding: 1px 5px; white-space: nowrap">mean</th>' in fusion.table.value
     fusion.view.value = "histogram"
     assert 'alt="grey levels of a, b, mean and network"' in fusion.table.value
+
+
+def test_what_a_control_does_not_change_is_not_measured_again(fusion, monkeypatch):
+    scored = []
+    monkeypatch.setattr(
+        "mambadfuse.widgets.fusion.scores_of",
+        lambda pictures, name: scored.append(name) or dict.fromkeys(EIGHT, 0.5),
+    )
+    fusion.side.value = 96
+    assert scored == list(FUSIONS)
+    fusion.share.value = 10
+    fusion.network.value = "untrained"
+    assert scored == [*FUSIONS, "network"]
+
+
+def test_a_pair_that_is_chosen_again_is_not_fused_again(fusion):
+    passes, first = [], fusion.pairs.list.value
+    hook = TINY["tiny"].register_forward_hook(lambda *_: passes.append(1))
+    fusion.pairs.list.value = "icbm152_simulated_z16"
+    assert len(passes) == 1
+    fusion.pairs.list.value = first
+    hook.remove()
+    assert len(passes) == 1
+
+
+def test_at_full_size_the_fast_network_comes_first():
+    panel = FusionExplorer(side=FULL)
+    assert panel.network.value == "ivf-fast"
+    panel.side.value = 96
+    panel.pairs.list.value = "icbm152_simulated_z16"
+    assert panel.network.value == "ct-mri"
+    panel.pairs.list.value = "synthetic_night_street"
+    assert panel.network.value == "ivf-fast"
+    panel.close()
+
+
+def test_an_uploaded_pair_keeps_the_network():
+    panel = FusionExplorer(side=48)
+    for side in "ab":
+        upload(panel, side, f"{side}.png", png(40, 44))
+    assert panel.network.value == "ivf"
+    panel.close()
+
+
+def test_another_gate_starts_at_deep_fusion(monkeypatch):
+    panel = BranchExplorer(TINY, side=16)
+    monkeypatch.setattr(LowLevelExtraction, "forward", lambda self, x: 1 / 0)
+    panel.gate.value = "shared"
+    assert "with one gate" in panel.text
+    panel.close()
+
+
+def test_a_moved_row_is_drawn_once(monkeypatch):
+    panel, drawn = ScanExplorer(), []
+    monkeypatch.setattr(panel.plot, "show", drawn.append)
+    panel.line.value = 40
+    assert len(drawn) == 1
+    panel.line.value = 50
+    assert len(drawn) == 2
+    panel.close()
 
 
 def test_the_network_follows_the_task_of_the_pair():

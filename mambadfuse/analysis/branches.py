@@ -68,6 +68,35 @@ def with_gate(model: MambaDFuse, gate: str) -> MambaDFuse:
     return twin.train(model.training)
 
 
+@dataclass(frozen=True)
+class DeepInputs:
+    """What enters deep fusion: the fused stream f, the guides a and b, (1, L, C) each, and the height H of the map."""
+
+    f: Tensor
+    a: Tensor
+    b: Tensor
+    height: int
+
+
+def deep_inputs(model: MambaDFuse, a: Tensor, b: Tensor) -> DeepInputs:
+    """What enters deep fusion for one pair, (1, 1, H, W) each: the same for every gate, which comes later."""
+    like, entered = next(model.parameters()), []
+    hook = model.deep.register_forward_pre_hook(lambda module, inputs: entered.append(DeepInputs(*inputs)))
+    try:
+        with torch.inference_mode():
+            model(a.to(like), b.to(like))
+    finally:
+        hook.remove()
+    return entered[0]
+
+
+def _fused(model: MambaDFuse, entering: DeepInputs) -> Tensor:
+    """From deep fusion on, the fused image, (H, W)."""
+    f = model.deep(entering.f, entering.a, entering.b, entering.height)
+    fused = model.reconstruction(model.token_norm(f), entering.height)
+    return postprocess(fused, model.contrast)[0, 0]
+
+
 def branch_maps(model: MambaDFuse, a: Tensor, b: Tensor) -> tuple[list[BlockMaps], Map]:
     """The maps of every M3 block for one pair, (1, 1, H, W) each, and the fused image, (H, W).
 
@@ -87,12 +116,17 @@ def branch_maps(model: MambaDFuse, a: Tensor, b: Tensor) -> tuple[list[BlockMaps
         ValueError: deep fusion is not made of M3 blocks.
     """
     _require_m3(model)
-    like, height = next(model.parameters()), a.shape[2]
+    return maps_from(model, deep_inputs(model, a, b))
+
+
+def maps_from(model: MambaDFuse, entering: DeepInputs) -> tuple[list[BlockMaps], Map]:
+    """:func:`branch_maps` from :func:`deep_inputs` on."""
+    _require_m3(model)
     with torch.inference_mode(), _recording(model) as recorded:
-        fused = model(a.to(like), b.to(like))
+        fused = _fused(model, entering)
         layers = cast(Iterable[M3Block], model.deep.blocks)
-        blocks = [_block_maps(block, recorded[k], height) for k, block in enumerate(layers)]
-    return blocks, postprocess(fused, model.contrast)[0, 0].cpu().numpy()
+        blocks = [_block_maps(block, recorded[k], entering.height) for k, block in enumerate(layers)]
+    return blocks, fused.cpu().numpy()
 
 
 def branch_effects(model: MambaDFuse, a: Tensor, b: Tensor) -> dict[str, Map]:
@@ -112,18 +146,18 @@ def branch_effects(model: MambaDFuse, a: Tensor, b: Tensor) -> dict[str, Map]:
         ValueError: deep fusion is not made of M3 blocks.
     """
     _require_m3(model)
-    like = next(model.parameters())
-    a, b = a.to(like), b.to(like)
+    return effects_from(model, deep_inputs(model, a, b))
 
-    def fused() -> Tensor:
-        return postprocess(model(a, b), model.contrast)[0, 0]
 
+def effects_from(model: MambaDFuse, entering: DeepInputs) -> dict[str, Map]:
+    """:func:`branch_effects` from :func:`deep_inputs` on: what comes before does not depend on the branches."""
+    _require_m3(model)
     effects = {}
     with torch.inference_mode():
-        whole = fused()
+        whole = _fused(model, entering)
         for k, suffix in BRANCHES.items():
             with _silenced(model, suffix):
-                effects[k] = (255 * (whole - fused()).abs()).cpu().numpy()
+                effects[k] = (255 * (whole - _fused(model, entering)).abs()).cpu().numpy()
     return effects
 
 

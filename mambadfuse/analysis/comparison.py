@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from mambadfuse.data.colour import Floats, luma
 from mambadfuse.evaluation.faults import measure
 from mambadfuse.fusion.baselines import BASELINES
-from mambadfuse.fusion.pair import fuse
+from mambadfuse.fusion.options import FusionOptions
+from mambadfuse.fusion.pair import fuse_with
 from mambadfuse.metrics import EIGHT, LOWER_IS_BETTER, evaluate
 from mambadfuse.metrics.grey_image import levels
 from mambadfuse.plotting.histograms import grey_histograms
@@ -113,11 +114,19 @@ def candidates(pair: NamedPair, network: nn.Module, colour: str = "auto") -> dic
         network: model(a, b) on (B, 1, H, W).
         colour: as in :func:`mambadfuse.fuse`; the same for every fusion.
     """
-    shown = {side: np.rint(255 * x).astype(np.uint8) for side, x in (("a", pair.a), ("b", pair.b))}
-    rules = {"network": network} | {name: Baseline(rule) for name, rule in BASELINES.items()}
-    return shown | {
-        name: np.asarray(fuse(pair.a, pair.b, rule, colour=colour)) for name, rule in rules.items()
-    }
+    return {name: candidate(pair, name, network, colour) for name in CANDIDATES}
+
+
+def candidate(pair: NamedPair, name: str, network: nn.Module | None = None, colour: str = "auto") -> Picture:
+    """One of :func:`candidates`, by its name; only "network" needs a network."""
+    if name in ("a", "b"):
+        return np.rint(255 * getattr(pair, name)).astype(np.uint8)
+    options = FusionOptions(colour=colour)
+    if name != "network":
+        return np.asarray(fuse_with(Baseline(BASELINES[name]), pair.a, pair.b, options, warn=False).image)
+    if network is None:
+        raise ValueError("the candidate 'network' needs a network, found None")
+    return np.asarray(fuse_with(network, pair.a, pair.b, options).image)
 
 
 def scores(pictures: Mapping[str, Picture]) -> dict[str, dict[str, float]]:
@@ -126,7 +135,16 @@ def scores(pictures: Mapping[str, Picture]) -> dict[str, dict[str, float]]:
     Raises:
         ValueError: the images are too small to be scored.
     """
-    return {k: evaluate(pictures[k], pictures["a"], pictures["b"], metrics=EIGHT) for k in FUSIONS}
+    return {name: scores_of(pictures, name) for name in FUSIONS}
+
+
+def scores_of(pictures: Mapping[str, Picture], name: str) -> dict[str, float]:
+    """The eight usual scores of one of the candidates; only that one, "a" and "b" are needed.
+
+    Raises:
+        ValueError: the images are too small to be scored.
+    """
+    return evaluate(pictures[name], pictures["a"], pictures["b"], metrics=EIGHT)
 
 
 def faults(pictures: Mapping[str, Picture], name: str) -> dict[str, float]:

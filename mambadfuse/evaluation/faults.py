@@ -23,7 +23,7 @@ A fault that cannot occur in a pair, such as noise where nothing is flat, is NaN
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -208,7 +208,8 @@ def halo(f: np.ndarray, a: np.ndarray, b: np.ndarray, flat: np.ndarray) -> float
     ring = flat & ndimage.binary_dilation(strong, iterations=_RING)
     if not ring.any():
         return math.nan
-    of_f, of_a, of_b = (float(np.square(x - _explained(x, a, b))[ring].mean()) for x in (f, a, b))
+    around = _explained((f, a, b), a, b, ring)
+    of_f, of_a, of_b = (float(np.square(x[ring] - y).mean()) for x, y in zip((f, a, b), around, strict=True))
     return math.sqrt(max(of_f - max(of_a, of_b), 0.0))
 
 
@@ -298,17 +299,23 @@ def _step(x: np.ndarray) -> np.ndarray:
     return ndimage.maximum_filter(x, 3) - ndimage.minimum_filter(x, 3)
 
 
-def _explained(f: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The mean of f over nearby pixels that are alike in both sources."""
-    height, width = f.shape
-    f_, a_, b_ = (np.pad(x, _NEAR, mode="reflect") for x in (f, a, b))
-    total, weights = np.zeros_like(f), np.zeros_like(f)
+def _explained(
+    images: Sequence[np.ndarray], a: np.ndarray, b: np.ndarray, ring: np.ndarray
+) -> list[np.ndarray]:
+    """Each image's mean over nearby pixels that are alike in both sources, at the N pixels of the ring, (N,) each."""
+    padded = [np.pad(x, _NEAR, mode="reflect") for x in (*images, a, b)]
+    width = padded[0].shape[1]
+    rows, columns = np.nonzero(ring)
+    place = (rows + _NEAR) * width + columns + _NEAR
+    own_a, own_b = a[ring], b[ring]
+    totals, weights = [np.zeros(len(place)) for _ in images], np.zeros(len(place))
     steps = range(-_NEAR, _NEAR + 1, _STRIDE)
     for dy, dx in product(steps, steps):
         if dy * dy + dx * dx > _NEAR * _NEAR:
             continue
-        there = np.s_[_NEAR + dy : _NEAR + dy + height, _NEAR + dx : _NEAR + dx + width]
-        weight = np.exp(-((a_[there] - a) ** 2 + (b_[there] - b) ** 2) / (2 * _ALIKE**2))
-        total += weight * f_[there]
+        *there, there_a, there_b = (x.take(place + dy * width + dx) for x in padded)
+        weight = np.exp(-((there_a - own_a) ** 2 + (there_b - own_b) ** 2) / (2 * _ALIKE**2))
+        for total, x in zip(totals, there, strict=True):
+            total += weight * x
         weights += weight
-    return total / weights
+    return [total / weights for total in totals]

@@ -7,11 +7,13 @@ import numpy as np
 
 from mambadfuse.analysis.branches import (
     BlockMaps,
+    DeepInputs,
     Map,
-    branch_effects,
-    branch_maps,
     branch_pictures,
+    deep_inputs,
     effect_pictures,
+    effects_from,
+    maps_from,
     with_gate,
 )
 from mambadfuse.analysis.comparison import NamedPair
@@ -35,6 +37,8 @@ class BranchExplorer(PairPanel):
         self.block = widgets.IntSlider(value=99, min=1, max=99, description="block", **labelled())
         self.gate = widgets.Dropdown(options=["own", "shared"], description="gate", **labelled())
         self.sources, self.maps = Gallery(columns=6), Gallery(columns=7)
+        self.gated = self.memoised(lambda name, gate: with_gate(self.loaded(name), gate))
+        self.inputs_of = self.memoised(self._inputs_of, last=8)
         self.maps_of = self.memoised(self._maps_of, last=8)
         self.effects_of = self.memoised(self._effects_of, last=8)
         self.redraw_on(self.block, self.gate)
@@ -71,7 +75,10 @@ class BranchExplorer(PairPanel):
         return f"The same weights with one gate: the fused image changes by {moved:.1f} of 255 grey levels."
 
     def _maps_of(self, pair: NamedPair, name: str, gate: str) -> tuple[list[BlockMaps], Map]:
-        return branch_maps(with_gate(self.loaded(name), gate), *pair.shrunk(self.side).tensors())
+        return maps_from(self.gated(name, gate), self.inputs_of(pair, name))
 
     def _effects_of(self, pair: NamedPair, name: str, gate: str) -> dict[str, Map]:
-        return branch_effects(with_gate(self.loaded(name), gate), *pair.shrunk(self.side).tensors())
+        return effects_from(self.gated(name, gate), self.inputs_of(pair, name))
+
+    def _inputs_of(self, pair: NamedPair, name: str) -> DeepInputs:
+        return deep_inputs(self.loaded(name), *pair.shrunk(self.side).tensors())

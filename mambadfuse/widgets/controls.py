@@ -37,6 +37,8 @@ class PairChooser(widgets.HBox):
 
     def __init__(self, chosen: str = "synthetic_smoke_yard") -> None:
         self.known = {pair.name: pair for pair in samples()}
+        self.read: dict[str, NamedPair] = {}
+        """The pairs that were chosen so far: what is kept of a pair is found again, as pairs compare by identity."""
         self.uploaded: dict[str, tuple[str, Floats]] = {}
         self.list = widgets.Dropdown(
             options=[(f"{pair.task}: {name}", name) for name, pair in self.known.items()]
@@ -68,7 +70,9 @@ class PairChooser(widgets.HBox):
         self.note = ""
         if self.list.value != UPLOADED:
             known = self.known[self.list.value]
-            self.pair = NamedPair(known.name, read_image(known.a), read_image(known.b))
+            if known.name not in self.read:
+                self.read[known.name] = NamedPair(known.name, read_image(known.a), read_image(known.b))
+            self.pair = self.read[known.name]
             return
         missing = " and ".join(f"side {side}" for side in "ab" if side not in self.uploaded)
         if missing:
@@ -123,6 +127,15 @@ def network_chooser(networks: Mapping[str, Model], shipped: Iterable[str] = tupl
     """A list of the given networks, those of the kit that are ``shipped``, and an untrained one for comparison."""
     present = [name for name in shipped if (resource_folder("weights") / f"{name}.safetensors").is_file()]
     return widgets.Dropdown(options=[*networks, *present, UNTRAINED], description="network", **labelled())
+
+
+def task_of(name: str) -> str | None:
+    """The task of shipped weights, a key of ``TASKS``; None if it is the name of another network.
+
+    >>> task_of("ivf-fast"), task_of("untrained")
+    ('ivf', None)
+    """
+    return next((task for task in TASKS if name == task or name.startswith(f"{task}-")), None)
 
 
 def network(name: str, networks: Mapping[str, Model]) -> nn.Module:

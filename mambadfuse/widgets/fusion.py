@@ -3,20 +3,22 @@
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
 
 from mambadfuse.analysis.comparison import (
     CANDIDATES,
+    FUSIONS,
     Memoised,
     NamedPair,
     Picture,
     Window,
-    candidates,
+    candidate,
     faults,
     histograms,
-    scores,
+    scores_of,
     swipe,
 )
 from mambadfuse.data.images import picture_format, write_image
@@ -37,12 +39,23 @@ FULL = 2**16  # a side that no image reaches: nothing is shrunk
 SCORES, FAULTS, HISTOGRAM = "scores", "faults", "histogram"
 HEIGHT = "48vh"  # of the picture at most, so that controls and picture are seen at once
 
-State = tuple[NamedPair, Memoised, str]
-"""What a fusion depends on: the pair at the size of the preview, the network, the source of colour."""
+
+class State(NamedTuple):
+    """What the images depend on: the pair at the size of the preview, the name of the network, the source of colour."""
+
+    pair: NamedPair
+    network: str
+    colour: str
+
+    def of(self, name: str) -> "State":
+        """What the candidate of that name depends on: only "network" on the network."""
+        return self if name == "network" else self._replace(network="")
 
 
 class FusionExplorer(PairPanel):
     """Controls for :func:`mambadfuse.analysis.comparison.candidates`.
+
+    At full size it begins with ``ivf-fast``, which fuses a sample in a fraction of a second; ``ivf`` takes seconds.
 
     Args:
         networks: further networks to choose from, by name.
@@ -50,7 +63,10 @@ class FusionExplorer(PairPanel):
     """
 
     def __init__(self, networks: Mapping[str, Model] | None = None, side: int = 192) -> None:
-        super().__init__(networks, shipped_names())
+        names = shipped_names()
+        if side == FULL:
+            names.sort(key=lambda name: not name.endswith("-fast"))
+        super().__init__(networks, names)
         self.colour = widgets.Dropdown(options=COLOURS, description="colour of", **labelled())
         self.side = widgets.Dropdown(
             options=[(f"{n} pixels", n) for n in sorted({side, 96, 192, 320} - {FULL})]
@@ -84,14 +100,14 @@ class FusionExplorer(PairPanel):
         self.name = widgets.Text(value="fused.png", description="file", **labelled("380px"))
         self.saver = widgets.Button(description="Save", tooltip="fuse at full size and write the file")
         self.saver.on_click(lambda _: self.attempt(self.save))
-        self.shown: State | None = None
-        """The state that the displays show."""
-        self.prepared = self.memoised(lambda name: Memoised(self.loaded(name)), last=2)
+        self.shown: tuple[NamedPair, str] | None = None
+        """The pair and the network that the displays show."""
+        self.prepared = self.memoised(lambda name: Memoised(self.loaded(name)), last=4)
         self.small = self.memoised(NamedPair.shrunk, last=8)
-        self.pictures = self.memoised(candidates, last=8)
-        self.scored = self.memoised(lambda *state: scores(self.pictures(*state)))
+        self.picture = self.memoised(self._picture, last=48)
+        self.scored = self.memoised(lambda name, s: scores_of(self._with_sources(name, s), name), last=16)
+        self.meter = self.memoised(lambda name, s: faults(self._with_sources(name, s), name), last=16)
         self.redraw_on(self.colour, self.side, self.left, self.right, self.share, self.blink)
-        self.meter = self.memoised(lambda state, name: faults(self.pictures(*state), name), last=16)
         self.redraw_on(self.x, self.y, self.zoom, self.view)
         controls = [
             self.pairs,
@@ -118,16 +134,20 @@ class FusionExplorer(PairPanel):
     def draw(self) -> str:
         """Shows two images by swiping or blinking, the detail of all candidates, and the scores."""
         state = self._state(self.side.value)
-        if state != self.shown and self.side.value > COARSE:  # has to be fused first, which may take a while
+        pair, network, _ = state
+        if (
+            pair,
+            network,
+        ) != self.shown and self.side.value > COARSE:  # is fused first, which may take a while
             self._show_all(self._state(COARSE))
         self._show_all(state)
-        self.shown = state
+        self.shown = pair, network
         self._show_beside(state)
-        height, width = state[0].a.shape[:2]
-        return f"{state[0].name}, {width}x{height}"
+        height, width = pair.a.shape[:2]
+        return f"{pair.name}, {width}x{height}"
 
     def _show_all(self, state: State) -> None:
-        pictures = self.pictures(*state)
+        pictures = self._pictures(state)
         height, width = pictures["a"].shape[:2]
         self.compared.layout.width = f"min(56%, calc({HEIGHT} * {width / height:.3f}))"
         window = Window(self.x.value / 100, self.y.value / 100, min(self.zoom.value, height, width))
@@ -161,23 +181,30 @@ class FusionExplorer(PairPanel):
         super().close()
 
     def _state(self, side: int) -> State:
-        return (
-            self.small(self.pairs.pair, side),
-            self.prepared(self.network.value),
-            self.colour.value,
-        )
+        return State(self.small(self.pairs.pair, side), self.network.value, self.colour.value)
+
+    def _picture(self, name: str, state: State) -> Picture:
+        network = self.prepared(state.network) if state.network else None
+        return candidate(state.pair, name, network, state.colour)
+
+    def _pictures(self, state: State) -> dict[str, Picture]:
+        return {name: self.picture(name, state.of(name)) for name in CANDIDATES}
+
+    def _with_sources(self, name: str, state: State) -> dict[str, Picture]:
+        return {one: self.picture(one, state.of(one)) for one in ("a", "b", name)}
 
     def _show_beside(self, state: State) -> None:
         """Shows scores, faults or a histogram; only what is shown is computed."""
         compared = self.left.value, self.right.value
         try:
             if self.view.value == SCORES:
-                self.table.value = scores_table(self.scored(*state), "scores of this preview")
+                scores = {name: self.scored(name, state.of(name)) for name in FUSIONS}
+                self.table.value = scores_table(scores, "scores of this preview")
             elif self.view.value == FAULTS:
-                self.table.value = faults_table({name: self.meter(state, name) for name in compared})
+                self.table.value = faults_table({name: self.meter(name, state.of(name)) for name in compared})
             else:
                 title = f"grey levels of a, b, {' and '.join(compared)}"
-                self.table.value = figure_html(histograms(self.pictures(*state), *compared), title)
+                self.table.value = figure_html(histograms(self._pictures(state), *compared), title)
         except ValueError as error:  # the image is too small
             self.table.value = f"<p>Not measured: {escape(str(error))}.</p>"
 

@@ -6,7 +6,7 @@ from typing import cast
 from mambadfuse.data.tasks import TASKS
 from mambadfuse.fusion.pair import Model
 from mambadfuse.models.mambadfuse import MambaDFuse
-from mambadfuse.widgets.controls import PairChooser, network, network_chooser
+from mambadfuse.widgets.controls import PairChooser, network, network_chooser, task_of
 from mambadfuse.widgets.panel import Panel
 
 
@@ -32,7 +32,8 @@ class PairPanel(Panel):
         self.pairs.observe(lambda change: self.tell(change.new), names="note")
 
     def _suit_the_task(self) -> None:
-        """Chooses the network of the pair's task, if the one in use is that of another task."""
+        """Chooses the first network of the pair's task, if the one in use is that of another task."""
         task = self.pairs.task
-        if self.network.value in TASKS and task in self.network.options:
-            self.network.value = task
+        fitting = [name for name in self.network.options if task and task_of(name) == task]
+        if task_of(self.network.value) and fitting and self.network.value not in fitting:
+            self.network.value = fitting[0]

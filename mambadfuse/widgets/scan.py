@@ -77,7 +77,6 @@ class ScanExplorer(Panel):
         for control in (self.picture, self.line):
             control.observe(lambda _: self._choose_row(), names="value")
         self.redraw_on(self.signal, self.numbers, self.delta, self.decay, self.selectivity, self.at)
-        self.redraw_on(self.picture, self.line)
         controls = [
             row(self.signal, self.numbers, self.picture, self.line),
             row(self.delta, self.decay, self.selectivity, self.at),
@@ -120,4 +119,7 @@ class ScanExplorer(Panel):
         return signal_of_row(pixels, self.line.value)
 
     def _choose_row(self) -> None:
+        """Draws once: a new signal redraws the panel by itself."""
+        if self.signal.value == ROW:
+            self.redraw()
         self.signal.value = ROW
