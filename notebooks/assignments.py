@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import nbformat
-from build import HERE, notebooks, write
+from build import HERE, lesson, notebooks, write
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.apps import NbGraderAPI
@@ -159,10 +159,9 @@ def release(names: list[str], course: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NN", help="numbers of notebooks, such as 03; default: all"
+        "lessons", nargs="*", type=lesson, metavar="NN", help="numbers of notebooks, such as 03; default: all"
     )
-    options = parser.parse_args()
-    chosen = [path for path in notebooks() if not options.names or path.name[:2] in options.names]
+    chosen = parser.parse_args().lessons or notebooks()
     write_sources(chosen, COURSE)
     missing = [path.name[:2] for path in chosen if not (COURSE / "release" / path.name[:2]).exists()]
     release(missing, COURSE)

@@ -103,6 +103,20 @@ def notebooks() -> list[Path]:
     return sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
 
 
+def lesson(number: str) -> Path:
+    """The notebook with this number, an argument of a command.
+
+    Raises:
+        ArgumentTypeError: there is none.
+    """
+    numbers = {path.name[:2]: path for path in notebooks()}
+    if number not in numbers:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers of notebooks, {', '.join(numbers)}; found {number!r}"
+        )
+    return numbers[number]
+
+
 def at_a_glance(path: Path) -> str:
     """The notebook's row in README.md: title, promise, prerequisites and time from its first cell, and its length."""
     cells = nbformat.read(path, as_version=4).cells
@@ -154,14 +168,14 @@ def hand_out(paths: list[Path], folder: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NN", help="numbers of notebooks, such as 03; default: all"
+        "lessons", nargs="*", type=lesson, metavar="NN", help="numbers of notebooks, such as 03; default: all"
     )
     parser.add_argument("--student", action="store_true", help="write notebooks/student/ and run nothing")
     parser.add_argument(
         "--quiz", action="store_true", help="write the quizzes into the notebooks; run nothing"
     )
     options = parser.parse_args()
-    chosen = [path for path in notebooks() if not options.names or path.name[:2] in options.names]
+    chosen = options.lessons or notebooks()
     if options.student:
         print(hand_out(chosen, STUDENT))
         return
@@ -174,7 +188,7 @@ def main() -> None:
     for path in chosen:
         print(rebuild(path))
     write_readme()
-    if not options.names:
+    if not options.lessons:
         print(rebuild(APP))
 
 
