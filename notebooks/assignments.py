@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from build import HERE, lesson, notebooks, write
+from build import HERE, lesson, notebooks, with_address, write
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.apps import NbGraderAPI
@@ -36,7 +36,7 @@ def reason_of(number: str) -> dict[str, Any]:
 
 def source(notebook: NotebookNode, points: list[int], reason: dict[str, Any]) -> NotebookNode:
     """The exercises with their solutions, below the cells of the lesson that they need, as nbgrader's source."""
-    lesson, exercises = parts(notebook)
+    lesson, exercises = parts(with_address(notebook))
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     cells = [
         new_markdown_cell(introduction(title, points, reason["exercise"]), id="introduction"),

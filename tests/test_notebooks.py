@@ -184,6 +184,27 @@ def test_the_solutions_are_one_click_away_from_the_exercises(path):
     assert f"[solutions](../{path.name}#Exercises)" in exercises
 
 
+@each
+def test_the_address_of_the_repository_is_that_of_its_citation(path):
+    build = runpy.run_path(str(FOLDER / "build.py"))
+    (written,) = re.findall(r'^ADDRESS = "(.*?)"', code_cells(read(path))[0].source, flags=re.M)
+    assert written == build["address"](), "python notebooks/build.py --address"
+
+
+def test_the_address_is_written_into_notebooks_and_copies(tmp_path):
+    build = runpy.run_path(str(FOLDER / "build.py"))
+    citation = tmp_path / "CITATION.cff"
+    build["address"].__globals__["CITATION"] = citation
+    citation.write_text("cff-version: 1.2.0\n", encoding="utf-8")
+    whole = read(PATHS[0])
+    assert 'ADDRESS = ""  #' in code_cells(build["with_address"](whole))[0].source
+    citation.write_text('repository-code: "https://github.com/someone/kit"\n', encoding="utf-8")
+    for notebook in (build["with_address"](whole), build["student"](whole, PATHS[0].name)):
+        assert 'ADDRESS = "https://github.com/someone/kit"  #' in code_cells(notebook)[0].source
+    again = build["with_address"](build["with_address"](whole))
+    assert again == build["with_address"](whole)
+
+
 def test_copies_that_hold_answers_are_kept(tmp_path):
     hand_out = runpy.run_path(str(FOLDER / "build.py"))["hand_out"]
     assert "2 written, 0 kept" in hand_out(PATHS[:2], tmp_path)
