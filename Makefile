@@ -34,31 +34,34 @@ hashes:  ## write requirements-hashes.txt, what to install on machines like this
 fuse: env  ## fuse the sample pairs and draw a contact sheet
 	$(BIN)/mambadfuse fuse --samples --overwrite --out outputs/samples
 
+# LESSON=06, or "06 07", names the lessons of notebooks, student, lab, assignments and slides; without it they take all.
+FIRST := $(notdir $(wildcard notebooks/$(or $(firstword $(LESSON)),00)_*.ipynb))
+
 # The server's root is the repository, so that links to solutions and to files of the package can be followed.
-lab: student  ## open the course in JupyterLab, without its solutions
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/student/00_start_here.ipynb
+lab: student  ## open the course in JupyterLab, without its solutions; LESSON=06 opens one lesson
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/student/$(FIRST)
 
 # The first page is ready before it is asked for, and loads no extension but that of the widgets.
 # A page that is closed asks to end its kernel, and forgets the XSRF token (Voila issue 1458). Origins stay checked.
 app: env  ## open the panels without any code around them, for a lecture hall; its address holds a token
 	JUPYTER_PATH=notebooks/app $(BIN)/voila --token --Voila.ip=127.0.0.1 --template=offline --Voila.tornado_settings=disable_check_xsrf=True --VoilaConfiguration.extension_allowlist=@voila-dashboards/widgets-manager8 --VoilaConfiguration.extension_allowlist=@jupyter-widgets/jupyterlab-manager --preheat_kernel=True notebooks/app/panels.ipynb
 
-notebooks: env  ## run all notebooks from top to bottom and keep their outputs
-	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py
+notebooks: env  ## run all notebooks, or LESSON=06, from top to bottom and keep their outputs
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py $(LESSON)
 
-student: env  ## write copies of the notebooks without solutions into notebooks/student/
-	$(BIN)/python notebooks/build.py --student
+student: env  ## write copies of the notebooks, or LESSON=06, without solutions into notebooks/student/
+	$(BIN)/python notebooks/build.py --student $(LESSON)
 
 # The checks are run by nbgrader, which the tests need as well: `make env` installs it.
-assignments: env  ## write assignments for nbgrader, to hand out and to grade, into outputs/assignments/
-	$(BIN)/python notebooks/assignments.py
+assignments: env  ## write assignments for nbgrader, all or LESSON=06, to hand out and grade, into outputs/assignments/
+	$(BIN)/python notebooks/assignments.py $(LESSON)
 
 # What has not changed since is kept; `make clean` makes all of it anew.
 book: env  ## make the book, from the stored outputs of the notebooks: open outputs/book/index.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -j auto -c docs/book -d build/book . outputs/book
 
-slides: env  ## make slides from the notebooks, as pages and (where there is a browser) PDF files, in outputs/slides/
-	$(BIN)/python docs/teaching/slides/build.py
+slides: env  ## make slides, all or LESSON=06, as pages and (where there is a browser) PDF files, in outputs/slides/
+	$(BIN)/python docs/teaching/slides/build.py $(LESSON)
 
 # Types are checked while the tests run.
 check: style  ## lint, types and the fast tests: for every change

@@ -4,9 +4,10 @@ import argparse
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import nbformat
-from build import HERE, notebooks, write
+from build import HERE, lesson, notebooks, with_address, write
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.apps import NbGraderAPI
@@ -14,10 +15,12 @@ from needed_cells import names_in, needed
 from traitlets.config import PyFileConfigLoader
 
 from mambadfuse.files import atomic_write
+from mambadfuse.training.yaml_text import read_yaml
 
 COURSE = HERE.parent / "outputs" / "assignments"
 CONFIG = HERE / "nbgrader_config.py"
 PAGES = HERE.parent / "docs" / "teaching"
+IN_WORDS = 2  # points of an answer in words, out of those of its exercise
 
 
 def points_of(number: str) -> list[int]:
@@ -26,25 +29,31 @@ def points_of(number: str) -> list[int]:
     return [int(points) for points in re.findall(r"^\| \d · .*? \| (\d+) \|", rubric, flags=re.M)]
 
 
-def source(notebook: NotebookNode, points: list[int]) -> NotebookNode:
+def reason_of(number: str) -> dict[str, Any]:
+    """What the assignment of a notebook ("03") asks for in words: exercise, question, a full answer and half of one."""
+    return read_yaml(PAGES / "reasons.yaml")[number]
+
+
+def source(notebook: NotebookNode, points: list[int], reason: dict[str, Any]) -> NotebookNode:
     """The exercises with their solutions, below the cells of the lesson that they need, as nbgrader's source."""
-    lesson, exercises = parts(notebook)
+    lesson, exercises = parts(with_address(notebook))
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     cells = [
-        new_markdown_cell(introduction(title, points), id="introduction"),
+        new_markdown_cell(introduction(title, points, reason["exercise"]), id="introduction"),
         *map(locked, given(lesson, exercises)),
-        *tasks(exercises, points),
+        *tasks(exercises, points, reason),
     ]
     return new_notebook(cells=cells, metadata=notebook.metadata)
 
 
-def introduction(title: str, points: list[int]) -> str:
+def introduction(title: str, points: list[int], worded: int) -> str:
     first = ", ".join(map(str, points[:-1]))
     return (
         f"# Assignment {title}\n\n"
         f"The exercises of the notebook of this name, for {first} and {points[-1]} points. First come those cells "
         "of the lesson that they need: run them, and change neither them nor the checks. Your answers go into the "
-        "cells above the checks. A check says `passed`, or what is not right yet, and how many points it gives."
+        "cells above the checks. A check says `passed`, or what is not right yet, and how many points it gives. "
+        f"{IN_WORDS} of the points of exercise {worded} are for an answer in words, which a person reads."
     )
 
 
@@ -66,8 +75,8 @@ def given(lesson: list[NotebookNode], exercises: list[NotebookNode]) -> list[Not
     return [cell for n, cell in enumerate(lesson) if n in places or n < 2]
 
 
-def tasks(exercises: list[NotebookNode], points: list[int]) -> list[NotebookNode]:
-    """Each task, a cell for its answer, and its check."""
+def tasks(exercises: list[NotebookNode], points: list[int], reason: dict[str, Any]) -> list[NotebookNode]:
+    """Each task, a cell for its answer, and its check; below one of them, the question to be answered in words."""
     cells: list[NotebookNode] = []
     solution: list[str] = []
     numbered = enumerate(points, start=1)
@@ -79,7 +88,8 @@ def tasks(exercises: list[NotebookNode], points: list[int]) -> list[NotebookNode
         elif "print(exercises." in cell.source:
             number, worth = next(numbered)
             cells[-1] = answer(cells[-1], solution, number)
-            cells.append(check(cell, worth, number))
+            asked = in_words(reason) if number == reason["exercise"] else []
+            cells += [check(cell, worth - IN_WORDS if asked else worth, number), *asked]
             solution = []
         else:
             cells.append(locked(cell))
@@ -99,7 +109,7 @@ def task_in(text: str) -> list[str]:
 def answer(stub: NotebookNode, solution: list[str], number: int) -> NotebookNode:
     """A cell to write into: the notebook's stub, and the solution, which nbgrader cuts out of the release."""
     lines = [stub.source, "### BEGIN SOLUTION", "\n\n".join(solution), "### END SOLUTION"]
-    return marked("\n".join(lines), stub.id, f"answer-{number}", solution=True)
+    return marked(new_code_cell("\n".join(lines), id=stub.id), f"answer-{number}", solution=True)
 
 
 def check(cell: NotebookNode, points: int, number: int) -> NotebookNode:
@@ -108,18 +118,36 @@ def check(cell: NotebookNode, points: int, number: int) -> NotebookNode:
     call = ast.parse(printed).body[0].value.args[0]
     texts = [ast.get_source_segment(printed, part) for part in (call.func, *call.args)]
     text = f"from mambadfuse.course.grading import points\n\npoints({points}, {', '.join(texts)})"
-    return marked(f"{imports}\n{text}", cell.id, f"exercise-{number}", grade=True, locked=True, points=points)
+    whole = new_code_cell(f"{imports}\n{text}", id=cell.id)
+    return marked(whole, f"exercise-{number}", grade=True, locked=True, points=points)
+
+
+def in_words(reason: dict[str, Any]) -> list[NotebookNode]:
+    """A question and a cell for its answer, which nbgrader leaves to a person; the solution says what gets points."""
+    question = f"**{reason['exercise']} · In words.** {reason['question']} ({IN_WORDS} points)"
+    lines = [
+        "*Your answer, in two to five sentences:*\n",
+        "### BEGIN SOLUTION",
+        f"**{IN_WORDS} points:** {reason['full']}\n\n**{IN_WORDS // 2} point:** {reason['half']}",
+        "### END SOLUTION",
+    ]
+    written = new_markdown_cell("\n".join(lines), id="answer-in-words")
+    return [
+        new_markdown_cell(question, id="question-in-words"),
+        marked(written, "in-words", grade=True, solution=True, points=IN_WORDS),
+    ]
 
 
 def locked(cell: NotebookNode) -> NotebookNode:
     """A cell that nbgrader puts back as it was before it grades."""
-    return marked(cell.source, cell.id, f"given-{cell.id}", locked=True)
+    return marked(new_code_cell(cell.source, id=cell.id), f"given-{cell.id}", locked=True)
 
 
-def marked(text: str, cell_id: str, name: str, **marks: object) -> NotebookNode:
+def marked(cell: NotebookNode, name: str, **marks: object) -> NotebookNode:
     """A cell with the name and the marks by which nbgrader knows it."""
     plain = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False}
-    return new_code_cell(text, id=cell_id, metadata={"nbgrader": {**plain, "grade_id": name, **marks}})
+    cell.metadata["nbgrader"] = {**plain, "grade_id": name, **marks}
+    return cell
 
 
 def write_sources(paths: list[Path], course: Path) -> None:
@@ -131,7 +159,7 @@ def write_sources(paths: list[Path], course: Path) -> None:
     missing = [path for path in paths if not (course / "source" / path.name[:2]).exists()]
     for path in missing:
         number = path.name[:2]
-        whole = source(nbformat.read(path, as_version=4), points_of(number))
+        whole = source(nbformat.read(path, as_version=4), points_of(number), reason_of(number))
         (course / "source" / number).mkdir(parents=True)
         write(whole, course / "source" / number / path.name)
 
@@ -159,10 +187,9 @@ def release(names: list[str], course: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NN", help="numbers of notebooks, such as 03; default: all"
+        "lessons", nargs="*", type=lesson, metavar="NN", help="numbers of notebooks, such as 03; default: all"
     )
-    options = parser.parse_args()
-    chosen = [path for path in notebooks() if not options.names or path.name[:2] in options.names]
+    chosen = parser.parse_args().lessons or notebooks()
     write_sources(chosen, COURSE)
     missing = [path.name[:2] for path in chosen if not (COURSE / "release" / path.name[:2]).exists()]
     release(missing, COURSE)

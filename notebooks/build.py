@@ -1,6 +1,7 @@
 """Runs the notebooks and stores their outputs (make notebooks), or writes copies without solutions (make student).
 
-With --quiz it runs nothing, and writes the questions of mambadfuse/course/quizzes/ into the notebooks.
+With --quiz it runs nothing, and writes the questions of mambadfuse/course/quizzes/ into the notebooks; with --address
+the address of the repository, which stands in CITATION.cff.
 """
 
 import argparse
@@ -15,10 +16,12 @@ from nbformat.v4 import new_markdown_cell
 
 from mambadfuse.course.quiz import Quiz, as_cells, shipped_quizzes
 from mambadfuse.files import atomic_write
+from mambadfuse.training.yaml_text import read_yaml
 
 HERE = Path(__file__).parent
 STUDENT = HERE / "student"
 README = HERE / "README.md"
+CITATION = HERE.parent / "CITATION.cff"
 APP = HERE / "app" / "panels.ipynb"
 WIDGET = "application/vnd.jupyter.widget-view+json"  # refers to a widget that exists in one session only
 SECONDS_PER_CELL = 300
@@ -65,6 +68,20 @@ def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return whole
 
 
+def address() -> str:
+    """Where the repository can be had from, as CITATION.cff says; "" where it does not."""
+    return read_yaml(CITATION).get("repository-code", "")
+
+
+def with_address(notebook: NotebookNode) -> NotebookNode:
+    """A copy whose first code cell, which installs the kit on Colab, knows the address of the repository."""
+    copy = nbformat.from_dict(notebook)
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            cell.source = re.sub(r'^ADDRESS = ".*?"', f'ADDRESS = "{address()}"', cell.source, flags=re.M)
+    return copy
+
+
 def with_quiz(notebook: NotebookNode, quiz: Quiz) -> NotebookNode:
     """A copy with the questions of a quiz before the last cell, the summary, in place of those that it had."""
     copy = nbformat.from_dict(notebook)
@@ -82,7 +99,7 @@ def student(notebook: NotebookNode, name: str) -> NotebookNode:
     Below the heading of the exercises, it links to the solutions: to the notebook itself, which is called ``name``.
     """
     solutions = f"Stuck? The [solutions](../{name}#Exercises) are in the whole notebook, one click away."
-    copy = nbformat.from_dict(notebook)
+    copy = with_address(notebook)
     copy.cells = [cell for cell in copy.cells if "solution" not in cell.metadata.get("tags", [])]
     for cell in copy.cells:
         if cell.cell_type == "code":
@@ -101,6 +118,20 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 def notebooks() -> list[Path]:
     return sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
+
+
+def lesson(number: str) -> Path:
+    """The notebook with this number, an argument of a command.
+
+    Raises:
+        ArgumentTypeError: there is none.
+    """
+    numbers = {path.name[:2]: path for path in notebooks()}
+    if number not in numbers:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers of notebooks, {', '.join(numbers)}; found {number!r}"
+        )
+    return numbers[number]
 
 
 def at_a_glance(path: Path) -> str:
@@ -136,8 +167,13 @@ def renew_quiz(path: Path) -> str:
     return f"{path.name}: its quiz is that of the data"
 
 
+def renew_address(path: Path) -> str:
+    write(with_address(nbformat.read(path, as_version=4)), path)
+    return f"{path.name}: its address is {address() or 'left empty'}"
+
+
 def rebuild(path: Path) -> str:
-    write(clean(execute(path)), path)
+    write(with_address(clean(execute(path))), path)
     return f"{path.name}: run from top to bottom"
 
 
@@ -154,16 +190,25 @@ def hand_out(paths: list[Path], folder: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NN", help="numbers of notebooks, such as 03; default: all"
+        "lessons", nargs="*", type=lesson, metavar="NN", help="numbers of notebooks, such as 03; default: all"
     )
     parser.add_argument("--student", action="store_true", help="write notebooks/student/ and run nothing")
     parser.add_argument(
         "--quiz", action="store_true", help="write the quizzes into the notebooks; run nothing"
     )
+    parser.add_argument(
+        "--address",
+        action="store_true",
+        help="write the address of CITATION.cff into the notebooks; run nothing",
+    )
     options = parser.parse_args()
-    chosen = [path for path in notebooks() if not options.names or path.name[:2] in options.names]
+    chosen = options.lessons or notebooks()
     if options.student:
         print(hand_out(chosen, STUDENT))
+        return
+    if options.address:
+        for path in chosen:
+            print(renew_address(path))
         return
     if options.quiz:
         for path in chosen:
@@ -174,7 +219,7 @@ def main() -> None:
     for path in chosen:
         print(rebuild(path))
     write_readme()
-    if not options.names:
+    if not options.lessons:
         print(rebuild(APP))
 
 

@@ -11,5 +11,6 @@ os.environ.setdefault("MAMBADFUSE_PROFILE", "ci")  # the kernels that grade comp
 c = get_config()  # noqa: F821 - nbgrader defines it
 c.CourseDirectory.course_id = "mambadfuse"
 c.ClearSolutions.code_stub = {"python": ""}  # each answer has a stub of its own
+c.ClearSolutions.text_stub = ""
 c.OverwriteCells.add_missing_cells = True  # a check that was deleted comes back
 c.Execute.timeout = 300  # seconds for each cell

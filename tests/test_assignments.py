@@ -25,7 +25,9 @@ by_number = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name[:2
 
 
 def source_of(path: Path) -> nbformat.NotebookNode:
-    return assignments.source(nbformat.read(path, as_version=4), assignments.points_of(path.name[:2]))
+    number = path.name[:2]
+    notebook = nbformat.read(path, as_version=4)
+    return assignments.source(notebook, assignments.points_of(number), assignments.reason_of(number))
 
 
 # ------------------------------------------------------------------------------------------------------ points
@@ -121,12 +123,31 @@ def test_names_of_a_cell_are_those_outside_its_functions():
 def test_an_assignment_has_an_answer_and_a_check_with_points_for_each_exercise(path):
     marks = [cell.metadata.nbgrader for cell in source_of(path).cells if "nbgrader" in cell.metadata]
     kinds = {m.grade_id: (m.get("points"), m.locked) for m in marks if m.grade or m.solution}
-    assert kinds == {
+    expected = {
         "answer-1": (None, False), "exercise-1": (2, True), "answer-2": (None, False), "exercise-2": (4, True),
-        "answer-3": (None, False), "exercise-3": (4, True),
+        "answer-3": (None, False), "exercise-3": (4, True), "in-words": (2, False),
     }  # fmt: skip
+    expected[f"exercise-{assignments.reason_of(path.name[:2])['exercise']}"] = (2, True)
+    assert kinds == expected
     assert len({m.grade_id for m in marks}) == len(marks)
     assert all(m.locked != m.solution for m in marks)
+
+
+@by_number
+def test_the_question_in_words_follows_its_exercise_and_a_person_grades_it(path):
+    reason = assignments.reason_of(path.name[:2])
+    cells = source_of(path).cells
+    names = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in cells]
+    place = names.index("in-words")
+    assert names[place - 2] == f"exercise-{reason['exercise']}"
+    assert reason["question"] in cells[place - 1].source
+    assert cells[place].metadata.nbgrader.grade
+    assert cells[place].metadata.nbgrader.solution
+    shown, _, rubric = cells[place].source.partition("### BEGIN SOLUTION")
+    assert reason["full"] in rubric
+    assert reason["half"] in rubric
+    assert shown.startswith("*Your answer")
+    assert f"points of exercise {reason['exercise']} are for an answer in words" in cells[0].source
 
 
 @by_number
@@ -159,13 +180,18 @@ def test_what_students_read_gives_no_answer_away(path):
     assert "<details>" not in text
     assert "Think on" not in text
     assert not re.search(r"\]\((?!\w+:)", text)  # no link out of the folder
+    assert ".ipynb" not in text
+    assert not re.search(r"\bsolutions?\b", text, flags=re.I)
+    reason = assignments.reason_of(path.name[:2])
+    assert reason["full"] not in text
+    assert reason["half"] not in text
 
 
 def test_a_check_asks_the_question_of_the_notebook():
     path = next(path for path in PATHS if path.name.startswith("04"))
-    last = source_of(path).cells[-1].source
+    last = named(source_of(path), "exercise-3").source
     assert last.endswith(
-        "points(4, exercises.selective_parameters, needed, lambda sees: accuracy(train(sees, steps)[0]))"
+        "points(2, exercises.selective_parameters, needed, lambda sees: accuracy(train(sees, steps)[0]))"
     )
     ast.parse(last)
 
@@ -209,35 +235,36 @@ def named(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
 
 
 def graded(course: Path, number: str, student: str, notebook: nbformat.NotebookNode) -> list[float]:
-    """The points that nbgrader gives to a student's notebook, exercise by exercise."""
+    """The points that the checks give to a student's notebook, exercise by exercise."""
     (path,) = (course / "release" / number).glob("*.ipynb")
     folder = course / "submitted" / student / number
     folder.mkdir(parents=True)
     nbformat.write(notebook, folder / path.name)
-    api = assignments.grader(course)
-    result = api.autograde(number, student)
+    result = assignments.grader(course).autograde(number, student)
     assert result["success"], result["log"]
-    with api.gradebook as book:
+    scores = grades(course, number, student)
+    return [scores[f"exercise-{k}"][0] for k in (1, 2, 3)]
+
+
+def grades(course: Path, number: str, student: str) -> dict[str, tuple[float, bool]]:
+    """The points of each graded cell, and whether it waits for a person."""
+    with assignments.grader(course).gradebook as book:
         (submission,) = book.find_submission(number, student).notebooks
-        return [grade.score for grade in sorted(submission.grades, key=lambda grade: grade.name)]
-
-
-def crash(cell: nbformat.NotebookNode) -> None:
-    cell.source = "1 / 0"
+        return {grade.name: (grade.score, bool(grade.needs_manual_grade)) for grade in submission.grades}
 
 
 SUBMISSIONS = {
-    "right": ({}, [2, 4, 4]),
+    "right": ({}, [2, 2, 4]),
     "half": (
         {"answer-1": 'prediction = {"half": 7, "row": 5, "skipped": 3, "euler": None}', "answer-2": ""},
         [1, 0, 4],
     ),
     "crash": ({"answer-1": "1 / 0", "answer-2": "def trapezoid(delta, A, B):\n    return 1 / 0"}, [0, 0, 4]),
-    "syntax": ({"answer-3": "A_ringing = ("}, [2, 4, 0]),
-    "warns": ({"answer-3": "import warnings\nwarnings.warn('!')\nA_ringing = complex(-1, 0)"}, [2, 4, 0]),
+    "syntax": ({"answer-3": "A_ringing = ("}, [2, 2, 0]),
+    "warns": ({"answer-3": "import warnings\nwarnings.warn('!')\nA_ringing = complex(-1, 0)"}, [2, 2, 0]),
     "forged": (
         {"answer-1": "prediction = {}", "exercise-1": "points = lambda *_: 2\npoints()", "exercise-2": "2 + 2"},
-        [0, 4, 4],
+        [0, 2, 4],
     ),
 }  # fmt: skip
 
@@ -257,12 +284,37 @@ def test_a_check_that_was_deleted_comes_back(course):
     notebook = solved(course, "03")
     notebook.cells.remove(named(notebook, "exercise-2"))
     named(notebook, "answer-1").source = "prediction = None"
-    assert graded(course, "03", "deleted", notebook) == [0, 4, 4]
+    assert graded(course, "03", "deleted", notebook) == [0, 2, 4]
 
 
 @pytest.mark.slow
 @by_number
 def test_solutions_get_all_points_and_what_is_handed_out_gets_none(course, path):
     number = path.name[:2]
-    assert graded(course, number, "solutions", solved(course, number)) == [2, 4, 4]
-    assert sum(graded(course, number, "unanswered", released(course, number))) == 0
+    worded = assignments.reason_of(number)["exercise"]
+    expected = [2 if k == worded else worth for k, worth in zip((1, 2, 3), (2, 4, 4), strict=True)]
+    assert graded(course, number, "solutions", solved(course, number)) == expected
+    assert grades(course, number, "solutions")["in-words"] == (0, True)
+    assert graded(course, number, "unanswered", released(course, number)) == [0, 0, 0]
+
+
+@pytest.mark.slow
+def test_an_answer_in_words_waits_for_a_person_and_none_gets_no_points(course):
+    notebook = released(course, "03")
+    graded(course, "03", "silent", notebook)
+    assert grades(course, "03", "silent")["in-words"] == (0, False)  # nothing to be read
+    named(notebook, "in-words").source += "\nIt swings and stays bounded."
+    graded(course, "03", "brief", notebook)
+    assert grades(course, "03", "brief")["in-words"] == (0, True)
+
+
+@pytest.mark.slow
+def test_what_is_handed_out_has_the_question_and_no_way_to_a_solution(course):
+    notebook = released(course, "03")
+    text = "\n".join(cell.source for cell in notebook.cells)
+    reason = assignments.reason_of("03")
+    assert reason["question"] in text
+    assert reason["full"] not in text
+    assert "SOLUTION" not in text
+    assert not re.search(r"\]\((?!\w+:)|\.ipynb", text)
+    assert [path.suffix for path in (course / "release" / "03").iterdir()] == [".ipynb"]

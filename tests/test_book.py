@@ -12,6 +12,7 @@ import nbformat
 import pytest
 import yaml
 from book_pages import BOOK, ROOT, build, read
+from nbformat.v4 import new_markdown_cell, new_notebook
 from test_readme import desk, program, run  # noqa: F401 - desk is a fixture
 
 from mambadfuse.cli import COMMANDS
@@ -145,6 +146,28 @@ def test_the_buttons_take_their_address_from_one_place(monkeypatch, address):
     assert options.get("repository_url", "") == address
     assert ("launch_buttons" in options) == bool(address)
     assert options["use_download_button"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["https://github.com/someone/kit", ""])
+def test_the_buttons_lead_to_the_notebook_or_are_not_there(monkeypatch, tmp_path, address):
+    monkeypatch.setenv("BOOK_REPOSITORY", address)
+    conf = runpy.run_path(str(SOURCE / "conf.py"))
+    names = ("html_theme", "html_theme_options", "nb_execution_mode")
+    settings = ['extensions = ["myst_nb"]', *(f"{name} = {conf[name]!r}" for name in names)]
+    (tmp_path / "conf.py").write_text("\n".join(settings), encoding="utf-8")
+    (tmp_path / "index.md").write_text("# Book\n\n```{toctree}\nlesson\n```\n", encoding="utf-8")
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# A lesson")]), tmp_path / "lesson.ipynb")
+    run([sys.executable, "-m", "sphinx", "-q", ".", "out"], tmp_path)
+    links = set(page_of(tmp_path / "out" / "lesson.html").links)
+    at_home = {
+        "https://colab.research.google.com/github/someone/kit/blob/main/lesson.ipynb",
+        "https://github.com/someone/kit",
+        "https://github.com/someone/kit/blob/main/lesson.ipynb?plain=1",
+    }
+    found = {link for link in links if "github.com" in link or "colab" in link}
+    assert found == (at_home if address else set())
+    assert "" not in links
 
 
 def test_the_workflow_publishes_what_make_book_writes():

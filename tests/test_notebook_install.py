@@ -1,6 +1,7 @@
 """The first cell of every notebook installs the kit where it is missing, says what it lacks, and else does nothing."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import nbformat
@@ -36,7 +37,7 @@ def run(monkeypatch, tmp_path):
         shell = Shell(address)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if installed else None)
-        source = first_code(PATHS[0]).replace('ADDRESS = ""', f'ADDRESS = "{address}"')
+        source = re.sub('^ADDRESS = ".*?"', f'ADDRESS = "{address}"', first_code(PATHS[0]), flags=re.M)
         exec(TransformerManager().transform_cell(source), {"get_ipython": lambda: shell})
         return shell.ran
 

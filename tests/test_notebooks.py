@@ -3,8 +3,12 @@
 That their outputs are still true is checked by running them: ``make test``.
 """
 
+import os
 import re
 import runpy
+import shutil
+import subprocess
+from argparse import ArgumentTypeError
 from functools import partial
 from pathlib import Path
 
@@ -180,6 +184,27 @@ def test_the_solutions_are_one_click_away_from_the_exercises(path):
     assert f"[solutions](../{path.name}#Exercises)" in exercises
 
 
+@each
+def test_the_address_of_the_repository_is_that_of_its_citation(path):
+    build = runpy.run_path(str(FOLDER / "build.py"))
+    (written,) = re.findall(r'^ADDRESS = "(.*?)"', code_cells(read(path))[0].source, flags=re.M)
+    assert written == build["address"](), "python notebooks/build.py --address"
+
+
+def test_the_address_is_written_into_notebooks_and_copies(tmp_path):
+    build = runpy.run_path(str(FOLDER / "build.py"))
+    citation = tmp_path / "CITATION.cff"
+    build["address"].__globals__["CITATION"] = citation
+    citation.write_text("cff-version: 1.2.0\n", encoding="utf-8")
+    whole = read(PATHS[0])
+    assert 'ADDRESS = ""  #' in code_cells(build["with_address"](whole))[0].source
+    citation.write_text('repository-code: "https://github.com/someone/kit"\n', encoding="utf-8")
+    for notebook in (build["with_address"](whole), build["student"](whole, PATHS[0].name)):
+        assert 'ADDRESS = "https://github.com/someone/kit"  #' in code_cells(notebook)[0].source
+    again = build["with_address"](build["with_address"](whole))
+    assert again == build["with_address"](whole)
+
+
 def test_copies_that_hold_answers_are_kept(tmp_path):
     hand_out = runpy.run_path(str(FOLDER / "build.py"))["hand_out"]
     assert "2 written, 0 kept" in hand_out(PATHS[:2], tmp_path)
@@ -191,13 +216,46 @@ def test_copies_that_hold_answers_are_kept(tmp_path):
     )
 
 
-def test_the_course_opens_with_the_copies():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    (needs, opened) = re.search(
-        r"^lab: (\w+) .*\n\t.*default_url=/lab/tree/(\S+)$", makefile, flags=re.M
-    ).groups()
-    assert needs == "student"
-    assert opened == f"notebooks/student/{PATHS[0].name}"
+def would_run(*arguments: str) -> str:
+    """The last command that make would run."""
+    if os.name == "nt" or not shutil.which("make"):
+        pytest.skip("Windows works without make")
+    command = ["make", "--dry-run", "--no-print-directory", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "opened"),
+    [([], "00_start_here"), (["LESSON=06"], "06_channel_exchange"), (["LESSON=07 06"], "07_m3_deep_fusion")],
+)
+def test_the_course_opens_with_the_copies(arguments, opened):
+    assert re.search(r"^lab: student ", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M)
+    assert would_run("lab", *arguments).endswith(f"default_url=/lab/tree/notebooks/student/{opened}.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("target", "script"),
+    [
+        ("notebooks", "notebooks/build.py"),
+        ("student", "notebooks/build.py --student"),
+        ("assignments", "notebooks/assignments.py"),
+        ("slides", "docs/teaching/slides/build.py"),
+    ],
+)
+def test_a_make_command_can_name_its_lessons(target, script):
+    assert would_run(target).strip().endswith(f"python {script}")
+    assert would_run(target, "LESSON=06 07").endswith(f"python {script} 06 07")
+
+
+def test_lessons_are_named_by_their_numbers():
+    lesson = runpy.run_path(str(FOLDER / "build.py"))["lesson"]
+    assert [lesson(path.name[:2]) for path in PATHS] == PATHS
+    for number in ("6", "99", "06_channel_exchange"):
+        with pytest.raises(
+            ArgumentTypeError, match=rf"expected numbers of notebooks, 00, .*; found '{number}'"
+        ):
+            lesson(number)
 
 
 @each

@@ -186,6 +186,52 @@ def test_links_of_the_teaching_pages_lead_somewhere(path):
     assert not missing
 
 
+def plain(text: str) -> str:
+    """Words alone, in small letters."""
+    return re.sub(r"\W+", " ", text).strip().lower()
+
+
+def sections(stem: str) -> dict[str, str]:
+    """The headings of a notebook, and the bold words that begin a part of a text, each with the section it is in."""
+    cells = nbformat.read(NOTEBOOKS[stem], as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    found, section = {}, ""
+    for level, heading, lead in re.findall(r"^(#+) (.*)$|\*\*(\w[^*\n]*)\.\*\*", text, flags=re.M):
+        section = plain(heading) if level == "##" else section
+        found[plain(heading or lead)] = section
+    return found
+
+
+def named_in(text: str) -> list[str]:
+    """What stands in italics."""
+    return [plain(name) for name in re.findall(r"(?<!\*)\*([^*|]+)\*(?!\*)", text)]
+
+
+def part_of(stem: str, heading: str) -> str:
+    """A section of an instructor's page."""
+    page = (TEACHING / f"{stem[:2]}.md").read_text(encoding="utf-8")
+    return page.partition(f"## {heading}")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("stem", NOTEBOOKS)
+def test_what_can_be_cut_is_in_the_plan_or_said_to_be_left_out(stem):
+    known = sections(stem)
+    in_plan = {section for name in named_in(part_of(stem, "Timing")) for section in holding(name, known)}
+    cut = part_of(stem, "What to cut")
+    left_out = named_in(re.sub(r"\([^)]*\)", "", cut).partition("The plan has left out")[2].partition(".")[0])
+    for name in named_in(cut):
+        where = holding(name, known)
+        assert where, f"{name!r} is no section of notebook {stem}"
+        assert name in left_out or where & in_plan, (
+            f"{name!r} is not in the plan, and not said to be left out"
+        )
+
+
+def holding(name: str, known: dict[str, str]) -> set[str]:
+    """The sections that a name, or the beginning of one, stands for or lies in."""
+    return {section for heading, section in known.items() if heading.startswith(name)}
+
+
 @pytest.mark.parametrize("stem", NOTEBOOKS)
 def test_the_sections_in_the_table_of_timing_are_headings_of_the_notebook(stem):
     cells = nbformat.read(NOTEBOOKS[stem], as_version=4).cells

@@ -62,8 +62,8 @@ html_additional_pages = {"index": "redirect.html"}
 html_copy_source = True
 html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 html_theme_options = {"use_download_button": True, "navbar_persistent": []}
-# The address of the repository stands in CITATION.cff, as `repository-code: "https://github.com/..."`. Where it does
-# not, the workflow that publishes the book says where it runs.
+# The address of the repository stands in CITATION.cff. Where it does not, the workflow that publishes the book says
+# where it runs; without either, there are no buttons that would need it.
 if ADDRESS := CITATION.get("repository-code") or os.environ.get("BOOK_REPOSITORY"):
     html_theme_options |= {
         "repository_url": ADDRESS,

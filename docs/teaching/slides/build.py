@@ -1,7 +1,8 @@
 """Writes the slides of the notebooks (make slides): outputs/slides/NN_*.html, and PDF files where there is a browser.
 
 The slides of a notebook are listed in NN_*.yaml beside this file. Each has a title, perhaps a short text, and shows one
-cell of the notebook, by its id: the pictures it drew, what it printed, its code, or its text.
+cell of the notebook, by its id: the pictures it drew, what it printed, its code, or its text. In titles and texts,
+{{c12-60/2}} stands for the second number that a cell printed.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -29,7 +31,14 @@ from mambadfuse.training.yaml_text import read_yaml
 HERE = Path(__file__).parent
 NOTEBOOKS = HERE.parents[2] / "notebooks"
 OUT = HERE.parents[2] / "outputs" / "slides"
-SHOWN = ("figure", "printed", "code", "markdown")  # the parts of a cell that a slide can show
+SHOWN = (
+    "markdown",
+    "code",
+    "printed",
+    "figure",
+)  # the parts of a cell that a slide can show, from top to bottom
+COPIED = re.compile(r"\{\{([\w-]+)/(\d+)\}\}")  # stands for a number that a cell printed
+NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?<!,)")
 WIDTH, HEIGHT = 1280, 720  # of a slide in CSS pixels, before it is scaled to the screen
 SMALLEST, LARGEST, WRAPPED = 18, 36, 24  # type in a fixed pitch, in the same pixels; long lines are wrapped
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -52,34 +61,62 @@ def decks() -> dict[str, Path]:
     return {path.stem: path for path in sorted(HERE.glob("[0-9][0-9]_*.yaml"))}
 
 
+def lesson(number: str) -> str:
+    """The name of the notebook with this number, an argument of the command.
+
+    Raises:
+        ArgumentTypeError: there are no slides for it.
+    """
+    numbers = {stem[:2]: stem for stem in decks()}
+    if number not in numbers:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers of notebooks, {', '.join(numbers)}; found {number!r}"
+        )
+    return numbers[number]
+
+
 def cells(stem: str) -> dict[str, dict[str, Any]]:
     """The cells of a notebook by their ids, their source as one string."""
     notebook = json.loads((NOTEBOOKS / f"{stem}.ipynb").read_text(encoding="utf-8"))
     return {cell["id"]: cell | {"source": "".join(cell["source"])} for cell in notebook["cells"]}
 
 
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Says in the message of a ValueError where it happened."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
 def slides(stem: str) -> list[dict[str, str]]:
     """The slides in the list of a notebook.
 
     Raises:
-        ValueError: a slide has no title, names what no slide has, or shows a cell that the notebook lacks.
+        ValueError: a slide has no title, or what no slide has.
     """
-    known, entries = cells(stem), read_yaml(decks()[stem])
+    entries = read_yaml(decks()[stem])
     for number, entry in enumerate(entries, 1):
-        where = f"{stem}.yaml: slide {number}"
         if not isinstance(entry, dict) or "title" not in entry or set(entry) - {"title", "text", *SHOWN}:
-            raise ValueError(f"{where}: expected a title, and text or {', '.join(SHOWN)}, found {entry!r}")
-        for cell in (entry[part].partition("/")[0] for part in SHOWN if part in entry):
-            if cell not in known:
-                raise ValueError(f"{where}: expected the id of a cell of the notebook, found {cell!r}")
+            raise ValueError(
+                f"{stem}.yaml: slide {number}: expected a title, and text or {', '.join(SHOWN)}, found {entry!r}"
+            )
     return entries
+
+
+def cell_named(name: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The cell with this id; raises ValueError if the notebook has none."""
+    if name not in known:
+        raise ValueError(f"expected the id of a cell of the notebook, found {name!r}")
+    return known[name]
 
 
 def pictures(cell: dict[str, Any]) -> Iterator[tuple[bytes, str]]:
     """The pictures of a cell as PNG files, each with its alternative text: drawn by code or named in Markdown."""
     for output in cell.get("outputs", []):
         if png := output.get("data", {}).get("image/png"):
-            yield base64.b64decode("".join(png)), output["metadata"]["image/png"]["alt"]
+            yield base64.b64decode("".join(png)), output["metadata"].get("image/png", {}).get("alt", "")
     if cell["cell_type"] == "markdown":
         for alt, path in re.findall(r"!\[([^]]*)\]\((.*?)\)", cell["source"]):
             yield (NOTEBOOKS / path).read_bytes(), alt
@@ -92,9 +129,14 @@ def without_margins(png: bytes) -> Image.Image:
     return picture.crop(ImageChops.difference(picture, white).getbbox())
 
 
-def figure(cell: dict[str, Any], number: int, name: str) -> str:
+def figure(cell: dict[str, Any], chosen: str, name: str) -> str:
     """Writes a picture of a cell beside the page, and returns the element that shows it."""
-    png, alt = list(pictures(cell))[number - 1]
+    drawn = dict(enumerate(pictures(cell), 1))
+    if not chosen.isdecimal() or int(chosen) not in drawn:
+        raise ValueError(f"expected the number of one of its {len(drawn)} pictures, found {chosen!r}")
+    png, alt = drawn[int(chosen)]
+    if not alt:
+        raise ValueError("expected a picture with an alternative text, found none")
     path = OUT / "pictures" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
@@ -104,14 +146,34 @@ def figure(cell: dict[str, Any], number: int, name: str) -> str:
 
 def printed(cell: dict[str, Any]) -> str:
     """What a cell printed."""
-    streams = (output["text"] for output in cell["outputs"] if output["output_type"] == "stream")
+    streams = (output["text"] for output in cell.get("outputs", []) if output["output_type"] == "stream")
     return "".join("".join(text) for text in streams).rstrip()
 
 
 def lines(text: str, chosen: str) -> str:
-    """The chosen lines of a text, such as 4-13; all where nothing is chosen."""
+    """The chosen lines of a text, such as 4-13, or 4 for all from the fourth; all where nothing is chosen."""
+    rows = text.splitlines()
     first, _, last = chosen.partition("-")
-    return "\n".join(text.splitlines()[int(first or 1) - 1 : int(last) if last else None])
+    if not re.fullmatch(r"(\d+(-\d+)?)?", chosen) or not 1 <= int(first or 1) <= int(
+        last or len(rows)
+    ) <= len(rows):
+        raise ValueError(f"expected some of its {len(rows)} lines, such as 1-{len(rows)}, found {chosen!r}")
+    return "\n".join(rows[int(first or 1) - 1 : int(last or len(rows))])
+
+
+def with_numbers(text: str, known: dict[str, dict[str, Any]]) -> str:
+    """A text with the numbers that its places such as {{c12-60/2}} stand for."""
+
+    def number(place: re.Match[str]) -> str:
+        with located(place[0]):
+            found = NUMBER.findall(printed(cell_named(place[1], known)))
+            if not 1 <= int(place[2]) <= len(found):
+                raise ValueError(
+                    f"expected one of the {len(found)} numbers that the cell printed, found {place[2]}"
+                )
+        return found[int(place[2]) - 1]
+
+    return COPIED.sub(number, text)
 
 
 def preformatted(text: str, content: str) -> str:
@@ -126,26 +188,35 @@ def code(source: str) -> str:
     return preformatted(source, highlight(source, PythonLexer(), HtmlFormatter(nowrap=True)))
 
 
+def text(source: str) -> str:
+    """Markdown as the text of a slide."""
+    return f'<div class="text">{MARKDOWN.render(source)}</div>'
+
+
+def part(kind: str, cell: dict[str, Any], chosen: str, name: str) -> str:
+    """What a slide shows of a cell."""
+    if kind == "figure":
+        return figure(cell, chosen or "1", name)
+    if kind == "markdown":
+        return text(re.sub(r"^#+ .*\n+|!\[[^]]*\]\(.*?\)", "", cell["source"], flags=re.M))
+    if kind == "code":
+        return code(lines(cell["source"], chosen))
+    shown = lines(printed(cell), chosen)
+    return preformatted(shown, html.escape(shown))
+
+
 def section(entry: dict[str, str], known: dict[str, dict[str, Any]], name: str) -> str:
     """One slide."""
-    parts = [f"<h2>{MARKDOWN.renderInline(entry['title'])}</h2>"]
+    parts = [f"<h2>{MARKDOWN.renderInline(with_numbers(entry['title'], known))}</h2>"]
     if "text" in entry:
-        parts.append(f'<div class="text">{MARKDOWN.render(entry["text"])}</div>')
-    if "markdown" in entry:
-        source = re.sub(r"^#+ .*\n+|!\[[^]]*\]\(.*?\)", "", known[entry["markdown"]]["source"], flags=re.M)
-        parts.append(f'<div class="text">{MARKDOWN.render(source)}</div>')
-    if "code" in entry:
-        cell, _, chosen = entry["code"].partition("/")
-        parts.append(code(lines(known[cell]["source"], chosen)))
-    if "printed" in entry:
-        cell, _, chosen = entry["printed"].partition("/")
-        text = lines(printed(known[cell]), chosen)
-        parts.append(preformatted(text, html.escape(text)))
-    if "figure" in entry:
-        cell, _, number = entry["figure"].partition("/")
-        parts.append(figure(known[cell], int(number or 1), name))
-    kind = "picture" if "figure" in entry else "words"
-    return f'<section><div class="{kind}">{"".join(parts)}</div></section>'
+        parts.append(text(with_numbers(entry["text"], known)))
+    for kind in SHOWN:
+        if kind in entry:
+            cell, _, chosen = entry[kind].partition("/")
+            with located(f"{kind} of {cell}"):
+                parts.append(part(kind, cell_named(cell, known), chosen, name))
+    look = "picture" if "figure" in entry else "words"
+    return f'<section><div class="{look}">{"".join(parts)}</div></section>'
 
 
 def title(stem: str) -> tuple[str, str]:
@@ -155,12 +226,18 @@ def title(stem: str) -> tuple[str, str]:
 
 
 def deck(stem: str) -> str:
-    """The page with all slides of a notebook; their pictures are written beside it."""
+    """The page with all slides of a notebook; their pictures are written beside it.
+
+    Raises:
+        ValueError: a slide shows what the notebook lacks; says which slide, and which cell.
+    """
     heading, promise = title(stem)
     known = cells(stem)
-    opening = f'<section><div class="opening"><h1>{heading}</h1>{MARKDOWN.render(promise)}</div></section>'
-    shown = (section(entry, known, f"{stem}_{number}") for number, entry in enumerate(slides(stem), 2))
-    return page(heading, "\n".join([opening, *shown]))
+    shown = [f'<section><div class="opening"><h1>{heading}</h1>{MARKDOWN.render(promise)}</div></section>']
+    for number, entry in enumerate(slides(stem), 1):
+        with located(f"{stem}.yaml: slide {number}, {entry['title']!r}"):
+            shown.append(section(entry, known, f"{stem}_{number + 1}"))
+    return page(heading, "\n".join(shown))
 
 
 def page(heading: str, content: str) -> str:
@@ -218,9 +295,10 @@ def print_pdf(stems: list[str]) -> str:
 def main() -> None:
     """Writes what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("numbers", nargs="*", metavar="NN", help="of notebooks, such as 03; default: all")
-    chosen = parser.parse_args().numbers
-    stems = [stem for stem in decks() if not chosen or stem[:2] in chosen]
+    parser.add_argument(
+        "lessons", nargs="*", type=lesson, metavar="NN", help="numbers of notebooks, such as 03; default: all"
+    )
+    stems = parser.parse_args().lessons or list(decks())
     write_static()
     for stem in stems:
         write(f"{stem}.html", deck(stem))
