@@ -7,6 +7,7 @@ machine has them.
 import errno
 import hashlib
 import re
+import socket
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -260,6 +261,26 @@ def test_a_server_that_drips_is_left(server, cache, toyset, monkeypatch):
     monkeypatch.setattr(download, "LONGEST", -1)
     with pytest.raises(DownloadError, match=r"found: \d+ bytes in -1 seconds, and no end"):
         get("toyset")
+    assert not cache.exists()
+
+
+def test_a_server_that_never_ends_its_headers_is_left(cache, toyset, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        monkeypatch.setattr(download, "ADDRESS", f"http://127.0.0.1:{port}/{{path}}")
+        monkeypatch.setattr(download, "_LONGEST_HEADERS", 0.2)
+        connections = []
+
+        def begin():
+            connections.append(listening.accept()[0])
+            connections[0].sendall(b"HTTP/1.1 200 OK\r\nX-Begun: ")
+
+        thread = threading.Thread(target=begin)
+        thread.start()
+        with pytest.raises(DownloadError, match=r"found: no complete headers in 0\.2 seconds"):
+            get("toyset")
+        thread.join()
+        connections[0].close()
     assert not cache.exists()
 
 

@@ -1,6 +1,8 @@
 """Downloads: data sets of the catalogue in a cache, every file verified and written atomically."""
 
 import os
+import queue
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +25,7 @@ ADDRESS = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 LARGEST_FILE = 64 * 2**20  # bytes; the largest image of the catalogue has half a megabyte
 LONGEST = 300.0  # seconds for one file
 _SILENCE = 30.0  # seconds without a byte
+_LONGEST_HEADERS = 60.0  # seconds until the headers are complete, redirects included
 
 
 class DownloadError(RuntimeError):
@@ -42,8 +45,8 @@ def get(name: str, split: str | None = None) -> Path:
     :func:`mambadfuse.data.discovery.find_sets` reads them. Each file is written under a temporary name, renamed once
     its SHA-256 is right, and never fetched again: after an error or Ctrl-C a second call fetches the missing files.
     A single file is not resumed: they are images of at most half a megabyte. A server that announces or sends more
-    than ``LARGEST_FILE`` bytes, or takes longer than ``LONGEST`` seconds for a file, is left. A file in the cache that
-    was changed is replaced.
+    than ``LARGEST_FILE`` bytes, takes longer than ``LONGEST`` seconds for a file, or longer than a minute for its
+    headers, is left. A file in the cache that was changed is replaced.
 
     Args:
         name: of a data set in the catalogue.
@@ -133,9 +136,7 @@ def receive(address: str, output: str, _fetcher: pooch.Pooch) -> None:
         RequestException: a refusal, an incomplete body, or one beyond the limits.
     """
     stop = time.monotonic() + LONGEST
-    with requests.get(
-        address, stream=True, timeout=_SILENCE, headers={"Accept-Encoding": "identity"}
-    ) as reply:
+    with _reply(address) as reply:
         reply.raise_for_status()
         announced = reply.headers.get("Content-Length", "")
         _require_small(int(announced) if announced.isdecimal() else 0)
@@ -147,6 +148,28 @@ def receive(address: str, output: str, _fetcher: pooch.Pooch) -> None:
                 if time.monotonic() > stop:
                     raise RequestException(f"{received} bytes in {LONGEST:g} seconds, and no end")
                 file.write(part)
+
+
+def _reply(address: str) -> requests.Response:
+    """The reply, once its headers are complete; a thread waits for them, as a server may send them byte by byte."""
+    replies: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            replies.put(
+                requests.get(address, stream=True, timeout=_SILENCE, headers={"Accept-Encoding": "identity"})
+            )
+        except Exception as error:  # raised below, in the thread of the caller
+            replies.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        reply = replies.get(timeout=_LONGEST_HEADERS)
+    except queue.Empty:
+        raise RequestException(f"no complete headers in {_LONGEST_HEADERS:g} seconds") from None
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
 
 
 def _part(reply: requests.Response) -> bytes:
