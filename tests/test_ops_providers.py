@@ -101,7 +101,9 @@ def test_the_doctor_says_which_a_machine_can_have_and_the_commands(monkeypatch):
     assert compiling.index("CUDA toolkit 13.0") < compiling.index("pip install --no-build-isolation")
     assert "where an index of third parties has them for Python 3." in lines[wheels]
     assert f"PyTorch {torch.__version__}, CUDA 13.0" in lines[wheels]
-    binary = "pip install --only-binary causal-conv1d,mamba-ssm --extra-index-url INDEX causal-conv1d mamba-ssm"
+    binary = (
+        "pip install --only-binary causal-conv1d,mamba-ssm --extra-index-url INDEX causal-conv1d mamba-ssm"
+    )
     assert binary in "\n".join(lines[wheels:hub])
     assert "can be downloaded here, but only if MAMBADFUSE_HUB_KERNELS=1 asks for it" in lines[hub]
     assert 'pip install -e ".[kernels]"' in "\n".join(lines[hub:after])

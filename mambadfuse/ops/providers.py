@@ -9,7 +9,7 @@ provider       what it is                                                      h
 =============  ==============================================================  =======================================
 
 A download of code has to be asked for: the Hub is used where ``MAMBADFUSE_HUB_KERNELS=1`` is in the environment, and
-nowhere else. The libraries can also be installed from wheels that third parties have compiled. Tested with stand-ins; we
+nowhere else. The libraries can also come as wheels that third parties have compiled. Tested with stand-ins; we
 have not run any of them on a GPU.
 """
 
