@@ -24,6 +24,7 @@ OK, OPTIONAL, BROKEN = "ok", "--", "!!"
 OLDEST_PYTHON = (3, 11)
 OLDEST_PYTORCH = (2, 7)
 VARIABLES = ("MAMBADFUSE_BROWSER", "MAMBADFUSE_DATA", "MAMBADFUSE_HUB_KERNELS", "MAMBADFUSE_PROFILE")
+_UNTRIED = ", but not run on a GPU by us: make gpu compares it with the reference"
 _EXTRAS = 'pip install -e ".[notebooks]"'
 
 
@@ -96,7 +97,7 @@ def _backend(name: str) -> Check:
 
     backend = backends()[name.removeprefix("scan: ")]
     if backend.usable:
-        return Check(name, OK, "usable")
+        return Check(name, OK, "usable" + (_UNTRIED if backend.name in ("triton", "cuda") else ""))
     return Check(name, OPTIONAL, backend.reason, backend.remedy)
 
 
@@ -122,6 +123,12 @@ def _libraries(name: str) -> Check:
     from mambadfuse.ops.providers import libraries_here
 
     return _provider(name, libraries_here())
+
+
+def _wheels(name: str) -> Check:
+    from mambadfuse.ops.providers import wheels_here
+
+    return _provider(name, wheels_here())
 
 
 def _hub(name: str) -> Check:
@@ -264,6 +271,7 @@ CHECKS: dict[str, Callable[[str], Check]] = {
     "triton: compiler": _compiler,
     "scan: cuda": _backend,
     "cuda: libraries": _libraries,
+    "cuda: wheels": _wheels,
     "cuda: hub": _hub,
     "scan runs": _scan,
     "variables": _variables,

@@ -149,6 +149,14 @@ def test_the_doctor_knows_every_variable_that_the_package_reads():
     assert read - {"MAMBADFUSE_"} <= set(doctor.VARIABLES)
 
 
+def test_what_runs_on_a_gpu_is_said_to_be_untried(monkeypatch):
+    monkeypatch.setattr(interface, "_probe", lambda name: interface.Backend(name, True))
+    for name in ops.backends():
+        said = doctor.CHECKS[f"scan: {name}"](f"scan: {name}").detail
+        assert said.startswith("usable")
+        assert ("not run on a GPU by us: make gpu" in said) == (name in ("triton", "cuda"))
+
+
 @pytest.mark.usefixtures("no_backend")
 def test_no_usable_backend_is_not_ok():
     text, healthy = doctor.report()

@@ -1,5 +1,6 @@
 """Where the CUDA kernels come from: stand-ins for the libraries, for the package kernels and for the GPU."""
 
+import re
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -91,15 +92,23 @@ def test_a_download_that_fails_is_a_reason_and_no_error(monkeypatch):
 def test_the_doctor_says_which_a_machine_can_have_and_the_commands(monkeypatch):
     text, _ = doctor.report()
     lines = text.splitlines()
-    libraries, hub = (
-        next(i for i, row in enumerate(lines) if f"cuda: {name} " in row) for name in ("libraries", "hub")
+    libraries, wheels, hub, after = (
+        next(i for i, row in enumerate(lines) if f"{name} " in row)
+        for name in ("cuda: libraries", "cuda: wheels", "cuda: hub", "scan runs")
     )
     assert "cannot be compiled here without nvcc, of CUDA 13.0" in lines[libraries]
+    compiling = "\n".join(lines[libraries:wheels])
+    assert compiling.index("CUDA toolkit 13.0") < compiling.index("pip install --no-build-isolation")
+    assert "where an index of third parties has them for Python 3." in lines[wheels]
+    assert f"PyTorch {torch.__version__}, CUDA 13.0" in lines[wheels]
+    binary = (
+        "pip install --only-binary causal-conv1d,mamba-ssm --extra-index-url INDEX causal-conv1d mamba-ssm"
+    )
+    assert binary in "\n".join(lines[wheels:hub])
     assert "can be downloaded here, but only if MAMBADFUSE_HUB_KERNELS=1 asks for it" in lines[hub]
-    assert "pip install --no-build-isolation --no-cache-dir causal-conv1d mamba-ssm" in text
-    assert "wheels on indexes of third parties" in text
-    assert 'pip install -e ".[kernels]"' in "\n".join(lines[hub:])
-    assert "http" not in text
+    assert 'pip install -e ".[kernels]"' in "\n".join(lines[hub:after])
+    hosts = r"http|\w\.(com|org|io|co|net)\b"
+    assert not re.search(hosts, "\n".join(lines[libraries:after]))
 
     monkeypatch.setattr(providers.shutil, "which", lambda name: "/usr/bin/nvcc")
     assert "can be compiled here, for CUDA 13.0" in doctor.report()[0]
@@ -107,7 +116,8 @@ def test_the_doctor_says_which_a_machine_can_have_and_the_commands(monkeypatch):
 
 @pytest.mark.usefixtures("libraries")
 def test_the_doctor_sees_what_is_there(downloads, monkeypatch):
-    assert providers.libraries_here() == (True, "mamba-ssm and causal-conv1d are installed", "")
+    for found in (providers.libraries_here(), providers.wheels_here()):
+        assert found == (True, "mamba-ssm and causal-conv1d are installed", "")
     monkeypatch.setenv(providers.HUB_VARIABLE, "1")
     assert providers.hub_here().ready
     assert downloads == []
@@ -117,7 +127,7 @@ def test_the_doctor_sees_what_is_there(downloads, monkeypatch):
 
 def test_neither_is_for_a_machine_without_an_nvidia_gpu(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", None)
-    for found in (providers.libraries_here(), providers.hub_here()):
+    for found in (providers.libraries_here(), providers.wheels_here(), providers.hub_here()):
         assert not found.ready
         assert found.detail.startswith("not for this machine: PyTorch")
         assert found.remedy == ""

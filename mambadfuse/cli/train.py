@@ -31,7 +31,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--budget",
         choices=BUDGETS,
         default="laptop",
-        help="a miniature in minutes, a small network in hours, or the published recipe for a GPU",
+        help="a miniature in minutes, a small network in hours, or the published recipe for a GPU (not run by us)",
     )
     parser.add_argument("--steps", type=int, metavar="N", help="number of steps, instead of the budget's")
     parser.add_argument(

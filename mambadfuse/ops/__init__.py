@@ -11,6 +11,8 @@ numba      ``ops/cpu/selective_scan.py``   the default on a CPU: fused kernels, 
 triton     ``ops/gpu/selective_scan.py``   the default on a GPU: fused kernels, nothing to install
 cuda       ``ops/cuda.py``                 the default on an NVIDIA GPU with mamba-ssm and causal-conv1d
 =========  ==============================  =======================================================
+
+The last two have not been run on a GPU by us.
 """
 
 from mambadfuse.ops.interface import (

@@ -9,11 +9,14 @@ provider       what it is                                                      h
 =============  ==============================================================  =======================================
 
 A download of code has to be asked for: the Hub is used where ``MAMBADFUSE_HUB_KERNELS=1`` is in the environment, and
-nowhere else. Tested with stand-ins; we have not run either on a GPU.
+nowhere else. The libraries can also come as wheels that third parties have compiled. Tested with stand-ins; we
+have not run any of them on a GPU.
 """
 
 import os
+import platform
 import shutil
+import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -34,8 +37,8 @@ COMPILE = (
     "(both compile against the installed PyTorch: nvcc of the same CUDA major version must be on the PATH)"
 )
 _WHEELS = (
-    "wheels on indexes of third parties, each compiled for one version of Python, PyTorch and CUDA "
-    "(not by the authors of the libraries, and none tried by us)"
+    "pip install --only-binary causal-conv1d,mamba-ssm --extra-index-url INDEX causal-conv1d mamba-ssm "
+    "(INDEX: the address of an index kept by third parties, not by the authors of the libraries; we have tried none)"
 )
 _FROM_THE_HUB = (
     f'pip install -e ".[kernels]"; export {HUB_VARIABLE}=1 (downloads compiled code from Hugging Face\'s Hub)'
@@ -70,13 +73,13 @@ def no_gpu() -> tuple[str, str] | None:
     if torch.version.cuda is None:
         return (
             f"PyTorch {torch.__version__} is built without CUDA",
-            "this backend needs an NVIDIA GPU; without one, backend 'numba' is the right one. With one: "
+            "none without an NVIDIA GPU, where backend 'numba' is the right one; with one: "
             f"pip uninstall -y torch; pip install torch (a build with CUDA); {COMPILE}",
         )
     if not torch.cuda.is_available():
         return (
             "PyTorch finds no NVIDIA GPU",
-            "this backend needs an NVIDIA GPU and its driver; without one, backend 'numba' is the right one",
+            "none without an NVIDIA GPU and its driver, where backend 'numba' is the right one",
         )
     return None
 
@@ -94,7 +97,7 @@ def unusable() -> tuple[str, str] | None:
 
 
 class Found(NamedTuple):
-    """What a machine has of one provider, or can have."""
+    """What a machine has of one source of kernels, or can have."""
 
     ready: bool
     detail: str
@@ -103,15 +106,34 @@ class Found(NamedTuple):
 
 
 def libraries_here() -> Found:
-    """The libraries on this machine."""
+    """The libraries on this machine, compiled from their sources."""
+    if found := _without_a_choice():
+        return found
+    cuda = torch.version.cuda
+    if shutil.which("nvcc"):
+        return Found(False, f"can be compiled here, for CUDA {cuda}", COMPILE)
+    toolkit = f"install NVIDIA's CUDA toolkit {cuda}, which has nvcc"
+    return Found(False, f"cannot be compiled here without nvcc, of CUDA {cuda}", f"{toolkit}; {COMPILE}")
+
+
+def wheels_here() -> Found:
+    """The libraries on this machine, from wheels of third parties; no index is asked to find out."""
+    if found := _without_a_choice():
+        return found
+    python = ".".join(platform.python_version_tuple()[:2])
+    wanted = f"Python {python}, PyTorch {torch.__version__}, CUDA {torch.version.cuda}"
+    system = f"{sys.platform} on {platform.machine()}"
+    detail = f"can be installed here, where an index of third parties has them for {wanted} and {system}"
+    return Found(False, detail, _WHEELS)
+
+
+def _without_a_choice() -> Found | None:
+    """What there is to say of the libraries where they are installed or no GPU could run them."""
     if problem := no_gpu():
         return Found(False, f"not for this machine: {problem[0]}")
     if all(find_spec(module.partition(".")[0]) for module, _, _ in _SOURCES.values()):
         return Found(True, "mamba-ssm and causal-conv1d are installed")
-    how = f"{COMPILE}; or: {_WHEELS}"
-    if shutil.which("nvcc"):
-        return Found(False, f"can be compiled here, for CUDA {torch.version.cuda}", how)
-    return Found(False, f"cannot be compiled here without nvcc, of CUDA {torch.version.cuda}", how)
+    return None
 
 
 def hub_here() -> Found:

@@ -36,7 +36,7 @@ def unusable() -> tuple[str, str] | None:
     if not interpreted() and not torch.cuda.is_available():
         return (
             "PyTorch finds no GPU",
-            "this backend needs a GPU; without one, backend 'numba' is the right one",
+            "none without a GPU, where backend 'numba' is the right one",
         )
     try:
         import triton  # noqa: F401 - only whether it can be imported
