@@ -1,14 +1,18 @@
 """Random arguments for the two sequence operations, and everything a call returns: outputs and gradients."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
+import pytest
 import torch
 from torch import Tensor
 
+from mambadfuse import ops
 from mambadfuse.ops import reference
+from mambadfuse.ops.gpu import sizes
 
 SCAN_OPTIONS = ("D", "z", "delta_bias", "initial_state")
 CONV_OPTIONS = ("bias", "initial_state")
@@ -102,18 +106,41 @@ CONVS = [
     *[Conv(batch=b) for b in (1, 3)],
 ]
 
-# For Triton's interpreter, which takes 0.05 s for a token of a scan, forward and backward.
+# For Triton's interpreter, which takes 0.05 s for a token of a scan, forward and backward, in each program. The sizes
+# lie around those of small_programs: lengths of one to five chunks, full and begun, channels of one to three blocks.
 SMALL_SCANS = [
     *[
         Scan(batch=1, length=5, dim=3, given=g, softplus=s)
         for g in ((), *[(name,) for name in SCAN_OPTIONS], SCAN_OPTIONS)
         for s in (False, True)
     ],
-    *[Scan(batch=1, length=4, state=n) for n in (1, 2, 3, 16, 64)],
-    *[Scan(batch=1, length=3, dim=d) for d in (1, 16, 33, 120)],
-    *[Scan(batch=1, dim=3, length=length) for length in (1, 2, 8, 9, 16, 17, 41)],
-    Scan(batch=3, length=3),
+    *[Scan(batch=1, length=3, dim=3, state=n) for n in (1, 2, 3, 16, 64)],
+    *[Scan(batch=1, length=2, dim=d) for d in (1, 16, 33)],
+    *[Scan(batch=1, dim=3, length=length) for length in (1, 4, 5, 8, 17)],
+    Scan(batch=2, length=5),
 ]
+SMALL_CONVS = [
+    *[Conv(length=9, dim=3, given=g, activation=a) for g in subsets(CONV_OPTIONS) for a in (None, "silu")],
+    *[Conv(width=w) for w in (1, 2, 3, 4, 7)],
+    *[Conv(dim=d) for d in (1, 64, 120)],
+    *[Conv(length=length, batch=1, given=g) for length in (1, 3, 130) for g in (CONV_OPTIONS, ("bias",))],
+    Conv(batch=3),
+]
+
+
+@contextmanager
+def small_programs() -> Iterator[None]:
+    """Programs of Triton so small that several share even a short sequence."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in {"CHUNK": 4, "PIECE": 2, "CARRIED": 2, "CONV_CHUNK": 64}.items():
+            patch.setattr(sizes, name, size)
+        yield
+
+
+def operator_arguments(case: Scan | Conv, module: str) -> tuple[object, ...]:
+    """The arguments of the operator in ``ops/traced.py`` that calls this module, with gradients."""
+    tensors = (None if x is None else x.requires_grad_() for x in case.tensors().values())
+    return *tensors, *case.flags().values(), module
 
 
 def as_float64(tensors: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
@@ -140,6 +167,21 @@ def results(
     return {k: x.detach() for k, x in named.items()} | dict(
         zip([f"d{name}" for name in leaves], gradients, strict=True)
     )
+
+
+def share_of_all_states_kept(backend: str, length: int) -> float:
+    """The bytes that a scan of 64 states keeps for its backward pass, over those of all its states."""
+    case = Scan(batch=1, length=length, dim=16, state=64)
+    tensors = {name: x.requires_grad_() for name, x in case.tensors().items()}
+    kept = {}
+
+    def keep(x: Tensor) -> Tensor:
+        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        ops.selective_scan(**tensors, **case.flags(), backend=backend)
+    return sum(kept.values()) / (4 * case.batch * case.length * case.dim * case.state)
 
 
 def _weighted(x: Tensor) -> Tensor:

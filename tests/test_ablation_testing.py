@@ -103,6 +103,7 @@ def test_a_test_is_not_a_training(capsys):
     assert "--test takes no --pairs, --validate or --metrics" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_weights_with_a_component_of_ones_own_are_tested_once_it_is_named(tmp_path):
     """In a new process, as a file of weights imports no code."""
     torch.set_num_threads(1)

@@ -185,19 +185,21 @@ def test_the_command_expects_the_suffix_of_the_format(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_script_of_the_page_fuses_a_sample_as_the_kit_does(tmp_path):
-    """Within one grey level, colour and all; the grey pair is the same one without its colour."""
+    """Within one grey level, colour and all; the grey pair is a part of the same one, without its colour."""
     require_onnx()
     script, out = tmp_path / "fuse_onnx.py", tmp_path / "fused.png"
     script.write_text(re.search(r"^```py\n(.*?)^```", PAGE, flags=re.M | re.S)[1], encoding="utf-8")
     require_the_same_at_every_size(export("ivf", tmp_path / "ivf.onnx"))
     pair = samples("ivf")[0]
-    with Image.open(pair.b) as picture:
-        picture.convert("L").save(tmp_path / "grey.png")
-    for visible in (pair.b, tmp_path / "grey.png"):
-        words = [sys.executable, script, tmp_path / "ivf.onnx", pair.a, visible, out]
+    grey = tmp_path / "grey_a.png", tmp_path / "grey_b.png"
+    for side, part in zip((pair.a, pair.b), grey, strict=True):
+        with Image.open(side) as picture:
+            picture.convert("L").crop((160, 120, 320, 240)).save(part)
+    for infrared, visible in ((pair.a, pair.b), grey):
+        words = [sys.executable, script, tmp_path / "ivf.onnx", infrared, visible, out]
         subprocess.run(words, check=True, timeout=600)
         with Image.open(out) as picture:
             found = np.asarray(picture, np.int16)
-        expected = mdf.fuse(pair.a, visible).astype(np.int16)
+        expected = mdf.fuse(infrared, visible).astype(np.int16)
         expected = expected if expected.ndim == 3 else expected[..., None]
         assert np.abs(found - expected).max() <= 1

@@ -10,37 +10,59 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ops_cases import CONVS, SCANS, SMALL_SCANS, Conv, Scan, as_float64, assert_close, results
+from ops_cases import (
+    CONVS,
+    SCANS,
+    SMALL_CONVS,
+    SMALL_SCANS,
+    Conv,
+    Scan,
+    as_float64,
+    assert_close,
+    results,
+    share_of_all_states_kept,
+    small_programs,
+)
 from torch import Tensor
 
 from mambadfuse import ops
 from mambadfuse.ops import chunked, reference
-from mambadfuse.ops.gpu import sizes
 
 BACKENDS = ("reference", "torch", "numba")
 TRITON = pytest.param(
     "triton",
-    marks=pytest.mark.skipif(
-        not importlib.util.find_spec("triton"), reason="Triton is not installed: pip install triton (Linux)"
-    ),
+    marks=[
+        pytest.mark.skipif(
+            not importlib.util.find_spec("triton"),
+            reason="Triton is not installed: pip install triton (Linux)",
+        ),
+        pytest.mark.slow,  # interpreted
+    ],
 )
 backend = pytest.mark.parametrize("backend", BACKENDS)
 backend_and_triton = pytest.mark.parametrize("backend", [*BACKENDS, TRITON])  # where a small scan will do
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_programs() -> Iterator[None]:
-    """Programs of Triton so small that several share even a short sequence."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sizes, "CHUNK", 8)
-        patch.setattr(sizes, "CARRIED", 2)
-        patch.setattr(sizes, "CONV_CHUNK", 64)
+def programs() -> Iterator[None]:
+    with small_programs():
         yield
 
 
 def scan_case(backend: str) -> Scan:
     """A scan, for Triton's interpreter a small one."""
-    return Scan(length=5) if backend == "triton" else Scan()
+    return Scan(length=5, dim=3) if backend == "triton" else Scan()
+
+
+def on_every_backend(cases: list[Scan] | list[Conv], small: list[Scan] | list[Conv]) -> object:
+    """The parameters backend and case; for Triton's interpreter the small ones."""
+    return pytest.mark.parametrize(
+        ("backend", "case"),
+        [
+            *[pytest.param(b, case, id=f"{b}-{case}") for b in BACKENDS for case in cases],
+            *[pytest.param("triton", case, id=f"triton-{case}", marks=TRITON.marks) for case in small],
+        ],
+    )
 
 
 def scan_with(backend: str) -> partial:
@@ -54,19 +76,12 @@ def conv_with(backend: str) -> partial:
 # ----------------------------------------------------------------------------------- against the recurrence
 
 
-@pytest.mark.parametrize(
-    ("backend", "case"),
-    [
-        *[pytest.param(b, case, id=f"{b}-{case}") for b in BACKENDS for case in SCANS],
-        *[pytest.param("triton", case, id=f"triton-{case}", marks=TRITON.marks) for case in SMALL_SCANS],
-    ],
-)
+@on_every_backend(SCANS, SMALL_SCANS)
 def test_scan_equals_the_recurrence(backend: str, case: Scan):
     assert_close(results(scan_with(backend), case.tensors(), case.flags()), case.expected())
 
 
-@backend_and_triton
-@pytest.mark.parametrize("case", CONVS, ids=str)
+@on_every_backend(CONVS, SMALL_CONVS)
 def test_conv_equals_its_equation(backend: str, case: Conv):
     assert_close(results(conv_with(backend), case.tensors(), case.flags()), case.expected())
 
@@ -389,18 +404,7 @@ def test_numba_gives_the_same_bits_on_any_number_of_threads(threads):
 
 @pytest.mark.parametrize("backend", ["torch", "numba"])
 def test_training_keeps_far_less_than_all_states(backend: str):
-    case = Scan(batch=1, length=512, dim=16, state=64)
-    tensors = {name: x.requires_grad_() for name, x in case.tensors().items()}
-    kept = {}
-
-    def keep(x: Tensor) -> Tensor:
-        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-        ops.selective_scan(**tensors, **case.flags(), backend=backend)
-    all_states = 4 * case.batch * case.length * case.dim * case.state
-    assert sum(kept.values()) < all_states / 4
+    assert share_of_all_states_kept(backend, length=512) < 1 / 4
 
 
 @backend_and_triton

@@ -9,10 +9,10 @@ from types import ModuleType
 
 import pytest
 import torch
-from ops_cases import CONVS, SCANS, Conv, Scan, as_float64, assert_close, results
+from ops_cases import CONVS, SCANS, Conv, Scan, as_float64, assert_close, operator_arguments, results
 from torch import Tensor
 
-from mambadfuse.ops import cuda, reference
+from mambadfuse.ops import cuda, reference, traced
 
 KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -94,6 +94,13 @@ def test_scan_equals_the_recurrence(case: Scan):
 @pytest.mark.parametrize("case", [c for c in CONVS if 2 <= c.width <= 4], ids=str)
 def test_conv_equals_its_equation(case: Conv):
     assert_close(results(cuda.causal_conv1d, case.tensors(), case.flags()), case.expected())
+
+
+@pytest.mark.parametrize("given", [("D", "z", "delta_bias", "bias", "initial_state"), ()])
+def test_the_kernels_survive_tracing(given: tuple[str, ...]):
+    scan, conv = Scan(length=5, dim=3, given=given), Conv(length=5, dim=3, given=given)
+    torch.library.opcheck(traced.selective_scan, operator_arguments(scan, cuda.__name__))
+    torch.library.opcheck(traced.causal_conv1d, operator_arguments(conv, cuda.__name__))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

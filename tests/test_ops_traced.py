@@ -1,8 +1,14 @@
 """The operators that torch.compile sees and the scan that is exported: true to the backends and to PyTorch's rules."""
 
+import importlib.util
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
 import pytest
 import torch
-from ops_cases import Conv, Scan, as_float64, assert_close, results
+from ops_cases import Conv, Scan, as_float64, assert_close, operator_arguments, results, small_programs
 from torch import Tensor
 from torch.export import Dim
 
@@ -11,35 +17,36 @@ from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.ops import exported, traced
 
+HEADERS = Path(sysconfig.get_paths()["include"], "Python.h")
+CAN_COMPILE = sys.platform == "linux" and shutil.which("g++") and HEADERS.exists()
 MODULES = {"torch": "mambadfuse.ops.chunked", "numba": "mambadfuse.ops.cpu.autograd"}
-
-
-def scan_arguments(case: Scan, module: str) -> tuple[object, ...]:
-    tensors = case.tensors()
-    state = tensors.pop("initial_state")
-    return *tensors.values(), state, case.softplus, module
-
-
-def conv_arguments(case: Conv, module: str) -> tuple[object, ...]:
-    tensors = case.tensors()
-    state = tensors.pop("initial_state")
-    return *tensors.values(), state, case.activation, module
 
 
 @pytest.mark.parametrize("backend", MODULES)
 @pytest.mark.parametrize("given", [("D", "z", "delta_bias", "initial_state"), ()])
 def test_the_scan_obeys_the_rules_for_operators(backend: str, given: tuple[str, ...]):
-    arguments = scan_arguments(Scan(length=5, dim=3, given=given), MODULES[backend])
-    arguments = tuple(x.requires_grad_() if isinstance(x, Tensor) else x for x in arguments)
-    torch.library.opcheck(traced.selective_scan, arguments)
+    case = Scan(length=5, dim=3, given=given)
+    torch.library.opcheck(traced.selective_scan, operator_arguments(case, MODULES[backend]))
 
 
 @pytest.mark.parametrize("backend", MODULES)
 @pytest.mark.parametrize("given", [("bias", "initial_state"), ()])
 def test_the_conv_obeys_the_rules_for_operators(backend: str, given: tuple[str, ...]):
-    arguments = conv_arguments(Conv(length=5, dim=3, given=given), MODULES[backend])
-    arguments = tuple(x.requires_grad_() if isinstance(x, Tensor) else x for x in arguments)
-    torch.library.opcheck(traced.causal_conv1d, arguments)
+    case = Conv(length=5, dim=3, given=given)
+    torch.library.opcheck(traced.causal_conv1d, operator_arguments(case, MODULES[backend]))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not importlib.util.find_spec("triton"), reason="Triton is not installed: pip install triton"
+)
+def test_the_operators_obey_the_rules_with_triton_too():
+    """In its interpreter; with the CUDA libraries, see test_ops_cuda.py."""
+    module = "mambadfuse.ops.gpu.backend"
+    scan, conv = Scan(batch=1, length=2, dim=2, state=2), Conv(batch=1, length=2, dim=2)
+    with small_programs():
+        torch.library.opcheck(traced.selective_scan, operator_arguments(scan, module))
+        torch.library.opcheck(traced.causal_conv1d, operator_arguments(conv, module))
 
 
 def test_the_gradients_of_the_operators_pass_gradcheck():
@@ -72,7 +79,7 @@ def small_network(scan_order: str) -> MambaDFuse:
     torch.manual_seed(0)
     config = MambaDFuseConfig(
         dim=16,
-        extraction_depth=4,
+        extraction_depth=4 if scan_order == "alternating" else 1,  # one for each direction
         exchange_depth=1,
         deep_depth=1,
         reconstruction_depth=1,
@@ -95,6 +102,19 @@ def test_a_compiled_network_equals_the_eager_one(scan_order: str):
     )
     for x, y in zip(found, wanted, strict=True):
         torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-5 * max(1, y.abs().max().item()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CAN_COMPILE, reason="PyTorch compiles with g++ and Python's headers, on Linux")
+def test_torch_compile_as_it_comes_equals_eager(tmp_path, monkeypatch):
+    """With PyTorch's own compiler, which writes C++ for all but scan and convolution."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    config = MambaDFuseConfig(
+        dim=16, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=0
+    )
+    network, (a, b) = MambaDFuse(config).eval(), torch.rand(2, 1, 1, 16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.compile(network)(a, b), network(a, b), rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -6,16 +6,25 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
-from ops_cases import Conv, Scan, assert_close, results
+from ops_cases import (
+    SMALL_CONVS,
+    SMALL_SCANS,
+    Conv,
+    Scan,
+    assert_close,
+    results,
+    small_programs,
+)
 
 from mambadfuse import ops
 from mambadfuse.ops import interface
-from mambadfuse.ops.gpu import backend
+from mambadfuse.ops.gpu import backend, sizes
 
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("triton"), reason="Triton is not installed: pip install triton (Linux)"
@@ -36,19 +45,38 @@ def test_the_kernels_compile_without_a_gpu_and_fit_into_its_registers(target: st
     found = json.loads(done.stdout)
     assert len(found) == 7
     for kernel, uses in found.items():
+        assert 0 < uses["registers"] <= 256, (kernel, uses)
         assert uses["spilled"] <= SPILLED.get((kernel, target), 0), (kernel, uses)
         assert uses["shared"] <= 16 * 1024, (kernel, uses)  # several programs fit into a multiprocessor
 
 
-def test_two_runs_give_the_same_bits():
+def test_two_runs_give_the_same_bits_and_these_are_right():
+    """The suite of the backends, which is slow in the interpreter, in a nutshell."""
     for case, operation in (
-        (Scan(length=9, dim=33, batch=1), ops.selective_scan),
+        (Scan(length=5, dim=17, batch=1), partial(ops.selective_scan, return_last_state=True)),
         (Conv(), ops.causal_conv1d),
     ):
-        first, second = (
-            results(operation, case.tensors(), case.flags() | {"backend": "triton"}) for _ in range(2)
-        )
+        with small_programs():
+            first, second = (
+                results(operation, case.tensors(), case.flags() | {"backend": "triton"}) for _ in range(2)
+            )
         assert all(torch.equal(x, second[name]) for name, x in first.items())
+        assert_close(first, case.expected())
+
+
+def test_the_cases_of_the_suite_reach_every_kind_of_program():
+    """Chunks, and blocks of channels: full ones, begun ones and several."""
+    with small_programs():
+        lengths, dims = ({getattr(case, name) for case in SMALL_SCANS} for name in ("length", "dim"))
+        group = sizes.CARRIED * sizes.CHUNK  # tokens of the chunks that carry_states takes at a time
+        assert {1, sizes.CHUNK, sizes.CHUNK + 1, group} <= lengths
+        assert max(lengths) > 2 * group
+        assert {1, sizes.GRADIENT_CHANNELS} <= dims
+        assert max(dims) > max(sizes.CHANNELS, 2 * sizes.GRADIENT_CHANNELS)
+        lengths, dims = ({getattr(case, name) for case in SMALL_CONVS} for name in ("length", "dim"))
+        assert max(lengths) > 2 * sizes.CONV_CHUNK
+        assert sizes.CONV_CHANNELS in dims
+        assert max(dims) > sizes.CONV_CHANNELS
 
 
 def test_arguments_may_differ_in_dtype():

@@ -75,6 +75,7 @@ def test_a_gpu_is_known_by_the_name_that_pytorch_gives_it():
     assert gpu_named("NVIDIA T400 4GB") is None
 
 
-def test_the_notes_hold_the_tables():
+def test_the_notes_hold_the_formula_and_the_tables():
     notes = (Path(__file__).parents[1] / "benchmarks" / "NOTES.md").read_text(encoding="utf-8")
+    assert "time = max(bytes / bandwidth, operations / rate, exponentials / rate of exponentials)" in notes
     assert all(line in notes for line in report().splitlines() if line.startswith("|"))
