@@ -23,8 +23,8 @@ def robust_distance(scale: float) -> Figure:
     ):
         axes.plot(d, plain, "k--", label="plain")
         axes.plot(d, robust, "k-", label="robust")
-        axes.axvline(scale, color="0.6", linestyle=":", label="s")
-        axes.set(xlabel="distance from the target, d = |f - t|", ylim=(0, None))
+        axes.axvline(scale, color="0.6", linestyle=":", label=f"d = {scale:g}")
+        axes.set(xlabel="d, distance of f from its target", ylim=(0, None))
     left.set_ylabel("cost of the pixel")
     right.set_ylabel("pull towards the target")
     left.legend(fontsize=9)
