@@ -5,7 +5,7 @@ import pytest
 
 from mambadfuse import plotting
 from mambadfuse.evaluation.published import published
-from mambadfuse.plotting import seed_figures, training_figures
+from mambadfuse.plotting import evaluation_figures, seed_figures, training_figures
 
 
 def visible(figure):
@@ -142,6 +142,41 @@ def test_the_bar_of_the_trained_network_is_dark():
     bars = training_figures.loss_bars({"mean": 9.0, "mine": 7.0}, trained="mine").axes[0].patches
     assert [bar.get_width() for bar in bars] == [9.0, 7.0]
     assert bars[1].get_facecolor()[0] < bars[0].get_facecolor()[0]
+
+
+def test_the_slope_of_what_grows_with_the_pixels_is_one():
+    pixels = np.array([64, 128, 256]) ** 2
+    figure = evaluation_figures.cost_by_size({"one": np.stack([pixels, 2 * pixels, np.sqrt(pixels)], axis=1)})
+    time, memory = figure.axes
+    assert [time.get_legend().get_texts()[0].get_text(), memory.get_legend().get_texts()[0].get_text()] == [
+        "one: 1.0",
+        "one: 0.5",
+    ]
+    assert [tick.get_text() for tick in time.get_xticklabels()] == ["64²", "128²", "256²"]
+    assert (time.get_ylabel(), memory.get_ylabel()) == ("seconds of processor time", "megabytes")
+
+
+def test_ways_to_compute_are_told_apart_without_colour():
+    costs = [(1, 1, 1), (4, 2, 2)]
+    lines = evaluation_figures.cost_by_size({"one": costs, "two": costs, "three": costs}).axes[0].lines
+    assert len({(line.get_marker(), line.get_linestyle()) for line in lines}) == 3
+
+
+def test_a_difference_stands_between_both_its_errors():
+    figure = evaluation_figures.differences_with_errors(["EN"], [3.0], [0.5], [2.0])
+    unpaired, paired, _ = figure.axes[0].lines
+    np.testing.assert_allclose(unpaired.get_ydata(), [0.5, 2.5])
+    np.testing.assert_allclose(paired.get_ydata(), [1.25, 1.75])
+    assert "unpaired error" in figure.axes[0].get_ylabel()
+
+
+def test_windows_stand_in_rows_on_the_scale_of_grey_levels():
+    window = np.full((4, 4), 100)
+    figure = evaluation_figures.rows_of_windows(
+        {"one": {"a": window, "b": window}, "two": {"a": window, "b": window}}
+    )
+    assert [axes.get_ylabel() for axes in figure.axes] == ["one", "", "two", ""]
+    assert {axes.get_images()[0].get_clim() for axes in figure.axes} == {(0, 255)}
 
 
 def test_paired_seeds_are_lines_and_their_differences_have_an_interval():
