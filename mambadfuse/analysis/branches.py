@@ -80,7 +80,8 @@ class DeepInputs:
 
 def deep_inputs(model: MambaDFuse, a: Tensor, b: Tensor) -> DeepInputs:
     """What enters deep fusion for one pair, (1, 1, H, W) each: the same for every gate, which comes later."""
-    like, entered = next(model.parameters()), []
+    like = next(model.parameters())
+    entered: list[DeepInputs] = []
     hook = model.deep.register_forward_pre_hook(lambda module, inputs: entered.append(DeepInputs(*inputs)))
     try:
         with torch.inference_mode():
