@@ -278,6 +278,12 @@ def test_what_a_control_does_not_change_is_not_measured_again(fusion, monkeypatc
     fusion.share.value = 10
     fusion.network.value = "untrained"
     assert scored == [*FUSIONS, "network"]
+    fusion.view.value = "histogram"
+    before = fusion.table.value
+    monkeypatch.setattr("mambadfuse.widgets.fusion.histograms", lambda *_: 1 / 0)
+    fusion.share.value = 20
+    assert fusion.table.value == before
+    assert "Error" not in fusion.text
 
 
 def test_a_pair_that_is_chosen_again_is_not_fused_again(fusion):

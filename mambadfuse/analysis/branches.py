@@ -80,7 +80,8 @@ class DeepInputs:
 
 def deep_inputs(model: MambaDFuse, a: Tensor, b: Tensor) -> DeepInputs:
     """What enters deep fusion for one pair, (1, 1, H, W) each: the same for every gate, which comes later."""
-    like, entered = next(model.parameters()), []
+    like = next(model.parameters())
+    entered: list[DeepInputs] = []
     hook = model.deep.register_forward_pre_hook(lambda module, inputs: entered.append(DeepInputs(*inputs)))
     try:
         with torch.inference_mode():
@@ -146,18 +147,20 @@ def branch_effects(model: MambaDFuse, a: Tensor, b: Tensor) -> dict[str, Map]:
         ValueError: deep fusion is not made of M3 blocks.
     """
     _require_m3(model)
-    return effects_from(model, deep_inputs(model, a, b))
+    entering = deep_inputs(model, a, b)
+    with torch.inference_mode():
+        whole = _fused(model, entering)
+    return effects_from(model, entering, whole.cpu().numpy())
 
 
-def effects_from(model: MambaDFuse, entering: DeepInputs) -> dict[str, Map]:
-    """:func:`branch_effects` from :func:`deep_inputs` on: what comes before does not depend on the branches."""
+def effects_from(model: MambaDFuse, entering: DeepInputs, fused: Map) -> dict[str, Map]:
+    """:func:`branch_effects` from :func:`deep_inputs` and the fused image on: what comes before is always the same."""
     _require_m3(model)
     effects = {}
     with torch.inference_mode():
-        whole = _fused(model, entering)
         for k, suffix in BRANCHES.items():
             with _silenced(model, suffix):
-                effects[k] = (255 * (whole - _fused(model, entering)).abs()).cpu().numpy()
+                effects[k] = 255 * np.abs(fused - _fused(model, entering).cpu().numpy())
     return effects
 
 

@@ -78,7 +78,8 @@ class BranchExplorer(PairPanel):
         return maps_from(self.gated(name, gate), self.inputs_of(pair, name))
 
     def _effects_of(self, pair: NamedPair, name: str, gate: str) -> dict[str, Map]:
-        return effects_from(self.gated(name, gate), self.inputs_of(pair, name))
+        _, fused = self.maps_of(pair, name, gate)
+        return effects_from(self.gated(name, gate), self.inputs_of(pair, name), fused)
 
     def _inputs_of(self, pair: NamedPair, name: str) -> DeepInputs:
         return deep_inputs(self.loaded(name), *pair.shrunk(self.side).tensors())

@@ -19,7 +19,7 @@ def figure_html(picture: Picture | Figure, title: str) -> str:
     text, data = escape(title), b64encode(file).decode()
     return (
         f'<figure style="margin: 0"><figcaption style="{SMALL}">{text}</figcaption>'
-        f'<img alt="{text}" width="{width}" height="{height}" style="width: 100%; height: auto" '
+        f'<img alt="{text}" width="{width}" height="{height}" style="display: block; width: 100%; height: auto" '
         f'src="data:image/png;base64,{data}"></figure>'
     )
 
@@ -41,7 +41,10 @@ class Gallery(widgets.HBox):
     children: tuple["Display", ...]
 
     def __init__(self, columns: int = 4) -> None:
-        super().__init__(layout=widgets.Layout(flex_flow="row wrap", width="100%"))
+        level = widgets.Layout(
+            flex_flow="row wrap", align_items="flex-end", width="100%"
+        )  # however long the titles
+        super().__init__(layout=level)
         self.columns = columns
 
     def show(self, pictures: Mapping[str, Picture], columns: int | None = None) -> None:

@@ -107,6 +107,7 @@ class FusionExplorer(PairPanel):
         self.picture = self.memoised(self._picture, last=48)
         self.scored = self.memoised(lambda name, s: scores_of(self._with_sources(name, s), name), last=16)
         self.meter = self.memoised(lambda name, s: faults(self._with_sources(name, s), name), last=16)
+        self.histogram = self.memoised(self._histogram, last=8)
         self.redraw_on(self.colour, self.side, self.left, self.right, self.share, self.blink)
         self.redraw_on(self.x, self.y, self.zoom, self.view)
         controls = [
@@ -115,6 +116,7 @@ class FusionExplorer(PairPanel):
             row(self.left, self.right, self.blink),
         ]
         self.compared = widgets.VBox([self.share, self.stack])
+        self.compared.add_class("mdf-compared")
         beside = widgets.VBox(
             [self.view, self.table], layout=widgets.Layout(flex="1 1 0", min_width="0", max_width="110vh")
         )
@@ -135,10 +137,8 @@ class FusionExplorer(PairPanel):
         """Shows two images by swiping or blinking, the detail of all candidates, and the scores."""
         state = self._state(self.side.value)
         pair, network, _ = state
-        if (
-            pair,
-            network,
-        ) != self.shown and self.side.value > COARSE:  # is fused first, which may take a while
+        to_fuse = (pair, network) != self.shown  # another colour needs no pass through the network
+        if to_fuse and self.side.value > COARSE:
             self._show_all(self._state(COARSE))
         self._show_all(state)
         self.shown = pair, network
@@ -160,6 +160,7 @@ class FusionExplorer(PairPanel):
             self._show(self.first, f"{self.left.value} | {self.right.value}", both, window)
             self.stack.selected_index = self.player.value = 0
         self.player.playing = self.blink.value
+        self.share.layout.visibility = "hidden" if self.blink.value else "visible"
         self.details.show({name: window.detail(picture) for name, picture in pictures.items()})
 
     def save(self) -> str:
@@ -203,10 +204,13 @@ class FusionExplorer(PairPanel):
             elif self.view.value == FAULTS:
                 self.table.value = faults_table({name: self.meter(name, state.of(name)) for name in compared})
             else:
-                title = f"grey levels of a, b, {' and '.join(compared)}"
-                self.table.value = figure_html(histograms(self._pictures(state), *compared), title)
+                self.table.value = self.histogram(state, *compared)
         except ValueError as error:  # the image is too small
             self.table.value = f"<p>Not measured: {escape(str(error))}.</p>"
+
+    def _histogram(self, state: State, left: str, right: str) -> str:
+        figure = histograms(self._pictures(state), left, right)
+        return figure_html(figure, f"grey levels of a, b, {left} and {right}")
 
     def _show(self, display: Display, title: str, picture: Picture, window: Window) -> None:
         display.show(window.framed(picture) if window.zoom > 1 else picture, title)

@@ -97,7 +97,7 @@ class Lecture(widgets.VBox):
         )
         self.dark = widgets.Checkbox(description="dark", tooltip="bright type on a dark ground", indent=False)
         for box, name in ((self.large, "mdf-large"), (self.dark, "mdf-dark")):
-            box.layout.width = "auto"
+            box.layout.width, box.layout.margin = "auto", "2px 24px 2px 2px"
             box.observe(lambda change, name=name: self._dress(name, change.new), names="value")
         self.sentences = [
             HTML(f"<p>{escape(part.sentence)} <i>Notebook {part.notebook}.</i></p>") for part in self.parts

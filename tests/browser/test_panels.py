@@ -156,6 +156,21 @@ class TestFusionExplorer:
         button.press("Enter")
         expect(title).to_have_text("a | network")
 
+    def test_dragging_over_the_picture_moves_the_border(self, site):
+        panel = site.panel(self.title)
+        box = panel.locator(".mdf-compared img:visible").bounding_box()
+        over = panel.locator(".mdf-split .noUi-target").bounding_box()
+        assert all(abs(over[key] - box[key]) < 3 for key in box)
+        handle = panel.locator(".mdf-split .noUi-handle")
+        border, height = handle.bounding_box(), box["y"] + 0.8 * box["height"]
+        with changes(panel):
+            site.page.mouse.move(border["x"] + border["width"] / 2, height)
+            site.page.mouse.down()
+            site.page.mouse.move(box["x"] + 0.7 * box["width"], height, steps=3)
+            site.page.mouse.up()
+        expect(handle).to_have_attribute("aria-valuenow", "70.0")
+        site.shoot(self.title, "dragged")
+
     def test_uploads_and_saving(self, site, tmp_path):
         panel = site.panel(self.title)
         upload(panel, "a", "broken.png", picture(0)[:200])
