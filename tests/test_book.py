@@ -3,20 +3,16 @@
 import re
 import runpy
 import shlex
-import subprocess
 import sys
-from argparse import ArgumentParser
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
-import numpy as np
 import pytest
 import yaml
 from book_pages import BOOK, ROOT, build, read
 from nbformat.v4 import new_markdown_cell, new_notebook
-from PIL import Image
 from test_readme import desk, program, run  # noqa: F401 - desk is a fixture
 
 from mambadfuse.cli import COMMANDS
@@ -53,41 +49,6 @@ def test_commands_in_the_book_run(line, desk):  # noqa: F811 - the fixture
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_in_the_book_runs(code, desk):  # noqa: F811 - the fixture
     assert run([sys.executable, "-c", code], desk)
-
-
-TRANSCRIPTS = [text for text in blocks("text") if text.startswith("$ ")]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=["size", "kelvin"])
-def test_what_a_page_says_a_command_answers_is_what_it_answers(transcript, desk):  # noqa: F811 - the fixture
-    """Lines are wrapped on the page, and dots stand for the rest of a line."""
-    with Image.open(desk / "infrared.png") as picture:
-        picture.resize((64, 32)).save(desk / "small.png")
-        levels = np.asarray(picture.convert("L"), dtype=np.float64)
-    kelvin = 29124 + (levels - levels.min()) / np.ptp(levels) * (29288 - 29124)
-    Image.fromarray(kelvin.round().astype(np.uint16)).save(desk / "kelvin.png")
-    for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", transcript, flags=re.M):
-        words = [sys.executable, "-m", "mambadfuse", *shlex.split(command)[1:]]
-        done = subprocess.run(
-            words, cwd=desk, capture_output=True, encoding="utf-8", timeout=300, check=False
-        )
-        pattern = re.escape(" ".join(expected.split())).replace(re.escape("..."), ".*")
-        assert re.fullmatch(pattern, " ".join((done.stdout + done.stderr).split())), command
-
-
-def test_options_that_the_pages_name_are_options():
-    known, parsers = {"--no-build-isolation"}, []  # this one is an option of pip
-    for command in COMMANDS.values():
-        parsers.append(ArgumentParser())
-        command.add_options(parsers[-1])
-    for parser in parsers:  # grows by the parsers within
-        for action in parser._actions:
-            known |= {*action.option_strings}
-            parsers += action.choices.values() if isinstance(action.choices, dict) else []
-    for page in OWN:
-        for code in re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")):
-            assert {*re.findall(r"(?<!\S)--[a-z-]+", code)} <= known, code
 
 
 def output(**data: str) -> dict:
