@@ -13,4 +13,7 @@ c.CourseDirectory.course_id = "mambadfuse"
 c.ClearSolutions.code_stub = {"python": ""}  # each answer has a stub of its own
 c.ClearSolutions.text_stub = ""
 c.OverwriteCells.add_missing_cells = True  # a check that was deleted comes back
-c.Execute.timeout = 300  # seconds for each cell
+c.Execute.timeout = 600  # seconds for each cell
+c.Execute.iopub_timeout = (
+    60  # seconds for it to end when it is stopped; else the whole submission would be refused
+)

@@ -178,6 +178,41 @@ def test_the_minutes_of_the_plans_add_up():
         assert int(stated) == sum(minutes[number] for number in numbers.split(", "))
 
 
+def test_the_hours_with_a_room_are_half_as_much_again():
+    text = (TEACHING / "syllabi.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[.*?\]\(\d\d\.md\) \| (\d+).*? \| ([\d.]+) \|", text, flags=re.M)
+    assert len(rows) == len(NOTEBOOKS)
+    assert all(
+        abs(1.5 * int(minutes) / 60 - float(hours)) <= 0.13 for minutes, hours in rows
+    )  # quarters of an hour
+    (together,) = re.findall(r"some (twenty-four) hours", text)
+    assert together
+    assert round(sum(1.5 * int(minutes) / 60 for minutes, _ in rows)) == 24
+
+
+def test_the_semester_has_a_place_for_every_notebook():
+    text = (TEACHING / "syllabi.md").read_text(encoding="utf-8")
+    plan = text.partition("## A semester")[2].partition("\n## ")[0]
+    weeks = re.findall(r"^\| (\d+) \| ([\d, ]+) \|", plan, flags=re.M)
+    assert [int(week) for week, _ in weeks] == list(range(1, 16))
+    in_weeks = [number for _, numbers in weeks for number in numbers.split(", ")]
+    assert in_weeks == sorted(in_weeks)
+    left = {stem[:2] for stem in NOTEBOOKS} - {*in_weeks}
+    assert left == set(re.findall(r"Notebook (\d\d) has no week", plan))
+
+
+def test_every_notebook_has_an_outcome_and_each_outcome_is_shown_by_something():
+    table = (TEACHING / "syllabi.md").read_text(encoding="utf-8").partition("## Learning outcomes")[2]
+    rows = re.findall(r"^\| (?!a student|---)(.+?) \| ([\d, ]+) \| (.+?) \|$", table, flags=re.M)
+    stems = {stem[:2]: stem for stem in NOTEBOOKS}
+    assert {number for _, numbers, _ in rows for number in numbers.split(", ")} == set(stems)
+    for outcome, numbers, shown in rows:
+        exercises = re.findall(r"(\d\d) exercises? ([1-3])", shown)
+        found = [holding(name, sections(stems[n])) for n in numbers.split(", ") for name in named_in(shown)]
+        assert exercises or any(found), outcome
+        assert {number for number, _ in exercises} <= {*numbers.split(", ")}, outcome
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_links_of_the_teaching_pages_lead_somewhere(path):
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8"))
