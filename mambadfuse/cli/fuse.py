@@ -211,15 +211,13 @@ def _fuse_files(options: Namespace) -> int:
     network, fusion = _network(options, options.model), _fusion_options(options)
     settings = settings_of(network, options.model or "ivf", fusion)
     sources = (options.a, options.b)
-    with manifest_of_pair([out], sources, settings, options.overwrite) as record_tile:
+    with manifest_of_pair([out], sources, settings, options.overwrite) as record:
         outdated = why_outdated(out, sources) if out.exists() and not options.overwrite else None
         if out.exists() and not outdated and not options.overwrite:
             say(f"kept {out}, made with these settings (--overwrite replaces it)")
         else:
             fused = fuse_with(network, *sources, fusion)
-            if fused.tile:
-                record_tile(out.name.removesuffix(".png"), fused.tile)
-            write_image(out, np.asarray(fused.image))
+            write_image(out, np.asarray(fused.image), record.of(out, fused.tile))
             say(f"wrote {out}{f', which {outdated}' if outdated else ''}")
     if options.sheet:
         result = Result(out.stem, options.a, options.b, out)

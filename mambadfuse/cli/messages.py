@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from mambadfuse.files import atomic_write, make_folder, printable
+from mambadfuse.files import OnComplete, atomic_write, make_folder, printable
 
 
 def complain(message: str) -> None:
@@ -16,9 +16,9 @@ def say(text: object) -> None:
     print(printable(str(text)), flush=True)
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, on_complete: OnComplete | None = None) -> None:
     """Writes a file atomically, makes its folder if needed, and prints its name."""
     make_folder(path.parent)
-    with atomic_write(path) as file:
+    with atomic_write(path, on_complete=on_complete) as file:
         file.write(content)
     say(f"wrote {path}")
