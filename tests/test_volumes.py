@@ -270,6 +270,28 @@ def test_tiles_that_memory_asked_for_are_noted_once_and_on_record(
         assert "chosen_tile" not in next(tiled.parent.glob(".fused_with*.jsonl")).read_text()
 
 
+def test_ctrl_c_between_volumes_says_how_many_are_done(nibabel, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    calls = []
+
+    class Interrupted(Mean):
+        def forward(self, a, b):
+            calls.append(1)
+            if len(calls) == 9:  # in the second volume
+                raise KeyboardInterrupt
+            return super().forward(a, b)
+
+    monkeypatch.setattr("mambadfuse.models.checkpoints.load", lambda source: Interrupted())
+    for side, name in (("mri", "1"), ("mri", "2"), ("ct", "1"), ("ct", "2")):
+        Path(side).mkdir(exist_ok=True)
+        save(nibabel, f"{side}/{name}.nii")
+    words = ["fuse", "--a", "mri", "--b", "ct", "--model", "ct-mri", "--out", "o"]
+    assert main(words) == 130
+    assert "1 of 2 results are in o; the same command makes the rest" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "1 fused, 1 kept" in capsys.readouterr().out
+
+
 @pytest.fixture
 def listed(nibabel, tmp_path, monkeypatch):
     """Two pairs of volumes that their names do not pair, and a file that does."""

@@ -1,11 +1,12 @@
 """``mambadfuse align``: lays the infrared or MRI side of a pair onto the other side, before it is fused."""
 
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mambadfuse.cli.arguments import refuse_sources
-from mambadfuse.cli.messages import complain, say, write
+from mambadfuse.cli.messages import complain, resumable, say, write
 from mambadfuse.cli.pairs import PAIRS_FILE, check_sides, pairs_of
 from mambadfuse.cli.reading import add_reading, reading_of
 
@@ -89,7 +90,12 @@ def run(options: Namespace) -> int:
     for issue in skipped:
         complain(f"skipped {issue}")
     failed = 0
-    with first_of_each_kind(), _manifest(jobs, single, options) as record:
+    results = [job.out for job in jobs]
+    with (
+        nullcontext() if single else resumable(results, options.out, options.overwrite),
+        first_of_each_kind(),
+        _manifest(jobs, single, options) as record,
+    ):
         for job in jobs:
             try:
                 _align(job, options, record)

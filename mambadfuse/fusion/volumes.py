@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mambadfuse.data.images import WRITTEN, write_image
 from mambadfuse.data.issues import Issue, problems
-from mambadfuse.data.pairs import PairSet
+from mambadfuse.data.pairs import Pair, PairSet
 from mambadfuse.data.reading import PairReading
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.data.volume_pairs import find_volume_pairs
@@ -158,8 +158,7 @@ def fuse_volume_folders(
     """
     out = Path(out)
     found = find_volume_pairs(a, b)
-    suffix = ".nii.gz" if options.index is None else ".png"
-    targets = {pair.name: out / f"{pair.name}{suffix}" for pair in found.pairs}
+    targets = results_of_volumes(found.pairs, out, options)
     searched = [Path(x) for x in (a, b) if isinstance(x, str | Path)]
     sides = [side for pair in found.pairs for side in (pair.a, pair.b)]
     require_outside(out, *found.folders, *filter(Path.is_dir, searched))
@@ -182,6 +181,12 @@ def fuse_volume_folders(
             except (ValueError, OSError, RuntimeError, MemoryError) as error:
                 failed.append(Issue(pair.name, str(error) or type(error).__name__))
     return FusionReport(tuple(written), tuple(kept), tuple(failed), problems(found.issues), tuple(outdated))
+
+
+def results_of_volumes(pairs: Sequence[Pair], out: Path, options: VolumeOptions) -> dict[str, Path]:
+    """The file of the result of each pair that :func:`fuse_volume_folders` writes, by the name of the pair."""
+    suffix = ".nii.gz" if options.index is None else ".png"
+    return {pair.name: out / f"{pair.name}{suffix}" for pair in pairs}
 
 
 def _settings(network: nn.Module, model: Model | None, options: VolumeOptions) -> Settings:
