@@ -4,12 +4,13 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+OnComplete = Callable[[Path], object]
 _SPECIAL = "is a pipe, socket or device, expected a file"
 
 
@@ -33,7 +34,9 @@ def is_special(path: Path) -> bool:
 
 
 @contextmanager
-def atomic_write(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
+def atomic_write(
+    path: Path, durable: bool = False, on_complete: OnComplete | None = None
+) -> Iterator[BinaryIO]:
     """An open file that appears under its name only when it is complete.
 
     It is written under a hidden name in the same folder and renamed at the end; an error or Ctrl-C leaves
@@ -43,6 +46,7 @@ def atomic_write(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
         path: of the file.
         durable: whether to flush content and name to the disk before returning, so that they survive a crash of
             the machine.
+        on_complete: called with the complete file, while it still has its hidden name.
 
     Raises:
         OSError: the file cannot be written; the message names it.
@@ -56,6 +60,8 @@ def atomic_write(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
+        if on_complete:
+            on_complete(temporary)
         os.replace(temporary, path)
         if durable:
             _sync_folder(path.parent)

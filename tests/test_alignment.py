@@ -10,7 +10,7 @@ from PIL import Image
 
 import mambadfuse as mdf
 from benchmarks.alignment import moved, random_motion, two_views
-from mambadfuse.alignment.align import overlay
+from mambadfuse.alignment.align import align, overlay
 from mambadfuse.alignment.motion import MODELS, displacement, generators, small_motion
 from mambadfuse.cli import main
 from mambadfuse.data.images import read_image, read_picture
@@ -175,6 +175,27 @@ def test_folders_into_folders_that_can_be_fused(folders, capsys):
     capsys.readouterr()
     assert run(words) == 0
     assert "kept moved/1.png" in capsys.readouterr().out.replace("\\", "/")
+
+
+def test_ctrl_c_between_pairs_says_how_many_are_done(folders, capsys, monkeypatch):
+    for side in "ab":
+        shutil.copy(f"{side}/1.png", f"{side}/2.png")
+    calls = []
+
+    def interrupted(*words):
+        calls.append(words)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return align(*words)
+
+    monkeypatch.setattr("mambadfuse.alignment.align.align", interrupted)
+    words = "--a a --b b --out moved --motion translation"
+    assert run(words) == 130
+    assert "1 of 2 results are in moved; the same command makes the rest" in capsys.readouterr().err
+    assert run(words) == 0
+    said = capsys.readouterr().out.replace("\\", "/")
+    assert "kept moved/1.png" in said
+    assert "wrote moved/2.png" in said
 
 
 def test_results_are_kept_from_whatever_folder_the_command_is_given(folders, capsys, monkeypatch):

@@ -270,11 +270,16 @@ def test_folders_are_fused_pair_by_pair(folders):
 def test_results_that_are_there_are_kept_unless_overwritten(folders):
     out = folders[2]
     fuse_folders(*folders, Mean(), progress=False)
-    write_image(out / "1.png", GREY_A)
+    before = (out / "1.png").stat()
     (out / "2.png").unlink()
     report = fuse_folders(*folders, Mean(), progress=False)
     assert report.kept == (out / "1.png", out / "ü.png")
     assert report.written == (out / "2.png",)
+    after = (out / "1.png").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    write_image(out / "1.png", GREY_A)
+    with pytest.raises(ValueError, match=r"1\.png is not the file that was written under this name"):
+        fuse_folders(*folders, Mean(), progress=False)
     np.testing.assert_allclose(read_image(out / "1.png") * 255, GREY_A, atol=1e-4)
     report = fuse_folders(*folders, Mean(), progress=False, overwrite=True)
     assert len(report.written) == 3

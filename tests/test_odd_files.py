@@ -157,7 +157,7 @@ def test_a_table_or_volume_or_record_that_is_no_file_is_never_opened(place, spec
     with pytest.raises(ImageError, match=r"special\.nii\.gz: is a pipe, socket or device, expected a volume"):
         read_volume("special.nii.gz")
     (place / "out").mkdir()
-    os.rename("special.nii.gz", "out/.fused_with.1.json")
+    os.rename("special.nii.gz", "out/.fused_with.1.jsonl")
     assert "2 fused" in run("fuse --a a --b b --out out", capfd)[1]
 
 

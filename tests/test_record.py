@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from mambadfuse.models import checkpoints
 
 RNG = np.random.default_rng(0)
 
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="kills by a signal of POSIX")
+
 
 class Mean(nn.Module):
     def forward(self, a, b):
@@ -45,7 +48,7 @@ def command(words):
 
 def draw(*names, shape=(40, 48)):
     for name in names:
-        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
         write_image(name, RNG.integers(0, 256, shape).astype(np.uint8))
 
 
@@ -113,7 +116,17 @@ def test_results_from_elsewhere_are_sources_of_a_second_fusion(place):
 
 
 @pytest.mark.parametrize(
-    "record", ["[]", "{", '{"1": 5}', '{"1": {"sources": 5}}', '{"1": {"sources": [5, null]}}', "\xff"]
+    "record",
+    [
+        "[]",
+        "{",
+        '{"name": 5, "sha256": "", "settings": {}}',
+        '{"name": "1.png", "sha256": "", "settings": 5}',
+        '{"name": "1.png", "sha256": 5, "settings": {"sources": 5}}',
+        '{"name": "1.png", "sha256": "", "settings": {"sources": [5, null]}}',
+        '{"name": "1.png", "sha256": "", "settings": {"sources": ["1.png"]}}',
+        "\xff",
+    ],
 )
 def test_a_damaged_record_hides_no_source(place, record):
     draw("ir/1.png", "vi/1.png")
@@ -145,11 +158,72 @@ def test_a_folder_of_nothing_but_results_has_no_pair(place):
         find_pairs("both")
 
 
-TARGETS = ["1", "2"]
+@pytest.mark.parametrize("moment", ["copied", "moved, and older"])
+@pytest.mark.parametrize("tool", ["fuse", "align"])
+def test_a_source_in_the_place_of_a_result_is_a_source(place, capsys, tool, moment):
+    draw("both/IR_1.png", "both/VIS_1.png", "other.png", "both/VIS_2.png")
+    words = f"{tool} --a both/IR_1.png --b both/VIS_1.png --out both/IR_2.png"
+    assert command(words) == 0
+    assert [pair.name for pair in find_pairs("both").pairs] == ["IR_1"]
+    if moment == "copied":
+        shutil.copyfile("other.png", "both/IR_2.png")
+    else:
+        os.utime("other.png", (1, 1))
+        os.replace("other.png", "both/IR_2.png")
+    source = Path("both/IR_2.png").read_bytes()
+    found = find_pairs("both")
+    assert [pair.name for pair in found.pairs] == ["IR_1", "IR_2"]
+    assert not found.issues
+    capsys.readouterr()
+    assert command(words) == 1
+    error = capsys.readouterr().err
+    assert "both/IR_2.png: exists already, and is not the file that was written under this name" in error
+    assert Path("both/IR_2.png").read_bytes() == source
 
 
-def run(out, settings, part=None):
-    return recording(out, {name: out / f"{name}.png" for name in TARGETS}, settings, True, part)
+def test_an_image_in_the_place_of_a_result_of_a_folder_is_not_replaced(place, capsys):
+    draw("a/1.png", "a/2.png", "b/1.png", "b/2.png", "other.png")
+    assert command("fuse --a a --b b --out out") == 0
+    os.utime("other.png", (1, 1))  # older than the sources, as an outdated result is
+    os.replace("other.png", "out/2.png")
+    other = Path("out/2.png").read_bytes()
+    assert command("fuse --a a --b b --out out") == 1
+    assert "1 of 2 results exist already" in (error := capsys.readouterr().err)
+    assert "(2.png is not the file that was written under this name)" in error
+    assert Path("out/2.png").read_bytes() == other
+    assert command("fuse --a a --b b --out out --overwrite") == 0
+    assert command("fuse --a a --b b --out out") == 0
+
+
+@pytest.mark.parametrize("times", [True, False])
+def test_a_folder_that_was_moved_or_copied_is_recognised(place, capsys, times):
+    draw("before/ir/1.png", "before/vi/1.png")
+    words = "--a {0}/ir/1.png --b {0}/vi/1.png --out {0}/vi/1_fused.png"
+    assert command("fuse " + words.format("before")) == 0
+    copy = shutil.copy2 if times else shutil.copyfile
+    shutil.copytree("before", "after", copy_function=copy)
+    shutil.rmtree("before")
+    found = find_pairs("after/ir", "after/vi")
+    assert [pair.name for pair in found.pairs] == ["1"]
+    (note,) = found.issues
+    assert note.reason == "not used as a source: a result, made from images of this folder"
+    result = Path("after/vi/1_fused.png")
+    os.utime(result)  # without times, the order of copying would decide which is newer
+    assert command("fuse " + words.format("after")) == 0
+    assert f"kept {result}" in capsys.readouterr().out
+
+
+def run(out, settings, part=None, overwrite=True):
+    return recording(out, [out / "1.png", out / "2.png"], settings, overwrite, part)
+
+
+def write(record, file):
+    write_image(file, RNG.integers(0, 256, (4, 5)).astype(np.uint8), record.of(file))
+
+
+def names_on_record(out, part=None):
+    lines = (out / f".fused_with{f'.{part}' if part else ''}.jsonl").read_text().splitlines()
+    return {json.loads(line)["name"] for line in lines}
 
 
 @pytest.mark.parametrize(
@@ -158,25 +232,38 @@ def run(out, settings, part=None):
 def test_two_runs_do_not_write_the_same_results_at_once(place, monkeypatch, first, second):
     monkeypatch.setattr(manifest, "_LOCK_TIMEOUT", 0)
     out = place / "out"
-    with run(out, {"colour": "a"}, first):
-        draw("out/1.png")
+    with run(out, {"colour": "a"}, first) as record:
+        write(record, out / "1.png")
         before = {path.name: path.read_bytes() for path in out.iterdir()}
         with pytest.raises(BusyError, match=r"out: another process is writing results there: wait for it"):
             run(out, {"colour": "b"}, second).__enter__()
         assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert not list(out.glob("*.lock"))
-    with run(out, {"colour": "b"}, second):
-        draw("out/2.png")
-    assert json.loads(
-        next(out.glob(f".fused_with{f'.{second}' if second else ''}.json")).read_text()
-    ).keys() >= {"2"}
+    with run(out, {"colour": "b"}, second) as record:
+        write(record, out / "2.png")
+    assert names_on_record(out, second) >= {"2.png"}
 
 
 def test_parts_of_one_folder_are_written_at_once(place):
     out = place / "out"
-    with run(out, {"colour": "a"}, "1-of-2"), run(out, {"colour": "a"}, "2-of-2"):
-        draw("out/1.png")
+    with run(out, {"colour": "a"}, "1-of-2"), run(out, {"colour": "a"}, "2-of-2") as record:
+        write(record, out / "1.png")
     assert not list(out.glob(".*.lock"))
+
+
+def test_shards_of_different_counts_are_not_written_at_once(place, monkeypatch):
+    monkeypatch.setattr(manifest, "_LOCK_TIMEOUT", 0)
+    out = place / "out"
+    with run(out, {"colour": "a"}, "1-of-3"):
+        message = (
+            r"out: another process is writing shard 1/3 there, which shares results with shard 2/4: wait"
+        )
+        with pytest.raises(BusyError, match=message):
+            run(out, {"colour": "a"}, "2-of-4").__enter__()
+        with run(out, {"colour": "a"}, "2-of-3"), run(out, {"colour": "a"}, "0123456789ab"):
+            pass
+    with run(out, {"colour": "a"}, "2-of-4"):
+        pass
 
 
 def test_the_command_names_the_folder_that_is_in_use(place, monkeypatch, capsys):
@@ -191,18 +278,57 @@ def test_the_command_names_the_folder_that_is_in_use(place, monkeypatch, capsys)
     assert command("fuse --a ir --b vi --out out") == 0
 
 
+def ended(target, *words):
+    process = multiprocessing.get_context("fork").Process(target=target, args=words)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
 def hold_and_die(out):
     with run(out, {"colour": "a"}):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="kills by a signal of POSIX")
+@needs_signals
 @pytest.mark.parametrize("part", [None, "1-of-2"])
 def test_the_lock_of_a_killed_run_is_taken_over(place, part):
-    process = multiprocessing.get_context("fork").Process(target=hold_and_die, args=(place / "out",))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    with run(place / "out", {"colour": "b"}, part):
-        draw("out/1.png")
-    assert json.loads(next((place / "out").glob(f".fused_with*{part or ''}.json")).read_text())
+    out = place / "out"
+    assert ended(hold_and_die, out) == -signal.SIGKILL
+    with run(out, {"colour": "b"}, part) as record:
+        write(record, out / "1.png")
+    assert names_on_record(out, part) == {"1.png"}
+
+
+def fuse_and_die(replacing, moment):
+    """Is killed before or after the result of this name is put in its place."""
+    replace = os.replace
+
+    def replaced(source, target):
+        if target.name == replacing and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+        if target.name == replacing:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = replaced
+    mdf.fuse_folders("a", "b", "out", Mean(), progress=False)
+
+
+@needs_signals
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("there", ["nothing", "an outdated result"])
+def test_a_run_that_is_killed_as_a_result_appears_is_resumed(place, there, moment):
+    names = [f"{k}.png" for k in (1, 2, 3)]
+    draw(*(f"{side}/{name}" for side in "ab" for name in names))
+    whole = mdf.fuse_folders("a", "b", "whole", Mean(), progress=False).written
+    if there == "an outdated result":
+        mdf.fuse_folders("b", "a", "out", Mean(), progress=False)
+        for name in names:
+            os.utime(f"out/{name}", (1, 1))
+    assert ended(fuse_and_die, "2.png", moment) == -signal.SIGKILL
+    report = mdf.fuse_folders("a", "b", "out", Mean(), progress=False)
+    assert [file.name for file in report.kept] == names[: 1 if moment == "before" else 2]
+    assert [Path("out", file.name).read_bytes() for file in whole] == [file.read_bytes() for file in whole]
+    assert names_on_record(Path("out")) == set(names)
+    assert len(Path("out", MANIFEST).read_text().splitlines()) == 3

@@ -115,6 +115,10 @@ def test_two_files(place, name):
         assert name == "none" or not np.array_equal(pixels("out.png"), mdf.metrics.grey(plain) / 255)
 
 
+def lines_of(manifest):
+    return [json.loads(line) for line in manifest.read_text().splitlines()]
+
+
 @pytest.mark.parametrize("name", [*OPTIONS, *OF_FOLDERS])
 def test_two_folders(place, name):
     a, b, words, options = (OPTIONS | OF_FOLDERS)[name]
@@ -123,13 +127,13 @@ def test_two_folders(place, name):
     assert report.complete
     assert len(results(place / "out")) == (1 if name == "shard" else 3)
     assert results(place / "out") == results(place / "python")
-    manifests = [
-        {file.name: json.loads(file.read_text()) for file in (place / out).glob(".fused_with*")}
+    by_command, by_python = (
+        {file.name: lines_of(file) for file in (place / out).glob(".fused_with*")}
         for out in ("out", "python")
-    ]
-    for made in (made for one in manifests for of_file in one.values() for made in of_file.values()):
-        made.pop("model")
-    assert manifests[0] == manifests[1]
+    )
+    for line in (line for lines in (*by_command.values(), *by_python.values()) for line in lines):
+        line["settings"].pop("model")
+    assert by_command == by_python
 
 
 @pytest.mark.parametrize(
@@ -258,9 +262,9 @@ def test_tiles_that_memory_asked_for_stand_in_the_manifest(place, monkeypatch, c
     monkeypatch.setattr(memory, "free_memory", lambda: needed)
     command = ["fuse", "--a", "ir", "--b", "vi", "--out", "out"]
     assert main(command) == 0
-    recorded = json.loads((place / "out" / MANIFEST).read_text())
-    assert {made["chosen_tile"] for made in recorded.values()} == {64}
-    assert {made["tile"] for made in recorded.values()} == {None}
+    recorded = [line["settings"] for line in lines_of(place / "out" / MANIFEST)]
+    assert [made["chosen_tile"] for made in recorded] == [64] * 3
+    assert {made["tile"] for made in recorded} == {None}
     tiled = pair.fuse("ir/0.png", "vi/0.png", TiledModel(network, 64, 32))
     np.testing.assert_array_equal(np.asarray(Image.open("out/0.png")), tiled)
     monkeypatch.setattr(memory, "free_memory", lambda: None)

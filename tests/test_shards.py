@@ -1,7 +1,6 @@
 """Shards: a folder fused and scored in parts gives what it gives in one go."""
 
 import json
-import os
 from itertools import permutations
 from pathlib import Path
 
@@ -166,32 +165,46 @@ def test_results_of_other_settings_are_known_across_shards(place, capsys):
     assert "0 fused, 4 kept" in capsys.readouterr().out.splitlines()[-1]
 
 
+def test_shards_of_another_count_take_what_is_there(place, capsys):
+    assert run("fuse --a a --b b --out out --shard 1/3") == 0  # the pairs 1, 4, 12
+    assert run("fuse --a a --b b --out out --shard 2/2") == 0  # the pairs 2, 4, 11
+    assert "2 fused, 1 kept" in capsys.readouterr().out
+    assert run("fuse --a a --b b --out out") == 0
+    assert "2 fused, 5 kept" in capsys.readouterr().out
+
+
+def write(record, file):
+    write_image(file, RNG.integers(0, 256, (4, 5)).astype(np.uint8), record.of(file))
+
+
 def test_shards_that_run_at_once_do_not_lose_each_others_records(tmp_path):
     """Each is open while the other begins and ends."""
+    first, second = tmp_path / "1.png", tmp_path / "2.png"
     settings = {"bits": 8}
-    with manifest(tmp_path, ["1"], settings, False, (1, 2)):
-        with manifest(tmp_path, ["2"], settings, False, (2, 2)):
-            (tmp_path / "2.png").write_bytes(b"x")
-        (tmp_path / "1.png").write_bytes(b"x")
-    with manifest(tmp_path, ["1", "2"], settings, False):
+    with manifest(tmp_path, [first], settings, False, (1, 2)) as record:
+        with manifest(tmp_path, [second], settings, False, (2, 2)) as record_of_second:
+            write(record_of_second, second)
+        write(record, first)
+    with manifest(tmp_path, [first, second], settings, False):
         pass
     with (
         pytest.raises(ValueError, match="2 of 2 results exist already"),
-        manifest(tmp_path, ["1", "2"], {}, False),
+        manifest(tmp_path, [first, second], {}, False),
     ):
         pass
 
 
-def test_a_record_that_an_overwriting_run_did_not_reach_is_gone_for_every_shard(tmp_path):
-    for name in "12":
-        (tmp_path / f"{name}.png").write_bytes(b"x")
-    with manifest(tmp_path, ["1", "2"], {"model": "x", "bits": 8}, True):
-        for name in "12":
-            os.utime(tmp_path / f"{name}.png", (1, 1))
-    with pytest.raises(KeyboardInterrupt), manifest(tmp_path, ["1"], {"bits": 16}, True, (1, 2)):
-        raise KeyboardInterrupt
-    with pytest.raises(ValueError, match=r"1 of 2 results .* \(1\.png has no record of its settings\)"):
-        manifest(tmp_path, ["1", "2"], {"model": "x", "bits": 8}, False).__enter__()
+def test_results_that_an_overwriting_run_does_not_reach_stay_on_record(tmp_path):
+    files = [tmp_path / f"{name}.png" for name in "123"]
+    with manifest(tmp_path, files, {"model": "x", "bits": 8}, True) as record:
+        for file in files:
+            write(record, file)
+    with manifest(tmp_path, files[:2], {"bits": 16}, True, (1, 2)) as record:
+        write(record, files[0])
+    for settings, there in ({"bits": 8}, files[:1]), ({"bits": 16}, files[1:]):
+        message = rf"{len(there)} of 3 results .* \({there[0].name} was made with bits"
+        with pytest.raises(ValueError, match=message):
+            manifest(tmp_path, files, settings, False).__enter__()
 
 
 def test_infinite_scores_survive_the_join(place):

@@ -1,5 +1,6 @@
 """Volumes: orientation, spacing, slices and round trips, of NIfTI files and DICOM series."""
 
+import json
 from itertools import permutations, product
 from pathlib import Path
 
@@ -8,10 +9,14 @@ import pytest
 from PIL import Image
 from torch import nn
 
+import mambadfuse as mdf
 from mambadfuse.cli import main
 from mambadfuse.data import volumes
 from mambadfuse.data.images import ImageError, read_image
+from mambadfuse.data.volume_pairs import find_volume_pairs
 from mambadfuse.data.volumes import AXES, is_volume, lay_down, read_volume, require_same_grid, upright
+from mambadfuse.fusion import memory
+from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.fusion.volumes import VolumeOptions, fuse_volume_folders, fuse_volumes
 
 VALUES = np.random.default_rng(0).normal(100, 30, (5, 6, 7)).astype(np.float32)
@@ -108,7 +113,7 @@ def test_the_command_writes_a_slice_a_folder_or_a_volume(nibabel, tmp_path, monk
     middle = np.clip(upright(VALUES[..., 3]), 0, 200) / 200 * 255
     for name in ("one.png", "all/003.png"):
         np.testing.assert_allclose(np.asarray(Image.open(name)), middle, atol=0.51)
-    assert len(list((tmp_path / "all").iterdir())) == 7
+    assert len(list((tmp_path / "all").glob("*.png"))) == 7
     assert "wrote 7 slices into all" in capsys.readouterr().out
     assert main([*words, "two.png", "--plane", "coronal", "--slice", "9"]) == 1
     assert "no coronal slice 9" in capsys.readouterr().err
@@ -215,6 +220,76 @@ def test_folders_of_volumes_are_fused_pair_by_pair(nibabel, tmp_path, monkeypatc
     assert len(list(Path("slices").glob("*.png"))) == 2
     assert main([*words, "--out", "mri/o"]) == 1
     assert "outside the sources" in capsys.readouterr().err
+
+
+def test_a_result_beside_its_volumes_is_not_read_as_one(nibabel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("both").mkdir()
+    for name in ("p1_T1", "p1_CT"):
+        save(nibabel, f"both/{name}.nii")
+    fuse_volumes("both/p1_T1.nii", "both/p1_CT.nii", "both/p1_CT_fused.nii", Mean())
+    found = find_volume_pairs("both")
+    assert [pair.b.name for pair in found.pairs] == ["p1_CT.nii"]
+    (note,) = found.issues
+    assert (note.subject.name, note.severity) == ("p1_CT_fused.nii", "note")
+    save(nibabel, "both/p1_CT_fused.nii", 2 * VALUES)
+    assert not [issue for issue in find_volume_pairs("both").issues if issue.severity == "note"]
+
+
+@pytest.mark.parametrize("out", ["single.nii.gz", "single.png", "slices", "folders"])
+def test_tiles_that_memory_asked_for_are_noted_once_and_on_record(
+    nibabel, tmp_path, monkeypatch, caplog, out
+):
+    monkeypatch.chdir(tmp_path)
+    config = mdf.MambaDFuseConfig(
+        dim=8, state=2, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
+    )
+    network = mdf.MambaDFuse(config).eval()
+    monkeypatch.setattr(memory, "_TILES", (32, 16))
+    monkeypatch.setattr(memory, "free_memory", lambda: memory.pass_memory(config, 32, 32) + 60 * 40 * 44)
+    for side in "ab":
+        Path(side).mkdir()
+        save(nibabel, f"{side}/1.nii", np.random.default_rng(0).normal(100, 30, (40, 44, 3)))
+    if out == "folders":
+        assert fuse_volume_folders("a", "b", out, network, progress=False).complete
+        (result,) = Path(out).glob("*.nii.gz")
+    else:
+        result = fuse_volumes("a/1.nii", "b/1.nii", out, network)[0]
+    (note,) = [text for text in caplog.messages if "tiles" in text]
+    assert "fused in tiles of 32 pixels" in note
+    (record,) = result.parent.glob(".fused_with*.jsonl")
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    assert {line["settings"]["chosen_tile"] for line in lines} == {32}
+    assert lines[0]["name"] == result.name
+    monkeypatch.setattr(memory, "free_memory", lambda: None)
+    if out == "folders":
+        assert fuse_volume_folders("a", "b", out, network, progress=False).kept == (result,)
+    if out == "single.png":
+        (tiled,) = fuse_volumes("a/1.nii", "b/1.nii", "tiled/1.png", TiledModel(network, 32, 16))
+        assert result.read_bytes() == tiled.read_bytes()
+        assert "chosen_tile" not in next(tiled.parent.glob(".fused_with*.jsonl")).read_text()
+
+
+def test_ctrl_c_between_volumes_says_how_many_are_done(nibabel, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    calls = []
+
+    class Interrupted(Mean):
+        def forward(self, a, b):
+            calls.append(1)
+            if len(calls) == 9:  # in the second volume
+                raise KeyboardInterrupt
+            return super().forward(a, b)
+
+    monkeypatch.setattr("mambadfuse.models.checkpoints.load", lambda source: Interrupted())
+    for side, name in (("mri", "1"), ("mri", "2"), ("ct", "1"), ("ct", "2")):
+        Path(side).mkdir(exist_ok=True)
+        save(nibabel, f"{side}/{name}.nii")
+    words = ["fuse", "--a", "mri", "--b", "ct", "--model", "ct-mri", "--out", "o"]
+    assert main(words) == 130
+    assert "1 of 2 results are in o; the same command makes the rest" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "1 fused, 1 kept" in capsys.readouterr().out
 
 
 @pytest.fixture

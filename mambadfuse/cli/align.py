@@ -1,16 +1,19 @@
 """``mambadfuse align``: lays the infrared or MRI side of a pair onto the other side, before it is fused."""
 
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mambadfuse.cli.arguments import refuse_sources
-from mambadfuse.cli.messages import complain, say, write
+from mambadfuse.cli.messages import complain, resumable, say, write
 from mambadfuse.cli.pairs import PAIRS_FILE, check_sides, pairs_of
 from mambadfuse.cli.reading import add_reading, reading_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+    from mambadfuse.fusion.manifest import RunRecord
 
 SUMMARY = "move one image of a pair onto the other, or one folder of images onto another"
 
@@ -18,7 +21,6 @@ SUMMARY = "move one image of a pair onto the other, or one folder of images onto
 class Job(NamedTuple):
     """One pair and the files that are made of it."""
 
-    name: str
     a: Path
     b: Path
     out: Path
@@ -88,17 +90,22 @@ def run(options: Namespace) -> int:
     for issue in skipped:
         complain(f"skipped {issue}")
     failed = 0
-    with first_of_each_kind(), _manifest(jobs, single, options):
+    results = [job.out for job in jobs]
+    with (
+        nullcontext() if single else resumable(results, options.out, options.overwrite),
+        first_of_each_kind(),
+        _manifest(jobs, single, options) as record,
+    ):
         for job in jobs:
             try:
-                _align(job, options)
+                _align(job, options, record)
             except (ValueError, OSError, MemoryError) as error:
                 failed += 1
                 complain(f"failed {job.a}: {str(error) or type(error).__name__}")
     return 1 if failed or skipped else 0
 
 
-def _manifest(jobs: list[Job], single: bool, options: Namespace) -> "AbstractContextManager[object]":
+def _manifest(jobs: list[Job], single: bool, options: Namespace) -> "AbstractContextManager[RunRecord]":
     """The record of the settings; refuses existing files of other settings."""
     from mambadfuse.fusion.manifest import Settings, manifest_of_pair, recording
 
@@ -112,8 +119,7 @@ def _manifest(jobs: list[Job], single: bool, options: Namespace) -> "AbstractCon
     if single:
         (job,) = jobs
         return manifest_of_pair([job.out, *job.beside], (job.a, job.b), settings, options.overwrite)
-    targets = {job.name: job.out for job in jobs}
-    targets |= {str(file.resolve()): file for job in jobs for file in job.beside}
+    targets = [file for job in jobs for file in (job.out, *job.beside)]
     return recording(options.out, targets, settings, options.overwrite)
 
 
@@ -123,7 +129,7 @@ def _pair(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
 
     if options.a.samefile(options.b) and options.alpha != "a":
         options.usage_error(f"--a and --b are the same, {options.a}")
-    job = Job(options.out.stem, options.a, options.b, options.out, options.transform, options.overlay)
+    job = Job(options.a, options.b, options.out, options.transform, options.overlay)
     targets = [job.out, *job.beside]
     for target in targets:
         if target.is_dir():
@@ -154,7 +160,6 @@ def _pairs(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
     found = pairs_of(options)
     jobs = [
         Job(
-            pair.name,
             pair.a,
             pair.b,
             options.out / f"{pair.name}.png",
@@ -170,7 +175,7 @@ def _pairs(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
     return jobs, problems(found.issues)
 
 
-def _align(job: Job, options: Namespace) -> None:
+def _align(job: Job, options: Namespace, record: "RunRecord") -> None:
     """Aligns one pair and writes its files."""
     import numpy as np
 
@@ -190,7 +195,7 @@ def _align(job: Job, options: Namespace) -> None:
         np.uint8 if options.bits == 8 else np.uint16
     )
     make_folder(job.out.parent)
-    write_image(job.out, numbers)
+    write_image(job.out, numbers, record.of(job.out))
     say(
         f"wrote {job.out}: confidence {found.confidence:.2f}, {1 - found.inside.mean():.1%} of it black, outside"
     )
@@ -199,8 +204,9 @@ def _align(job: Job, options: Namespace) -> None:
             f"warning: {job.out}: the alignment is doubtful, confidence {found.confidence:.2f} of 1; look at it"
         )
     if job.transform:
-        write(job.transform, found.to_json().encode())
+        write(job.transform, found.to_json().encode(), record.of(job.transform))
     if job.overlay:
         make_folder(job.overlay.parent)
-        write_image(job.overlay, overlay(found.image, fixed if fixed.shape[-1] == 3 else fixed[..., 0]))
+        drawn = overlay(found.image, fixed if fixed.shape[-1] == 3 else fixed[..., 0])
+        write_image(job.overlay, drawn, record.of(job.overlay))
         say(f"wrote {job.overlay}")

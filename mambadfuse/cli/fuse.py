@@ -15,7 +15,7 @@ from mambadfuse.cli.arguments import (
     refuse_sources,
 )
 from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
-from mambadfuse.cli.messages import complain, say
+from mambadfuse.cli.messages import complain, resumable, say
 from mambadfuse.cli.pairs import (
     PAIRS_FILE,
     add_shard,
@@ -211,15 +211,13 @@ def _fuse_files(options: Namespace) -> int:
     network, fusion = _network(options, options.model), _fusion_options(options)
     settings = settings_of(network, options.model or "ivf", fusion)
     sources = (options.a, options.b)
-    with manifest_of_pair([out], sources, settings, options.overwrite) as record_tile:
+    with manifest_of_pair([out], sources, settings, options.overwrite) as record:
         outdated = why_outdated(out, sources) if out.exists() and not options.overwrite else None
         if out.exists() and not outdated and not options.overwrite:
             say(f"kept {out}, made with these settings (--overwrite replaces it)")
         else:
             fused = fuse_with(network, *sources, fusion)
-            if fused.tile:
-                record_tile(out.name.removesuffix(".png"), fused.tile)
-            write_image(out, np.asarray(fused.image))
+            write_image(out, np.asarray(fused.image), record.of(out, fused.tile))
             say(f"wrote {out}{f', which {outdated}' if outdated else ''}")
     if options.sheet:
         result = Result(out.stem, options.a, options.b, out)
@@ -277,7 +275,7 @@ def _fuse_volume_folders(options: Namespace) -> int:
     """Every pair of volumes of two folders, or of a file of pairs, into a volume, or a slice of it."""
     from mambadfuse.data.volume_pairs import find_volume_pairs
     from mambadfuse.fusion.folders import require_outside
-    from mambadfuse.fusion.volumes import fuse_volume_folders
+    from mambadfuse.fusion.volumes import fuse_volume_folders, results_of_volumes
 
     _refuse_options_of_images(options)
     if options.out.is_file():
@@ -287,15 +285,18 @@ def _fuse_volume_folders(options: Namespace) -> int:
     for pair in found.pairs:
         refuse_swapped_sides(options, pair.a, pair.b)
     _mention_other_weights(options, found.task)
-    report = fuse_volume_folders(
-        found,
-        None,
-        options.out,
-        _network(options, options.model),
-        _volume_options(options),
-        overwrite=options.overwrite,
-        progress=sys.stderr.isatty(),
-    )
+    volume_options = _volume_options(options)
+    targets = results_of_volumes(found.pairs, options.out, volume_options)
+    with resumable(targets.values(), options.out, options.overwrite):
+        report = fuse_volume_folders(
+            found,
+            None,
+            options.out,
+            _network(options, options.model),
+            volume_options,
+            overwrite=options.overwrite,
+            progress=sys.stderr.isatty(),
+        )
     _summarise([report], report.skipped, options.out)
     return 0 if report.complete else 1
 
@@ -363,10 +364,10 @@ def _fuse_pairs(
     pairs: "Sequence[Pair]", out: Path, weights: str | None, options: Namespace
 ) -> "FusionReport":
     """Fuses pairs into a folder; after Ctrl-C it says what is done so far."""
-    from mambadfuse.fusion.folders import fuse_pairs
+    from mambadfuse.fusion.folders import fuse_pairs, result_file
 
     network = _network(options, weights)
-    try:
+    with resumable([result_file(out, pair) for pair in pairs], out, options.overwrite):
         return fuse_pairs(
             pairs,
             out,
@@ -377,13 +378,6 @@ def _fuse_pairs(
             shard=options.shard,
             progress=sys.stderr.isatty(),
         )
-    except KeyboardInterrupt:
-        if options.overwrite:
-            complain(f"only part of the results in {out} is new; the same command starts over")
-        else:
-            done = sum((out / f"{pair.name}.png").exists() for pair in pairs)
-            complain(f"{done} of {len(pairs)} results are in {out}; the same command makes the rest")
-        raise
 
 
 def _network(options: Namespace, weights: str | None) -> "nn.Module":

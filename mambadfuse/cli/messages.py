@@ -1,9 +1,11 @@
 """Messages and files, in the form that all commands share."""
 
 import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from mambadfuse.files import atomic_write, make_folder, printable
+from mambadfuse.files import OnComplete, atomic_write, make_folder, printable
 
 
 def complain(message: str) -> None:
@@ -16,9 +18,23 @@ def say(text: object) -> None:
     print(printable(str(text)), flush=True)
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, on_complete: OnComplete | None = None) -> None:
     """Writes a file atomically, makes its folder if needed, and prints its name."""
     make_folder(path.parent)
-    with atomic_write(path) as file:
+    with atomic_write(path, on_complete=on_complete) as file:
         file.write(content)
     say(f"wrote {path}")
+
+
+@contextmanager
+def resumable(results: Collection[Path], out: Path, overwrite: bool) -> Iterator[None]:
+    """Inside, Ctrl-C first prints how many results there are, and how to get the others."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if overwrite:
+            complain(f"only part of the results in {out} is new; the same command starts over")
+        else:
+            done = sum(result.exists() for result in results)
+            complain(f"{done} of {len(results)} results are in {out}; the same command makes the rest")
+        raise

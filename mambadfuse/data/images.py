@@ -20,7 +20,7 @@ from mambadfuse.data.colour import Floats, is_grey, luma
 from mambadfuse.data.remarks import Remark
 from mambadfuse.data.signatures import HEAD, recognise
 from mambadfuse.data.stretch import Stored, Stretch, StretchLike, stored_array
-from mambadfuse.files import atomic_write, is_special
+from mambadfuse.files import OnComplete, atomic_write, is_special
 
 WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 FORMATS = {
@@ -318,11 +318,18 @@ def picture_format(path: Path, bits: int = 8) -> str:
     return name
 
 
-def write_image(path: str | Path, pixels: NDArray[np.unsignedinteger[Any]]) -> None:
+def write_image(
+    path: str | Path, pixels: NDArray[np.unsignedinteger[Any]], on_complete: OnComplete | None = None
+) -> None:
     """Writes an image, uint8 or uint16, (H, W) grey or (H, W, 3) colour.
 
     The suffix chooses the format: .png, .jpg, .jpeg, .tif, .tiff or .bmp. JPEG loses detail (quality 95, full
     chroma); 16 bits go into PNG and, if grey, TIFF. An existing file is replaced atomically.
+
+    Args:
+        path: of the file.
+        pixels: of the image.
+        on_complete: as in :func:`mambadfuse.files.atomic_write`.
 
     Raises:
         ImageError: the suffix, shape or dtype cannot be written, or the disk refuses.
@@ -337,7 +344,7 @@ def write_image(path: str | Path, pixels: NDArray[np.unsignedinteger[Any]]) -> N
     if deep_colour and name != "PNG":
         raise ImageError(f"{path}: a colour image of 16 bits per channel is written as .png only")
     try:
-        with atomic_write(path) as file:
+        with atomic_write(path, on_complete=on_complete) as file:
             if deep_colour:
                 file.write(_png_of_deep_colour(pixels))
             else:

@@ -1,45 +1,109 @@
-"""The hidden files in which ``fuse`` and ``align`` record, beside their results, how each of them was made."""
+"""The hidden files in which ``fuse`` and ``align`` record, beside their results, how each of them was made.
 
+A line describes one result in JSON: its name relative to the folder, so that a folder can be moved, the SHA-256 of its
+content, so that no other file is taken for it, and the settings it was made with.
+"""
+
+import hashlib
 import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from operator import itemgetter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RECORDS = ".fused_with*.json"
+RECORDS = ".fused_with*.jsonl"
 SOURCES = "sources"
 
-Recorded = dict[str, dict[str, Any] | None]
+
+@dataclass(frozen=True)
+class Made:
+    """How one result was made.
+
+    Attributes:
+        name: of the file, relative to the folder of the record.
+        sha256: of its content, in hexadecimal.
+        settings: it was made with; "sources" are names relative to the same folder.
+    """
+
+    name: str
+    sha256: str
+    settings: dict[str, Any]
+
+    def line(self) -> bytes:
+        """The same in JSON, with the end of the line."""
+        return json.dumps(vars(self)).encode() + b"\n"
+
+
+Recorded = dict[str, list[Made]]
 
 
 def read_record(folder: Path) -> Recorded:
-    """How each result in a folder was made, by its name without ".png"; None if that is unknown.
-
-    It is empty if there is no readable record. Of two files that record one result, the newer one counts.
-    """
-    recorded: Recorded = {}
+    """What a folder records about each name, the latest last; empty if there is no readable record."""
     found = []
     for file in filter(Path.is_file, folder.glob(RECORDS)):
-        with suppress(OSError, ValueError, RecursionError):  # also where another process has just removed it
-            found.append((file.stat().st_mtime_ns, file, json.loads(file.read_text(encoding="utf-8"))))
-    for _, _, content in sorted(found, key=itemgetter(0, 1)):
-        entries = content.items() if isinstance(content, dict) else ()
-        recorded |= {name: made if isinstance(made, dict) else None for name, made in entries}
-    return recorded
+        with suppress(OSError):  # also where another process has just removed it
+            found.append((file.stat().st_mtime_ns, file, file.read_bytes()))
+    recorded: Recorded = defaultdict(list)
+    for _, _, content in sorted(found, key=lambda one: one[:2]):
+        for made in _lines(content):
+            if made in recorded[made.name]:  # several files may hold one line
+                recorded[made.name].remove(made)
+            recorded[made.name].append(made)
+    return dict(recorded)
+
+
+def _lines(content: bytes) -> Iterator[Made]:
+    """The lines that can be read; a killed process may leave a part of one."""
+    for line in content.splitlines():
+        with suppress(ValueError, TypeError, RecursionError):
+            made = Made(**json.loads(line))
+            if isinstance(made.name, str) and isinstance(made.settings, dict):
+                yield made
+
+
+def made_as(file: Path, recorded: Iterable[Made]) -> Made | None:
+    """The latest line that describes the content of a file; None if none does, or the file cannot be read."""
+    recorded = list(recorded)
+    if not recorded:
+        return None
+    with suppress(OSError):
+        found = sha256_of(file)
+        return next((made for made in reversed(recorded) if made.sha256 == found), None)
+    return None
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of the content of a file, in hexadecimal."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def relative_name(file: Path, folder: Path) -> str:
+    """A file as seen from a folder, with forward slashes; the links above the file are resolved, but not its own."""
+    path = file.parent.resolve() / file.name
+    try:
+        return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    except ValueError:  # another drive of Windows
+        return path.as_posix()
 
 
 def results_among_sources(folder: Path) -> set[Path]:
     """The files in a folder that, by its record, were made from other files of the same folder."""
-    here = folder.resolve()
-    files = [
-        here / file
-        for name, made in read_record(folder).items()
-        if any(Path(source).parent == here for source in _sources(made))
-        for file in (name, f"{name}.png")
-    ]
-    return {folder / file.name for file in files if file.parent == here}
+    return {
+        folder / name
+        for name, recorded in read_record(folder).items()
+        if "/" not in name
+        and made_as(folder / name, (made for made in recorded if any(map(_beside, _sources(made)))))
+    }
 
 
-def _sources(made: dict[str, Any] | None) -> list[str]:
-    sources = (made or {}).get(SOURCES)
+def _sources(made: Made) -> list[str]:
+    sources = made.settings.get(SOURCES)
     return [source for source in sources if isinstance(source, str)] if isinstance(sources, list) else []
+
+
+def _beside(name: str) -> bool:
+    return "/" not in name

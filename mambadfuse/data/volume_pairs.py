@@ -1,12 +1,11 @@
 """Pairs of volumes: which scan in one folder belongs to which in another, by their names."""
 
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
-from mambadfuse.data.pairs import Pair, PairError, PairSet, match_names, require_folder
+from mambadfuse.data.pairs import Pair, PairError, PairSet, match_names, require_folder, without_results
 from mambadfuse.data.pairs_file import lists_pairs, read_pairs_file
 from mambadfuse.data.tasks import read_label, task_of
 from mambadfuse.data.volumes import is_nifti, is_volume, without_suffix
@@ -43,8 +42,9 @@ def find_volume_pairs(a: str | Path | PairSet, b: str | Path | None = None) -> P
     folder_a, folder_b = Path(a), Path(a if b is None else b)
     require_folder(folder_a)
     require_folder(folder_b)
-    files_a, files_b = (dict(_volumes_below(folder)) for folder in (folder_a, folder_b))
+    (files_a, results), (files_b, results_b) = (_volumes_below(folder) for folder in (folder_a, folder_b))
     if folder_a.samefile(folder_b):
+        results_b = []
         is_mri = {name: _modality(name) == "mri" for name in files_a}
         files_a, files_b = ({n: f for n, f in files_a.items() if is_mri[n] == side} for side in (True, False))
     partners, rivals = match_names(files_a, files_b, unmarked=True)
@@ -55,6 +55,7 @@ def find_volume_pairs(a: str | Path | PairSet, b: str | Path | None = None) -> P
             issues.append(Issue(files[name], f"has no partner{among}"))
     if not partners:
         raise PairError(issues[0] if issues else Issue(folder_a, "there is no volume below it"))
+    issues += [*results, *results_b]
     pairs = tuple(
         Pair(x, files_a[x], files_b[y], task_of(_modality(x), _modality(y)))
         for x, y in sorted(partners.items())
@@ -63,13 +64,18 @@ def find_volume_pairs(a: str | Path | PairSet, b: str | Path | None = None) -> P
     return PairSet(folder_a, folder_b, pairs, tuple(issues), tasks.pop() if len(tasks) == 1 else None)
 
 
-def _volumes_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if not any(part.startswith(".") for part in name.parts) and (
-            is_volume(path) if path.is_dir() else is_nifti(path)
-        ):
-            yield unicodedata.normalize("NFC", without_suffix(name).as_posix()), path
+def _volumes_below(folder: Path) -> tuple[dict[str, Path], list[Issue]]:
+    """The volumes by normalised path below the folder, without suffix, and a note on each result among them."""
+    names = ((path, path.relative_to(folder)) for path in folder.rglob("*"))
+    paths = [path for path, name in names if not any(part.startswith(".") for part in name.parts)]
+    volumes, results = without_results(
+        path for path in paths if (is_volume(path) if path.is_dir() else is_nifti(path))
+    )
+    by_name = {
+        unicodedata.normalize("NFC", without_suffix(path.relative_to(folder)).as_posix()): path
+        for path in volumes
+    }
+    return by_name, results
 
 
 def _modality(name: str) -> str | None:

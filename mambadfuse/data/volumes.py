@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mambadfuse.data.colour import Floats
 from mambadfuse.data.images import FORMATS, ImageError
 from mambadfuse.data.stretch import require_finite
-from mambadfuse.files import atomic_write, is_special
+from mambadfuse.files import OnComplete, atomic_write, is_special
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The axis of a volume (x, y, z) that is perpendicular to each plane."""
@@ -239,10 +239,23 @@ def require_same_grid(a: Volume, b: Volume) -> None:
             )
 
 
-def write_nifti(path: Path, images: Sequence[NDArray[Any]], plane: str, like: Volume) -> None:
+def write_nifti(
+    path: Path,
+    images: Sequence[NDArray[Any]],
+    plane: str,
+    like: Volume,
+    on_complete: OnComplete | None = None,
+) -> None:
     """Upright slices of one plane, (H, W) or (H, W, 3), as a NIfTI volume in the space of another volume.
 
     Colour is stored as NIfTI's RGB24.
+
+    Args:
+        path: of the file.
+        images: all slices of the plane.
+        plane: "axial", "coronal" or "sagittal".
+        like: the volume whose affine is written.
+        on_complete: as in :func:`mambadfuse.files.atomic_write`.
 
     Raises:
         ImportError: the extra ``medical`` is not installed.
@@ -254,7 +267,7 @@ def write_nifti(path: Path, images: Sequence[NDArray[Any]], plane: str, like: Vo
         rgb = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
         values = np.ascontiguousarray(values.astype(np.uint8)).view(rgb)[..., 0]
     content = nibabel.Nifti1Image(values, like.affine).to_bytes()
-    with atomic_write(path) as file:
+    with atomic_write(path, on_complete=on_complete) as file:
         if path.name.lower().endswith(".gz"):
             content = import_module("gzip").compress(content, mtime=0)
         file.write(content)

@@ -159,17 +159,15 @@ def fuse_pairs(
         OSError: ``out`` cannot be created.
     """
     out = Path(out)
-    require_apart(
-        (result_file(out, pair) for pair in pairs), (path for pair in pairs for path in (pair.a, pair.b))
-    )
+    targets = [result_file(out, pair) for pair in pairs]
+    require_apart(targets, (path for pair in pairs for path in (pair.a, pair.b)))
     written, kept, failed, outdated = [], [], [], []
-    names = [pair.name for pair in pairs]
     with (
         first_of_each_kind(),
-        manifest(out, names, settings_of(network, model, options), overwrite, shard) as record_tile,
+        manifest(out, targets, settings_of(network, model, options), overwrite, shard) as record,
     ):
-        for pair in tqdm(pairs, desc="fuse", unit="pair", disable=not progress):
-            target = result_file(out, pair)
+        work = zip(pairs, targets, strict=True)
+        for pair, target in tqdm(work, "fuse", len(pairs), unit="pair", disable=not progress):
             reason = None
             if target.exists() and not overwrite:
                 reason = why_outdated(target, (pair.a, pair.b))
@@ -179,9 +177,7 @@ def fuse_pairs(
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 fused = fuse_with(network, pair.a, pair.b, options)
-                if fused.tile:
-                    record_tile(pair.name, fused.tile)
-                write_image(target, np.asarray(fused.image))
+                write_image(target, np.asarray(fused.image), record.of(target, fused.tile))
                 written.append(target)
                 outdated += [Issue(target, reason)] if reason else []
             except (ValueError, OSError, RuntimeError, MemoryError) as error:

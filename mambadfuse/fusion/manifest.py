@@ -1,9 +1,9 @@
 """Which results are kept: those made with the same settings, intact, and newer than their sources."""
 
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -12,8 +12,16 @@ from torch import nn
 
 from mambadfuse.components import imported_digests
 from mambadfuse.data.images import WRITTEN
-from mambadfuse.data.record import SOURCES, Recorded, read_record
-from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.data.record import (
+    SOURCES,
+    Made,
+    Recorded,
+    made_as,
+    read_record,
+    relative_name,
+    sha256_of,
+)
+from mambadfuse.files import OnComplete, atomic_write, make_folder
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.locks import locked
@@ -21,12 +29,11 @@ from mambadfuse.models.checkpoints import weights_digest
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.source_code import own_files
 
-MANIFEST = ".fused_with.json"
+MANIFEST = ".fused_with.jsonl"
 _CHOSEN_TILE = "chosen_tile"
 _LOCK_TIMEOUT = 1.0  # seconds; others hold a lock for a moment while they see whether it is free
 
 Settings = dict[str, str | int | float | list[str] | None]
-RecordTile = Callable[[str, int], None]
 
 
 def settings_of(network: nn.Module, model: str, options: FusionOptions) -> Settings:
@@ -69,87 +76,137 @@ def why_outdated(result: Path, sources: Iterable[Path]) -> str | None:
     made = result.stat()
     if not made.st_size:
         return "was empty (0 bytes)"
+    if error := _damage(result):
+        return f"was damaged ({error})"
+    newer = (source for source in sources if source.exists() and source.stat().st_mtime_ns > made.st_mtime_ns)
+    return next((f"was older than {source}" for source in newer), None)
+
+
+def _damage(result: Path) -> Exception | None:
+    """What a decoder says of a damaged image; None of an intact one, and of files of other kinds."""
     if result.suffix.lower() in WRITTEN:
         try:
             with Image.open(result) as image:
                 image.verify()
         except Exception as error:  # decoders meet broken data with almost any exception
-            return f"was damaged ({error})"
-    newer = (source for source in sources if source.exists() and source.stat().st_mtime_ns > made.st_mtime_ns)
-    return next((f"was older than {source}" for source in newer), None)
+            return error
+    return None
+
+
+class RunRecord:
+    """What a run records about its results; it is handed out by :func:`recording`."""
+
+    def __init__(self, file: Path, names: Mapping[Path, str], settings: Settings, recorded: Recorded) -> None:
+        self._file, self._names, self._settings = file, names, settings
+        self._recorded = defaultdict(list, recorded)
+        self._write([made for of_name in recorded.values() for made in of_name])
+
+    def of(self, target: Path, tile: int | None = None) -> OnComplete:
+        """What records a result once it is complete, before it gets its name: an ``on_complete``.
+
+        Args:
+            target: the file of the result.
+            tile: side of the tiles that memory was too small to do without. It is recorded as ``chosen_tile``, but not
+                compared.
+        """
+        settings = self._settings | ({_CHOSEN_TILE: tile} if tile else {})
+
+        def record(complete: Path) -> None:
+            made = Made(self._names[target], sha256_of(complete), settings)
+            self._recorded[made.name].append(made)
+            with self._file.open("ab") as lines:
+                lines.write(made.line())
+
+        return record
+
+    def close(self) -> None:
+        """Leaves one line for each result that is there; no file if there is none."""
+        for target, name in self._names.items():
+            lines = self._recorded.pop(name, [])
+            if _is_there(target) and lines:
+                self._recorded[name] = [made_as(target, lines) or lines[-1]] if len(lines) > 1 else lines
+        if left := [made for of_name in self._recorded.values() for made in of_name]:
+            self._write(left)
+        else:
+            self._file.unlink(missing_ok=True)
+
+    def _write(self, lines: Iterable[Made]) -> None:
+        make_folder(self._file.parent)
+        with atomic_write(self._file) as opened:
+            opened.writelines(made.line() for made in lines)
 
 
 def manifest(
     folder: Path,
-    names: Sequence[str],
+    targets: Sequence[Path],
     settings: Settings,
     overwrite: bool,
     shard: tuple[int, int] | None = None,
-) -> AbstractContextManager[RecordTile]:
-    """As :func:`recording`, for the results ``folder/<name>.png``.
+) -> AbstractContextManager[RunRecord]:
+    """As :func:`recording`, for a folder of results, or a shard of it with a manifest of its own.
 
     Args:
         folder: of the results.
-        names: of the results that the run is to write.
+        targets: the results that the run is to write.
         settings: of the run.
         overwrite: whether the run replaces existing results.
-        shard: which part of how many parts of all results these are; each part has a manifest of its own.
+        shard: which part of how many parts of all results these are.
     """
-    targets = {name: folder / f"{name}.png" for name in names}
     return recording(folder, targets, settings, overwrite, "{}-of-{}".format(*shard) if shard else None)
 
 
 def manifest_of_pair(
     targets: Sequence[Path], sources: Iterable[Path], settings: Settings, overwrite: bool
-) -> AbstractContextManager[RecordTile]:
+) -> AbstractContextManager[RunRecord]:
     """As :func:`recording`, for what is made of a single pair, which also records its sources.
 
     Args:
-        targets: the file of the result, recorded as in a folder of results, and files that are written beside it.
+        targets: the file of the result, in whose folder the manifest lies, and files that are written beside it.
         sources: the two images of the pair.
         settings: of the run.
         overwrite: whether the run replaces existing files.
     """
-    result, *others = targets
-    names = {result.name.removesuffix(".png"): result} | {str(file.resolve()): file for file in others}
-    # Not where a link leads: what counts is the folder in which the source was found.
-    sources = [source.parent.resolve() / source.name for source in sources]
-    settings = {**settings, SOURCES: [source.as_posix() for source in sources]}
-    digest = hashlib.sha256(os.fsencode(result.name)).hexdigest()[:12]
-    return recording(result.parent, names, settings, overwrite, digest)
+    folder = targets[0].parent
+    settings = {**settings, SOURCES: [relative_name(source, folder) for source in sources]}
+    digest = hashlib.sha256(os.fsencode(targets[0].name)).hexdigest()[:12]
+    return recording(folder, targets, settings, overwrite, digest)
 
 
 @contextmanager
 def recording(
-    folder: Path, targets: Mapping[str, Path], settings: Settings, overwrite: bool, part: str | None = None
-) -> Iterator[RecordTile]:
-    """Wraps a run that writes results, and records the settings of each one that it writes.
+    folder: Path, targets: Sequence[Path], settings: Settings, overwrite: bool, part: str | None = None
+) -> Iterator[RunRecord]:
+    """Wraps a run that writes results, and records the settings and the content of each one that it writes.
 
-    It yields a function that the run calls with name and tile side of each result that memory was too small to make in
-    one piece, just before it is written. The side is recorded as ``chosen_tile``, but not compared.
-
-    The manifest is written at the start, so that a killed run can be resumed; results that were not made are removed
-    from it at the end. Results that an interrupted ``overwrite`` did not reach are no longer recorded.
+    A result is recorded just before it gets its name, so that a run that is killed at any moment can be resumed, and
+    any other file of that name is recognised.
 
     Args:
         folder: that holds the manifest.
-        targets: the results that the run is to write, by the names under which they are recorded.
+        targets: the results that the run is to write.
         settings: of the run.
         overwrite: whether the run replaces existing results.
         part: the name of a manifest for these results alone, since several processes may write into one folder at once;
             of two manifests that record one result, the newer one counts. None for the manifest of the folder.
 
     Raises:
-        ValueError: without ``overwrite``, if a result exists that is not recorded with these settings.
+        ValueError: without ``overwrite``, if a file exists that is not a result recorded with these settings.
         BusyError: another process is writing these results.
         OSError: the folder cannot be created or written to.
     """
     make_folder(folder)
-    with (
-        _sole_writer(folder, part),
-        _recording(folder, targets, settings, overwrite, _hidden(folder, part, "json")) as record_tile,
-    ):
-        yield record_tile
+    with _sole_writer(folder, part):
+        recorded = read_record(folder)
+        names = {target: relative_name(target, folder) for target in targets}
+        if not overwrite:
+            _require_same(folder, names, settings, recorded)
+        if part:
+            recorded = {name: recorded[name] for name in names.values() if name in recorded}
+        record = RunRecord(_hidden(folder, part, "jsonl"), names, settings, recorded)
+        try:
+            yield record
+        finally:
+            record.close()
 
 
 def _hidden(folder: Path, part: str | None, kind: str) -> Path:
@@ -158,16 +215,15 @@ def _hidden(folder: Path, part: str | None, kind: str) -> Path:
 
 @contextmanager
 def _sole_writer(folder: Path, part: str | None) -> Iterator[None]:
-    """Keeps out other runs that write the same results: of this part or the whole folder; of any part for a folder."""
+    """Keeps out other runs that may write the same results."""
     busy = (
         f"{folder}: another process is writing results there: wait for it, or choose another folder (--out)"
     )
     own = _hidden(folder, part, "lock")
     with locked(own, busy, _LOCK_TIMEOUT):
         try:
-            others = [_hidden(folder, None, "lock")] if part else folder.glob(".fused_with.*.lock")
-            for other in filter(Path.exists, others):
-                with locked(other, busy, _LOCK_TIMEOUT):
+            for other in _overlapping(folder, part):
+                with locked(other, _busy_shard(folder, other, part) or busy, _LOCK_TIMEOUT):
                     pass
             yield
         finally:
@@ -175,74 +231,79 @@ def _sole_writer(folder: Path, part: str | None) -> Iterator[None]:
                 own.unlink(missing_ok=True)
 
 
-@contextmanager
-def _recording(
-    folder: Path, targets: Mapping[str, Path], settings: Settings, overwrite: bool, record: Path
-) -> Iterator[RecordTile]:
-    recorded = read_record(folder)
-    existing = {name: stamp for name, file in targets.items() if (stamp := _stamp(file))}
-    differing = [name for name in existing if not _same_values(recorded.get(name), settings)]
-    if differing and not overwrite:
-        raise ValueError(_refusal(folder, targets, differing, recorded.get(differing[0]), settings))
-    if record.name != MANIFEST:
-        recorded = {name: recorded.get(name) for name in targets}
-    recorded |= dict.fromkeys(differing) | {name: settings for name in targets if name not in existing}
-    _write(record, recorded)
-    tiled: Recorded = {}
+def _overlapping(folder: Path, part: str | None) -> list[Path]:
+    """The locks of runs with which a run shares results: of the whole folder, and of shards of another count.
 
-    def record_tile(name: str, tile: int) -> None:
-        tiled[name] = {**settings, _CHOSEN_TILE: tile}
-        _write(record, recorded | tiled)
-
-    try:
-        yield record_tile
-    finally:
-        stamps = {name: _stamp(target) for name, target in targets.items()}
-        written = [name for name, stamp in stamps.items() if stamp not in (None, existing.get(name))]
-        recorded |= {name: tiled.get(name, settings) for name in written}
-        made = {name: of for name, of in recorded.items() if stamps.get(name, True)}
-        if made:
-            _write(record, made)
-        else:
-            record.unlink(missing_ok=True)
+    A run for the whole folder shares results with every other one.
+    """
+    if part is None:
+        return list(folder.glob(".fused_with.*.lock"))
+    whole, count = _hidden(folder, None, "lock"), _count(part)
+    shards = folder.glob(".fused_with.*-of-*.lock") if count else ()
+    return [*filter(Path.exists, [whole]), *(lock for lock in shards if _count(lock.stem) != count)]
 
 
-def _refusal(
-    folder: Path, targets: Mapping[str, Path], differing: Sequence[str], made: Settings | None, now: Settings
-) -> str:
-    """That results are neither kept nor replaced, and why the first of them is not."""
-    first, difference = targets[differing[0]], _difference(made, now)
-    if SOURCES in now:
-        return f"{first}: exists already, and {difference}: choose another name (--out), or replace it (--overwrite)"
+def _count(part: str) -> str:
+    """The number of shards in the name of a part, or of its lock without the suffix; empty if it is no shard."""
+    return part.partition("-of-")[2]
+
+
+def _busy_shard(folder: Path, lock: Path, part: str | None) -> str | None:
+    """The message if this is the lock of a shard of another count."""
+    other = lock.stem.removeprefix(".fused_with.")
+    if part is None or not _count(other):
+        return None
     return (
-        f"{folder}: {len(differing)} of {len(targets)} results exist already, made with other or unknown settings "
+        f"{folder}: another process is writing shard {other.replace('-of-', '/')} there, which shares results with "
+        f"shard {part.replace('-of-', '/')}: wait for it, or split both into the same number of shards"
+    )
+
+
+def _require_same(folder: Path, names: Mapping[Path, str], settings: Settings, recorded: Recorded) -> None:
+    """Refuses existing files that are neither kept nor replaced; a damaged result is one that is replaced.
+
+    Raises:
+        ValueError: there are some; the message says why the first of them is not kept.
+    """
+    differing = {}
+    for target in filter(_is_there, names):
+        lines = recorded.get(names[target], [])
+        made = made_as(target, lines) or (lines[-1] if lines and _damage(target) else None)
+        if made is None or _compared(made.settings, settings) != _compared(settings, made.settings):
+            unknown = (
+                "is not the file that was written under this name"
+                if lines
+                else "has no record of its settings"
+            )
+            differing[target] = _difference(made.settings, settings) if made else unknown
+    if not differing:
+        return
+    first, difference = next(iter(differing.items()))
+    if SOURCES in settings:
+        raise ValueError(
+            f"{first}: exists already, and {difference}: choose another name (--out), or replace it (--overwrite)"
+        )
+    raise ValueError(
+        f"{folder}: {len(differing)} of {len(names)} results exist already, made with other or unknown settings "
         f"({first.name} {difference}): choose another folder (--out), or replace them (--overwrite)"
     )
 
 
-def _same_values(made: Settings | None, now: Settings) -> bool:
-    """Whether both mean the same weights and options; the name of the weights does not matter, their digest does."""
-    return made is not None and _compared(made, now) == _compared(now, made)
+def _is_there(file: Path) -> bool:
+    """Whether there is something of this name, and no empty file."""
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _compared(settings: Settings, other: Settings) -> Settings:
-    """Those that decide whether a result is kept; the sources only where both name them."""
+    """Those that decide whether a result is kept: no name of weights, and sources only where both name them."""
     ignored = {"model", _CHOSEN_TILE} | ({SOURCES} - (settings.keys() & other.keys()))
     return {name: value for name, value in settings.items() if name not in ignored}
 
 
-def _stamp(file: Path) -> tuple[int, int] | None:
-    """Time and inode of a result, which change when it is written again; None if there is none, or an empty file."""
-    try:
-        stat = file.stat()
-    except OSError:
-        return None
-    return (stat.st_mtime_ns, stat.st_ino) if stat.st_size else None
-
-
-def _difference(made: Settings | None, now: Settings) -> str:
-    if made is None:
-        return "has no record of its settings"
+def _difference(made: Settings, now: Settings) -> str:
     sources = {SOURCES} & made.keys() & now.keys()
     compared = {**now, **made}.keys() - {_CHOSEN_TILE, SOURCES} | sources
     differing = [key for key in {**now, **made} if key in compared and made.get(key) != now.get(key)]
@@ -254,9 +315,3 @@ def _difference(made: Settings | None, now: Settings) -> str:
 
 def _shown(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _write(file: Path, recorded: Recorded) -> None:
-    make_folder(file.parent)
-    with atomic_write(file) as opened:
-        opened.write(json.dumps(recorded, indent=0).encode())

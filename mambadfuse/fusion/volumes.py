@@ -12,16 +12,25 @@ from tqdm import tqdm
 
 from mambadfuse.data.images import WRITTEN, write_image
 from mambadfuse.data.issues import Issue, problems
-from mambadfuse.data.pairs import PairSet
+from mambadfuse.data.pairs import Pair, PairSet
 from mambadfuse.data.reading import PairReading
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.data.volume_pairs import find_volume_pairs
 from mambadfuse.data.volumes import AXES, Volume, is_nifti, read_volume, require_same_grid, write_nifti
 from mambadfuse.files import make_folder, require_apart
 from mambadfuse.fusion.folders import FusionReport, require_outside
-from mambadfuse.fusion.manifest import recording, settings_of, why_outdated
+from mambadfuse.fusion.manifest import (
+    RunRecord,
+    Settings,
+    manifest_of_pair,
+    recording,
+    settings_of,
+    why_outdated,
+)
+from mambadfuse.fusion.memory import within_memory
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.pair import Model, fuse_with, load_model
+from mambadfuse.fusion.tiling import TiledModel
 
 DEFAULT_STRETCH = ("0.5%", "99.5%")
 
@@ -80,7 +89,7 @@ def fuse_volumes(
 
     The name of ``out`` says what is written: an image file, one slice; a NIfTI file (.nii, .nii.gz), all slices as a
     volume with the affine of side a, turned to the orientation closest to RAS+; anything else is a folder, with
-    all slices as ``000.png``, ``001.png``, ...
+    all slices as ``000.png``, ``001.png``, ... A hidden file beside the result records how it was made.
 
     Args:
         a: the MRI side: a NIfTI file, a DICOM file, or the folder of a DICOM series.
@@ -101,25 +110,15 @@ def fuse_volumes(
         ValueError: the volumes lie on different grids, or there is no such slice.
         CheckpointError: the weights cannot be loaded.
     """
-    out = Path(out)
-    volume_a, volume_b = read_volume(a), read_volume(b)
-    require_same_grid(volume_a, volume_b)
-    count = volume_a.count(options.plane)
-    one = out.suffix.lower() in WRITTEN
-    index = count // 2 if options.index is None else options.index
-    chosen: Sequence[int] = [index] if one else range(count)
-    targets = [out] if one or is_nifti(out) else [out / f"{i:03}.png" for i in chosen]
+    out, pair = Path(out), (Path(a), Path(b))
+    volumes = _read(*pair)
+    targets = _targets(out, volumes[0], options)
     for target in targets:
         if target.exists() and not overwrite:
             raise FileExistsError(f"{target}: exists already (--overwrite replaces it)")
-    windows = _window(volume_a, options.stretch), _window(volume_b, options.stretch_b)
-    fused = _slices(load_model(model, device), (volume_a, volume_b), windows, chosen, options)
-    make_folder(targets[0].parent)
-    if is_nifti(out):
-        write_nifti(out, list(fused), options.plane, volume_a)
-    else:
-        for target, image in zip(targets, fused, strict=True):
-            write_image(target, image)
+    network = load_model(model, device)
+    with manifest_of_pair(targets, pair, _settings(network, model, options), overwrite=True) as record:
+        _write(out, targets, volumes, network, options, record)
     return tuple(targets)
 
 
@@ -159,18 +158,15 @@ def fuse_volume_folders(
     """
     out = Path(out)
     found = find_volume_pairs(a, b)
-    suffix = ".nii.gz" if options.index is None else ".png"
-    targets = {pair.name: out / f"{pair.name}{suffix}" for pair in found.pairs}
+    targets = results_of_volumes(found.pairs, out, options)
     searched = [Path(x) for x in (a, b) if isinstance(x, str | Path)]
     sides = [side for pair in found.pairs for side in (pair.a, pair.b)]
     require_outside(out, *found.folders, *filter(Path.is_dir, searched))
     require_apart(targets.values(), sides, [side for side in sides if side.is_dir()])
     network = load_model(model, device)
-    name = type(model).__name__ if isinstance(model, nn.Module) else str(model or "ivf")
-    settings = settings_of(network, name, options.of_a_slice())
-    settings |= {"plane": options.plane, "slice": options.index}
+    settings = _settings(network, model, options)
     written, kept, failed, outdated = [], [], [], []
-    with recording(out, targets, settings, overwrite):
+    with recording(out, list(targets.values()), settings, overwrite) as record:
         for pair in tqdm(found.pairs, desc="fuse", unit="pair", disable=not progress):
             target = targets[pair.name]
             reason = why_outdated(target, (pair.a, pair.b)) if target.exists() and not overwrite else None
@@ -178,7 +174,8 @@ def fuse_volume_folders(
                 kept.append(target)
                 continue
             try:
-                fuse_volumes(pair.a, pair.b, target, network, options, overwrite=True)
+                make_folder(target.parent)
+                _write(target, [target], _read(pair.a, pair.b), network, options, record)
                 written.append(target)
                 outdated += [Issue(target, reason)] if reason else []
             except (ValueError, OSError, RuntimeError, MemoryError) as error:
@@ -186,18 +183,62 @@ def fuse_volume_folders(
     return FusionReport(tuple(written), tuple(kept), tuple(failed), problems(found.issues), tuple(outdated))
 
 
-def _window(volume: Volume, stretch: StretchLike | Stretch | None) -> Stretch:
-    return Stretch.of(DEFAULT_STRETCH if stretch is None else stretch).window([volume.values])
+def results_of_volumes(pairs: Sequence[Pair], out: Path, options: VolumeOptions) -> dict[str, Path]:
+    """The file of the result of each pair that :func:`fuse_volume_folders` writes, by the name of the pair."""
+    suffix = ".nii.gz" if options.index is None else ".png"
+    return {pair.name: out / f"{pair.name}{suffix}" for pair in pairs}
+
+
+def _settings(network: nn.Module, model: Model | None, options: VolumeOptions) -> Settings:
+    name = type(model).__name__ if isinstance(model, nn.Module) else str(model or "ivf")
+    settings = settings_of(network, name, options.of_a_slice())
+    return settings | {"plane": options.plane, "slice": options.index}
+
+
+def _read(a: Path, b: Path) -> tuple[Volume, Volume]:
+    volumes = read_volume(a), read_volume(b)
+    require_same_grid(*volumes)
+    return volumes
+
+
+def _targets(out: Path, volume: Volume, options: VolumeOptions) -> list[Path]:
+    """The files that are written for one pair."""
+    if out.suffix.lower() in WRITTEN or is_nifti(out):
+        return [out]
+    return [out / f"{i:03}.png" for i in range(volume.count(options.plane))]
+
+
+def _write(
+    out: Path,
+    targets: Sequence[Path],
+    volumes: tuple[Volume, Volume],
+    network: nn.Module,
+    options: VolumeOptions,
+    record: RunRecord,
+) -> None:
+    """Fuses one pair; all its slices in tiles of one size if memory is too small to do without."""
+    count = volumes[0].count(options.plane)
+    middle = count // 2 if options.index is None else options.index
+    chosen = [middle] if out.suffix.lower() in WRITTEN else range(count)
+    height, width = volumes[0].slice(options.plane, chosen[0]).shape
+    fitting = within_memory(network, height, width)
+    tile = fitting.size if isinstance(fitting, TiledModel) and fitting is not network else None
+    fused = _slices(fitting, volumes, chosen, options)
+    if is_nifti(out):
+        write_nifti(out, list(fused), options.plane, volumes[0], record.of(out, tile))
+    else:
+        for target, image in zip(targets, fused, strict=True):
+            write_image(target, image, record.of(target, tile))
 
 
 def _slices(
-    network: nn.Module,
-    volumes: tuple[Volume, Volume],
-    windows: tuple[Stretch, Stretch],
-    chosen: Sequence[int],
-    options: VolumeOptions,
+    network: nn.Module, volumes: tuple[Volume, Volume], chosen: Sequence[int], options: VolumeOptions
 ) -> Iterator[NDArray[Any]]:
     """The fused slices, one after the other."""
+    windows = [
+        Stretch.of(stretch or DEFAULT_STRETCH).window([volume.values])
+        for volume, stretch in zip(volumes, (options.stretch, options.stretch_b), strict=True)
+    ]
     stretched = replace(options.of_a_slice(), reading=PairReading())
     for i in chosen:
         a, b = (
