@@ -1,5 +1,8 @@
 """Figures of an ablation show the numbers of its report."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from mambadfuse.ablation import SHIPPED_RESULTS, Store, compare, read_margins
@@ -12,8 +15,10 @@ REPORT = compare(RESULTS, read_margins(["5%"]))
 def test_the_forest_has_a_dot_and_an_interval_for_each_row():
     left, right = forest_plot(REPORT, ("VIF", "EN")).axes
     names = [label.get_text() for label in left.get_yticklabels()]
-    line = next(line for line in REPORT.lines if line.row == "state-own")
-    place, effect = names.index("state-own"), line.effects["VIF"]
+    ends = {e.row: max(-e.effects["VIF"].seeds.low, e.effects["VIF"].seeds.high) for e in REPORT.lines[1:]}
+    nearest = min(ends, key=lambda row: ends[row] if np.isfinite(ends[row]) else np.inf)  # is not cut off
+    [line] = [line for line in REPORT.lines if line.row == nearest]
+    place, effect = names.index(nearest), line.effects["VIF"]
     drawn = [
         tuple(map(float, one.get_xdata())) for one in left.lines if list(one.get_ydata()) == [place, place]
     ]
@@ -28,7 +33,15 @@ def test_every_row_has_a_curve_and_one_for_each_seed():
     grid = [axes for axes in loss_curves(RESULTS).axes if axes.get_visible()]
     assert len(grid) == len(REPORT.lines)
     assert grid[0].get_title("left") == "default"
-    assert len(grid[0].lines) == 6 + 1
+    assert len(grid[0].lines) == len(REPORT.lines[0].seeds) + 1
+
+
+def test_the_mean_curve_is_smoothed():
+    """A loss that jumps from step to step hides where it goes."""
+    noisy = replace(RESULTS[0], curve=[[step, 10.0 + (-1) ** step] for step in range(1, 51)])
+    seed, mean = loss_curves([noisy]).axes[0].lines
+    assert np.ptp(seed.get_ydata()) == pytest.approx(2)
+    assert np.ptp(mean.get_ydata()[9:]) < 0.3
 
 
 def test_quality_against_operations():

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 from test_ablation_store import RESULT
 
-from mambadfuse.ablation import SHIPPED_RESULTS, Store, compare, picture_csv, read_margins, read_table
+from mambadfuse.ablation import (
+    SHIPPED_RESULTS,
+    SHIPPED_TABLE,
+    Store,
+    compare,
+    picture_csv,
+    read_margins,
+    read_table,
+)
 from mambadfuse.analysis.ablation_figures import forest_plot
 
 PICTURES = [f"p{k}" for k in range(12)]
@@ -117,6 +125,44 @@ def test_a_single_seed_has_no_spread_and_no_p_value(one_seed):
     assert "±" not in str(one_seed).split("\n\n")[1]
 
 
+def test_a_row_that_lacks_a_seed_is_compared_over_those_it_has():
+    """As in an ablation that is still being trained; the correction is for the rows that have enough seeds."""
+    report = compare([r for r in RESULTS if (r.row, r.seed) != ("lucky", 2)])
+    found = {line.row: line.effects["VIF"] for line in report.lines[1:]}
+    assert {row: effect.seeds.n for row, effect in found.items()} == {"better": 3, "lucky": 2, "same": 3}
+    assert found["lucky"].difference == pytest.approx(0.002 - 29 * 0.0005)
+    assert (found["lucky"].verdict, report.corrected) == ("open", 2)
+    assert report.lines[0].seeds == (0, 1, 2)
+
+
+def test_what_follows_for_the_default_is_said():
+    text = str(compare(RESULTS, read_margins(["10%"])))
+    assert "2 of 3 rows have an answer" in text
+    for line in (
+        "against default (better): better",
+        "does not matter (equal): same",
+        "undecided (open): lucky",
+    ):
+        assert line in text.splitlines()
+
+
+def test_marks_of_other_metrics_are_named_and_decide_nothing():
+    """By SSIM all three rows are equal to the baseline; VIF marks two of them."""
+    report = compare(RESULTS, read_margins(["10%"]), "SSIM")
+    assert set(report.verdicts.values()) == {"equal"}
+    text = " ".join(str(report).split())
+    assert "marked by other metrics, which decide nothing: better VIF*, same VIF=" in text
+    assert "marked by other metrics" not in str(compare(RESULTS))
+
+
+def test_the_commits_that_trained_it_are_named():
+    codes = {0: {}, 1: {"commit": "abc123"}, 2: {"commit": "abc123"}}
+    report = compare([replace(result, code=codes[result.seed]) for result in RESULTS])
+    assert report.commits == ("abc123",)
+    assert report.head.endswith("; trained by the kit of commit abc123")
+    assert compare(RESULTS).commits == ()
+
+
 @pytest.mark.slow
 def test_the_last_of_two_results_of_one_run_counts():
     again = [*RESULTS, made("better", 0, 0.2, SHIFTS[0])]
@@ -193,7 +239,7 @@ def test_latex_is_balanced_and_escaped(shipped):
     assert "95 \\% over seeds" in text
     for line in text.splitlines():
         assert (
-            len(re.sub(r"\$\\pm\$", "±", line).replace(" & ", "  ").removesuffix(r" \\")) <= 90
+            len(re.sub(r"\$(?:\\pm|-)\$", "±", line).replace(" & ", "  ").removesuffix(r" \\")) <= 90
             or "caption" in line
         )
 
@@ -212,12 +258,13 @@ def shipped():
     return compare(Store(SHIPPED_RESULTS).results())
 
 
-def test_the_shipped_results_belong_to_the_shipped_table():
-    results = Store(SHIPPED_RESULTS).results()
-    table, rows = compare(results), read_table()
-    assert {line.row for line in table.lines} == rows.keys() - {"depth-half"}  # one block cannot be halved
-    assert all(len(line.seeds) >= 3 for line in table.lines)
-    assert len(table.pictures) == 20
+def test_the_shipped_results_belong_to_the_shipped_table(shipped):
+    assert [line.row for line in shipped.lines] == list(read_table(SHIPPED_TABLE))
+    seeds = shipped.lines[0].seeds
+    assert len(seeds) >= 3
+    assert all(set(line.seeds) <= set(seeds) for line in shipped.lines)
+    assert len(shipped.pictures) == 20
+    assert len(shipped.commits) == 1
     assert SHIPPED_RESULTS.stat().st_size < 1_000_000
 
 

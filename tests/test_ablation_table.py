@@ -1,12 +1,10 @@
 """The table of the ablation lab: every row asks its own question, misspelt settings are refused."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from benchmarks.attention import RowAttention
-from mambadfuse.ablation import read_table, row_config, select_rows
+from mambadfuse.ablation import SHIPPED_TABLE, read_table, row_config, select_rows
 from mambadfuse.ablation.table import DEFAULT
 from mambadfuse.models.config import MambaConfig
 from mambadfuse.models.mambadfuse import MambaDFuse
@@ -114,7 +112,7 @@ def test_a_table_holds_no_aliases(tmp_path):
         read_table(tmp_path / "mine.yaml")
 
 
-ROADSCENE = read_table(Path(__file__).parents[1] / "benchmarks" / "roadscene.yaml")
+ROADSCENE = read_table(SHIPPED_TABLE)
 
 
 @pytest.mark.parametrize("name", ROADSCENE)

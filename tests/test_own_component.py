@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from component_cases import MIXER, edit, forget, install
 from training_cases import toy_pairs, write_folders
 
 from mambadfuse import cli, component, load
-from mambadfuse.ablation import compare, pending_runs, read_table, run_all
+from mambadfuse.ablation import SHIPPED_RESULTS, Store, compare, pending_runs, read_table, run_all
 from mambadfuse.ablation import experiment as one_run
 from mambadfuse.training import code
 from mambadfuse.training.code import RunCode
@@ -135,7 +136,15 @@ def test_results_of_another_version_of_the_kit_are_another_table(tmp_path, monke
     assert len(json.loads((tmp_path / "t.json").read_text())["lines"]) == 1
 
 
-def test_shipped_results_tell_nothing_of_their_code_and_are_read(capsys):
+def test_shipped_results_name_the_commit_of_their_code(capsys):
     assert cli.main(["ablate", "--report", "shipped", "--rows", "gate-shared"]) == 0
-    assert "gate-shared" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    [commit] = {result.code["commit"] for result in Store(SHIPPED_RESULTS).results()}
+    assert f"trained by the kit of commit {commit}" in " ".join(printed.split())
+    assert "gate-shared" in printed
+
+
+def test_results_that_tell_nothing_of_their_code_are_read():
+    results = [replace(result, code={}) for result in Store(SHIPPED_RESULTS).results()]
+    assert compare(results).commits == ()
     assert RunCode.from_dict({}).kit == ""

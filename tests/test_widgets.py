@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -495,8 +496,11 @@ class TestLecture:
 
 
 def test_results_are_shown_with_their_intervals_and_verdicts():
+    rows = ("default", "norm-once", "intensity-off")
     shipped = [
-        r for r in Store(SHIPPED_RESULTS).results() if r.row in ("default", "norm-once", "intensity-off")
+        replace(result, likeness=0.1) if result.row == "intensity-off" else result
+        for result in Store(SHIPPED_RESULTS).results()
+        if result.row in rows
     ]
     report = compare(shipped, primary="VIF")
     table = results_table(report)

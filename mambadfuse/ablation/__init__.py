@@ -25,6 +25,7 @@
 ``verdicts``         **better, worse, equal or open**
 ``interactions``     do two changes together do more than each alone?
 ``convergence``      has a run learnt, and was its training long enough?
+``conclusions``      what follows for ``default``
 ``placebo``          how often seeds of one and the same row are found to differ
 ``report``           all of that for all rows
 ``report_formats``   its tables as text, Markdown, LaTeX and HTML
@@ -39,7 +40,7 @@ from mambadfuse.ablation.placebo import false_alarms
 from mambadfuse.ablation.report import Line, Report, compare, picture_csv
 from mambadfuse.ablation.runner import Run, pending_runs, run_all
 from mambadfuse.ablation.scoring import metric_names
-from mambadfuse.ablation.store import SHIPPED_RESULTS, Result, Store, kept_weights
+from mambadfuse.ablation.store import SHIPPED_RESULTS, SHIPPED_TABLE, Result, Store, kept_weights
 from mambadfuse.ablation.table import Row, read_table, row_config, select_rows
 from mambadfuse.ablation.testing import score_test
 from mambadfuse.ablation.verdicts import Effect
@@ -47,6 +48,7 @@ from mambadfuse.training import BusyError
 
 __all__ = [
     "SHIPPED_RESULTS",
+    "SHIPPED_TABLE",
     "BusyError",
     "Effect",
     "Experiment",

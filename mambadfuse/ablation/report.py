@@ -10,12 +10,13 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from io import StringIO
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Self
 
 import numpy as np
 
 from mambadfuse.ablation import report_formats
+from mambadfuse.ablation.conclusions import conclusions
 from mambadfuse.ablation.convergence import Convergence, convergence, has_learnt
 from mambadfuse.ablation.interactions import Interaction, configurations, designs, interactions
 from mambadfuse.ablation.margins import Margins
@@ -24,7 +25,7 @@ from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.statistics import LEVEL, Estimate
 from mambadfuse.ablation.store import Result, Split, rows_by_code
 from mambadfuse.ablation.table import DEFAULT
-from mambadfuse.ablation.verdicts import FEWEST_SEEDS, Effect, effects, not_compared
+from mambadfuse.ablation.verdicts import FEWEST_SEEDS, Effect, Verdict, effects, not_compared
 from mambadfuse.evaluation.table import cell, json_text, name_cell
 
 PRIMARY = "Qabf"  # the metric of the verdicts, where none is named
@@ -44,7 +45,7 @@ class Line:
         row: its name.
         seeds: those it was trained with.
         parameters: of its network.
-        seconds: training time, mean over seeds.
+        seconds: training time, the median over seeds, since other programs may have slowed one of them.
         memory: peak memory over all seeds, in bytes; None where the system did not report it.
         means: of each metric over images and seeds.
         spreads: standard deviation over seeds of the means over images, sqrt(sum (x - mean)^2 / (n - 1)); NaN
@@ -72,6 +73,7 @@ class Report:
 
     Attributes:
         task, budget, settings, pairs, split: what its results have in common.
+        commits: of the kit that trained them, as far as recorded.
         metrics: their names.
         primary: the metric of the verdicts, to be chosen before the results are seen.
         pictures: the names of the scored images.
@@ -85,6 +87,7 @@ class Report:
     settings: tuple[str, ...]
     pairs: str
     split: Split
+    commits: tuple[str, ...]
     metrics: tuple[str, ...]
     primary: str
     pictures: tuple[str, ...]
@@ -101,11 +104,18 @@ class Report:
         return replace(self, lines=lines, interactions=kept)
 
     @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """Those by the primary metric, of every row but ``default``."""
+        return {line.row: line.effects[self.primary].verdict for line in self.lines[1:]}
+
+    @property
     def head(self) -> str:
         """What its results have in common, in one line."""
         settings = f" with {' '.join(self.settings)}" if self.settings else ""
         images = f"{len(self.pictures)} images, the {self.split} set"
-        return f"task {self.task}, budget {self.budget}{settings}; {images}; fingerprint of all pairs {self.pairs}"
+        commits = f"; trained by the kit of commit {', '.join(self.commits)}" if self.commits else ""
+        about = f"task {self.task}, budget {self.budget}{settings}; {images}"
+        return f"{about}; fingerprint of all pairs {self.pairs}{commits}"
 
     @property
     def blocks(self) -> list[Block]:
@@ -206,8 +216,19 @@ class Report:
             f"verdicts by {self.primary}, {said}; p is corrected, intervals are not\n"
             "d, the effect size: mean over standard deviation of the differences of paired seeds\n"
             "95 % over images: the same interval over images, for these very weights\n"
-            f"training of {self.lines[0].row}: {_training(self.lines[0])}",
+            f"training of {DEFAULT}: {_training(self.lines[0])}\n"
+            + "\n".join([*conclusions(self.verdicts, DEFAULT), *self._marked_elsewhere()]),
         )
+
+    def _marked_elsewhere(self) -> list[str]:
+        """The rows that metrics other than the primary one mark, in one line; none where there are none."""
+        others = [metric for metric in self.metrics if metric != self.primary]
+        marks = {
+            line.row: [f"{metric}{mark}" for metric in others if (mark := line.effects[metric].mark)]
+            for line in self.lines[1:]
+        }
+        said = [f"{row} {' '.join(marked)}" for row, marked in marks.items() if marked]
+        return [f"marked by other metrics, which decide nothing: {', '.join(said)}"] if said else []
 
     def _interactions(self) -> Block:
         lines = [
@@ -270,6 +291,7 @@ def compare(results: Sequence[Result], margins: Margins | None = None, primary: 
         tuple(first.settings),
         first.pairs,
         first.split,
+        _commits(by_row),
         metrics,
         primary,
         pictures,
@@ -324,6 +346,12 @@ def _by_row(results: Sequence[Result]) -> dict[str, dict[int, Result]]:
     return by_row
 
 
+def _commits(by_row: Mapping[str, Mapping[int, Result]]) -> tuple[str, ...]:
+    """In the order of the runs, each once."""
+    runs = [str(result.code.get("commit", "")) for of_row in by_row.values() for result in of_row.values()]
+    return tuple(dict.fromkeys(filter(None, runs)))
+
+
 def _scores(
     by_row: Mapping[str, Mapping[int, Result]], metric: str, pictures: Sequence[str]
 ) -> dict[str, dict[int, np.ndarray]]:
@@ -362,7 +390,7 @@ def _line(
         row=row,
         seeds=tuple(sorted(result.seed for result in results)),
         parameters=results[-1].parameters,
-        seconds=fmean(result.seconds for result in results),
+        seconds=median(result.seconds for result in results),
         memory=max((result.memory for result in results if result.memory is not None), default=None),
         means={metric: fmean(of_seeds.values()) for metric, of_seeds in means.items()},
         spreads={

@@ -46,11 +46,11 @@ def text(head: str, blocks: Sequence[Block], width: int = WIDTH) -> str:
     row      SSIM
     default   0.9
     """
-    parts = [fill(head, width)]
+    parts = [_filled(head, width)]
     for block in blocks:
         parts += [columns(lines) for lines in _narrow(block.lines, width)]
         if block.note:
-            parts.append("\n".join(fill(line, width) for line in block.note.splitlines()))
+            parts.append("\n".join(_filled(line, width) for line in block.note.splitlines()))
     return "\n\n".join(parts)
 
 
@@ -122,6 +122,11 @@ def html(head: str, blocks: Sequence[Block]) -> str:
         if block.note:
             parts.append(f"<p><small>{'<br>'.join(map(escape, block.note.splitlines()))}</small></p>")
     return "\n".join(parts)
+
+
+def _filled(words: str, width: int) -> str:
+    """Lines of at most ``width`` characters, in which names such as norm-once stay whole."""
+    return fill(words, width, break_on_hyphens=False)
 
 
 def _narrow(lines: Sequence[Sequence[str]], width: int) -> Iterator[list[list[str]]]:

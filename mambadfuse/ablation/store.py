@@ -15,7 +15,8 @@ from mambadfuse.files import make_folder
 
 _log = logging.getLogger("mambadfuse")
 
-SHIPPED_RESULTS = Path(__file__).with_name("results") / "ivf_minutes.jsonl"
+SHIPPED_RESULTS = Path(__file__).with_name("results") / "roadscene.jsonl"
+SHIPPED_TABLE = SHIPPED_RESULTS.with_suffix(".yaml")  # whose questions these results answer
 
 Scores = Mapping[str, float]  # by metric
 Split = Literal["validation", "test"]

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from mambadfuse.ablation.report import Report
 from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.store import Result
+from mambadfuse.analysis.training_runs import running_mean
 from mambadfuse.models.config import MambaDFuseConfig
 from mambadfuse.models.flops import forward_flops
 
@@ -59,7 +60,7 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
 
 
 def loss_curves(results: Sequence[Result]) -> Figure:
-    """The loss of every row over the steps, the mean over its seeds in black and each seed in grey.
+    """The loss of every row over the steps: each seed in grey, and in black the running mean of their mean.
 
     Losses are comparable only between rows with the same loss function.
     """
@@ -74,9 +75,8 @@ def loss_curves(results: Sequence[Result]) -> Figure:
         for result in runs:
             axes.plot(*np.transpose(result.curve), color="0.75", linewidth=0.8)
         length = min(len(result.curve) for result in runs)
-        axes.plot(
-            *np.mean([result.curve[:length] for result in runs], axis=0).T, color="black", linewidth=1.4
-        )
+        mean = np.mean([result.curve[:length] for result in runs], axis=0).T  # (2, points)
+        axes.plot(*running_mean(mean), color="black", linewidth=1.4)
         axes.set_title(row, fontsize=8, loc="left")
         axes.set_yscale("log")
         axes.tick_params(labelsize=7, which="both")

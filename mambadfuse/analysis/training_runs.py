@@ -96,7 +96,7 @@ def variant_curves(variants: Sequence[Progress], metric: str = "Qabf") -> Figure
     figure.subplots_adjust(left=0.06, right=0.985, top=0.81, bottom=0.15, wspace=0.18)
     loss, score = figure.subplots(1, 2)
     for (colour, line, marker), v in zip(STYLES, variants, strict=False):
-        steps, losses = _smooth(v.curve)
+        steps, losses = running_mean(v.curve)
         loss.plot(steps, losses, color=colour, linestyle=line, linewidth=1.6, label=v.name)
         seen = list(v.scores.values())
         score.plot(
@@ -114,17 +114,25 @@ def variant_curves(variants: Sequence[Progress], metric: str = "Qabf") -> Figure
     return figure
 
 
+def running_mean(curve: NDArray[np.float64], window: int = WINDOW) -> NDArray[np.float64]:
+    """The mean of the last ``window`` values of a curve, or of as many as there are, at every step.
+
+    Args:
+        curve: step and value, (2, n).
+        window: number of values.
+
+    >>> running_mean(np.array([[10.0, 20.0, 30.0], [1.0, 3.0, 8.0]]), window=2)[1].tolist()
+    [1.0, 2.0, 5.5]
+    """
+    sums = np.concatenate([[0.0], np.cumsum(curve[1])])
+    ends = np.arange(1, curve.shape[1] + 1)
+    starts = np.maximum(ends - window, 0)
+    return np.stack([curve[0], (sums[ends] - sums[starts]) / (ends - starts)])
+
+
 def _decorate(axes: Axes, title: str) -> None:
     axes.set_xlim(left=0)
     axes.set_xlabel("step", fontsize=9)
     axes.set_title(title, fontsize=9, loc="left")
     axes.tick_params(labelsize=8)
     axes.grid(color="0.9")
-
-
-def _smooth(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean loss of the last ``WINDOW`` logged steps, or of as many as there are, at every step; (2, n)."""
-    sums = np.concatenate([[0.0], np.cumsum(curve[1])])
-    ends = np.arange(1, curve.shape[1] + 1)
-    starts = np.maximum(ends - WINDOW, 0)
-    return np.stack([curve[0], (sums[ends] - sums[starts]) / (ends - starts)])
