@@ -29,6 +29,16 @@ def test_the_forest_has_a_dot_and_an_interval_for_each_row():
     assert right.patches  # the margin
 
 
+def test_the_axis_covers_every_difference():
+    """One row far from all others, such as a loss without its main term, is the first thing to see."""
+    [axes] = forest_plot(REPORT, ("Qabf",)).axes
+    low, high = axes.get_xlim()
+    dots = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "o"]
+    assert len(dots) == len([line for line in REPORT.lines[1:] if not line.not_learnt])
+    assert low < min(dots)
+    assert max(dots) < high
+
+
 def test_every_row_has_a_curve_and_one_for_each_seed():
     grid = [axes for axes in loss_curves(RESULTS).axes if axes.get_visible()]
     assert len(grid) == len(REPORT.lines)

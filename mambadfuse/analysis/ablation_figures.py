@@ -45,8 +45,7 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
             axes.plot([max(seeds.low, -edge), min(seeds.high, edge)], [place, place], "k-", linewidth=1)
             axes.plot([-edge] * (seeds.low < -edge), [place] * (seeds.low < -edge), "k<", markersize=4)
             axes.plot([edge] * (seeds.high > edge), [place] * (seeds.high > edge), "k>", markersize=4)
-            if abs(seeds.mean) <= edge:
-                axes.plot(seeds.mean, place, "o", color="black", markerfacecolor=_FACES[effect.verdict])
+            axes.plot(seeds.mean, place, "o", color="black", markerfacecolor=_FACES[effect.verdict])
         if np.isfinite(found[0].margin):
             axes.axvspan(-found[0].margin, found[0].margin, color="0.92", zorder=0)
         axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
@@ -133,9 +132,7 @@ def flops_of_rows(results: Sequence[Result], height: int = 256, width: int = 256
 
 
 def _reach(estimates: Sequence[tuple[float, float, float]]) -> float:
-    """How far an axis must reach to either side to show nearly all of these differences."""
+    """How far an axis must reach to either side to show all of these differences and half of their intervals."""
     ends = [max(abs(low), abs(high)) for _, low, high in estimates if np.isfinite(low)]
     means = [abs(mean) for mean, *_ in estimates if np.isfinite(mean)]
-    return 1.1 * max(
-        float(np.median(ends)) if ends else 0.0, float(np.quantile(means, 0.9)) if means else 1.0
-    )
+    return 1.1 * max(float(np.median(ends)) if ends else 0.0, max(means, default=1.0))
