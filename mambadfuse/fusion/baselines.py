@@ -37,7 +37,8 @@ def laplacian_pyramid(a: np.ndarray, b: np.ndarray, levels: int = 4) -> np.ndarr
         fused: L_k = L_k(a) where |L_k(a)| ≥ |L_k(b)|, else L_k(b);   G_levels = (G_levels(a) + G_levels(b)) / 2
 
     ``reduce`` blurs with [1, 4, 6, 4, 1] / 16 along both axes and drops every other pixel; ``expand`` is its
-    counterpart. Images are mirrored at their borders. Values out of range are clipped.
+    counterpart. Images are mirrored at their borders. Values out of range are clipped. Where both details are equally
+    strong, that of ``a`` is taken: only there does the order of the images matter.
 
     Args:
         a: first image.
