@@ -529,9 +529,17 @@ DEFAULT = row_config(read_table()["default"], budget="laptop")
     ),
     name_in_the_table=(
         {"gate-shared": {"question": "Wider?", "changes": {"model.expand": 1}}},
-        "needs a name of its own",
+        "a row called gate-shared already",
     ),
-    in_the_table=(row(model__gate="shared"), "the table has this training already: gate-shared"),
+    name_in_the_shipped_table=(
+        {"row-attention": {"question": "Wider?", "changes": {"model.expand": 1}}},
+        "a row called row-attention already",
+    ),
+    in_the_table=(row(model__gate="shared"), "a row with this training already: gate-shared"),
+    in_the_shipped_table=(
+        row(model__mixer="convolution"),
+        "a row with this training already: convolution",
+    ),
     no_question=(row("Wider.", model__expand=1), "ends in a question mark"),
     unknown_setting=(row(model__width=1), "width"),
     question_missing=({"mine": {"changes": {"model.expand": 1}}}, "must have a question and changes"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mambadfuse.ablation import read_table, row_config
+from mambadfuse.ablation import SHIPPED_TABLE, read_table, row_config
 from mambadfuse.ablation.table import DEFAULT, Row
 from mambadfuse.course.answers import array, function, number
 from mambadfuse.course.exercise import NotYet, exercise
@@ -148,14 +148,16 @@ def new_row(answer: object) -> None:
         )
     if not row.changes:
         raise NotYet("your row changes nothing: which setting answers its question?")
-    table = read_table()
-    if row.name in table:
-        raise NotYet(f"the table has a row called {row.name} already: yours needs a name of its own")
+    table, shipped = read_table(), read_table(SHIPPED_TABLE)
+    if row.name in table or row.name in shipped:
+        raise NotYet(f"there is a row called {row.name} already: yours needs another name")
     config = row_config(row, budget=BUDGET)
     if config == row_config(table[DEFAULT], budget=BUDGET):
         raise NotYet(f"{', '.join(row.changes)} has this value already: your row changes nothing")
-    if known := [other for other in table.values() if row_config(other, budget=BUDGET) == config]:
-        raise NotYet(f"the table has this training already: {known[0].name}")
+    known = [other for other in table.values() if row_config(other, budget=BUDGET) == config]
+    known += [other for other in shipped.values() if other.changes == row.changes]
+    if known:
+        raise NotYet(f"there is a row with this training already: {known[0].name}")
 
 
 def _read(answer: object) -> Row:
