@@ -31,7 +31,15 @@ def points_of(number: str) -> list[int]:
 
 def reason_of(number: str) -> dict[str, Any]:
     """What the assignment of a notebook ("03") asks for in words: exercise, question, a full answer and half of one."""
-    return read_yaml(PAGES / "reasons.yaml")[number]
+    path = PAGES / "reasons.yaml"
+    reason = read_yaml(path).get(number)
+    last = len(points_of(number))
+    if reason is None or reason["exercise"] not in range(1, last + 1):
+        found = f"that of exercise {reason['exercise']}" if reason else "none"
+        raise ValueError(
+            f"{path}: expected a question for one of the {last} exercises of {number}, found {found}"
+        )
+    return reason
 
 
 def source(notebook: NotebookNode, points: list[int], reason: dict[str, Any]) -> NotebookNode:

@@ -70,15 +70,15 @@ def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 def address() -> str:
     """Where the repository can be had from, as CITATION.cff says; "" where it does not."""
-    return read_yaml(CITATION).get("repository-code", "")
+    return read_yaml(CITATION).get("repository-code") or ""
 
 
 def with_address(notebook: NotebookNode) -> NotebookNode:
-    """A copy whose first code cell, which installs the kit on Colab, knows the address of the repository."""
-    copy = nbformat.from_dict(notebook)
+    """A copy in which the cell that installs the kit on Colab knows the address of the repository."""
+    copy, found = nbformat.from_dict(notebook), address()
     for cell in copy.cells:
         if cell.cell_type == "code":
-            cell.source = re.sub(r'^ADDRESS = ".*?"', f'ADDRESS = "{address()}"', cell.source, flags=re.M)
+            cell.source = re.sub(r'^ADDRESS = ".*?"', f'ADDRESS = "{found}"', cell.source, flags=re.M)
     return copy
 
 

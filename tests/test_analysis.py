@@ -307,6 +307,17 @@ class TestComparison:
         assert len(calls) == 3
         np.testing.assert_array_equal(first, again)
 
+    def test_a_memoised_network_has_the_contrast_of_its_weights(self, model):
+        """What a panel shows and saves is what ``mambadfuse fuse`` writes."""
+        try:
+            model.contrast = 1.3
+            shown = comparison.candidate(self.pair, "network", comparison.Memoised(model), "grey")
+            np.testing.assert_array_equal(shown, mdf.fuse(self.pair.a, self.pair.b, model, colour="grey"))
+            model.contrast = 1.0
+            assert (mdf.fuse(self.pair.a, self.pair.b, model, colour="grey") != shown).any()
+        finally:
+            model.contrast = 1.0
+
     def test_scores_and_who_is_best(self, model):
         table = comparison.scores(comparison.candidates(self.pair, model, "grey"))
         assert set(table) == set(comparison.FUSIONS)

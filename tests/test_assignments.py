@@ -318,3 +318,17 @@ def test_what_is_handed_out_has_the_question_and_no_way_to_a_solution(course):
     assert "SOLUTION" not in text
     assert not re.search(r"\]\((?!\w+:)|\.ipynb", text)
     assert [path.suffix for path in (course / "release" / "03").iterdir()] == [".ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [("'04': {exercise: 1}", "found none"), ("'03': {exercise: 9}", "found that of exercise 9")],
+)
+def test_a_lesson_needs_a_question_in_words(tmp_path, monkeypatch, content, found):
+    (tmp_path / "03.md").write_text(
+        (assignments.PAGES / "03.md").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    (tmp_path / "reasons.yaml").write_text(content, encoding="utf-8")
+    monkeypatch.setattr(assignments, "PAGES", tmp_path)
+    with pytest.raises(ValueError, match=rf"reasons.yaml: expected a question .* exercises of 03, {found}"):
+        assignments.reason_of("03")

@@ -198,6 +198,8 @@ def test_the_address_is_written_into_notebooks_and_copies(tmp_path):
     citation.write_text("cff-version: 1.2.0\n", encoding="utf-8")
     whole = read(PATHS[0])
     assert 'ADDRESS = ""  #' in code_cells(build["with_address"](whole))[0].source
+    citation.write_text("repository-code:\n", encoding="utf-8")
+    assert build["address"]() == ""
     citation.write_text('repository-code: "https://github.com/someone/kit"\n', encoding="utf-8")
     for notebook in (build["with_address"](whole), build["student"](whole, PATHS[0].name)):
         assert 'ADDRESS = "https://github.com/someone/kit"  #' in code_cells(notebook)[0].source

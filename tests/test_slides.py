@@ -97,6 +97,10 @@ def test_the_styles_load_nothing_from_elsewhere(written, name):
             "- {title: 'A', text: '{{c-none/1}}'}",
             "slide 1, 'A': .*c-none/1.*: expected the id .* found 'c-none'",
         ),
+        (
+            "- {title: 'A', text: 'of {{c-prints}} pictures'}",
+            "slide 1, 'A': .*expected places .* found '{{c-prints}}",
+        ),
     ],
 )
 def test_what_cannot_be_shown_is_named_with_its_slide_and_cell(tmp_path, monkeypatch, content, message):

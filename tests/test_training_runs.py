@@ -10,6 +10,7 @@ from mambadfuse.analysis.training_runs import (
     STYLES,
     common_step,
     progress,
+    running_mean,
     variant_curves,
     variant_pictures,
     variant_scores,
@@ -51,6 +52,15 @@ def test_variants_are_compared_at_the_last_common_step(variants):
         np.testing.assert_array_equal(pictures[v.name], v.fused(4))
         assert scores[v.name] == v.scores[4]
     assert variants[0].fused(6).shape == (44, 48)
+
+
+def test_a_loss_without_a_value_leaves_a_gap_no_longer_than_the_window():
+    steps = np.arange(20.0)
+    values = np.ones(20)
+    values[5] = np.nan
+    smooth = running_mean(np.stack([steps, values]), window=4)[1]
+    assert np.flatnonzero(np.isnan(smooth)).tolist() == [5, 6, 7, 8]
+    assert smooth[9:].tolist() == [1.0] * 11
 
 
 def test_curves_are_running_means_and_scores(variants):

@@ -13,7 +13,7 @@ import mambadfuse as mdf
 from mambadfuse.cli import main
 from mambadfuse.data import volumes
 from mambadfuse.data.images import ImageError, read_image
-from mambadfuse.data.volume_pairs import find_volume_pairs
+from mambadfuse.data.volume_pairs import find_volume_pairs, holds_volumes
 from mambadfuse.data.volumes import AXES, is_volume, lay_down, read_volume, require_same_grid, upright
 from mambadfuse.fusion import memory
 from mambadfuse.fusion.tiling import TiledModel
@@ -232,6 +232,10 @@ def test_a_result_beside_its_volumes_is_not_read_as_one(nibabel, tmp_path, monke
     assert [pair.b.name for pair in found.pairs] == ["p1_CT.nii"]
     (note,) = found.issues
     assert (note.subject.name, note.severity) == ("p1_CT_fused.nii", "note")
+    fuse_volumes("both/p1_T1.nii", "both/p1_CT.nii", "both/slice.png", Mean(), VolumeOptions(index=1))
+    assert holds_volumes(Path("both"))
+    Image.new("L", (8, 8)).save("both/photo.png")
+    assert not holds_volumes(Path("both"))
     save(nibabel, "both/p1_CT_fused.nii", 2 * VALUES)
     assert not [issue for issue in find_volume_pairs("both").issues if issue.severity == "note"]
 

@@ -131,6 +131,10 @@ class TestUploads:
         before = displays(fusion)
         upload(fusion, "a", "mine_a.png", png(40, 44))
         assert fusion.text == "Please upload side b."
+        fusion.pairs.list.value = samples()[0].name  # the pair that is shown still
+        assert fusion.text.startswith(samples()[0].name)
+        fusion.pairs.list.value = UPLOADED
+        assert fusion.text == "Please upload side b."
         upload(fusion, "b", "mine_b.png", png(40, 44, seed=1))
         assert fusion.text == "mine_a.png and mine_b.png, 40x44"
         assert displays(fusion) != before

@@ -189,7 +189,7 @@ class Report:
         ]
         return Block(
             [["row", "seeds", "parameters", "seconds", *self.metrics], *lines],
-            "mean ± standard deviation over seeds",
+            "mean ± standard deviation over seeds; of the seconds, the median",
         )
 
     def _differences(self) -> Block:

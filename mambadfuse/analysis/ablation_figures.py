@@ -93,7 +93,7 @@ def cost_plot(
 
     Args:
         report: its rows are drawn, ``default`` filled.
-        costs: of each row, such as FLOPs; by default its mean training time.
+        costs: of each row, such as FLOPs; by default its median training time.
         label: of the axis of costs.
     """
     costs = costs or {line.row: line.seconds for line in report.lines}

@@ -90,6 +90,11 @@ class Memoised(nn.Module):
         self.network, self.last = network, last
         self.results: dict[bytes, Tensor] = {}
 
+    @property
+    def contrast(self) -> float:
+        """That of the network."""
+        return float(getattr(self.network, "contrast", 1.0))
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(B, 1, H, W) twice -> (B, 1, H, W)."""
         key = blake2b(str(a.shape).encode())

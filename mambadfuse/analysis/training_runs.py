@@ -124,10 +124,8 @@ def running_mean(curve: NDArray[np.float64], window: int = WINDOW) -> NDArray[np
     >>> running_mean(np.array([[10.0, 20.0, 30.0], [1.0, 3.0, 8.0]]), window=2)[1].tolist()
     [1.0, 2.0, 5.5]
     """
-    sums = np.concatenate([[0.0], np.cumsum(curve[1])])
-    ends = np.arange(1, curve.shape[1] + 1)
-    starts = np.maximum(ends - window, 0)
-    return np.stack([curve[0], (sums[ends] - sums[starts]) / (ends - starts)])
+    ends = range(1, curve.shape[1] + 1)
+    return np.stack([curve[0], [curve[1, max(end - window, 0) : end].mean() for end in ends]])
 
 
 def _decorate(axes: Axes, title: str) -> None:

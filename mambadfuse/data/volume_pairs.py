@@ -12,13 +12,10 @@ from mambadfuse.data.volumes import is_nifti, is_volume, without_suffix
 
 
 def holds_volumes(folder: Path) -> bool:
-    """Whether there are volumes below a folder, and no images."""
-    found = False
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in FORMATS:
-            return False
-        found = found or is_nifti(path) or (path.is_dir() and is_volume(path))
-    return found
+    """Whether there are volumes below a folder, and no images but slices that were made from these volumes."""
+    paths = list(folder.rglob("*"))
+    images, _ = without_results(path for path in paths if path.suffix.lower() in FORMATS)
+    return not images and any(is_nifti(path) or (path.is_dir() and is_volume(path)) for path in paths)
 
 
 def find_volume_pairs(a: str | Path | PairSet, b: str | Path | None = None) -> PairSet:

@@ -109,6 +109,8 @@ def fuse_volumes(
         FileExistsError: a file to write exists, and ``overwrite`` is false.
         ValueError: the volumes lie on different grids, or there is no such slice.
         CheckpointError: the weights cannot be loaded.
+        BusyError: another process is writing this result.
+        OSError: the folder of ``out`` cannot be written to.
     """
     out, pair = Path(out), (Path(a), Path(b))
     volumes = _read(*pair)

@@ -38,7 +38,7 @@ COMPILE = (
 )
 _WHEELS = (
     "pip install --only-binary causal-conv1d,mamba-ssm --extra-index-url INDEX causal-conv1d mamba-ssm "
-    "(INDEX: the address of an index kept by third parties, not by the authors of the libraries; we have tried none)"
+    "(INDEX: the address of an index kept by third parties, not by the authors of the libraries, and never tried by us)"
 )
 _FROM_THE_HUB = (
     f'pip install -e ".[kernels]"; export {HUB_VARIABLE}=1 (downloads compiled code from Hugging Face\'s Hub)'

@@ -1,6 +1,7 @@
 """Figures of an evaluation: what a fusion costs by size, differences with their errors, windows of several methods."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,7 +25,7 @@ def cost_by_size(costs: Mapping[str, ArrayLike]) -> Figure:
     figure = Figure(figsize=(_WIDTH, 3.6), layout="constrained")
     panels = figure.subplots(1, 2)
     sides = sorted({round(row[0] ** 0.5) for rows in costs.values() for row in np.asarray(rows)})
-    for (way, rows), marker in zip(costs.items(), _MARKERS, strict=False):
+    for (way, rows), marker in zip(costs.items(), cycle(_MARKERS), strict=False):
         pixels, *columns = np.asarray(rows, dtype=np.float64).T
         for axes, column in zip(panels, columns, strict=True):
             slope = np.polyfit(np.log(pixels), np.log(column), 1)[0]

@@ -67,12 +67,12 @@ class PairChooser(widgets.HBox):
         return self.known[self.list.value].task if self.list.value in self.known else None
 
     def _choose(self) -> None:
-        self.note = ""
         if self.list.value != UPLOADED:
             known = self.known[self.list.value]
             if known.name not in self.read:
                 self.read[known.name] = NamedPair(known.name, read_image(known.a), read_image(known.b))
             self.pair = self.read[known.name]
+            self.note = ""
             return
         missing = " and ".join(f"side {side}" for side in "ab" if side not in self.uploaded)
         if missing:
@@ -81,6 +81,7 @@ class PairChooser(widgets.HBox):
         (name_a, a), (name_b, b) = self.uploaded["a"], self.uploaded["b"]
         try:
             self.pair = NamedPair(f"{name_a} and {name_b}", a, b)
+            self.note = ""
         except ValueError as error:
             self.note = f"Error: {error}"
 

@@ -1,7 +1,7 @@
 """The base of the panels that show what a network does with a pair of images."""
 
 from collections.abc import Iterable, Mapping
-from typing import cast
+from typing import Any, cast
 
 from mambadfuse.data.tasks import TASKS
 from mambadfuse.fusion.pair import Model
@@ -29,7 +29,14 @@ class PairPanel(Panel):
         self.pairs.observe(lambda _: self._suit_the_task(), names="pair")
         self.redraw_on(self.network)
         self.redraw_on(self.pairs, trait="pair")
-        self.pairs.observe(lambda change: self.tell(change.new), names="note")
+        self.pairs.observe(self._noted, names="note")
+
+    def _noted(self, change: Any) -> None:
+        """Shows a note; once there is none left, what the panel says of the pair."""
+        if change.new:
+            self.tell(change.new)
+        else:
+            self.redraw()
 
     def _suit_the_task(self) -> None:
         """Chooses the first network of the pair's task, if the one in use is that of another task."""

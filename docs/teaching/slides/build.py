@@ -173,7 +173,12 @@ def with_numbers(text: str, known: dict[str, dict[str, Any]]) -> str:
                 )
         return found[int(place[2]) - 1]
 
-    return COPIED.sub(number, text)
+    copied = COPIED.sub(number, text)
+    if "{{" in copied:
+        raise ValueError(
+            f"expected places such as {{{{c12-60/2}}}}, found {copied[copied.index('{{') :][:20]!r}"
+        )
+    return copied
 
 
 def preformatted(text: str, content: str) -> str:
@@ -198,6 +203,8 @@ def part(kind: str, cell: dict[str, Any], chosen: str, name: str) -> str:
     if kind == "figure":
         return figure(cell, chosen or "1", name)
     if kind == "markdown":
+        if chosen:
+            raise ValueError(f"the text of a cell is shown whole, found /{chosen}")
         return text(re.sub(r"^#+ .*\n+|!\[[^]]*\]\(.*?\)", "", cell["source"], flags=re.M))
     if kind == "code":
         return code(lines(cell["source"], chosen))
