@@ -10,6 +10,16 @@ from hypothesis import settings
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TRITON_INTERPRET", "1")  # no test needs a GPU; Triton reads this when it is imported
 
+SLOWEST = (  # two workers share the files; those that take minutes go first, so that both end together
+    "test_panels",
+    "test_assignments",
+    "test_ops_traced",
+    "test_book_pages",
+    "test_ops_triton",
+    "test_export",
+    "test_book",
+)
+
 settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")
 
@@ -20,3 +30,8 @@ def no_loop_left_running() -> Iterator[None]:
     yield
     with pytest.raises(RuntimeError, match="no running event loop"):
         asyncio.get_running_loop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the slowest files first; the order within a file stays."""
+    items.sort(key=lambda item: SLOWEST.index(item.path.stem) if item.path.stem in SLOWEST else len(SLOWEST))
