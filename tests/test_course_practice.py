@@ -537,8 +537,8 @@ DEFAULT = row_config(read_table()["default"], budget="laptop")
     ),
     in_the_table=(row(model__gate="shared"), "a row with this training already: gate-shared"),
     in_the_shipped_table=(
-        row(model__mixer="convolution"),
-        "a row with this training already: convolution",
+        row(model__mixer="benchmarks.attention:RowAttention"),
+        "a row with this training already: row-attention",
     ),
     no_question=(row("Wider.", model__expand=1), "ends in a question mark"),
     unknown_setting=(row(model__width=1), "width"),
