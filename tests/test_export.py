@@ -189,7 +189,7 @@ def test_the_script_of_the_page_fuses_a_sample_as_the_kit_does(tmp_path):
     require_onnx()
     script, out = tmp_path / "fuse_onnx.py", tmp_path / "fused.png"
     script.write_text(re.search(r"^```py\n(.*?)^```", PAGE, flags=re.M | re.S)[1], encoding="utf-8")
-    require_the_same_at_every_size(export("ivf-tiny", tmp_path / "ivf.onnx"))  # "ivf" itself: test_readme.py
+    require_the_same_at_every_size(export("ivf", tmp_path / "ivf.onnx"))
     pair = samples("ivf")[0]
     grey = tmp_path / "grey_a.png", tmp_path / "grey_b.png"
     for side, part in zip((pair.a, pair.b), grey, strict=True):
@@ -200,6 +200,6 @@ def test_the_script_of_the_page_fuses_a_sample_as_the_kit_does(tmp_path):
         subprocess.run(words, check=True, timeout=600)
         with Image.open(out) as picture:
             found = np.asarray(picture, np.int16)
-        expected = mdf.fuse(infrared, visible, model="ivf-tiny").astype(np.int16)
+        expected = mdf.fuse(infrared, visible).astype(np.int16)
         expected = expected if expected.ndim == 3 else expected[..., None]
         assert np.abs(found - expected).max() <= 1
