@@ -31,6 +31,8 @@ TOO_WIDE = """() => {
     const out = [...document.querySelectorAll('.bd-main *')].filter(beyond)
     return [wide, ...out.slice(0, 5).map(e => e.outerHTML.slice(0, 200))]
 }"""
+STOPS_SET = """() => [...document.querySelectorAll('pre')]
+    .every(e => e.scrollWidth <= e.clientWidth || e.tabIndex >= 0)"""
 RAW_FORMULAS = """() => [...document.querySelectorAll('.math')]
     .filter(e => !e.querySelector('mjx-container') || e.querySelector('[data-mml-node=merror]'))
     .map(e => e.innerText)"""
@@ -63,11 +65,15 @@ class Reader:
         self.page.wait_for_function("!window.MathJax?.startup || window.MathJax.startup.promise")
 
     def widen(self, width: int) -> None:
-        """Makes the window so wide, and waits until the page has been laid out anew."""
+        """Makes the window so wide, and waits until the page has been laid out anew.
+
+        The theme lets the keyboard reach wide code, and decides which code is wide a moment after the window changed.
+        """
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.evaluate(
             "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )
+        self.page.wait_for_function(STOPS_SET)
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
