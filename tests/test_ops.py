@@ -137,6 +137,34 @@ def test_float64_gradcheck(backend: str, monkeypatch: pytest.MonkeyPatch):
     )
 
 
+@pytest.mark.parametrize("backend", ["torch", "numba", TRITON])
+def test_a_second_derivative_is_an_error_and_not_zero(backend: str):
+    """Of a penalty on a gradient, say, which would otherwise train nothing."""
+    for case, operation in ((scan_case(backend), ops.selective_scan), (Conv(), ops.causal_conv1d)):
+        if backend == "torch" and operation is ops.causal_conv1d:
+            continue  # PyTorch's own operations
+        tensors = {name: x.requires_grad_() for name, x in case.tensors().items()}
+        y = operation(**tensors, **case.flags(), backend=backend)
+        with pytest.raises(RuntimeError, match=r"first derivatives only.*use backend 'reference'"):
+            torch.autograd.grad(y.sum(), list(tensors.values()), create_graph=True)
+
+
+def test_torch_func_transforms_the_reference_alone():
+    tensors = Scan(length=5, dim=3).tensors()
+    us = torch.stack([tensors.pop("u"), torch.ones(2, 5, 3)])
+
+    def total(u: Tensor, **named: str) -> Tensor:
+        return ops.selective_scan(u, **tensors, **named).square().sum()
+
+    found = torch.func.vmap(torch.func.grad(total))(us)
+    for gradient, u in zip(found, us, strict=True):
+        u = u.clone().requires_grad_()
+        torch.testing.assert_close(gradient, *torch.autograd.grad(total(u), u))
+    for backend in ("torch", "numba"):
+        with pytest.raises(RuntimeError, match=f"cannot transform backend '{backend}': use 'reference'"):
+            torch.func.grad(partial(total, backend=backend))(us[0])
+
+
 # --------------------------------------------------------------------------------------------- known answers
 
 

@@ -54,6 +54,11 @@ def test_what_is_no_tensor_is_refused():
         ops.selective_scan(**{**tensors, "u": [1.0]})
     with pytest.raises(TypeError, match=r"^x must be a tensor, found list"):
         ops.causal_conv1d([1.0], torch.zeros(1, 1))
+    for name in ("u", "delta", "A", "B", "C"):
+        with pytest.raises(TypeError, match=f"^{name} must be a tensor, found NoneType"):
+            ops.selective_scan(**{**tensors, name: None})
+    with pytest.raises(TypeError, match=r"^weight must be a tensor, found NoneType"):
+        ops.causal_conv1d(torch.zeros(1, 1, 1), None)
 
 
 def test_an_unknown_activation_is_refused():
@@ -119,5 +124,5 @@ def test_auto_follows_use_backend():
     with ops.use_backend("reference"):
         inside = ops.selective_scan(**tensors)
     assert torch.equal(inside, ops.selective_scan(**tensors, backend="reference"))
-    with ops.use_backend("tpu"), pytest.raises(ValueError, match="unknown backend 'tpu'"):
-        ops.selective_scan(**tensors)
+    with pytest.raises(ValueError, match="unknown backend 'tpu'"), ops.use_backend("tpu"):
+        pass

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from mambadfuse.ops.first_derivative import first_derivative_only
 from mambadfuse.ops.reference import causal_conv1d  # W operations on large tensors: nothing to speed up
 
 __all__ = ["causal_conv1d", "selective_scan"]
@@ -70,7 +70,7 @@ class _Chunk(torch.autograd.Function):
         return _scan_chunk(*inputs)
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, dy: Tensor, dh: Tensor) -> tuple[Tensor, ...]:
         inputs = [x.detach().requires_grad_() for x in ctx.saved_tensors]
         with torch.enable_grad():

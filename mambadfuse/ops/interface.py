@@ -57,6 +57,11 @@ def _probe(name: str) -> Backend:
 _preferred: ContextVar[str] = ContextVar("preferred", default="auto")
 
 
+def _require_known(name: str) -> None:
+    if name not in _MODULES:
+        raise ValueError(f"unknown backend {name!r}: choose one of {', '.join(_MODULES)} or 'auto'")
+
+
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
     """Within the ``with`` block, calls with backend "auto" use this one.
@@ -64,7 +69,12 @@ def use_backend(name: str) -> Iterator[None]:
     >>> u, A, B = torch.ones(1, 3, 2), -torch.ones(2, 4), torch.ones(1, 3, 4)
     >>> with use_backend("reference"):
     ...     y = selective_scan(u, u, A, B, B)
+
+    Raises:
+        ValueError: there is no backend of that name.
     """
+    if name != "auto":
+        _require_known(name)
     token = _preferred.set(name)
     try:
         yield
@@ -88,13 +98,17 @@ def _choose(backend: str, x: Tensor) -> str:
 @torch.compiler.assume_constant_result
 def _module(backend: str, device: torch.device, dtype: torch.dtype) -> str:
     backend = _preferred.get() if backend == "auto" else backend
-    if backend == "auto":
+    transformed = torch._C._are_functorch_transforms_active()  # by torch.func: grad, vmap, jvp ...
+    if backend == "auto" and transformed:
+        backend = "reference"
+    elif backend == "auto":
         fast = {"cuda": ("cuda", "triton"), "cpu": ("numba",)}.get(device.type, ())
         usable = [name for name in fast if dtype != torch.float64 and _probe(name).usable]
         backend = usable[0] if usable else "torch"
         _announce(backend, str(device))
-    if backend not in _MODULES:
-        raise ValueError(f"unknown backend {backend!r}: choose one of {', '.join(_MODULES)} or 'auto'")
+    _require_known(backend)
+    if transformed and backend != "reference":
+        raise RuntimeError(f"torch.func cannot transform backend {backend!r}: use 'reference'")
     found = _probe(backend)
     if not found.usable:
         raise RuntimeError(f"backend {backend!r} is not usable here: {found.reason}. Remedy: {found.remedy}")
@@ -124,11 +138,16 @@ def supports_mamba_inner(x: Tensor) -> bool:
     return enough_jobs and _choose("auto", x) == _MODULES["numba"]
 
 
+def _require_tensors(**arguments: object) -> None:
+    for name, x in arguments.items():
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} must be a tensor, found {type(x).__name__}")
+
+
 def _expect(name: str, x: Tensor | None, shape: tuple[int, ...], letters: str, like: Tensor) -> None:
     if x is None:
         return
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a tensor, found {type(x).__name__}")
+    _require_tensors(**{name: x})
     if tuple(x.shape) != shape:
         raise ValueError(f"{name} must have shape {letters} = {shape}, found {tuple(x.shape)}")
     if not x.is_floating_point():
@@ -182,8 +201,7 @@ def selective_scan(
         TypeError: an argument is not a floating-point tensor.
         RuntimeError: the named backend cannot be used here; the message gives reason and remedy.
     """
-    if not isinstance(u, Tensor):
-        raise TypeError(f"u must be a tensor, found {type(u).__name__}")
+    _require_tensors(u=u, delta=delta, A=A, B=B, C=C)
     if u.ndim != 3 or u.shape[1] == 0:
         raise ValueError(f"u must have shape (B, L, D) with L >= 1, found {tuple(u.shape)}")
     if A.ndim != 2:
@@ -243,8 +261,7 @@ def causal_conv1d(
         TypeError: an argument is not a floating-point tensor.
         RuntimeError: the named backend cannot be used here; the message gives reason and remedy.
     """
-    if not isinstance(x, Tensor):
-        raise TypeError(f"x must be a tensor, found {type(x).__name__}")
+    _require_tensors(x=x, weight=weight)
     if x.ndim != 3 or x.shape[1] == 0:
         raise ValueError(f"x must have shape (B, L, D) with L >= 1, found {tuple(x.shape)}")
     if weight.ndim != 2 or weight.shape[1] == 0:

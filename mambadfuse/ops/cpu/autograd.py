@@ -13,6 +13,7 @@ from mambadfuse.ops.cpu.layout import block_count
 from mambadfuse.ops.cpu.selective_scan import TILE, ScanGradients, scan_backward, scan_forward
 from mambadfuse.ops.cpu.simd import PANEL_STATES, SIMD_WIDTH
 from mambadfuse.ops.cpu.threads import parallel_for
+from mambadfuse.ops.first_derivative import first_derivative_only
 
 BLOCKS_PER_JOB = 8  # blocks of channels, at most
 
@@ -60,7 +61,7 @@ class _Scan(torch.autograd.Function):
         return y, last_state
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_derivative_only
     def backward(ctx, dy, dlast_state):
         *inputs, checkpoints = ctx.saved_tensors
         u, _, A, *_ = inputs
@@ -138,7 +139,7 @@ class _Conv(torch.autograd.Function):
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_derivative_only
     def backward(ctx, dy):
         x, past, weight, bias = ctx.saved_tensors
         jobs = _conv_jobs(x)

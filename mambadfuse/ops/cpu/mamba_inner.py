@@ -17,6 +17,7 @@ from mambadfuse.ops.cpu.mamba_inner_forward import TILE, Norm, PackedWeights, Un
 from mambadfuse.ops.cpu.packing import padded, reuse_while_unchanged
 from mambadfuse.ops.cpu.simd import PANEL_STATES, PANEL_WIDTH, SIMD_WIDTH
 from mambadfuse.ops.cpu.threads import parallel_for
+from mambadfuse.ops.first_derivative import first_derivative_only
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class _MambaInner(torch.autograd.Function):
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_derivative_only
     def backward(ctx, dout):
         x, order, conv, ssm, *packed = ctx.saved_tensors
         checkpoints, weights = UnitState(conv.numpy(), ssm.numpy()), _arrays(packed)

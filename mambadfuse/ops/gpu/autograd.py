@@ -7,8 +7,8 @@ from typing import Any, TypeVar, cast
 import torch
 import triton
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from mambadfuse.ops.first_derivative import first_derivative_only
 from mambadfuse.ops.gpu import sizes
 from mambadfuse.ops.gpu.causal_conv1d import conv_backward, conv_forward
 from mambadfuse.ops.gpu.selective_scan import (
@@ -87,7 +87,7 @@ class _Scan(torch.autograd.Function):
         return y, last_state
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     @_on_its_device
     def backward(ctx: Any, dy: Tensor, dlast_state: Tensor) -> tuple[Tensor | None, ...]:
         u, delta, A, B, C, D, z, delta_bias, starts, steps = ctx.saved_tensors
@@ -165,7 +165,7 @@ class _Conv(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     @_on_its_device
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, past, weight, bias = ctx.saved_tensors
