@@ -1,12 +1,15 @@
 """Exported networks: the same images as the network, at any size, from a file that says what it is."""
 
+import errno
 import io
 import json
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from torch import Tensor, nn
 import mambadfuse as mdf
 from mambadfuse.cli import main
 from mambadfuse.data.samples import samples
+from mambadfuse.files import atomic_write
 from mambadfuse.models.checkpoints import weights_digest
 from mambadfuse.models.export import SIZES, TOLERANCE, Exported, ExportError, export
 
@@ -140,6 +144,35 @@ def test_what_is_missing_or_unknown_is_said(cnn, tmp_path, monkeypatch):
     monkeypatch.setattr(MODULE, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="ONNX files need onnx and onnxscript: pip install"):
         export(cnn, tmp_path / "cnn.onnx")
+    monkeypatch.setattr(torch, "__version__", "2.7.1+cpu")
+    with pytest.raises(ImportError, match=r"need PyTorch 2\.8 or newer, found 2\.7\.1\+cpu: pip install"):
+        export(cnn, tmp_path / "cnn.onnx")
+
+
+@pytest.mark.parametrize("name", [".", "missing/cnn.pt2"])
+def test_a_place_for_no_file_is_refused_before_the_minutes_that_it_takes(name, cnn, tmp_path, monkeypatch):
+    monkeypatch.setattr(MODULE, "_program", None)
+    with pytest.raises(OSError, match="expected the name of a file, in a folder that exists"):
+        export(cnn, tmp_path / name, "torch")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_file_that_is_not_finished_leaves_nothing_behind(error, cnn, tmp_path, monkeypatch):
+    """An export that is interrupted, and one for which the disk has no space."""
+
+    @contextmanager
+    def half_written(path):
+        with atomic_write(path) as file:
+            file.write(b"the whole")
+            raise error
+            yield
+
+    monkeypatch.setattr(MODULE, "atomic_write", half_written)
+    monkeypatch.setattr(MODULE, "_program", lambda network: SimpleNamespace(module=lambda: network))
+    monkeypatch.setattr(MODULE, "_torch", lambda program, metadata: b"the whole program")
+    with pytest.raises(type(error)):
+        export(cnn, tmp_path / "cnn.pt2", "torch")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -35,6 +35,8 @@ from mambadfuse.models.fast import FastFusion
 
 FORMATS = ("onnx", "torch")
 OPSET = 20
+OLDEST_PYTORCH = (2, 8)
+"""For ONNX files."""
 SIZES = ((17, 33), (48, 64), (120, 160))
 """Heights and widths at which a file is compared with its network."""
 TOLERANCE = 1e-4
@@ -89,14 +91,22 @@ def export(model: str | Path | Network, path: str | Path, format: str = "onnx") 
     Raises:
         ExportError: a component of one's own cannot be exported, or the result differs from the network.
         ValueError: the format is unknown, or the file would replace the weights.
-        ImportError: the ONNX libraries are not installed.
+        ImportError: PyTorch is too old for ONNX files, or the ONNX libraries are not installed.
         CheckpointError: the weights cannot be loaded.
         OSError: the file cannot be written.
+
+    Example (takes minutes)::
+
+        made = export("ivf", "ivf.onnx")
+        print(made.size, [comparison.difference for comparison in made.comparisons])
     """
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
-    if format == "onnx" and not (find_spec("onnx") and find_spec("onnxscript")):
-        raise ImportError('ONNX files need onnx and onnxscript: pip install -e ".[onnx]"')
+    if format == "onnx":
+        _require_onnx()
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise OSError(f"{path}: expected the name of a file, in a folder that exists")
     if not isinstance(model, Network) and Path(model).exists():
         require_apart([path], [model])
     network = model if isinstance(model, Network) else load(model)
@@ -113,9 +123,19 @@ def export(model: str | Path | Network, path: str | Path, format: str = "onnx") 
     seconds = time.perf_counter() - start
     fuse = _onnx_runtime(content) if format == "onnx" else program.module()
     comparisons = tuple(_compare(fuse, network, *size) for size in SIZES) if fuse else ()
-    with atomic_write(Path(path)) as file:
+    with atomic_write(path) as file:
         file.write(content)
-    return Exported(Path(path), len(content), seconds, comparisons)
+    return Exported(path, len(content), seconds, comparisons)
+
+
+def _require_onnx() -> None:
+    if tuple(map(int, torch.__version__.split(".")[:2])) < OLDEST_PYTORCH:
+        oldest = ".".join(map(str, OLDEST_PYTORCH))
+        raise ImportError(
+            f"ONNX files need PyTorch {oldest} or newer, found {torch.__version__}: pip install --upgrade torch"
+        )
+    if not (find_spec("onnx") and find_spec("onnxscript")):
+        raise ImportError('ONNX files need onnx and onnxscript: pip install -e ".[onnx]"')
 
 
 def _program(network: Network) -> ExportedProgram:
