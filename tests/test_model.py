@@ -1,47 +1,19 @@
 """The whole network: equal to the published one, any size, every switch a real one."""
 
-import json
-import zlib
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import pytest
 import torch
 
+from benchmarks.gpu.golden import GOLDEN, dot_cos, golden_image, golden_network
 from mambadfuse import MambaDFuse, MambaDFuseConfig
 from mambadfuse.models.published_names import published_name
 from mambadfuse.ops import use_backend
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "network.json").read_text())
 TINY = MambaDFuseConfig(
     dim=8, state=4, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
 )
-
-
-def seeded(name, shape):
-    return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(shape)
-
-
-def golden_value(name, shape):
-    """The recipe of network.json."""
-    v = seeded(name, shape)
-    leaf = name.rsplit(".", 1)[-1]
-    if leaf in ("A_log", "A_b_log"):
-        return np.log(np.arange(1, 17)) + 0.25 * v
-    if leaf in ("D", "D_b", "D_c"):
-        return 1 + 0.3 * v
-    if "norm" in name:
-        return 1 + 0.25 * v if leaf == "weight" else 0.2 * v
-    if leaf == "bias":
-        return -2 + 0.5 * v if "dt_proj" in name else 0.1 * v
-    return 1.3 * v / np.sqrt(np.prod(shape[1:]))
-
-
-def golden_image(name):
-    pixels = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).random((1, 1, 12, 18))
-    return torch.from_numpy(pixels)
 
 
 def summary(x):
@@ -49,18 +21,10 @@ def summary(x):
     return {"mean": x.mean(), "std": x.std(correction=0), "dot_cos": dot_cos(x)}
 
 
-def dot_cos(x):
-    x = x.detach().double().flatten()
-    return (x * torch.arange(len(x), dtype=torch.float64).cos()).sum()
-
-
 @pytest.fixture(scope="module")
 def published():
     """The published network on the golden weights and images, with every listed feature and all gradients."""
-    model = MambaDFuse(MambaDFuseConfig.published()).double()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(torch.from_numpy(golden_value(published_name(name), parameter.shape)))
+    model = golden_network()
     seen = {}
 
     def keep(*names):

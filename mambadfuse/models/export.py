@@ -198,7 +198,9 @@ def _onnx_runtime(content: bytes) -> Fuse | None:
         return None
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only, no remarks of its optimiser
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def fuse(a: Tensor, b: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {"a": a.numpy(), "b": b.numpy()})[0])
