@@ -16,7 +16,7 @@ PAGES = [
     *ROOT.glob("notebooks/[0-9]*.ipynb"),
     *(
         ROOT / "mambadfuse" / "ops" / name
-        for name in ("__init__.py", "cuda.py", "providers.py", "gpu/backend.py")
+        for name in ("__init__.py", "cuda.py", "providers.py", "gpu/__init__.py", "gpu/backend.py")
     ),
     ROOT / "benchmarks" / "gpu" / "__init__.py",
 ]

@@ -7,9 +7,14 @@ a single step would: h -> exp(A ΣΔ) h + (the state that it reaches from zero).
 2. :func:`carry_states`: over the chunks, few as they are, to the state that each starts from;
 3. :func:`scan_chunks`: every chunk again, now from that state, to its outputs.
 
-The gradient runs the same way backwards. Write dh_t for the gradient with respect to h_t:
+The equations are those of ``ops/reference.py``, with ``step`` for Δ_t. The gradient runs the same way backwards.
+Write dx for the gradient with respect to x, and dy_t for dout_t silu(z_t), that with respect to y_t before the gate:
 
     dh_t = C_t dy_t + exp(Δ_{t+1} A) dh_{t+1}
+    du_t = Δ_t Σ_n B_t dh_t + D dy_t
+    dΔ_t = Σ_n dh_t (A exp(Δ_t A) h_{t-1} + B_t u_t)
+    dA   = Σ_t Δ_t dh_t exp(Δ_t A) h_{t-1}
+    dB_t = Σ_d dh_t Δ_t u_t,   dC_t = Σ_d h_t dy_t
 
 4. :func:`summarise_gradients`, and :func:`carry_states` in reverse: to the dh that each chunk ends with;
 5. :func:`scan_gradients`: every chunk computes its states again from the one it starts from, and all gradients.
