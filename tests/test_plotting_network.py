@@ -55,10 +55,10 @@ def test_the_drawn_channels_have_changed_sides(period, moved):
     assert len(at_home) == 4 - len(moved)
 
 
-def test_the_winner_has_a_legend_and_the_balance_a_bar():
+def test_winner_and_balance_have_a_bar_each():
     figure = branch_figures.winner_and_balance(np.eye(4), np.eye(4))
-    left, right, bar = figure.axes
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["a", "f", "b"]
+    _left, right, names, bar = figure.axes
+    assert [text.get_text() for text in names.get_xticklabels()] == ["b", "f", "a"]
     assert right.images[0].get_clim() == (-1, 1)
     assert bar.get_xlabel() == "all b | all a"
 

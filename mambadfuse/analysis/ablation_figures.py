@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from mambadfuse.ablation.report import Report
 from mambadfuse.ablation.scoring import lower_is_better
@@ -78,11 +79,13 @@ def loss_curves(results: Sequence[Result]) -> Figure:
         axes.plot(*running_mean(mean), color="black", linewidth=1.4)
         axes.set_title(row, fontsize=8, loc="left")
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter())
         axes.tick_params(labelsize=7, which="both")
     for axes in grid[len(by_row) :]:
         axes.set_visible(False)
     figure.supxlabel("step", fontsize=9)
-    figure.supylabel("loss", fontsize=9)
+    figure.supylabel("loss (no unit)", fontsize=9)
     return figure
 
 

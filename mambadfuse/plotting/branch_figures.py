@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from mambadfuse.plotting.diverging import signed_map
@@ -52,11 +52,12 @@ def winner_and_balance(winner: ArrayLike, balance: ArrayLike) -> Figure:
     height, width = np.shape(winner)
     figure = Figure(figsize=(_WIDTH, _WIDTH / 2 * height / width + 1.5), dpi=100, layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.imshow(winner, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    left.set(xticks=[], yticks=[], title="the branch with the largest share")
-    greys = {"a": "white", "f": "0.5", "b": "black"}
-    patches = [Patch(facecolor=grey, edgecolor="black", label=name) for name, grey in greys.items()]
-    left.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, frameon=False)
+    greys = ListedColormap(["black", "0.5", "white"])
+    first = left.imshow(winner, cmap=greys, vmin=0, vmax=1, interpolation="nearest")
+    left.set(xticks=[], yticks=[])
+    left.set_title("the branch with the largest share", fontsize=11)
+    names = figure.colorbar(first, ax=left, location="bottom", shrink=0.8, label="branch")
+    names.set_ticks([1 / 6, 1 / 2, 5 / 6], labels=["b", "f", "a"])
     drawn = signed_map(right, balance, 1, "balance of the two guides")
     figure.colorbar(drawn, ax=right, location="bottom", shrink=0.8, label="all b | all a", ticks=[-1, 0, 1])
     return figure

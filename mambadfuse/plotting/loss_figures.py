@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 _WIDTH = 8.4  # inches
 
@@ -44,6 +45,8 @@ def training_runs(curves: Mapping[tuple[str, int], Sequence[float]], floor: floa
         style = ("--", "-", ":")[choices.index(choice)]
         axes.plot(curve, "black", linestyle=style, linewidth=1 + seed, label=f"{choice}, seed {seed}")
     axes.axhline(floor, color="0.6", linewidth=6, zorder=0, label="the pixels themselves")
-    axes.set(xlabel="step", ylabel="loss (vif)", yscale="log")
+    axes.set(xlabel="step", ylabel="published loss (no unit)", yscale="log")
+    axes.yaxis.set_major_formatter(LogFormatter())
+    axes.yaxis.set_minor_formatter(LogFormatter())
     axes.legend(fontsize=9)
     return figure

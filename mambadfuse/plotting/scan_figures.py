@@ -138,6 +138,19 @@ def steps_on_text(axes: Axes, steps: ArrayLike, text: str) -> None:
     axes.set(xlabel="token (dots not named)", ylabel="step Δ (median channel)")
 
 
+def steps_and_answers(steps: ArrayLike, text: str, answers: Sequence[str]) -> Figure:
+    """The steps on one text, below the answers to its questions.
+
+    >>> steps_and_answers([0.2, 0.0, 0.1], "A.1", ["A"]).axes[0].get_title()
+    'answers: A'
+    """
+    figure = Figure(figsize=(_WIDTH, 2.6), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    steps_on_text(axes, steps, text)
+    axes.set_title("answers: " + " ".join(answers))
+    return figure
+
+
 def steps_and_lengths(
     steps: ArrayLike, text: str, lengths: Sequence[int], shares: Mapping[str, Sequence[float]], chance: float
 ) -> Figure:

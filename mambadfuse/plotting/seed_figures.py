@@ -33,7 +33,7 @@ def paired_seeds(
     ...     [0, 1], [0.5, 0.6], [0.4, 0.6], (-0.7, 0.6), names=("default", "mine"), metric="VIF"
     ... )
     >>> [axes.get_ylabel() for axes in figure.axes]
-    ['VIF, mean over pictures', 'mine\nminus default']
+    ['VIF, mean over pictures', 'VIF, mine\nminus default']
     """
     x, y = np.asarray(row, dtype=float), np.asarray(default, dtype=float)
     figure = Figure(figsize=(_WIDTH, 3.0), dpi=100, layout="constrained")
@@ -50,6 +50,6 @@ def paired_seeds(
     reach = [[mean - low], [high - mean]]
     differences.errorbar(0.5, mean, yerr=reach, color="black", marker="o", capsize=5)
     differences.axhline(0, color="black", linewidth=0.8, linestyle=":")
-    differences.set(xlim=(-0.5, 1), ylabel=f"{names[1]}\nminus {names[0]}")
+    differences.set(xlim=(-0.5, 1), ylabel=f"{metric}, {names[1]}\nminus {names[0]}")
     differences.set_xticks([0, 0.5], ["seeds", "mean,\n95 % interval"])
     return figure

@@ -57,7 +57,7 @@ def quality_against_time(
     axes.plot(*zip(*(point for _, point in joined), strict=True), "-", color="0.6", zorder=1)
     for k, (name, point) in enumerate(joined):
         axes.plot(*point, _MARKS[k % len(_MARKS)], color="black", markersize=8)
-        axes.annotate(name, point, (8, 8), textcoords="offset points")
+        axes.annotate(name, point, (0, 14), textcoords="offset points", ha="center", backgroundcolor="white")
     slowest = max(milliseconds for milliseconds, _ in points.values())
     for k, (name, level) in enumerate(levels.items(), start=1):
         axes.axhline(level, color="0.4", linestyle=_LINES[k % len(_LINES)], linewidth=1)
@@ -106,7 +106,8 @@ def flicker_by_motion(moves: Sequence[int], flicker: Mapping[str, Sequence[float
     for k, (name, values) in enumerate(flicker.items()):
         line, mark = _LINES[k % len(_LINES)], _MARKS[k % len(_MARKS)]
         axes.plot(moves, values, color="black", linestyle=line, marker=mark, label=name)
-    axes.set(xlabel="motion (pixels a frame)", ylabel="flicker (grey levels)", ylim=(0, None))
+    axes.set(xlabel="motion (pixels a frame)", ylabel="flicker (grey levels)")
+    axes.set_ylim(0, 1.1 * max(map(max, flicker.values())))
     axes.set_xticks(moves)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

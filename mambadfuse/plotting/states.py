@@ -79,7 +79,7 @@ def held_input(u: Sequence[float], delta: float, A: float, B: float) -> Figure:
         start = h[-1]
         bottom.plot((t + 1) * delta, start, "ks", label=None if t else "$h_t$, at the end of a token")
     top.set(ylabel="input u")
-    bottom.set(xlabel="time", ylabel="state h")
+    bottom.set(xlabel="time (in the unit of Δ)", ylabel="state h")
     for axes in (top, bottom):
         axes.legend(fontsize=8, loc="upper right")
     return figure
@@ -144,6 +144,27 @@ def kernel_fits(wanted: ArrayLike, found: Mapping[str, ArrayLike]) -> Figure:
         axes.plot(np.asarray(kernel), "k" + line, label=name)
     axes.set(xlabel="age k of an input (tokens)", ylabel="weight K in y")
     axes.legend()
+    return figure
+
+
+def kernel_and_response(
+    kernel: ArrayLike, signal: ArrayLike, response: ArrayLike, titles: tuple[str, str]
+) -> Figure:
+    """A kernel as bars over the age of an input, and beside it a signal with the response of the state to it.
+
+    >>> figure = kernel_and_response([1, 0.5], [0, 1, 1], [0, 1, 1.5], ("memory", "rule"))
+    >>> [axes.get_xlabel() for axes in figure.axes]
+    ['age k (tokens)', 'token t']
+    """
+    figure = Figure(figsize=(8.4, 3.0), dpi=100, layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 2))
+    weights = np.asarray(kernel)
+    left.bar(range(len(weights)), weights, color="black")
+    left.set(xlabel="age k (tokens)", ylabel="kernel K", title=titles[0])
+    right.plot(np.asarray(signal), color="grey", linewidth=1, label="signal u")
+    right.plot(np.asarray(response), "k", linewidth=2, label="response y")
+    right.set(xlabel="token t", ylabel="u and y", ylim=(-2, 3), title=titles[1])
+    right.legend(loc="upper right", fontsize=8)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Figures of a training: its learning rate, its curves, what its averages remember, and a run that was killed."""
+"""Figures of a training run: its learning rate, its curves, what its averages remember, and a run that was killed."""
 
 from collections.abc import Mapping, Sequence
 
