@@ -13,7 +13,7 @@ import pytest
 import yaml
 from book_pages import BOOK, ROOT, build, read
 from nbformat.v4 import new_markdown_cell, new_notebook
-from test_readme import desk, program, run  # noqa: F401 - desk is a fixture
+from test_readme import OURS, desk, program, run  # noqa: F401 - desk is a fixture
 
 from mambadfuse.cli import COMMANDS
 
@@ -21,6 +21,7 @@ pytest.importorskip("sphinx", reason="the book needs the extra book")
 SOURCE = ROOT / "docs" / "book"
 sys.path.insert(0, str(SOURCE / "extensions"))
 import api_pages  # noqa: E402 - after the path
+import fast_build  # noqa: E402 - after the path
 import glossary_links  # noqa: E402 - after the path
 import notebook_cells  # noqa: E402 - after the path
 import source_links  # noqa: E402 - after the path
@@ -34,7 +35,8 @@ def blocks(language: str) -> list[str]:
     return list(dict.fromkeys(re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)))
 
 
-COMMAND_LINES = list(dict.fromkeys(line for block in blocks("bash") for line in block.splitlines()))
+LINES = list(dict.fromkeys(line for block in blocks("bash") for line in block.splitlines()))
+COMMAND_LINES = [line for line in LINES if shlex.split(line) not in OURS]  # test_readme.py runs the others
 
 
 @pytest.mark.slow
@@ -127,6 +129,16 @@ def test_the_reference_has_every_module():
     }
     found = api_pages.modules()
     assert {*found, *(name for part in found.values() for name in part)} == names - {"mambadfuse.__main__"}
+
+
+def test_pages_that_are_alike_are_read_by_several_processes():
+    pages = [f"{kind}/{n}" for kind in ("api", "docs", "notebooks", "weights") for n in range(20)]
+    spread = pages.copy()
+    fast_build.spread(None, None, spread)
+    assert sorted(spread) == sorted(pages)
+    for start in range(0, 80, 20):
+        kinds = [page.split("/")[0] for page in spread[start : start + 20]]
+        assert all(4 <= kinds.count(kind) <= 6 for kind in set(kinds))
 
 
 def test_the_bibliography_has_every_preprint_that_a_notebook_cites():
@@ -226,6 +238,23 @@ def test_every_link_within_the_book_leads_somewhere(book, pages):
             if not known:
                 broken.append(f"{path.relative_to(book)}: {link}")
     assert not broken
+
+
+@pytest.mark.slow
+def test_every_page_can_be_reached_from_the_first(book, pages):
+    """By clicks: the menu shows what is below a page only while that page is open."""
+    waiting, reached = [book / "docs/book/index.html"], set()
+    while waiting:
+        path = waiting.pop()
+        if path not in reached and path in pages:
+            reached.add(path)
+            waiting += [
+                (path.parent / unquote(urlsplit(link).path)).resolve() for link in page_of(path).links
+            ]
+    left = {
+        path.relative_to(book).as_posix() for path in set(pages) - reached if path.parent.name != "_static"
+    }
+    assert left <= {"index.html", "search.html", "genindex.html", "py-modindex.html"}  # Sphinx's own
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Compiles the Triton kernels for one kind of GPU, none being needed, and prints what each takes, as JSON.
+"""Compiles the Triton kernels for each kind of GPU, none being needed, and prints what each takes, as JSON.
 
 Run as a program by tests/test_ops_triton.py: a process in which Triton interprets cannot compile.
 """
@@ -6,7 +6,6 @@ Run as a program by tests/test_ops_triton.py: a process in which Triton interpre
 import json
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -69,13 +68,17 @@ def resources(made: triton.compiler.CompiledKernel, platform: str) -> dict[str, 
     return {"registers": registers, "spilled": spilled, "shared": made.metadata.shared}
 
 
-if __name__ == "__main__":
-    found = {}
+def compiled(kind_of_gpu: str) -> dict[str, dict[str, int]]:
+    """What each kernel takes on one kind of GPU."""
+    target, found = TARGETS[kind_of_gpu], {}
     for kernel, constants, warps in KERNELS:
         signature = {name: kind(name) for name in kernel.arg_names}
         constants = {name: constants[name] for name in signature if signature[name] == "constexpr"}
-        target = TARGETS[sys.argv[1]]
         source = ASTSource(kernel, signature, constants)
         made = triton.compile(source, target=GPUTarget(*target), options={"num_warps": warps})
         found[kernel.__name__] = resources(made, target[0])
-    print(json.dumps(found))
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: compiled(name) for name in TARGETS}))

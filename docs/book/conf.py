@@ -25,7 +25,7 @@ root_doc = "docs/book/index"
 extensions = [
     "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx.ext.mathjax",
     "sphinx_argparse_cli", "sphinx_copybutton",
-    "api_pages", "glossary_links", "notebook_cells", "own_names", "source_links",
+    "api_pages", "fast_build", "glossary_links", "notebook_cells", "own_names", "source_links",
 ]  # fmt: skip
 include_patterns = [
     "README.md", "CONTRIBUTING.md", "docs/*.md", "docs/teaching/*.md", "docs/book/**.md", "notebooks/README.md",
@@ -61,7 +61,7 @@ templates_path = ["templates"]
 html_additional_pages = {"index": "redirect.html"}
 html_copy_source = True
 html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
-html_theme_options = {"use_download_button": True, "navbar_persistent": []}
+html_theme_options = {"use_download_button": True, "navbar_persistent": [], "collapse_navbar": True}
 # The address of the repository stands in CITATION.cff. Where it does not, the workflow that publishes the book says
 # where it runs; without either, there are no buttons that would need it.
 if ADDRESS := CITATION.get("repository-code") or os.environ.get("BOOK_REPOSITORY"):
