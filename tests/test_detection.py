@@ -320,6 +320,19 @@ def results_with(**scores):
             "Fusing with ivf does not help the detector: it finds no less in a alone; "
             "with the maximum it finds as much.",
         ),
+        (
+            {"mean": 0.5, "ivf": 0.7},
+            "Whether fusing with ivf helps the detector is open without results of a and b; "
+            "with the mean it finds less.",
+        ),
+        (
+            {"b": 0.5, "ivf": 0.7},
+            "Whether fusing with ivf helps the detector is open without results of a.",
+        ),
+        (
+            {"b": 0.8, "ivf": 0.7},
+            "Fusing with ivf does not help the detector: it finds no less in b alone.",
+        ),
     ],
 )
 def test_the_verdict_follows_from_the_numbers(scores, sentence):
