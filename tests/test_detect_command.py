@@ -1,4 +1,4 @@
-"""``mambadfuse detect`` on folders of one's own: from pairs and boxes to a detector, to its scores."""
+"""``mambadfuse detect`` on your own folders: from pairs and boxes to a detector, to its scores."""
 
 import json
 import shutil
@@ -80,6 +80,10 @@ def test_sizes_and_splits(place, capsys):
     assert "split.txt: names 9.png, which is no pair in ir" in complaint(
         [*TRAIN, "--input", "a", *out, *split], capsys
     )
+    Path("split.txt").write_text(".\n")
+    assert "split.txt: names ., which is no pair" in complaint([*TRAIN, "--input", "a", *out, *split], capsys)
+    Path("split.txt").write_bytes(b"\xff\n")
+    assert "split.txt: is not a text in UTF-8" in complaint([*TRAIN, "--input", "a", *out, *split], capsys)
     Path("split.txt").write_text("\n")
     assert "split.txt: names no pair" in complaint([*TRAIN, "--input", "a", *out, *split], capsys)
 
