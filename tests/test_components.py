@@ -1,4 +1,4 @@
-"""Components of one's own by name: found, built, counted, stored by name alone, and never imported by a file."""
+"""Components of your own by name: found, built, counted, stored by name alone, and never imported by a file."""
 
 import sys
 from dataclasses import replace

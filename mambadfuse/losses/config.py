@@ -51,7 +51,7 @@ class FusionLossConfig:
     overshoot: float = 0.0
     """Weight of L_over."""
     criterion: str = KIT
-    """What computes the loss: "fusion" is :class:`~mambadfuse.losses.FusionLoss`; or a class of one's own,
+    """What computes the loss: "fusion" is :class:`~mambadfuse.losses.FusionLoss`; or a class of your own,
     "module:Class" (:mod:`mambadfuse.components`), to which all other settings mean what it makes of them."""
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ local contrast of the other source, d = min(a, b), is shown below white:
 
     t      = max(a, b) + k min(d − μ_d − 2 σ_d, 0)        μ_d, σ_d: under a Gaussian of 12 pixels
 
-Finally, a fused image should hardly leave the range of both sources, and never [0, 1]:
+Finally, a fused image should leave the range of both sources by a small margin at most, and never [0, 1]:
 
     L_over = mean distance of f from [(1 − m) min(a, b), max(a, b) + m (1 − max(a, b))],   m = 0.03
 

@@ -126,7 +126,7 @@ class M3Block(nn.Module):
 
 
 class OwnFusionBlock(nn.Module):
-    """A fusion block of one's own, ``module:Class``, as a residual block.
+    """A fusion block of your own, ``module:Class``, as a residual block.
 
         r' = f + r;   f' = block(r', a, b)
 

@@ -87,7 +87,7 @@ def export(model: str | Path | Network, path: str | Path, format: str = "onnx") 
         format: "onnx", or "torch" for a program of ``torch.export``, which ``torch.export.load`` reads.
 
     Raises:
-        ExportError: a component of one's own cannot be exported, or the result differs from the network.
+        ExportError: a component of your own cannot be exported, or the result differs from the network.
         ValueError: the format is unknown, or the file would replace the weights.
         ImportError: the ONNX libraries are not installed.
         CheckpointError: the weights cannot be loaded.

@@ -198,7 +198,7 @@ class GatedConv(nn.Module):
 
 
 class OwnMixer(nn.Module):
-    """A mixer of one's own, ``module:Class``: y = mixer(u), times silu(z) if a gate is given.
+    """A mixer of your own, ``module:Class``: y = mixer(u), times silu(z) if a gate is given.
 
     The class, a ``torch.nn.Module``, is built with the configuration. It is called with tokens (B, L, E) and with the
     ``height`` of the map by name; if its attribute ``causal`` is True, with ``caches`` by name, too, as
@@ -313,7 +313,7 @@ class MambaStack(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(B, L, C) -> branch and running sum.
 
-        Only the mixer "convolution", one's own, and directions other than "right" and "left" need the height.
+        Only the mixer "convolution", your own, and directions other than "right" and "left" need the height.
         """
         residual = torch.zeros_like(x)
         for block in self.blocks:

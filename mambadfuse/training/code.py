@@ -27,9 +27,9 @@ class RunCode:
     kit: str
     """Digest of those modules of the kit that train and score."""
     own: Mapping[str, str]
-    """Digest of each module of one's own that takes part."""
+    """Digest of each module of your own that takes part."""
     classes: tuple[str, ...]
-    """The classes of one's own that the network, its loss and its configuration are made of."""
+    """The classes of your own that the network, its loss and its configuration are made of."""
     commit: str = field(default="", compare=False)
     """The git commit of the kit, with "+" if files have changed since; empty outside a checkout."""
 
