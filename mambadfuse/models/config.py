@@ -58,8 +58,9 @@ class MambaConfig:
                 raise ValueError(f"{field.name} must be a whole number, found {value!r}")
             if field.type is bool and not isinstance(value, bool):
                 raise ValueError(f"{field.name} must be True or False, found {value!r}")
-            if field.type is int and value < (0 if field.name.endswith(("depth", "period")) else 1):
-                raise ValueError(f"{field.name} is too small: {value}")
+            least = 0 if field.name.endswith(("depth", "period")) else 1
+            if field.type is int and value < least:
+                raise ValueError(f"{field.name} must be at least {least}, found {value}")
 
     @property
     def inner(self) -> int:

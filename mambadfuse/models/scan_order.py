@@ -97,12 +97,18 @@ def reading_order(
 @lru_cache(maxsize=64)
 def _permutation(order: Callable[[int, int, int], Tensor], height: int, width: int, index: int) -> Tensor:
     found = order(height, width, index)
-    if not torch.equal(found.cpu().sort().values, torch.arange(height * width)):
+    if not _is_permutation(found, height * width):
         raise ValueError(
             f"{order.__module__}:{order.__name__}: expected each of the tokens 0 to {height * width - 1} of "
-            f"{height} x {width} once, found {found}"
+            f"{height} x {width} once, as a tensor of whole numbers, found {found}"
         )
     return found
+
+
+def _is_permutation(found: object, length: int) -> bool:
+    if not isinstance(found, Tensor) or found.dtype not in (torch.int32, torch.int64):
+        return False
+    return torch.equal(found.cpu().long().sort().values, torch.arange(length))
 
 
 def in_order(tokens: Tensor, order: Tensor) -> Tensor:
