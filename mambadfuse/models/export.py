@@ -32,6 +32,7 @@ from mambadfuse.components import is_component
 from mambadfuse.files import atomic_write, require_apart
 from mambadfuse.models.checkpoints import Network, load, weights_digest
 from mambadfuse.models.fast import FastFusion
+from mambadfuse.models.pretrained import weights_path
 
 FORMATS = ("onnx", "torch")
 OPSET = 20
@@ -97,9 +98,9 @@ def export(model: str | Path | Network, path: str | Path, format: str = "onnx") 
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
     if format == "onnx" and not (find_spec("onnx") and find_spec("onnxscript")):
         raise ImportError('ONNX files need onnx and onnxscript: pip install -e ".[onnx]"')
-    if not isinstance(model, Network) and Path(model).exists():
-        require_apart([path], [model])
     network = model if isinstance(model, Network) else load(model)
+    if not isinstance(model, Network):
+        require_apart([path], [weights_path(model)])
     network = copy.deepcopy(network).to("cpu", torch.float32).eval()
     metadata = {
         "model": type(model).__name__ if isinstance(model, Network) else Path(model).name,
