@@ -64,6 +64,8 @@ def _problems(tables: Sequence[_Content]) -> list[str]:
 
 def _read_all(files: Sequence[str | Path], command: str, same: Sequence[str]) -> list[_Content]:
     """The tables of all shards of one run of a command, which agree in some entries."""
+    if not files:
+        raise ValueError("expected the files of all shards, found none")
     tables = {Path(file): _read(Path(file), command, same) for file in files}
     seen: dict[int, Path] = {}
     (first_file, first), *_ = tables.items()
@@ -89,12 +91,22 @@ def _read(file: Path, command: str, same: Sequence[str]) -> _Content:
     require_no_special(file)
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: is not JSON ({error})") from error
-    if not (
-        isinstance(table, dict) and table.get("shard") and table.keys() >= {*same, "methods", "problems"}
-    ):
+    if not _is_shard(table, same):
         raise ValueError(
             f"{file}: is not the table of a shard, as mambadfuse {command} --shard 1/2 --json writes it"
         )
     return table
+
+
+def _is_shard(table: Any, entries: Sequence[str]) -> bool:
+    if not (isinstance(table, dict) and table.keys() >= {*entries, "shard", "methods", "problems"}):
+        return False
+    shard, methods = table["shard"], table["methods"]
+    return (
+        isinstance(shard, list)
+        and [type(number) for number in shard] == [int, int]
+        and isinstance(methods, list)
+        and all(isinstance(method, dict) and method.keys() >= {"kind", "name"} for method in methods)
+    )
