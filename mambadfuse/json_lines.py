@@ -39,9 +39,8 @@ def append_line(path: str | Path, entry: Mapping[str, Any], timeout: float = 30.
     require_no_special(path)
     make_folder(path.parent)
     text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
-    line = (
-        text.encode(errors="backslashreplace") + b"\n"
-    )  # a byte of a name that is no text becomes JSON's \udcff
+    # a byte of a name that is no text, such as 0xff, becomes \udcff, which is JSON
+    line = text.encode(errors="backslashreplace") + b"\n"
     with locked(path.with_name(f".{path.name}.lock"), f"{path}: another process is writing to it", timeout):
         try:
             _append(path, line)

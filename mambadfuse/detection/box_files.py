@@ -19,7 +19,7 @@ _ROUNDING = 1.0  # pixels by which a box may reach outside its image; it is cut 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What a file of boxes is told of an image.
+    """What has to be known of an image to find its boxes in a file.
 
     Attributes:
         names: without suffix, by any of which the file may call it; the first is the one for messages.

@@ -116,7 +116,7 @@ class LabelledPairs:
 
 
 def _image_infos(pairs: PairSet, files: Sequence[FilePair]) -> list[ImageInfo]:
-    """What a file of boxes is told of the images of these pairs."""
+    """Names and sizes of the images of these pairs."""
     return [
         ImageInfo.of(pair, file.shape[1], file.shape[0])
         for pair, file in zip(pairs.pairs, files, strict=True)

@@ -141,14 +141,12 @@ def preferences(answers: Sequence[Answer]) -> Preferences:
         wins = wins + 0.5 * (1 - np.eye(len(methods)))
     theta = bradley_terry(wins)
     reach = _NORMAL_95 * standard_errors(wins, theta)
-    tally = {method: Counter(_outcome(answer, method) for answer in answers) for method in methods}
-    standings = [
-        Standing(
-            method, float(own), float(own - r), float(own + r), 1 + int((theta > own + 1e-9).sum()),
-            tally[method]["win"], tally[method]["tie"], tally[method]["loss"],
-        )
-        for method, own, r in zip(methods, theta, reach, strict=True)
-    ]  # fmt: skip
+    standings = []
+    for method, own, r in zip(methods, theta, reach, strict=True):
+        rank = 1 + int((theta > own + 1e-9).sum())
+        tally = Counter(_outcome(answer, method) for answer in answers)
+        record = tally["win"], tally["tie"], tally["loss"]
+        standings.append(Standing(method, float(own), float(own - r), float(own + r), rank, *record))
     return Preferences(tuple(sorted(standings, key=lambda s: s.rank)), chains > 1, tuple(groups))
 
 

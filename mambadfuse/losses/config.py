@@ -21,7 +21,7 @@ class FusionLossConfig:
 
     Raises:
         ValueError: a weight is negative or infinite, ssim_range or robust_scale is not positive, glare is not in
-            [0, 1], ssim_weighting, edges or flat is not one of its choices, or criterion has not the form of a name.
+            [0, 1], ssim_weighting, edges or flat is not one of its choices, or criterion is not formed like a name.
     """
 
     intensity: float = 20.0
@@ -52,7 +52,7 @@ class FusionLossConfig:
     """Weight of L_over."""
     criterion: str = KIT
     """What computes the loss: "fusion" is :class:`~mambadfuse.losses.FusionLoss`; or a class of your own,
-    "module:Class" (:mod:`mambadfuse.components`), to which all other settings mean what it makes of them."""
+    "module:Class" (:mod:`mambadfuse.components`), which decides what all other settings mean."""
 
     def __post_init__(self) -> None:
         """Reject settings that are out of range."""

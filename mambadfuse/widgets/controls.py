@@ -38,7 +38,7 @@ class PairChooser(widgets.HBox):
     def __init__(self, chosen: str = "synthetic_smoke_yard") -> None:
         self.known = {pair.name: pair for pair in samples()}
         self.read: dict[str, NamedPair] = {}
-        """The pairs that were chosen so far: what is kept of a pair is found again, as pairs compare by identity."""
+        """The pairs chosen so far. Results are cached by the identity of a pair, so each is read only once."""
         self.uploaded: dict[str, tuple[str, Floats]] = {}
         self.list = widgets.Dropdown(
             options=[(f"{pair.task}: {name}", name) for name, pair in self.known.items()]

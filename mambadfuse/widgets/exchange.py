@@ -60,9 +60,8 @@ class ExchangeExplorer(PairPanel):
         title = f"the {len(maps.swapped)} channels, bright where exchanged; selected: {channel}"
         self.strip.show(channel_strip(maps.swapped, channel), title)
         self.gallery.show(exchange_pictures(maps, channel))
-        trained = self.maps_of(
-            pair, name, config.exchange_period, 0, 1
-        )  # fused alike, whichever block is seen
+        # the fused image is the same whichever block is recorded
+        trained = self.maps_of(pair, name, config.exchange_period, 0, 1)
         self.fused.show(changed_pictures(maps.fused, trained.fused))
         moved = 255 * np.abs(maps.fused - trained.fused).mean()
         return (

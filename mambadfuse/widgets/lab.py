@@ -245,7 +245,7 @@ class AblationLab(Panel):
         if self.pace is None:
             try:
                 self.pace = seconds_per_operation(self.experiment, self.rows[DEFAULT])
-            except Exception:  # whatever it is, the training itself will say it
+            except Exception:  # whatever it is, the training itself will report it
                 self.pace = math.nan
         return self.pace
 
