@@ -404,6 +404,16 @@ def test_the_page_has_the_numbers_and_the_verdict_of_the_results_of_the_kit():
     assert len({one.seed for one in results}) >= 3
 
 
+@pytest.mark.parametrize("change", ['"seed": {}', '"steps": null', '"source": 3', f'"seed": {"[" * 100_000}'])
+def test_results_with_damaged_fields_are_no_results(tmp_path, change):
+    fields = (
+        f'"source": "a", "seed": 0, "steps": 1, "images": 1, "scores": {{"a": {{"AP50": 0.5}}}}, {change}'
+    )
+    (tmp_path / "r.jsonl").write_text(f"{{{fields}}}\n")
+    with pytest.raises(ValueError, match=r"r\.jsonl: line 1 is no result of a matrix"):
+        read_results(tmp_path / "r.jsonl")
+
+
 @pytest.mark.parametrize("scores", ["{}", "3", '{"a": 3}', '{"a": {"AP50": "x"}}', '{"b": {"AP50": 0.5}}'])
 def test_results_without_scores_are_no_results(tmp_path, scores):
     fields = f'"source": "a", "seed": 0, "steps": 1, "images": 1, "scores": {scores}'
