@@ -31,7 +31,10 @@ from mambadfuse.widgets.panel import HTML, labelled, row
 from mambadfuse.widgets.scores import faults_table, scores_table
 
 BLINK = 700  # milliseconds per image; safely below three flashes a second (photosensitivity)
-COARSE = 96  # longer side of the preview that is shown while a larger one is fused; takes a tenth of a second
+COARSE = (
+    96  # longer side of the first preview, shown while a larger one is being fused; takes a tenth of a second
+)
+
 FULL = 2**16  # a side that no image reaches: nothing is shrunk
 SCORES, FAULTS, HISTOGRAM = "scores", "faults", "histogram"
 HEIGHT = "48vh"  # of the picture at most, so that controls and picture are seen at once
