@@ -1,4 +1,4 @@
-"""Components of one's own by name, ``module:Class``: found, imported, and imported anew when their code has changed.
+"""Your own components by name, ``module:Class``: found, imported, and imported anew when their code has changed.
 
 The fields of the configurations that take such a name beside the names of the kit's own components:
 
@@ -46,7 +46,7 @@ class _Seen(NamedTuple):
         return (now.st_mtime_ns, now.st_size) != (self.written, self.size)
 
 
-_imported: dict[str, dict[str, _Seen]] = {}  # by module: itself and the modules of one's own that it imports
+_imported: dict[str, dict[str, _Seen]] = {}  # by module: itself and the modules of your own that it imports
 
 
 def is_component(name: Any) -> bool:
@@ -61,7 +61,7 @@ def is_component(name: Any) -> bool:
 def component(name: str, kind: type | None = None) -> Any:
     """The class or function of that name.
 
-    Its module is looked for on ``sys.path``, then in the current folder. If its code, or that of a module of one's own
+    Its module is looked for on ``sys.path``, then in the current folder. If its code, or that of a module of your own
     that it imports, has changed since it was imported here, all of them are imported anew.
 
     >>> component("collections:Counter")

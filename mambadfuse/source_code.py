@@ -39,9 +39,8 @@ def own_files(modules: Iterable[str]) -> dict[str, Path]:
     """
     modules = list(modules)
     packages = {name.partition(".")[0] for name in modules} - {KIT}
-    parents = {
-        name[: dot.start()] for name in modules for dot in re.finditer(r"\.", name)
-    }  # are imported, too
+    # parents are imported, too
+    parents = {name[: dot.start()] for name in modules for dot in re.finditer(r"\.", name)}
     return _with_imports(
         parents.union(modules), lambda name: name.partition(".")[0] in packages or is_own(name)
     )

@@ -287,6 +287,8 @@ class TestComparison:
             )
         with pytest.raises(ValueError, match="'network' needs a network"):
             comparison.candidate(self.pair, "network")
+        with pytest.raises(ValueError, match="unknown candidate 'median': choose one of a, b, network, mean"):
+            comparison.candidate(self.pair, "median")
 
     def test_a_pair_that_looks_unregistered_is_remarked_on_once(self, model, caplog):
         x, y = np.mgrid[:96, :96] / 96

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mambadfuse"
 
 FLOORS = {
-    1: ["files", "locks", "resources", "components", "source_code"],
+    1: ["files", "json_lines", "locks", "resources", "components", "source_code"],
     2: ["ops", "ops.*", "data", "data.*"],
     3: [
         "losses",

@@ -61,6 +61,21 @@ def test_classes_of_yolo_are_named_or_read(yolo):
         read_objects(yolo, IMAGES)
 
 
+def test_a_text_as_editors_on_windows_write_it_is_read(yolo):
+    for file in (yolo.parent / "classes.txt", yolo / "VIS_1.txt"):
+        file.write_text(file.read_text(), encoding="utf-8-sig", newline="\r\n")
+    (first, _), classes = read_objects(yolo, IMAGES)
+    assert classes == ("person", "car")
+    np.testing.assert_allclose(first.boxes, BOXES)
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "labels/VIS_1.txt"])
+def test_a_text_that_is_not_utf8_is_named(yolo, name):
+    (yolo.parent / name).write_bytes(b"\xff\xfe1\0")
+    with pytest.raises(ValueError, match=f"{name}: is not a text in UTF-8"):
+        read_objects(yolo, IMAGES)
+
+
 def test_a_box_that_reaches_a_pixel_outside_is_cut(yolo):
     (yolo / "VIS_1.txt").write_text("0 0.0275 0.5 0.06 1.01\n")  # left at -0.5, top at -0.5 pixels
     (first, _), _ = read_objects(yolo, IMAGES)
@@ -101,13 +116,21 @@ def test_missing_boxes(yolo):
     [
         (lambda c: c["images"].pop(0), "lists no image 1: expected it under 'images'"),
         (lambda c: c["images"][0].update(width=640), "VIS_1.png has 640x100 pixels, the image has 200x100"),
+        (lambda c: c["images"][0].update(file_name=""), "lists no image 1: expected it under 'images'"),
         (lambda c: c["images"][0].pop("file_name"), "expected images with id and file_name"),
         (lambda c: c["images"][0].update(id=[7]), "expected images with id and file_name"),
         (lambda c: c["annotations"][0].update(image_id=[7]), "entry 1: expected image_id"),
         (lambda c: c["annotations"][0].update(bbox=[1, 2, 3, float("nan")]), "entry 1: expected .* bbox"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3, 10**400]), "entry 1: expected .* bbox"),
         (lambda c: c.pop("annotations"), "expected a list of dictionaries under 'annotations'"),
-        (lambda c: c["annotations"][0].update(category_id=5), "entry 1: category_id 5 is unknown"),
-        (lambda c: c["annotations"][1].update(image_id=5), "entry 2: image_id 5 is unknown"),
+        (
+            lambda c: c["annotations"][0].update(category_id=5),
+            "entry 1: category_id 5 is unknown: expected one of 2, 4",
+        ),
+        (
+            lambda c: c["annotations"][1].update(image_id=5),
+            "entry 2: image_id 5 is unknown: expected one of 7, 8, 9",
+        ),
         (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), "entry 1: expected .* bbox of four numbers"),
         (lambda c: c["annotations"][0].update(bbox=[190, 0, 20, 5]), "entry 1: .* reaches outside the image"),
         (lambda c: c["annotations"][0].update(bbox=[9, 9, 0, 5]), "entry 1: .* is empty"),
@@ -122,8 +145,9 @@ def test_coco_files_that_are_wrong(tmp_path, change, message):
 
 
 def test_files_that_are_no_boxes(tmp_path):
-    with pytest.raises(ValueError, match="is no JSON"):
-        read_objects(written(tmp_path / "coco.json", "{"), IMAGES)
+    for text in ("{", "[" * 100_000):
+        with pytest.raises(ValueError, match="is no JSON"):
+            read_objects(written(tmp_path / "coco.json", text), IMAGES)
     with pytest.raises(ValueError, match=r"expected COCO's dictionary of images, .*, found a list"):
         read_objects(written(tmp_path / "coco.json", []), IMAGES)
     with pytest.raises(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Components of one's own by name: found, built, counted, stored by name alone, and never imported by a file."""
+"""Components of your own by name: found, built, counted, stored by name alone, and never imported by a file."""
 
 import sys
 from dataclasses import replace
@@ -100,7 +100,7 @@ def test_a_mixer_that_is_not_causal_reads_the_map_as_it_is(place):
     assert scan_direction(replace(turning, mixer="mine:Sums"), 1) == "left"
 
 
-def test_a_scan_in_an_order_of_ones_own_sees_what_it_has_read(place):
+def test_a_scan_in_an_order_of_your_own_sees_what_it_has_read(place):
     stack = MambaStack(MambaConfig(dim=4, state=2, scan_order="mine:boustrophedon"), depth=1).double()
     x = torch.randn(1, 2 * 3, 4, dtype=torch.float64, requires_grad=True)
     branch, _ = stack(x, height=2)
@@ -108,16 +108,18 @@ def test_a_scan_in_an_order_of_ones_own_sees_what_it_has_read(place):
     assert (x.grad[0].abs().sum(-1) > 0).tolist() == [True, True, True, False, False, True]
 
 
-def test_an_order_that_is_no_permutation_is_refused(place):
-    write(
-        place / "mine.py", "def wrong(height, width, index):\n    return torch.zeros(height * width).long()\n"
-    )
+@pytest.mark.parametrize(
+    "order",
+    ["torch.zeros(height * width).long()", "list(range(height * width))", "torch.arange(height * width) / 1"],
+)
+def test_an_order_that_is_no_permutation_is_refused(place, order):
+    write(place / "mine.py", f"def wrong(height, width, index):\n    return {order}\n")
     stack = MambaStack(MambaConfig(dim=4, scan_order="mine:wrong"), depth=1)
     with pytest.raises(ValueError, match="mine:wrong: expected each of the tokens 0 to 5 of 2 x 3 once"):
         stack(torch.zeros(1, 6, 4), height=2)
 
 
-def test_a_loss_of_ones_own_is_given_the_settings_and_gives_its_terms(place):
+def test_a_loss_of_your_own_is_given_the_settings_and_gives_its_terms(place):
     fused, a, b = torch.rand(3, 1, 1, 16, 16)
     plain = build_loss(FusionLossConfig.med())(fused, a, b)
     own = build_loss(replace(FusionLossConfig.med(), criterion="mine:Squared"))(fused, a, b)
@@ -202,6 +204,14 @@ def test_a_component_that_returns_another_shape_is_named(place):
         "return to_tokens(values)[:, 1:]",
     )
     with pytest.raises(ValueError, match="gated_conv:GatedConv: expected tokens"):
+        MambaDFuse(replace(TINY, mixer="gated_conv:GatedConv"))(*torch.rand(2, 1, 1, 8, 8))
+
+
+def test_a_component_that_returns_no_tensor_is_named(place):
+    edit(place / "gated_conv.py", "return to_tokens(values * gates.sigmoid())", "return values, gates")
+    with pytest.raises(
+        ValueError, match=r"gated_conv:GatedConv: expected tokens \(1, 64, 8\), .* found a tuple"
+    ):
         MambaDFuse(replace(TINY, mixer="gated_conv:GatedConv"))(*torch.rand(2, 1, 1, 8, 8))
 
 

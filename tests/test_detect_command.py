@@ -1,4 +1,4 @@
-"""``mambadfuse detect`` on folders of one's own: from pairs and boxes to a detector, to its scores."""
+"""``mambadfuse detect`` on your own folders: from pairs and boxes to a detector, to its scores."""
 
 import json
 import shutil
@@ -80,11 +80,15 @@ def test_sizes_and_splits(place, capsys):
     assert "split.txt: names 9.png, which is no pair in ir" in complaint(
         [*TRAIN, "--input", "a", *out, *split], capsys
     )
+    Path("split.txt").write_text(".\n")
+    assert "split.txt: names ., which is no pair" in complaint([*TRAIN, "--input", "a", *out, *split], capsys)
+    Path("split.txt").write_bytes(b"\xff\n")
+    assert "split.txt: is not a text in UTF-8" in complaint([*TRAIN, "--input", "a", *out, *split], capsys)
     Path("split.txt").write_text("\n")
     assert "split.txt: names no pair" in complaint([*TRAIN, "--input", "a", *out, *split], capsys)
 
 
-def test_perfect_detections_of_a_detector_of_ones_own(place, capsys):
+def test_perfect_detections_of_a_detector_of_your_own(place, capsys):
     Path("found").mkdir()
     for index in range(COUNT):
         lines = Path(f"labels/{index}.txt").read_text().splitlines()
@@ -159,7 +163,7 @@ def test_usage_errors(place, capsys):
     assert "would replace its own source" in usage_error(words, capsys)
 
 
-def test_a_matrix_of_pairs_of_ones_own(place, capsys):
+def test_a_matrix_of_pairs_of_your_own(place, capsys):
     Path("train.txt").write_text("0\n1\n2\n")
     Path("test.txt").write_text("3\n")
     words = ["detect", "matrix", *PAIRS, "--steps", "2", "--batch", "2", "--seeds", "1", "--out", "m"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,7 +44,7 @@ from mambadfuse.detection.scenes import fused_scenes, scene_objects, scene_sets,
 from mambadfuse.detection.targets import gaussian_radius
 from mambadfuse.detection.training_run import trained_detector
 from mambadfuse.models.checkpoints import load, save
-from mambadfuse.training.checkpointing import CheckpointManager
+from mambadfuse.training.checkpointing import CheckpointManager, exclusive
 
 SCENES = [object_scene(0, index, (48, 64)) for index in range(8)]
 OBJECTS = [scene_objects(scene) for scene in SCENES]
@@ -215,8 +216,13 @@ def test_nothing_to_learn_and_numbers_that_are_none():
     for images in (empty, crowded):
         with pytest.raises(ValueError, match="found no object in 1 images"):
             train_detector(images, QUICK)
-    with pytest.raises(ValueError, match="steps must be positive, found 0"):
-        DetectorConfig(steps=0)
+    for setting, message in (
+        ({"steps": 0}, "steps must be positive, found 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be positive, found nan"),
+        ({"seed": -1}, "seed must be at least 0, found -1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            DetectorConfig(**setting)
 
 
 def test_a_detector_goes_through_a_file(tmp_path):
@@ -233,6 +239,14 @@ def test_a_detector_goes_through_a_file(tmp_path):
         load_detector(tmp_path / "other.safetensors")
 
 
+@pytest.mark.parametrize("stored", ['"x"', "[]", "[" * 100_000, "{}", '{"channels": 1, "width": 0}'])
+def test_a_detector_whose_metadata_are_damaged_is_named(tmp_path, stored):
+    file = tmp_path / "d.safetensors"
+    safetensors.torch.save_file({"x": torch.zeros(1)}, file, {"detector": stored})
+    with pytest.raises(ValueError, match=r"d\.safetensors: is no detector that mambadfuse detect wrote"):
+        load_detector(file)
+
+
 def test_a_file_with_other_images_or_settings_is_not_taken_for_the_result(tmp_path):
     file = tmp_path / "a.safetensors"
     first = trained_detector(IMAGES["a"], QUICK, file, "a")
@@ -242,6 +256,20 @@ def test_a_file_with_other_images_or_settings_is_not_taken_for_the_result(tmp_pa
         trained_detector(IMAGES["b"], QUICK, file, "a")
     with pytest.raises(ValueError, match="was trained with other steps"):
         trained_detector(IMAGES["a"], replace(QUICK, steps=7), file, "a")
+
+
+def test_a_detector_that_another_process_finishes_meanwhile_is_not_trained_again(tmp_path, monkeypatch):
+    file = tmp_path / "a.safetensors"
+
+    def waits_for_another(lock, run):
+        monkeypatch.undo()
+        trained_detector(IMAGES["a"], QUICK, file, "a")
+        monkeypatch.setattr("mambadfuse.detection.training.detection_loss", None)
+        return exclusive(lock, run)
+
+    monkeypatch.setattr("mambadfuse.detection.training_run.exclusive", waits_for_another)
+    found = trained_detector(IMAGES["a"], QUICK, file, "a")
+    assert states_equal(found, load_detector(file)[0])
 
 
 def test_groups_of_objects_split_the_objects():
@@ -320,6 +348,19 @@ def results_with(**scores):
             "Fusing with ivf does not help the detector: it finds no less in a alone; "
             "with the maximum it finds as much.",
         ),
+        (
+            {"mean": 0.5, "ivf": 0.7},
+            "Whether fusing with ivf helps the detector is open without results of a and b; "
+            "with the mean it finds less.",
+        ),
+        (
+            {"b": 0.5, "ivf": 0.7},
+            "Whether fusing with ivf helps the detector is open without results of a.",
+        ),
+        (
+            {"b": 0.8, "ivf": 0.7},
+            "Fusing with ivf does not help the detector: it finds no less in b alone.",
+        ),
     ],
 )
 def test_the_verdict_follows_from_the_numbers(scores, sentence):
@@ -361,6 +402,16 @@ def test_the_page_has_the_numbers_and_the_verdict_of_the_results_of_the_kit():
         assert sentence in words
     assert {one.source for one in results} == {*INPUTS, "ivf", "ivf-fast"}
     assert len({one.seed for one in results}) >= 3
+
+
+@pytest.mark.parametrize("change", ['"seed": {}', '"steps": null', '"source": 3', f'"seed": {"[" * 100_000}'])
+def test_results_with_damaged_fields_are_no_results(tmp_path, change):
+    fields = (
+        f'"source": "a", "seed": 0, "steps": 1, "images": 1, "scores": {{"a": {{"AP50": 0.5}}}}, {change}'
+    )
+    (tmp_path / "r.jsonl").write_text(f"{{{fields}}}\n")
+    with pytest.raises(ValueError, match=r"r\.jsonl: line 1 is no result of a matrix"):
+        read_results(tmp_path / "r.jsonl")
 
 
 @pytest.mark.parametrize("scores", ["{}", "3", '{"a": 3}', '{"a": {"AP50": "x"}}', '{"b": {"AP50": 0.5}}'])

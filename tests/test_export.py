@@ -24,6 +24,7 @@ from mambadfuse.data.samples import samples
 from mambadfuse.files import atomic_write
 from mambadfuse.models.checkpoints import weights_digest
 from mambadfuse.models.export import SIZES, TOLERANCE, Exported, ExportError, export
+from mambadfuse.resources import resource_folder
 
 MODULE = import_module("mambadfuse.models.export")
 PAGE = (Path(__file__).parents[1] / "docs" / "exporting.md").read_text(encoding="utf-8")
@@ -200,6 +201,19 @@ def test_the_weights_are_never_replaced(cnn, tmp_path):
     with pytest.raises(ValueError, match="would replace its own source"):
         export(weights, weights, "torch")
     assert weights.read_bytes() == before
+
+
+def test_neither_the_weights_in_a_folder_nor_shipped_ones_are_replaced(cnn, tmp_path):
+    cnn.save_pretrained(tmp_path / "mine")
+    shipped = resource_folder("weights") / "ivf-tiny.safetensors"
+    for source, weights in (
+        (tmp_path / "mine", tmp_path / "mine" / "model.safetensors"),
+        ("ivf-tiny", shipped),
+    ):
+        before = weights.read_bytes()
+        with pytest.raises(ValueError, match="would replace its own source"):
+            export(source, weights, "torch")
+        assert weights.read_bytes() == before
 
 
 def test_the_command_refuses_a_folder_before_it_exports(tmp_path, capsys):

@@ -322,6 +322,11 @@ def test_wrong_shapes_name_the_picture():
         FusionLoss()(torch.rand(2, 3, 8, 8), good, good)
 
 
+def test_another_padding_is_refused():
+    with pytest.raises(ValueError, match="border must be 'zeros' or 'replicate', found 'reflect'"):
+        gradients(torch.rand(1, 1, 8, 8), "reflect")
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -330,6 +335,9 @@ def test_wrong_shapes_name_the_picture():
         {"ssim_weighting": "max"},
         {"edges": "soft"},
         {"ssim_range": 0.0},
+        {"ssim_range": float("inf")},
+        {"intensity": float("inf")},
+        {"structure": float("nan")},
         {"glare": -0.1},
         {"glare": 1.1},
         {"flat": "grey"},

@@ -216,7 +216,7 @@ def has_flat_pixel(x):
     return not ((down[:, 2:] - down[:, :-2]) | (along[2:] - along[:-2])).all()
 
 
-def test_a_flat_pixel_of_the_fused_picture_has_an_angle_that_hardly_counts():
+def test_a_flat_pixel_of_the_fused_picture_has_an_angle_that_counts_next_to_nothing():
     f, a, b = noise(108480045)
     assert has_flat_pixel(f)
     turned, upright = (metrics.edge_transfer(*triple) for triple in ((f.T, a.T, b.T), (f, a, b)))

@@ -194,6 +194,13 @@ def test_config_refuses_what_it_does_not_know(wrong, error):
         MambaDFuseConfig(**wrong)
 
 
+def test_a_size_that_is_too_small_is_named_with_the_least_one():
+    with pytest.raises(ValueError, match="state must be at least 1, found 0"):
+        MambaDFuseConfig(state=0)
+    with pytest.raises(ValueError, match="deep_depth must be at least 0, found -1"):
+        MambaDFuseConfig(deep_depth=-1)
+
+
 def test_stages_may_be_empty():
     model = MambaDFuse(
         replace(TINY, extraction_depth=0, exchange_depth=0, deep_depth=0, reconstruction_depth=0)

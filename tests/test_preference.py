@@ -1,7 +1,6 @@
 """Strengths from answers: closed forms, known judges, what cannot be ranked; and the file of answers."""
 
 import json
-import logging
 import math
 from itertools import combinations
 
@@ -155,6 +154,11 @@ def test_an_impossible_answer_is_refused(fields, message):
         Answer(*fields)
 
 
+def test_a_field_that_is_not_text_is_refused():
+    with pytest.raises(TypeError, match=r"left must be text, found \['p'\]"):
+        Answer("x", ["p"], "q", "left")
+
+
 class TestFile:
     def test_answers_come_back_in_order(self, tmp_path):
         path, given = tmp_path / "new" / "answers.jsonl", answers_of([("p", "q"), ("é", "r")], "lt")
@@ -164,18 +168,11 @@ class TestFile:
         assert read_answers(path) == given
         assert len(path.read_text(encoding="utf-8").splitlines()) == 2
 
-    def test_a_line_that_was_cut_off_costs_itself_alone(self, tmp_path, caplog):
-        path, (first, second) = tmp_path / "answers.jsonl", answers_of([("p", "q"), ("q", "r")], "lr")
-        append_answer(path, first)
-        with path.open("ab") as file:
-            file.write(b'{"picture": "x", "le')
-        append_answer(path, second)
-        with caplog.at_level(logging.WARNING):
-            assert read_answers(path) == [first, second]
-        assert "line 2 is incomplete" in caplog.text
-
-    def test_a_line_that_is_no_answer_is_named(self, tmp_path):
+    @pytest.mark.parametrize("change", [{"left": None}, {"left": ["p"]}, {"choice": "both"}, {"more": "x"}])
+    def test_a_line_that_is_no_answer_is_named(self, tmp_path, change):
         path = tmp_path / "answers.jsonl"
-        path.write_text(json.dumps({"picture": "x"}) + "\n")
+        path.write_text(
+            json.dumps({"picture": "x", "left": "p", "right": "q", "choice": "tie"} | change) + "\n"
+        )
         with pytest.raises(ValueError, match=r"answers\.jsonl: line 1 is not an answer"):
             read_answers(path)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 import mambadfuse as mdf
 from mambadfuse.data.tasks import TASKS
@@ -77,6 +78,15 @@ def test_a_repository_of_the_hub_is_downloaded(network, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "hf_hub_download", download)
     assert_same(mdf.MambaDFuse.from_pretrained("someone/fusion", revision="v1"), network)
     assert asked == [("someone/fusion", "model.safetensors", {"revision": "v1"})]
+
+
+def test_a_hub_that_cannot_be_reached_is_named(monkeypatch):
+    def offline(*_, **__):
+        raise LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setattr(pretrained, "hf_hub_download", offline)
+    with pytest.raises(CheckpointError, match=r"someone/fusion: no such file, and .* Hub .*: no connection"):
+        mdf.MambaDFuse.from_pretrained("someone/fusion")
 
 
 @pytest.mark.parametrize(

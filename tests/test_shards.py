@@ -92,6 +92,13 @@ def test_shards_join_in_any_order(place):
         ("1.json a/1.png", "1.png: is not JSON"),
         ("1.json list.json", "list.json: is not the table of a shard"),
         ("1.json none.json", "none.json"),
+        ("1.json deep.json", "deep.json: is not JSON"),
+        ("1.json number.json", "number.json: is not the table of a shard"),
+        ("1.json beyond.json", "beyond.json: is not the table of a shard"),
+        ("huge.json", f"huge.json: these shards are missing: 2/{10**30}, 3/{10**30}, "),
+        ("1.json method.json", "method.json: is not the table of a shard"),
+        ("1.json score.json", "score.json: is not the table of a shard"),
+        ("1.json gap.json", "gap.json: is not the table of a shard"),
     ],
 )
 def test_tables_that_do_not_belong_together_are_named(place, capsys, files, message):
@@ -102,6 +109,16 @@ def test_tables_that_do_not_belong_together_are_named(place, capsys, files, mess
     run(f"{EVALUATE} --shard 2/2 --convention strict --json strict.json")
     run(f"{EVALUATE} --json whole.json")
     Path("list.json").write_text("[]")
+    Path("deep.json").write_text("[" * 100_000)
+    first = json.loads(Path("1.json").read_text())
+    Path("number.json").write_text(json.dumps(first | {"shard": 2}))
+    method = {"kind": "result", "name": "ours"}
+    for name, scores in (("score", {"1": {"EN": None}}), ("gap", {"1": {"EN": 1.0}})):
+        methods = [{**method, "scores": scores}]
+        Path(f"{name}.json").write_text(json.dumps(first | {"shard": [2, 2], "methods": methods}))
+    Path("beyond.json").write_text(json.dumps(first | {"shard": [3, 2]}))
+    Path("huge.json").write_text(json.dumps(first | {"shard": [1, 10**30]}))
+    Path("method.json").write_text(json.dumps(first | {"shard": [2, 2], "methods": [7]}))
     capsys.readouterr()
     assert run(f"evaluate --join {files}") == 1
     error = capsys.readouterr().err

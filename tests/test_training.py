@@ -262,9 +262,22 @@ def test_tensorboard_gets_the_losses_and_the_scores(tmp_path):
         assert name.encode() in events.read_bytes()
 
 
+def test_a_seed_that_no_generator_takes_is_refused():
+    with pytest.raises(ValueError, match=r"seed must be below 2\*\*63, found 9223372036854775808"):
+        TrainingConfig(seed=2**63)
+    torch.manual_seed(TrainingConfig(seed=2**63 - 1).seed)
+
+
 def test_another_suffix_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"w\.pth: expected the name of a \.safetensors file"):
         quiet(tmp_path / "w.pth")
+
+
+def test_a_folder_in_the_place_of_the_weights_is_refused_before_training(tmp_path):
+    (tmp_path / "w.safetensors").mkdir()
+    with pytest.raises(ValueError, match=r"w\.safetensors: is a folder, expected the name of a file"):
+        quiet(tmp_path / "w.safetensors")
+    assert not run_folder(tmp_path / "w.safetensors").exists()
 
 
 def test_an_estimate_writes_nothing(tmp_path, monkeypatch):
@@ -277,6 +290,19 @@ def test_an_estimate_writes_nothing(tmp_path, monkeypatch):
     for word in ("5,000", "s per step", "cpu, float32", "memory"):
         assert word in str(outlook)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_estimate_draws_the_scenes_that_a_run_draws():
+    drawn = []
+
+    class Counted(ArrayPair):
+        def pictures(self):
+            drawn.append(self.name)
+            return super().pictures()
+
+    pairs = [Counted(pair.name, pair.a, pair.b) for pair in toy_pairs()]
+    estimate(replace(CONFIG, scenes=0.999), [pairs], measured=1)
+    assert not drawn
 
 
 def test_learning_rate_rises_then_falls_along_a_cosine():

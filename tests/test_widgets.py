@@ -21,6 +21,7 @@ from mambadfuse.evaluation.answers import read_answers
 from mambadfuse.metrics import EIGHT
 from mambadfuse.models.extraction import LowLevelExtraction
 from mambadfuse.widgets import (
+    AblationLab,
     BlindPreference,
     BranchExplorer,
     ExchangeExplorer,
@@ -107,6 +108,13 @@ def test_a_closed_panel_leaves_nothing(panel, another):
     assert other.children == ()
 
 
+def test_a_closed_lab_is_not_kept(tmp_path):
+    panel = PANELS["lab"](tmp_path)
+    assert AblationLab.last is panel
+    panel.close()
+    assert AblationLab.last is None
+
+
 def test_errors_are_shown_and_the_picture_stays():
     panel = ScanExplorer()
     before = displays(panel)
@@ -183,6 +191,10 @@ class TestUploads:
         assert fusion.text == (
             "Error: wide.png: 3000x2000 is too large for a panel, use the command mambadfuse fuse"
         )
+
+    def test_a_name_too_long_for_a_file_of_this_system_is_no_obstacle(self, fusion):
+        upload(fusion, "a", 250 * "夜" + ".png", png(40, 44))
+        assert fusion.text == "Please upload side b."
 
 
 class TestSaving:
@@ -345,6 +357,46 @@ def test_the_network_follows_the_task_of_the_pair():
     panel.network.value = "untrained"
     panel.pairs.list.value = "synthetic_smoke_yard"
     assert panel.network.value == "untrained"
+    panel.close()
+
+
+def test_a_network_of_your_own_stays_whatever_its_name():
+    mine = TINY["tiny"]
+    panel = ExchangeExplorer({"ivf-mine": mine, "ivf": mine}, side=16)
+    assert panel.network.options.count("ivf") == 1
+    for name in ("ivf-mine", "ivf"):
+        panel.network.value = name
+        for pair in ("icbm152_simulated_z16", "synthetic_smoke_yard"):
+            panel.pairs.list.value = pair
+            assert panel.network.value == name
+    panel.close()
+
+
+@pytest.mark.parametrize("explorer", [BranchExplorer, ExchangeExplorer])
+def test_a_network_without_such_blocks_is_named(explorer):
+    panel = explorer({**TINY, "fast": mdf.load("ivf-tiny")}, side=16)
+    panel.network.value = "fast"
+    assert panel.text == "Error: fast: this panel needs a MambaDFuse, found a FastFusion"
+    panel.close()
+
+
+@pytest.mark.parametrize(
+    ("explorer", "change", "message"),
+    [
+        (BranchExplorer, {"deep_depth": 0}, "This network has no M3 block."),
+        (ExchangeExplorer, {"exchange_depth": 0}, "This network has no exchange block."),
+    ],
+)
+def test_what_a_network_without_blocks_cannot_show_is_hidden(explorer, change, message):
+    without = mdf.MambaDFuse(replace(TINY["tiny"].config, **change)).eval()
+    panel = explorer({**TINY, "without": without}, side=16)
+    gallery = panel.maps if explorer is BranchExplorer else panel.gallery
+    assert all(display.layout.display is None for display in gallery.children)
+    panel.network.value = "without"
+    assert panel.text == message
+    assert all(display.layout.display == "none" for display in gallery.children)
+    panel.network.value = "tiny"
+    assert all(display.layout.display is None for display in gallery.children)
     panel.close()
 
 

@@ -23,11 +23,8 @@ from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.models.scan_order import in_raster_order, reading_order
 
 Map = NDArray[np.floating]
-BRANCHES = {
-    "f": "fused",
-    "a": "a",
-    "b": "b",
-}  # letter -> name, which is also the suffix of the block's modules
+BRANCHES = {"f": "fused", "a": "a", "b": "b"}
+"""Of each branch the letter and the name, in which the names of its modules end."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +57,8 @@ def with_gate(model: MambaDFuse, gate: str) -> MambaDFuse:
     if gate != "shared":
         raise ValueError(f"a network trained with the gate {model.config.gate!r} has no weights for {gate!r}")
     twin = MambaDFuse(replace(model.config, gate="shared")).to(next(model.parameters()))
-    weights = (
-        model.state_dict()
-    )  # the first rows of in_proj_a and in_proj_b make the stream, the others the gate
+    # the first rows of in_proj_a and in_proj_b make the stream, the others the gate
+    weights = model.state_dict()
     twin.load_state_dict({name: weights[name][: len(t)] for name, t in twin.state_dict().items()})
     twin.contrast = model.contrast
     return twin.train(model.training)
@@ -135,13 +131,8 @@ def branch_effects(model: MambaDFuse, a: Tensor, b: Tensor) -> dict[str, Map]:
 
         e_k = 255 |F − F without k|,   k = f, a, b
 
-    A second opinion on the shares of :func:`branch_maps`: those measure lengths inside the network, and long vectors
-    may cancel each other.
-
-    Args:
-        model: the network.
-        a: first image, (1, 1, H, W), in [0, 1].
-        b: second image, (1, 1, H, W), in [0, 1].
+    A second opinion on the shares of :func:`branch_maps`, whose arguments these are: shares measure lengths inside the
+    network, and long vectors may cancel each other.
 
     Raises:
         ValueError: deep fusion is not made of M3 blocks.

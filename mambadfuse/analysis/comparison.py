@@ -7,10 +7,10 @@ from hashlib import blake2b
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from mambadfuse.analysis.colormap import Picture
 from mambadfuse.data.colour import Floats, luma
 from mambadfuse.evaluation.faults import measure
 from mambadfuse.fusion.baselines import BASELINES
@@ -19,8 +19,6 @@ from mambadfuse.fusion.pair import fuse_with
 from mambadfuse.metrics import EIGHT, LOWER_IS_BETTER, evaluate
 from mambadfuse.metrics.grey_image import levels
 from mambadfuse.plotting.histograms import grey_histograms
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +121,13 @@ def candidates(pair: NamedPair, network: nn.Module, colour: str = "auto") -> dic
 
 
 def candidate(pair: NamedPair, name: str, network: nn.Module | None = None, colour: str = "auto") -> Picture:
-    """One of :func:`candidates`, by its name; only "network" needs a network."""
+    """One of :func:`candidates`, by its name; only "network" needs a network.
+
+    Raises:
+        ValueError: there is no such candidate, or its network is missing.
+    """
+    if name not in CANDIDATES:
+        raise ValueError(f"unknown candidate {name!r}: choose one of {', '.join(CANDIDATES)}")
     if name in ("a", "b"):
         return np.rint(255 * getattr(pair, name)).astype(np.uint8)
     options = FusionOptions(colour=colour)

@@ -102,9 +102,8 @@ def _assign(overlap: NDArray[np.float64], ignored: Flags, crowd: Flags) -> tuple
     free = np.ones((len(THRESHOLDS), len(ignored)), dtype=bool)
     for number in np.flatnonzero((overlap >= THRESHOLDS[0]).any(axis=1)):
         possible = free & (overlap[number] >= THRESHOLDS[:, None])
-        rank = np.where(
-            possible, overlap[number] - 2 * ignored, -np.inf
-        )  # an ignored one only for want of another
+        # an ignored one only for want of another
+        rank = np.where(possible, overlap[number] - 2 * ignored, -np.inf)
         choice = rank.shape[1] - 1 - rank[:, ::-1].argmax(axis=1)  # the last of equals, as COCO's own code
         takes = possible[levels, choice]
         free[levels[takes], choice[takes]] = crowd[choice[takes]]

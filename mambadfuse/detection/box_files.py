@@ -1,9 +1,10 @@
-"""Boxes in files, YOLO's and COCO's: what is in each image, or what a detector of one's own found there."""
+"""Boxes in files, YOLO's and COCO's: what is in each image, or what any detector found there."""
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,13 +12,14 @@ import numpy as np
 
 from mambadfuse.data.pairs import Pair
 from mambadfuse.detection.boxes import Detections, Objects, as_boxes
+from mambadfuse.files import require_no_special
 
 _ROUNDING = 1.0  # pixels by which a box may reach outside its image; it is cut there
 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What a file of boxes is told of an image.
+    """What has to be known of an image to find its boxes in a file.
 
     Attributes:
         names: without suffix, by any of which the file may call it; the first is the one for messages.
@@ -81,7 +83,7 @@ def read_objects(
 def read_detections(
     path: str | Path, boxes: str | Path, images: Sequence[ImageInfo], classes: Sequence[str]
 ) -> list[Detections]:
-    """What a detector of one's own found in each image.
+    """What a detector found in each image, be it the kit's or another.
 
     A folder holds YOLO's files, with the confidence as sixth number of a line; an image without a file is one where
     nothing was found. A file holds COCO's results, a list of ``image_id``, ``category_id``, ``bbox`` and ``score``; ids
@@ -144,7 +146,7 @@ def _objects(rows: Sequence[_Row], image: ImageInfo, classes: Sequence[str]) -> 
 def _class_names(folder: Path) -> tuple[str, ...]:
     for file in (folder / "classes.txt", folder.parent / "classes.txt"):
         if file.is_file():
-            lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+            lines = [line.strip() for line in text_lines(file)]
             if names := tuple(filter(None, lines)):
                 return names
     raise ValueError(
@@ -168,7 +170,7 @@ def _found_file(folder: Path, image: ImageInfo) -> Path | None:
 
 def _yolo_rows(file: Path, image: ImageInfo, classes: int, scored: bool) -> list[_Row]:
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text_lines(file), 1):
         if not line.strip():
             continue
         place = f"{file}: line {number}"
@@ -195,10 +197,25 @@ def _yolo_rows(file: Path, image: ImageInfo, classes: int, scored: bool) -> list
     return rows
 
 
+def text_lines(file: Path) -> list[str]:
+    """The lines of a text in UTF-8, without the mark that some editors put at its start.
+
+    Raises:
+        ValueError: the file is not UTF-8; the message names it.
+        OSError: it is missing or cannot be read.
+    """
+    require_no_special(file)
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: is not a text in UTF-8 ({error.reason})") from error
+
+
 def _json(file: Path, kind: type) -> Any:
+    require_no_special(file)
     try:
         content = json.loads(file.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: is no JSON: {error}") from None
     if not isinstance(content, kind):
         wanted = (
@@ -236,8 +253,8 @@ def _coco_images(
     for entry in _entries(file, content, "images"):
         if not {"id", "file_name"} <= entry.keys() or not _is_id(entry["id"]):
             raise ValueError(f"{file}: expected images with id and file_name, found {entry}")
-        path = PurePosixPath(str(entry["file_name"]).replace("\\", "/")).with_suffix("")
-        n = found[entry["id"]] = places.get(str(path), places.get(path.name))
+        path = PurePosixPath(str(entry["file_name"]).replace("\\", "/"))
+        n = found[entry["id"]] = places.get(str(path.parent / path.stem), places.get(path.stem))
         if n is None:
             continue
         size, own = (entry.get("width"), entry.get("height")), (images[n].width, images[n].height)
@@ -276,15 +293,23 @@ def _coco_rows(
             score = float(entry["score"]) if scored else 1.0
             if not (_is_id(image) and _is_id(category) and math.isfinite(left + top + wide + tall + score)):
                 raise ValueError
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             wanted = "image_id, category_id, bbox of four numbers" + (" and score" if scored else "")
             raise ValueError(f"{place}: expected {wanted}, found {entry}") from None
         if image not in by_id:
-            raise ValueError(f"{place}: image_id {image!r} is unknown")
+            raise ValueError(f"{place}: image_id {image!r} is unknown: expected one of {_some(by_id)}")
         if category not in label_of:
-            raise ValueError(f"{place}: category_id {category!r} is unknown")
+            raise ValueError(
+                f"{place}: category_id {category!r} is unknown: expected one of {_some(label_of)}"
+            )
         if (n := by_id[image]) is not None:
             crowd = not scored and bool(entry.get("iscrowd"))
             box = (left, top, left + wide, top + tall)
             rows[n].append(_Row(place, label_of[category], box, score, crowd))
     return rows
+
+
+def _some(ids: Iterable[Any]) -> str:
+    """The first few of these ids, for a message."""
+    shown = [repr(one) for one in islice(ids, 6)]
+    return ", ".join(shown[:5] + ["..."] * (len(shown) > 5))

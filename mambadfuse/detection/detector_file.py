@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load, save
 
 from mambadfuse.detection.network import Detector
-from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.files import atomic_write, make_folder, require_no_special
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def save_detector(file: str | Path, network: Detector, metadata: DetectorMetadat
     make_folder(file.parent)
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     sizes = {"channels": network.channels, "width": network.width}
-    with atomic_write(file) as out:
+    with atomic_write(file, durable=True) as out:  # the checkpoints of its training are deleted next
         out.write(save(tensors, {"detector": json.dumps({**asdict(metadata), **sizes})}))
 
 
@@ -51,6 +51,7 @@ def load_detector(file: str | Path) -> tuple[Detector, DetectorMetadata]:
         ValueError: the file is no detector.
         OSError: it is missing or cannot be read.
     """
+    require_no_special(Path(file))
     content = Path(file).read_bytes()
     try:
         with safe_open(file, framework="pt") as header:
@@ -61,6 +62,6 @@ def load_detector(file: str | Path) -> tuple[Detector, DetectorMetadata]:
         )
         network = Detector(channels, len(metadata.classes), width)
         network.load_state_dict(load(content))
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{file}: is no detector that mambadfuse detect wrote ({error})") from None
+    except Exception as error:  # damaged metadata raise almost anything
+        raise ValueError(f"{file}: is no detector that mambadfuse detect wrote ({error})") from error
     return network.eval(), metadata

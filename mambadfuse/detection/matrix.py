@@ -122,13 +122,16 @@ def read_results(file: str | Path = SHIPPED_RESULTS) -> list[Trained]:
     for number, line in enumerate(Path(file).read_bytes().splitlines(), 1):
         try:
             results.append(_trained(json.loads(line)))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{file}: line {number} is no result of a matrix: {error}") from error
     return results
 
 
 def _trained(fields: Mapping[str, Any]) -> Trained:
     one = Trained(**fields)
+    for name, kind in (("source", str), ("seed", int), ("steps", int), ("images", int)):
+        if not isinstance(getattr(one, name), kind):
+            raise TypeError(f"{name} is {getattr(one, name)!r}")
     scores = {name: {metric: float(x) for metric, x in own.items()} for name, own in one.scores.items()}
     if "AP50" not in scores.get(one.source, {}):
         raise ValueError(f"it lacks the AP50 of a detector on its own input, {one.source}")

@@ -1,4 +1,4 @@
-"""Pairs of one's own as sets of images: the part of a split, read as a detector sees it, in one size."""
+"""Your own pairs as sets of images: the part of a split, read as a detector sees it, in one size."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from mambadfuse.data.pairs import PairSet
 from mambadfuse.data.resize import resize_to
 from mambadfuse.data.results import results_in
 from mambadfuse.data.training_pairs import FilePair, find_training_pairs
-from mambadfuse.detection.box_files import ImageInfo, read_objects
+from mambadfuse.detection.box_files import ImageInfo, read_objects, text_lines
 from mambadfuse.detection.boxes import Objects
 from mambadfuse.detection.dataset import DetectionSet
 from mambadfuse.detection.inputs import INPUTS, input_image
@@ -27,15 +27,15 @@ def split_of(pairs: PairSet, file: str | Path) -> PairSet:
     """The pairs that a split file names, one a line, with or without folder and suffix; in the order of the pairs.
 
     Raises:
-        ValueError: a line names no pair, or there is no line.
+        ValueError: a line names no pair, there is no line, or the file is not UTF-8.
         OSError: the file cannot be read.
     """
-    lines = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.strip() for line in text_lines(Path(file)) if line.strip()]
     known = {name: pair.name for pair in pairs.pairs for name in (pair.name, pair.a.stem, pair.b.stem)}
     chosen = set()
     for line in lines:
         path = PurePosixPath(line.replace("\\", "/"))
-        found = [str(path), str(path.with_suffix("")), path.name, path.stem]
+        found = [str(path), str(path.parent / path.stem), path.name, path.stem]
         name = next((known[one] for one in found if one in known), None)
         if name is None:
             raise ValueError(f"{file}: names {line}, which is no pair in {pairs.folder_a}")
@@ -116,7 +116,7 @@ class LabelledPairs:
 
 
 def _image_infos(pairs: PairSet, files: Sequence[FilePair]) -> list[ImageInfo]:
-    """What a file of boxes is told of the images of these pairs."""
+    """Names and sizes of the images of these pairs."""
     return [
         ImageInfo.of(pair, file.shape[1], file.shape[0])
         for pair, file in zip(pairs.pairs, files, strict=True)

@@ -1,6 +1,6 @@
 """The matrix in numbers and words: what each input is worth to a detector, and whether fusion helps it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,41 +88,51 @@ def verdict(results: Sequence[Trained], metric: str = "AP50") -> list[str]:
 
     It helps if its images are better than each source alone; whether a rule, or the two channels without any fusion,
     would have done as well is said beside it.
+
+    Raises:
+        ValueError: there are no results, or they lack the metric.
     """
-    sentences = []
     found = compare(results, metric)
-    for fused in dict.fromkeys(one.fused for one in found):
-        of = {one.other: one.effect.verdict for one in found if one.fused == fused}
-        sources = [of[name] for name in ("a", "b") if name in of]
-        if min(one.effect.seeds.n for one in found if one.fused == fused) < FEWEST_SEEDS:
-            sentences.append(
-                f"Fewer than {FEWEST_SEEDS} seeds were trained on all inputs: no verdict on {fused}."
-            )
-            continue
-        if all(one == "worse" for one in sources):
-            first = f"Fusing with {fused} helps the detector: it finds more than in either image alone"
-        elif "better" in sources or "equal" in sources:
-            best = [name for name in ("a", "b") if of.get(name) in ("better", "equal")]
-            first = f"Fusing with {fused} does not help the detector: it finds no less in {' or '.join(best)} alone"
-        else:
-            first = f"Whether fusing with {fused} helps the detector more than one image alone is open"
-        rest = [
-            (names, words)
-            for outcome, words in (
-                ("better", "finds more"),
-                ("equal", "finds as much"),
-                ("worse", "finds less"),
-                ("open", "may find more or less"),
-            )
-            if (names := [name for name in of if name not in ("a", "b") and of[name] == outcome])
-        ]
-        clauses = [
-            f"with {_listed([_TITLES.get(name, name) for name in names])} it {words}" for names, words in rest
-        ]
-        sentences.append("; ".join([first, *clauses]) + ".")
-    return sentences
+    by_network: dict[str, list[Comparison]] = {}
+    for one in found:
+        by_network.setdefault(one.fused, []).append(one)
+    return [_verdict_on(fused, own) for fused, own in by_network.items()]
 
 
+def _verdict_on(fused: str, found: Sequence[Comparison]) -> str:
+    if min(one.effect.seeds.n for one in found) < FEWEST_SEEDS:
+        return f"Fewer than {FEWEST_SEEDS} seeds were trained on all inputs: no verdict on {fused}."
+    outcomes = {one.other: one.effect.verdict for one in found}
+    sources = {name: outcomes.pop(name) for name in _SOURCES if name in outcomes}
+    clauses = [
+        f"with {_listed([_TITLES.get(name, name) for name in names])} it {words}"
+        for outcome, words in _WORDS.items()
+        if (names := [name for name, own in outcomes.items() if own == outcome])
+    ]
+    return "; ".join([_compared_with_sources(fused, sources), *clauses]) + "."
+
+
+def _compared_with_sources(fused: str, outcomes: Mapping[str, str]) -> str:
+    """Whether fusing helps more than a source alone, from the verdicts on those that were tested."""
+    best = [name for name, own in outcomes.items() if own in ("better", "equal")]
+    if best:
+        return (
+            f"Fusing with {fused} does not help the detector: it finds no less in {' or '.join(best)} alone"
+        )
+    if missing := [name for name in _SOURCES if name not in outcomes]:
+        return f"Whether fusing with {fused} helps the detector is open without results of {' and '.join(missing)}"
+    if all(own == "worse" for own in outcomes.values()):
+        return f"Fusing with {fused} helps the detector: it finds more than in either image alone"
+    return f"Whether fusing with {fused} helps the detector more than one image alone is open"
+
+
+_SOURCES = ("a", "b")
+_WORDS = {
+    "better": "finds more",
+    "equal": "finds as much",
+    "worse": "finds less",
+    "open": "may find more or less",
+}
 _TITLES = {
     "pyramid": "the Laplacian pyramid",
     "mean": "the mean",

@@ -54,8 +54,7 @@ def targets(objects: Sequence[Objects], classes: int, height: int, width: int) -
     """
     if height % STRIDE or width % STRIDE:
         raise ValueError(f"height and width must be multiples of {STRIDE}, found {height} and {width}")
-    rows, columns = height // STRIDE, width // STRIDE
-    batch = len(objects)
+    rows, columns, batch = height // STRIDE, width // STRIDE, len(objects)
     heat = np.zeros((batch, classes, rows, columns), np.float32)
     geometry = np.zeros((batch, 4, rows, columns), np.float32)
     centre = np.zeros((batch, 1, rows, columns), bool)
@@ -63,29 +62,29 @@ def targets(objects: Sequence[Objects], classes: int, height: int, width: int) -
     for number, found in enumerate(objects):
         if len(found.labels) and not 0 <= found.labels.min() <= found.labels.max() < classes:
             raise ValueError(f"labels must lie in 0..{classes - 1}, found {found.labels.tolist()}")
-        for box, label in zip(found.boxes[~found.ignored], found.labels[~found.ignored], strict=True):
-            size = (box[2:] - box[:2]) / STRIDE
-            point = (box[2:] + box[:2]) / 2 / STRIDE
-            if not ((point >= 0) & (point < (columns, rows))).all():
-                raise ValueError(
-                    f"the centre of the box {box.tolist()} lies outside the image of {width}x{height} pixels"
-                )
+        for box, label, is_ignored in zip(found.boxes, found.labels, found.ignored, strict=True):
+            if is_ignored:
+                left, top = np.floor(box[:2] / STRIDE).astype(int).clip(0)
+                right, bottom = np.ceil(box[2:] / STRIDE).astype(int).clip(0)
+                ignored[number, label, top:bottom, left:right] = True
+                continue
+            size, point = (box[2:] - box[:2]) / STRIDE, _centre_cell(box, height, width)
             column, row = point.astype(int)
             bump = _bump(rows, columns, row, column, gaussian_radius(*size))
             np.maximum(heat[number, label], bump, out=heat[number, label])
             geometry[number, :, row, column] = *size, *(point - (column, row))
             centre[number, 0, row, column] = True
-        for box, label in zip(found.boxes[found.ignored], found.labels[found.ignored], strict=True):
-            left, top = np.floor(box[:2] / STRIDE).astype(int).clip(0)
-            right, bottom = np.ceil(box[2:] / STRIDE).astype(int).clip(0)
-            ignored[number, label, top:bottom, left:right] = True
-    return Targets(
-        torch.from_numpy(heat),
-        torch.from_numpy(geometry[:, :2]),
-        torch.from_numpy(geometry[:, 2:]),
-        torch.from_numpy(centre),
-        torch.from_numpy(ignored),
-    )
+    return Targets(*map(torch.from_numpy, (heat, geometry[:, :2], geometry[:, 2:], centre, ignored)))
+
+
+def _centre_cell(box: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+    """Where the centre of a box lies, (x, y) in cells."""
+    point = (box[2:] + box[:2]) / 2 / STRIDE
+    if not ((point >= 0) & (point < (width // STRIDE, height // STRIDE))).all():
+        raise ValueError(
+            f"the centre of the box {box.tolist()} lies outside the image of {width}x{height} pixels"
+        )
+    return point
 
 
 def gaussian_radius(width: float, height: float) -> int:
@@ -105,7 +104,7 @@ def _bump(rows: int, columns: int, row: int, column: int, radius: int) -> NDArra
     """A Gaussian of standard deviation (2 radius + 1) / 6 that is 1 at (row, column)."""
     variance = ((2 * radius + 1) / 6) ** 2
     y, x = (
-        np.exp(-((np.arange(rows) - row) ** 2) / (2 * variance)),
-        np.exp(-((np.arange(columns) - column) ** 2) / (2 * variance)),
+        np.exp(-((np.arange(count) - place) ** 2) / (2 * variance))
+        for count, place in ((rows, row), (columns, column))
     )
     return y[:, None] * x

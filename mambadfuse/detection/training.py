@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,7 +15,7 @@ from mambadfuse.detection.dataset import DetectionSet
 from mambadfuse.detection.loss import detection_loss
 from mambadfuse.detection.network import Detector
 from mambadfuse.detection.targets import targets
-from mambadfuse.training.checkpointing import CheckpointManager
+from mambadfuse.training.checkpointing import CheckpointManager, restore_tensors, tensors_of
 
 _WARMUP = 50  # steps
 _SAVE_EVERY = 60.0  # seconds
@@ -34,7 +33,7 @@ class DetectorConfig:
         seed: of weights, batches and mirrored images.
 
     Raises:
-        ValueError: a number is not positive.
+        ValueError: a number is not positive, or the seed is negative.
     """
 
     steps: int = 800
@@ -44,9 +43,11 @@ class DetectorConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 0 or (value == 0 and name != "seed"):
-                raise ValueError(f"{name} must be positive, found {value}")
+        for name in ("steps", "batch", "learning_rate", "width"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, found {self.seed}")
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -108,7 +109,7 @@ def train_detector(
         loss.backward()
         optimiser.step()
         if checkpoints and (time.monotonic() - saved > _SAVE_EVERY or step + 1 == config.steps):
-            checkpoints.save(step + 1, _tensors(network, optimiser), {"step": step + 1})
+            checkpoints.save(step + 1, tensors_of({"network": network}, optimiser), {"step": step + 1})
             saved = time.monotonic()
     return network.eval()
 
@@ -135,28 +136,11 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, 0, epoch]).permutation(count)
 
 
-def _tensors(network: Detector, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
-    """Every tensor of the run, by name."""
-    found = {f"network.{name}": t for name, t in network.state_dict().items()}
-    for number, moments in optimiser.state_dict()["state"].items():
-        found |= {f"optimiser.{number}.{name}": t for name, t in moments.items()}
-    return {name: t.detach().cpu().contiguous() for name, t in found.items()}
-
-
 def _restore(checkpoints: CheckpointManager, network: Detector, optimiser: torch.optim.Adam) -> int:
     """Continues the run of the latest checkpoint: the number of steps done, 0 if there is none."""
     latest = checkpoints.latest()
     if latest is None:
         return 0
-    network.load_state_dict(_below("network.", latest.tensors))
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, t in _below("optimiser.", latest.tensors).items():
-        number, _, moment = name.partition(".")
-        moments.setdefault(int(number), {})[moment] = t
-    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+    groups = optimiser.state_dict()["param_groups"]
+    restore_tensors(latest.tensors, {"network": network}, optimiser, groups)
     return int(latest.metadata["step"])
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names start with the prefix, without it."""
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

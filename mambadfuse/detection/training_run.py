@@ -1,8 +1,10 @@
 """A training run of the detector, from images to a file; it can be stopped at any time, and resumes."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from mambadfuse.detection.dataset import DetectionSet
 from mambadfuse.detection.detector_file import DetectorMetadata, load_detector, save_detector
@@ -40,16 +42,25 @@ def trained_detector(
     """
     file = Path(file)
     run = {**asdict(config), "images": images.digest()}
-    if file.exists():
-        network, metadata = load_detector(file)
-        if differing := [name for name in run if metadata.run.get(name) != run[name]]:
-            raise ValueError(f"{file}: was trained with other {', '.join(differing)}: choose another name")
-        return network.to(device)
+    if finished := _finished(file, run):
+        return finished.to(device)
     make_folder(file.parent)
     checkpoints = CheckpointManager(file.with_suffix(".run"), run, count=2)
     with exclusive(file.with_name(f".{file.stem}.lock"), str(file)):
+        if finished := _finished(file, run):  # by another process, while this one waited
+            return finished.to(device)
         network = train_detector(images, config, checkpoints=checkpoints, device=device, progress=progress)
         height, width = images.pixels.shape[2:]
         save_detector(file, network, DetectorMetadata(source, (height, width), images.classes, run))
         shutil.rmtree(checkpoints.folder)
+    return network
+
+
+def _finished(file: Path, run: Mapping[str, Any]) -> Detector | None:
+    """The detector that this run has written; None if there is no file yet."""
+    if not file.exists():
+        return None
+    network, metadata = load_detector(file)
+    if differing := [name for name in run if metadata.run.get(name) != run[name]]:
+        raise ValueError(f"{file}: was trained with other {', '.join(differing)}: choose another name")
     return network

@@ -73,7 +73,7 @@ def measure_folders(
         b: the folder of the other side; None or ``a`` if both lie below ``a``.
         model: whose faults are measured as well, as in :func:`mambadfuse.fuse`; None for no network.
         contrast: of the network, as there.
-        stretch: how the sources are read, as in :func:`mambadfuse.fuse_folders`; choose what was fused.
+        stretch: how the sources are read, as in :func:`mambadfuse.fuse_folders`: as when they were fused.
         stretch_b: the same for side b.
         stretch_each: as there.
         resize: as there.

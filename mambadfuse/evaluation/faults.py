@@ -122,12 +122,12 @@ def band(f: np.ndarray, a: np.ndarray, b: np.ndarray, flat: np.ndarray) -> float
 
         step = | mean_x (f(y + 8, x) − f(y, x)) | − the larger of the same for a and b
 
-    over the columns x that are flat all the way from row y to y + 8, at least 32 of them; for columns likewise.
+    over the columns x that are flat all the way from row y to y + 8, at least 32 of them; the same for columns.
 
     Args:
         f: the fused image, (H, W), 0 ... 255.
-        a: first source, likewise.
-        b: second source, likewise.
+        a: first source, in the same form.
+        b: second source, in the same form.
         flat: where both sources are flat, (H, W).
 
     >>> sky = np.full((64, 64), 120.0)

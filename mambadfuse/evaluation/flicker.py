@@ -35,5 +35,5 @@ def flicker(frames: Iterable[ArrayLike]) -> float:
             total += float(np.square(last[0] - 2 * last[1] + last[2]).mean()) / 6
             count += 1
     if not count:
-        raise ValueError("flicker needs at least three frames")
+        raise ValueError(f"flicker needs at least three frames, found {len(last)}")
     return float(np.sqrt(total / count))

@@ -75,7 +75,7 @@ def evaluate_folders(
         metrics: names of metrics, as there.
         baselines: whether to add :data:`mambadfuse.fusion.baselines.BASELINES` to the comparison.
         rows: a test set whose published rows are added, see :mod:`mambadfuse.evaluation.published`.
-        stretch: how the sources are read, as in :func:`mambadfuse.fuse_folders`; choose what was fused.
+        stretch: how the sources are read, as in :func:`mambadfuse.fuse_folders`: as when they were fused.
         stretch_b: the same for side b.
         stretch_each: as there.
         resize: as there.

@@ -12,7 +12,7 @@ Letters: K number of methods.
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Literal
 
@@ -37,6 +37,10 @@ class Answer:
         right: the method whose image was on the right.
         choice: which was better, "left" or "right"; "tie" if the judge could not tell.
         judge: who was asked.
+
+    Raises:
+        ValueError: the choice is none of ``CHOICES``, or a method is compared with itself.
+        TypeError: a field is not text.
     """
 
     picture: str
@@ -46,7 +50,10 @@ class Answer:
     judge: str = ""
 
     def __post_init__(self) -> None:
-        """Checks choice and methods."""
+        """Checks types, choice and methods."""
+        for name, value in asdict(self).items():
+            if not isinstance(value, str):
+                raise TypeError(f"{name} must be text, found {value!r}")
         if self.choice not in CHOICES:
             raise ValueError(f"choice must be one of {', '.join(CHOICES)}, found {self.choice!r}")
         if self.left == self.right:
@@ -134,14 +141,12 @@ def preferences(answers: Sequence[Answer]) -> Preferences:
         wins = wins + 0.5 * (1 - np.eye(len(methods)))
     theta = bradley_terry(wins)
     reach = _NORMAL_95 * standard_errors(wins, theta)
-    tally = {method: Counter(_outcome(answer, method) for answer in answers) for method in methods}
-    standings = [
-        Standing(
-            method, float(own), float(own - r), float(own + r), 1 + int((theta > own + 1e-9).sum()),
-            tally[method]["win"], tally[method]["tie"], tally[method]["loss"],
-        )
-        for method, own, r in zip(methods, theta, reach, strict=True)
-    ]  # fmt: skip
+    standings = []
+    for method, own, r in zip(methods, theta, reach, strict=True):
+        rank = 1 + int((theta > own + 1e-9).sum())
+        tally = Counter(_outcome(answer, method) for answer in answers)
+        record = tally["win"], tally["tie"], tally["loss"]
+        standings.append(Standing(method, float(own), float(own - r), float(own + r), rank, *record))
     return Preferences(tuple(sorted(standings, key=lambda s: s.rank)), chains > 1, tuple(groups))
 
 

@@ -20,8 +20,8 @@ class FusionLossConfig:
     100.0
 
     Raises:
-        ValueError: a weight is negative, ssim_range or robust_scale is not positive, glare is not in [0, 1],
-            ssim_weighting, edges or flat is not one of its choices, or criterion has not the form of a name.
+        ValueError: a weight is negative or infinite, ssim_range or robust_scale is not positive, glare is not in
+            [0, 1], ssim_weighting, edges or flat is not one of its choices, or criterion is not formed like a name.
     """
 
     intensity: float = 20.0
@@ -51,8 +51,8 @@ class FusionLossConfig:
     overshoot: float = 0.0
     """Weight of L_over."""
     criterion: str = KIT
-    """What computes the loss: "fusion" is :class:`~mambadfuse.losses.FusionLoss`; or a class of one's own,
-    "module:Class" (:mod:`mambadfuse.components`), to which all other settings mean what it makes of them."""
+    """What computes the loss: "fusion" is :class:`~mambadfuse.losses.FusionLoss`; or a class of your own,
+    "module:Class" (:mod:`mambadfuse.components`), which decides what all other settings mean."""
 
     def __post_init__(self) -> None:
         """Reject settings that are out of range."""
@@ -61,10 +61,10 @@ class FusionLossConfig:
                 f"criterion must be {KIT!r} or a name such as my_module:MyLoss, found {self.criterion!r}"
             )
         for name in ("intensity", "gradient", "structure", "flat_weight", "overshoot"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"weight {name} must be at least 0, found {getattr(self, name)}")
-        if not self.ssim_range > 0:
-            raise ValueError(f"ssim_range must be positive, found {self.ssim_range}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"weight {name} must be at least 0 and finite, found {getattr(self, name)}")
+        if not 0 < self.ssim_range < math.inf:
+            raise ValueError(f"ssim_range must be positive and finite, found {self.ssim_range}")
         if not 0 <= self.glare <= 1:
             raise ValueError(f"glare must be in [0, 1], found {self.glare}")
         if not self.robust_scale > 0:

@@ -133,7 +133,7 @@ class OneTerm(NamedTuple):
 
 
 class OwnLoss(nn.Module):
-    """A loss of one's own, ``module:Class``.
+    """A loss of your own, ``module:Class``.
 
     The class, a ``torch.nn.Module``, is built with the configuration and called with ``fused``, ``a`` and ``b``,
     (B, 1, H, W) each, in float32 or float64. It returns a scalar, or a named tuple of scalars one of which is

@@ -23,7 +23,7 @@ local contrast of the other source, d = min(a, b), is shown below white:
 
     t      = max(a, b) + k min(d − μ_d − 2 σ_d, 0)        μ_d, σ_d: under a Gaussian of 12 pixels
 
-Finally, a fused image should hardly leave the range of both sources, and never [0, 1]:
+Finally, a fused image should leave the range of both sources by a small margin at most, and never [0, 1]:
 
     L_over = mean distance of f from [(1 − m) min(a, b), max(a, b) + m (1 − max(a, b))],   m = 0.03
 
@@ -44,9 +44,7 @@ from torch import Tensor
 from mambadfuse.losses.terms import blur, gradients, local_moments, ssim_maps
 
 _REGION = 4.0  # standard deviation, in pixels, of the neighbourhood in which edge strengths are compared
-_SURROUNDINGS = (
-    12.0  # standard deviation, in pixels, of the surroundings from which a target in glare stands out
-)
+_SURROUNDINGS = 12.0  # standard deviation, in pixels, of what a target in glare stands out from
 _SATURATED = (0.96, 0.99)  # from not at all to fully saturated
 _MARGIN = 0.03  # how far f may leave the range of both sources, of the way to black or white
 
@@ -73,7 +71,7 @@ def _below_brightest(x: Tensor) -> Tensor:
 def robust_intensity_term(
     fused: Tensor, target: Tensor, scale: float, share: Tensor | float = 1.0, flat_weight: float = 1.0
 ) -> Tensor:
-    """L_int, a scalar: robust to the ``share`` τ, plain for the rest, which counts ``flat_weight`` times.
+    """L_int, a scalar: the ``share`` τ of each pixel is robust, the rest plain, and counts ``flat_weight`` times.
 
     With ``scale`` = inf all of it is plain.
     """
@@ -83,7 +81,7 @@ def robust_intensity_term(
 
 
 def similarity_map(source: Tensor, fused: Tensor, value_range: float, share: Tensor) -> Tensor:
-    """S, (B, 1, H, W): SSIM whose luminance factor counts to the ``share`` τ."""
+    """S, (B, 1, H, W): SSIM whose luminance factor has the weight τ, the ``share``."""
     luminance, structure = ssim_maps(source, fused, value_range)
     return (1 - share * (1 - luminance)) * structure
 

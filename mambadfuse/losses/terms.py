@@ -3,7 +3,7 @@
 Letters: B batch, H and W image size. Images are (B, 1, H, W) in [0, 1] unless stated otherwise.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +38,7 @@ def blur(x: Tensor, sigma: float, radius: int) -> Tensor:
     return F.conv2d(x, kernel.transpose(2, 3), padding=(radius, 0), groups=channels)
 
 
-def gradients(x: Tensor, border: str = "zeros") -> Tensor:
+def gradients(x: Tensor, border: Literal["zeros", "replicate"] = "zeros") -> Tensor:
     """The Sobel derivatives (g_x, g_y) of each image.
 
     Args:
@@ -48,10 +48,15 @@ def gradients(x: Tensor, border: str = "zeros") -> Tensor:
     Returns:
         (B, 2, H, W); each at most 4 times the range of x.
 
+    Raises:
+        ValueError: the padding is another one.
+
     >>> ramp = torch.arange(5.0).expand(1, 1, 5, 5)
     >>> gradients(ramp)[0, :, 2, 2].tolist()
     [8.0, 0.0]
     """
+    if border not in ("zeros", "replicate"):
+        raise ValueError(f"border must be 'zeros' or 'replicate', found {border!r}")
     right = x.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     kernels = torch.stack([right, right.T]).unsqueeze(1)  # (2, 1, 3, 3)
     if border == "replicate":

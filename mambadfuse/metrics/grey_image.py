@@ -34,11 +34,8 @@ def grey(picture: ArrayLike, name: str = "picture") -> np.ndarray:
         raise TypeError(f"{name} must be pixels, found a file name: read it with mambadfuse.read_image")
     try:
         pixels = np.asarray(picture)
-    except (
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:  # ragged lists; tensors that are sparse or on a GPU
+    # ragged lists; tensors that are sparse or on a GPU
+    except (RuntimeError, TypeError, ValueError) as error:
         raise TypeError(f"{name} cannot be read as an array: {error}") from error
     if pixels.dtype.names:
         raise TypeError(f"{name} must hold uint8 or floating-point numbers, found {pixels.dtype}")

@@ -37,11 +37,11 @@ class MambaConfig:
     mixer: str = "scan"
     """What mixes the tokens of every Mamba unit and M3 block: one "scan" (code and figure); "bidirectional", the mean
     of two scans with shared weights, one of them reversed; "convolution", a gated 7x7 depthwise one, which makes the
-    network a CNN; or a class of one's own, "module:Class" (:mod:`mambadfuse.components`)."""
+    network a CNN; or a class of your own, "module:Class" (:mod:`mambadfuse.components`)."""
     scan_order: str = "raster"
     """In "raster" order every block scans the map row by row (code and figure); "alternating", the direction turns from
-    block to block: right, left, down, up; or an order of one's own, "module:function". Nothing changes for the mixer
-    "convolution" or one of one's own that is not causal, which read in no order."""
+    block to block: right, left, down, up; or an order of your own, "module:function". Nothing changes for the mixer
+    "convolution" or one of your own that is not causal, which read in no order."""
 
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from."""
@@ -58,8 +58,9 @@ class MambaConfig:
                 raise ValueError(f"{field.name} must be a whole number, found {value!r}")
             if field.type is bool and not isinstance(value, bool):
                 raise ValueError(f"{field.name} must be True or False, found {value!r}")
-            if field.type is int and value < (0 if field.name.endswith(("depth", "period")) else 1):
-                raise ValueError(f"{field.name} is too small: {value}")
+            least = 0 if field.name.endswith(("depth", "period")) else 1
+            if field.type is int and value < least:
+                raise ValueError(f"{field.name} must be at least {least}, found {value}")
 
     @property
     def inner(self) -> int:
@@ -104,7 +105,7 @@ class MambaDFuseConfig(MambaConfig):
     deep_depth: int = 5
     """M3 blocks, or those of ``fusion_block``."""
     fusion_block: str = "m3"
-    """What deep fusion is made of: the M3 block "m3", or a class of one's own, "module:Class"."""
+    """What deep fusion is made of: the M3 block "m3", or a class of your own, "module:Class"."""
     reconstruction_depth: int = 8
     """Mamba blocks in the reconstruction."""
 

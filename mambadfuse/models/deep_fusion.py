@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mambadfuse.components import is_component, named_component
 from mambadfuse.models import execution
 from mambadfuse.models.config import MambaDFuseConfig
-from mambadfuse.models.mamba import Caches, build_mixer, to_map, to_tokens
+from mambadfuse.models.mamba import Caches, build_mixer, require_tokens, to_map, to_tokens
 from mambadfuse.models.scan_order import scan_direction
 
 
@@ -126,7 +126,7 @@ class M3Block(nn.Module):
 
 
 class OwnFusionBlock(nn.Module):
-    """A fusion block of one's own, ``module:Class``, as a residual block.
+    """A fusion block of your own, ``module:Class``, as a residual block.
 
         r' = f + r;   f' = block(r', a, b)
 
@@ -134,7 +134,7 @@ class OwnFusionBlock(nn.Module):
     the ``height`` of the map by name.
 
     Raises:
-        ValueError: there is no such class, or it returns another shape than (B, L, C).
+        ValueError: there is no such class, or it returns something else than a tensor (B, L, C).
     """
 
     def __init__(self, config: MambaDFuseConfig) -> None:
@@ -148,8 +148,7 @@ class OwnFusionBlock(nn.Module):
         """Branch, running sum, guides a and b, (B, L, C) each -> branch and running sum of the next block."""
         residual = f + residual
         fused = self.own(residual, a, b, height=height)
-        if fused.shape != f.shape:
-            raise ValueError(f"{self.name}: expected features {tuple(f.shape)}, found {tuple(fused.shape)}")
+        require_tokens(self.name, fused, f)
         return fused, residual
 
 

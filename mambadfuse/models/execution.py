@@ -37,7 +37,7 @@ from mambadfuse.models.scan_order import Direction, in_order, in_raster_order, r
 TILE = 8192  # tokens: long enough to keep all cores busy, short enough for the caches of the processor
 GPU_TILE = (
     2**17
-)  # tokens: long enough to fill a GPU, in 63 MB for each tensor of the published network's E channels
+)  # tokens: long enough to fill a GPU; a tensor of the published network's E channels takes 63 MB
 
 # The layers that the kernels read: their class and whether they have a bias, by the first word of their name.
 _LAYERS = {

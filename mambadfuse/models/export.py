@@ -32,6 +32,7 @@ from mambadfuse.components import is_component
 from mambadfuse.files import atomic_write, require_apart
 from mambadfuse.models.checkpoints import Network, load, weights_digest
 from mambadfuse.models.fast import FastFusion
+from mambadfuse.models.pretrained import weights_path
 
 FORMATS = ("onnx", "torch")
 OPSET = 20
@@ -89,7 +90,7 @@ def export(model: str | Path | Network, path: str | Path, format: str = "onnx") 
         format: "onnx", or "torch" for a program of ``torch.export``, which ``torch.export.load`` reads.
 
     Raises:
-        ExportError: a component of one's own cannot be exported, or the result differs from the network.
+        ExportError: a component of your own cannot be exported, or the result differs from the network.
         ValueError: the format is unknown, or the file would replace the weights.
         ImportError: PyTorch is too old for ONNX files, or the ONNX libraries are not installed.
         CheckpointError: the weights cannot be loaded.
@@ -107,9 +108,9 @@ def export(model: str | Path | Network, path: str | Path, format: str = "onnx") 
     path = Path(path)
     if path.is_dir() or not path.parent.is_dir():
         raise OSError(f"{path}: expected the name of a file, in a folder that exists")
-    if not isinstance(model, Network) and Path(model).exists():
-        require_apart([path], [model])
     network = model if isinstance(model, Network) else load(model)
+    if not isinstance(model, Network):
+        require_apart([path], [weights_path(model)])
     network = copy.deepcopy(network).to("cpu", torch.float32).eval()
     metadata = {
         "model": type(model).__name__ if isinstance(model, Network) else Path(model).name,

@@ -2,7 +2,7 @@
 
 A multiply-add counts 2. The scan counts 9 for each state and token: Δ A, its exponential (counted 1), Δ u B (2),
 the recurrence (2), the sum over states (2), and its share of softplus, skip and gate (1). Norms and activations
-are left out. A component of one's own counts its own, with a static method ``flops(config, height, width)`` for one
+are left out. A component of your own counts its own, with a static method ``flops(config, height, width)`` for one
 call on a map of that size; without it, PyTorch's counter counts its matrix products, convolutions and attention,
 and nothing else. Divided by the measured rate of a large matrix product, this gives the time that the
 arithmetic alone would take, a lower bound with which the benchmarks compare.
@@ -33,7 +33,7 @@ def mixer_flops(config: MambaDFuseConfig, height: int = 1, width: int = 1) -> in
     For each token 2 E W + 2 E (R + 2 N) + 2 R E + 9 E N, twice that if bidirectional; for "convolution" 2 · 49 E.
 
     Raises:
-        UnknownFlopsError: those of a mixer of one's own are unknown.
+        UnknownFlopsError: those of a mixer of your own are unknown.
     """
     if is_component(config.mixer):
         return _own_flops(config.mixer, config, (config.inner,), height, width)
@@ -67,7 +67,7 @@ def fusion_block_flops(config: MambaDFuseConfig, height: int = 1, width: int = 1
     """Operations of one block of deep fusion over a map.
 
     Raises:
-        UnknownFlopsError: those of a block of one's own are unknown.
+        UnknownFlopsError: those of a block of your own are unknown.
     """
     if is_component(config.fusion_block):
         return _own_flops(config.fusion_block, config, (config.dim,) * 3, height, width)
@@ -82,7 +82,7 @@ def fast_flops(config: FastFusionConfig, height: int, width: int) -> int:
 
 
 def total_flops(config: NetworkConfig, height: int, width: int) -> int | None:
-    """Operations of one forward pass; None if a component of one's own does not tell its operations."""
+    """Operations of one forward pass; None if a component of your own does not report its operations."""
     if isinstance(config, FastFusionConfig):
         return fast_flops(config, height, width)
     try:
@@ -124,7 +124,7 @@ def forward_flops(config: MambaDFuseConfig, height: int, width: int) -> dict[str
     """Operations of one forward pass over one pair of images, by stage, and their "total".
 
     Raises:
-        UnknownFlopsError: those of a component of one's own are unknown.
+        UnknownFlopsError: those of a component of your own are unknown.
     """
     c, pixels = config.dim, height * width
     mixed = 2 * c if config.shallow_conv_inputs == "both" else c

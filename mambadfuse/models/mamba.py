@@ -198,14 +198,14 @@ class GatedConv(nn.Module):
 
 
 class OwnMixer(nn.Module):
-    """A mixer of one's own, ``module:Class``: y = mixer(u), times silu(z) if a gate is given.
+    """A mixer of your own, ``module:Class``: y = mixer(u), times silu(z) if a gate is given.
 
     The class, a ``torch.nn.Module``, is built with the configuration. It is called with tokens (B, L, E) and with the
     ``height`` of the map by name; if its attribute ``causal`` is True, with ``caches`` by name, too, as
     :class:`SelectiveSSM`.
 
     Raises:
-        ValueError: there is no such class, or it returns another shape than it was given.
+        ValueError: there is no such class, or it returns something else than a tensor of the shape it was given.
     """
 
     def __init__(self, config: MambaConfig) -> None:
@@ -225,11 +225,19 @@ class OwnMixer(nn.Module):
         """u and z (B, L, E) -> (B, L, E); A_log is ignored."""
         options = {"caches": caches} if self.causal else {}
         y: Tensor = self.own(u, height=height, **options)
-        if y.shape != u.shape:
-            raise ValueError(
-                f"{self.name}: expected tokens {tuple(u.shape)} as it was given, found {tuple(y.shape)}"
-            )
+        require_tokens(self.name, y, u)
         return y if z is None else y * F.silu(z)
+
+
+def require_tokens(name: str, found: object, given: Tensor) -> None:
+    """Refuse what a component of that name has returned if it is no tensor of the shape it was given.
+
+    Raises:
+        ValueError: it is none; the message names the component.
+    """
+    if not isinstance(found, Tensor) or found.shape != given.shape:
+        shown = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise ValueError(f"{name}: expected tokens {tuple(given.shape)}, as it was given, found {shown}")
 
 
 def build_mixer(config: MambaConfig, own_state_matrix: bool = True, dt_init: str = "mamba") -> nn.Module:
@@ -313,7 +321,7 @@ class MambaStack(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(B, L, C) -> branch and running sum.
 
-        Only the mixer "convolution", one's own, and directions other than "right" and "left" need the height.
+        Only the mixer "convolution", your own, and directions other than "right" and "left" need the height.
         """
         residual = torch.zeros_like(x)
         for block in self.blocks:

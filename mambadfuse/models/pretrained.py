@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self, get_type_hints
 
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from torch import Tensor
 
 from mambadfuse.files import atomic_write
@@ -74,9 +74,9 @@ class Pretrained(
         227745
 
         Args:
-            pretrained_model_name_or_path: the name of shipped weights ("ivf", "ct-mri", "pet-mri", "spect-mri"), a
-                weights file (the authors' checkpoint, too), a folder written by :meth:`save_pretrained`, or a
-                repository of the Hugging Face Hub ("user/name").
+            pretrained_model_name_or_path: the name of shipped weights ("ivf", "ct-mri", "pet-mri", "spect-mri"; for a
+                ``FastFusion`` "ivf-fast", "ivf-tiny"), a weights file (the authors' checkpoint, too), a folder written
+                by :meth:`save_pretrained`, or a repository of the Hugging Face Hub ("user/name").
             hub_options: for the Hub, as ``huggingface_hub`` takes them: ``revision``, ``token``, ``cache_dir``,
                 ``force_download``, ``local_files_only``.
 
@@ -90,9 +90,9 @@ class Pretrained(
             return cls.from_file(source)
         try:
             downloaded = hf_hub_download(source, WEIGHTS, **hub_options)
-        except HfHubHTTPError:
-            raise
         except (OSError, ValueError) as error:
+            if isinstance(error, HfHubHTTPError) and not isinstance(error, LocalEntryNotFoundError):
+                raise
             raise CheckpointError(
                 f"{source}: no such file, and the Hugging Face Hub does not give it: {error}"
             ) from error
@@ -163,8 +163,18 @@ def open_weights(source: str | Path) -> tuple[Path, WeightsFile]:
         CheckpointError: no such file, or a damaged one.
     """
     try:
-        path = shipped_weights(str(source)) if str(source) in shipped_names() else Path(source)
-        path = path / WEIGHTS if path.is_dir() else path
+        path = weights_path(source)
         return path, read_weights(path)
     except OSError as error:
         raise CheckpointError(f"{source}: cannot be read ({error.strerror or error})") from error
+
+
+def weights_path(source: str | Path) -> Path:
+    """The file of shipped weights by name, of a path, or in a folder; it need not exist.
+
+    Raises:
+        CheckpointError: the shipped file is not the one that was shipped.
+        OSError: it cannot be read.
+    """
+    path = shipped_weights(str(source)) if str(source) in shipped_names() else Path(source)
+    return path / WEIGHTS if path.is_dir() else path

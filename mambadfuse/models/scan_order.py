@@ -13,7 +13,7 @@ down        column by column from the top left
 up          the same backwards
 ==========  =====================================
 
-An order of one's own is a function, ``module:function``, from the height and width of a map and the place of a block in
+An order of your own is a function, ``module:function``, from the height and width of a map and the place of a block in
 the depth of the network, from 0, to where the tokens (L,) stand in raster order, in the order in which they are read.
 
 Letters: B batch, H and W height and width, L = H W tokens, C model width.
@@ -32,7 +32,7 @@ from mambadfuse.models.config import MambaConfig
 
 @dataclass(frozen=True)
 class OwnOrder:
-    """The order of one's own in which one block reads."""
+    """The order of your own in which one block reads."""
 
     order: Callable[[int, int, int], Tensor]
     index: int
@@ -49,8 +49,8 @@ DIRECTIONS = ("right", "left", "down", "up")
 def scan_direction(config: MambaConfig, index: int) -> Direction:
     """The direction of all scans in a block, by its ``index`` in the depth of the network, from 0.
 
-    Always "right", or with ``config.scan_order`` "alternating" each of :data:`DIRECTIONS` in turn, or an order of one's
-    own. The mixer "convolution", or one of one's own that is not causal, reads a map in no order, and so always as it
+    Always "right", or with ``config.scan_order`` "alternating" each of :data:`DIRECTIONS` in turn, or an order of your
+    own. The mixer "convolution", or one of your own that is not causal, reads a map in no order, and so always as it
     is.
 
     >>> [scan_direction(MambaConfig(scan_order="alternating"), index) for index in range(5)]
@@ -65,7 +65,7 @@ def scan_direction(config: MambaConfig, index: int) -> Direction:
 
 
 def is_causal(config: MambaConfig) -> bool:
-    """Whether each token is mixed with earlier ones alone; False for a mixer of one's own that does not say."""
+    """Whether each token is mixed with earlier ones alone; False for a mixer of your own that does not say."""
     if is_component(config.mixer):
         return bool(getattr(named_component(config.mixer), "causal", False))
     return config.mixer == "scan"
@@ -81,7 +81,7 @@ def reading_order(
 
     Raises:
         ValueError: the direction is neither "right" nor "left", and the height of the map is missing; or an order of
-            one's own is no permutation of the tokens.
+            your own is no permutation of the tokens.
     """
     if direction not in ("right", "left") and height is None:
         raise ValueError(f"a scan in the direction {direction!r} needs the height of the map")
@@ -97,12 +97,18 @@ def reading_order(
 @lru_cache(maxsize=64)
 def _permutation(order: Callable[[int, int, int], Tensor], height: int, width: int, index: int) -> Tensor:
     found = order(height, width, index)
-    if not torch.equal(found.cpu().sort().values, torch.arange(height * width)):
+    if not _is_permutation(found, height * width):
         raise ValueError(
             f"{order.__module__}:{order.__name__}: expected each of the tokens 0 to {height * width - 1} of "
-            f"{height} x {width} once, found {found}"
+            f"{height} x {width} once, as a tensor of whole numbers, found {found}"
         )
     return found
+
+
+def _is_permutation(found: object, length: int) -> bool:
+    if not isinstance(found, Tensor) or found.dtype not in (torch.int32, torch.int64):
+        return False
+    return torch.equal(found.cpu().long().sort().values, torch.arange(length))
 
 
 def in_order(tokens: Tensor, order: Tensor) -> Tensor:

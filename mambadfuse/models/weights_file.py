@@ -7,7 +7,7 @@ components of somebody's own. Of these the file holds the names, and is loaded o
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -118,6 +118,25 @@ def network_of(weights: WeightsFile, network: Callable[..., Network], path: Path
         CheckpointError: names, shapes or types do not match one to one, or a tensor is not finite; the first five are
             named. Or it needs a component that has not been named, see :mod:`mambadfuse.components`.
     """
+    _require_buildable(weights, path)
+    try:
+        with torch.device("meta"):
+            model = network(weights.config)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{path}: no network has its configuration: {error}") from error
+    assert isinstance(model, nn.Module)
+    model.load_state_dict(_fitting(weights, model.state_dict(), path), assign=True)
+    unset = [name for name, buffer in model.named_buffers() if buffer.is_meta]
+    if unset:
+        raise CheckpointError(
+            f"{path}: does not hold the buffer {unset[0]}, register it with persistent=True"
+        )
+    model.eval()
+    return model
+
+
+def _require_buildable(weights: WeightsFile, path: Path) -> None:
+    """Refuses a configuration with more blocks than the file has tensors, and components that were not named."""
     for name, value in weights.config.to_dict().items():
         if name.endswith("depth") and value > len(weights.tensors) and not weights.published:
             raise CheckpointError(
@@ -128,13 +147,10 @@ def network_of(weights: WeightsFile, network: Callable[..., Network], path: Path
             require_named(name)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    try:
-        with torch.device("meta"):
-            model = network(weights.config)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise CheckpointError(f"{path}: no network has its configuration: {error}") from error
-    assert isinstance(model, nn.Module)
-    wanted = model.state_dict()
+
+
+def _fitting(weights: WeightsFile, wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors of a file under the names that the network wants, in float32; all of them fit."""
     names = {published_name(name): name for name in wanted} if weights.published else {}
     found = {names.get(name, name): tensor for name, tensor in weights.tensors.items()}
     problems = [f"missing {name}" for name in wanted if name not in found]
@@ -147,18 +163,10 @@ def network_of(weights: WeightsFile, network: Callable[..., Network], path: Path
             else ""
         )
         raise CheckpointError(f"{path}: {named}{why}")
-    tensors = {
+    return {
         name: t.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         for name, t in found.items()
     }
-    model.load_state_dict(tensors, assign=True)
-    unset = [name for name, buffer in model.named_buffers() if buffer.is_meta]
-    if unset:
-        raise CheckpointError(
-            f"{path}: does not hold the buffer {unset[0]}, register it with persistent=True"
-        )
-    model.eval()
-    return model
 
 
 def _misfit(name: str, tensor: Tensor, wanted: Tensor | None) -> str:

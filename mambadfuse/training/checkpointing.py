@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from mambadfuse.files import atomic_write
 from mambadfuse.locks import locked
@@ -137,6 +138,52 @@ class CheckpointManager:
                 f"{self.folder} belongs to another run: {'; '.join(differing)}. "
                 "Choose another name for the weights, or delete the folder"
             )
+
+
+def tensors_of(modules: Mapping[str, nn.Module], optimiser: Optimizer) -> dict[str, Tensor]:
+    """Every tensor of these modules and of their optimiser on the CPU, by names such as "model.conv.weight".
+
+    >>> import torch
+    >>> line = nn.Linear(2, 1)
+    >>> list(tensors_of({"model": line}, torch.optim.SGD(line.parameters())))
+    ['model.weight', 'model.bias']
+    """
+    found = {
+        f"{name}.{of_module}": t
+        for name, module in modules.items()
+        for of_module, t in module.state_dict().items()
+    }
+    for number, moments in optimiser.state_dict()["state"].items():
+        found |= {f"optimiser.{number}.{name}": t for name, t in moments.items()}
+    return {name: t.detach().cpu().contiguous() for name, t in found.items()}
+
+
+def restore_tensors(
+    tensors: Mapping[str, Tensor],
+    modules: Mapping[str, nn.Module],
+    optimiser: Optimizer,
+    groups: list[dict[str, Any]],
+) -> None:
+    """The inverse of :func:`tensors_of`.
+
+    Args:
+        tensors: by name.
+        modules: that take them.
+        optimiser: of the modules.
+        groups: its parameter groups, from its ``state_dict()``.
+    """
+    for name, module in modules.items():
+        module.load_state_dict(_below(f"{name}.", tensors))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, t in _below("optimiser.", tensors).items():
+        number, _, moment = name.partition(".")
+        moments.setdefault(int(number), {})[moment] = t
+    optimiser.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with the prefix, without it."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _is_whole(path: Path, content: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The code of a run: what beside its configuration and its pairs decides what comes out."""
+"""The code of a run: what determines its weights, besides its configuration and its pairs."""
 
 import subprocess
 from collections.abc import Mapping
@@ -27,9 +27,9 @@ class RunCode:
     kit: str
     """Digest of those modules of the kit that train and score."""
     own: Mapping[str, str]
-    """Digest of each module of one's own that takes part."""
+    """Digest of each module of your own that takes part."""
     classes: tuple[str, ...]
-    """The classes of one's own that the network, its loss and its configuration are made of."""
+    """The classes of your own that the network, its loss and its configuration are made of."""
     commit: str = field(default="", compare=False)
     """The git commit of the kit, with "+" if files have changed since; empty outside a checkout."""
 
@@ -40,7 +40,7 @@ class RunCode:
         return ", ".join([*(["the kit"] if self.kit != before.kit else []), *own, *classes])
 
     def identity(self) -> list[Any]:
-        """What tells it from other code, as JSON types."""
+        """What distinguishes it from other code, as JSON types."""
         return [self.kit, dict(self.own), list(self.classes)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class RunCode:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "RunCode":
-        """The inverse of :meth:`to_dict`; nothing was stored before there were digests, and stands for unknown code."""
+        """The inverse of :meth:`to_dict`; an empty mapping, from before there were digests, is unknown code."""
         known: dict[str, Any] = {"kit": "", "own": {}, "classes": (), **stored}
         return cls(**{**known, "classes": tuple(known["classes"])})
 

@@ -134,6 +134,8 @@ class TrainingConfig:
         for name, minimum in _MINIMUM.items():
             if not getattr(self, name) >= minimum:
                 raise ValueError(f"{name} must be at least {minimum}, found {getattr(self, name)}")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed must be below 2**63, found {self.seed}")
         for name in ("learning_rate", "clip_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")

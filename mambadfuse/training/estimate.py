@@ -8,12 +8,11 @@ from itertools import islice
 
 import torch
 
-from mambadfuse.data.crops import PairedCrops
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.models.flops import total_flops
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
-from mambadfuse.training.step import TrainingSteps, accelerator_for
+from mambadfuse.training.step import TrainingSteps, accelerator_for, crops_for
 
 _SIDE = 256  # pixels, of the pair whose operations are counted
 
@@ -31,7 +30,7 @@ class Estimate:
     steps: int
     seconds_per_step: float
     flops: int | None
-    """Operations for one pair of 256 x 256 pixels; None if a component of one's own does not tell them."""
+    """Operations for one pair of 256 x 256 pixels; None if a component of your own does not report them."""
     memory: int | None
     """Peak memory of one process in bytes, on the GPU if it trains there; None where it is not reported."""
 
@@ -68,14 +67,12 @@ def estimate(
     Raises:
         ValueError: as :func:`mambadfuse.training.train`.
     """
-    short = replace(config, steps=measured + 1, workers=0)
     seconds = []
     with accelerator_for(config) as accelerator:
         for size in config.crop_sizes:  # all equally likely in a run
-            crops = PairedCrops(
-                sets, sampling_weights, crop_sizes=(size,), batch=config.batch, seed=config.seed
-            )
+            short = replace(config, steps=measured + 1, workers=0, crop_sizes=(size,))
             state = TrainingState(config, accelerator.device)
+            crops = crops_for(short, sets, sampling_weights)
             steps = iter(TrainingSteps(short, state, crops, accelerator))
             next(steps)
             started = time.perf_counter()

@@ -60,7 +60,7 @@ class RunLog:
         if self.path.exists():
             records = read_log(self.path)
             if damaged := len(_lines(self.path)) - len(records):
-                _log.warning("%s: %d damaged lines are deleted", self.path, damaged)
+                _log.warning("%s: damaged lines are deleted: %d", self.path, damaged)
             records = [record for record in records if record["step"] <= step]
             with atomic_write(self.path) as file:
                 file.write("".join(json.dumps(record) + "\n" for record in records).encode())

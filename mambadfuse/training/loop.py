@@ -19,7 +19,6 @@ from tqdm import tqdm
 from mambadfuse.components import name_components
 from mambadfuse.data.crops import PairedCrops
 from mambadfuse.data.remarks import first_of_each_kind
-from mambadfuse.data.scenes import with_scenes
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.files import atomic_write, make_folder
 from mambadfuse.models.checkpoints import CheckpointError, Network, load, save, weights_digest
@@ -29,7 +28,7 @@ from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.log import RunLog
 from mambadfuse.training.settings import as_yaml
 from mambadfuse.training.state import TrainingState, versions
-from mambadfuse.training.step import TrainingSteps, accelerator_for
+from mambadfuse.training.step import TrainingSteps, accelerator_for, crops_for
 from mambadfuse.training.validation import require_large_enough, validate
 
 
@@ -52,9 +51,9 @@ def train(
     >>> from mambadfuse.data.synthetic import synthetic_pair
     >>> from mambadfuse.data.training_pairs import ArrayPair
     >>> from mambadfuse.training import configure
-    >>> toys = [synthetic_pair(seed, (32, 32)) for seed in range(3)]
-    >>> grey = [[(255 * side).astype("uint8") for side in (toy.a, toy.b)] for toy in toys]
-    >>> pairs = [ArrayPair(f"toy {seed}", a, b) for seed, (a, b) in enumerate(grey)]
+    >>> made = [synthetic_pair(seed, (32, 32)) for seed in range(3)]
+    >>> grey = [[(255 * side).astype("uint8") for side in (pair.a, pair.b)] for pair in made]
+    >>> pairs = [ArrayPair(f"pair {seed}", a, b) for seed, (a, b) in enumerate(grey)]
     >>> config = configure("ivf", "minutes", overrides=["steps=2", "batch=1", "crop_sizes=16x16", "device=cpu"])
     >>> with TemporaryDirectory() as folder:
     ...     train(config, [pairs], f"{folder}/mine.safetensors", progress=False).name
@@ -69,16 +68,16 @@ def train(
         sampling_weights: how often each set is drawn, relative to the others; equal if None.
         validation: pairs to validate on, each fused whole.
         progress: whether to show a progress bar and messages.
-        other_code: whether to go on where the code of the run has changed since its last checkpoint
+        other_code: whether to resume even if the code of the run has changed since its last checkpoint
             (:mod:`mambadfuse.training.code`).
 
     Returns:
         ``out``.
 
     Raises:
-        ValueError: no crop can be drawn; the batch cannot be divided among processes; ``out`` has another suffix; or
-            the run beside ``out`` has another configuration, other pairs or, unless ``other_code``, other code, or is
-            damaged.
+        ValueError: no crop can be drawn; the batch cannot be divided among processes; ``out`` has another suffix or is
+            a folder; or the run beside ``out`` has another configuration, other pairs or, unless ``other_code``, other
+            code, or is damaged.
         DivergedError: the loss or its gradient is not finite.
         BusyError: another process is training this run.
         OSError: a file cannot be written; earlier checkpoints are untouched.
@@ -87,13 +86,11 @@ def train(
     out = Path(out)
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: expected the name of a .safetensors file")
+    if out.is_dir():
+        raise ValueError(f"{out}: is a folder, expected the name of a file")
     require_large_enough(validation)
     name_components(asdict(config))  # imported anew if they have changed since an earlier run of this process
-    if config.scenes:
-        sets, sampling_weights = with_scenes(sets, sampling_weights, config.scenes)
-    crops = PairedCrops(
-        sets, sampling_weights, crop_sizes=config.crop_sizes, batch=config.batch, seed=config.seed
-    )
+    crops = crops_for(config, sets, sampling_weights)
     folder = run_folder(out)
     with accelerator_for(config, _tracking_folder(config, folder)) as accelerator:
         run = _Run(config, crops, validation, folder, accelerator, progress)
@@ -215,7 +212,7 @@ class _Run:
         if not other_code:
             raise ValueError(
                 f"{self.folder}: the code has changed since step {metadata['step']}: {changes}. Choose another name "
-                "for the weights, delete the folder, or go on with the new code: --other-code on the command line, "
+                "for the weights, delete the folder, or resume with the new code: --other-code on the command line, "
                 "other_code=True in Python"
             )
         self.say(f"resumes with different code: {changes}")

@@ -29,7 +29,7 @@ def configure(
     """The preset of a task and a budget, changed by a YAML file, then by overrides such as ``batch=8``.
 
     ``model`` and ``loss`` take the name of one of their presets (``model=published``, ``model=fast``, ``loss=med``);
-    their own settings follow a dot (``model.dim=40``). A component of one's own is named as
+    their own settings follow a dot (``model.dim=40``). A component of your own is named as
     ``model.mixer=attention:RowAttention`` or ``loss=my_module:MyLoss``, which imports its module. ``init_from`` also
     sets ``model`` and ``contrast`` as in those weights.
 

@@ -7,11 +7,12 @@ from typing import Any, cast
 
 import accelerate
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mambadfuse.models.checkpoints import Network, build, load
+from mambadfuse.training.checkpointing import restore_tensors, tensors_of
 from mambadfuse.training.config import TrainingConfig
 
 
@@ -46,14 +47,11 @@ class TrainingState:
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the run, by name, on the CPU."""
-        parts = {"model": self.model.state_dict(), "ema": self.ema.state_dict()}
-        found = {f"{part}.{name}": t for part, tensors in parts.items() for name, t in tensors.items()}
-        for number, moments in self.optimiser.state_dict()["state"].items():
-            found |= {f"optimiser.{number}.{name}": t for name, t in moments.items()}
+        found = tensors_of(self._modules, self.optimiser)
         found["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             found["random.cuda"] = torch.cuda.get_rng_state()
-        return {name: t.detach().cpu().contiguous() for name, t in found.items()}
+        return found
 
     def metadata(self) -> dict[str, Any]:
         """Everything that is not a tensor, as JSON types."""
@@ -72,18 +70,16 @@ class TrainingState:
             tensors: what :meth:`tensors` returned.
             metadata: what :meth:`metadata` returned.
         """
-        self.model.load_state_dict(_below("model.", tensors))
-        self.ema.load_state_dict(_below("ema.", tensors))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, t in _below("optimiser.", tensors).items():
-            number, _, moment = name.partition(".")
-            moments.setdefault(int(number), {})[moment] = t
-        self.optimiser.load_state_dict({"state": moments, "param_groups": metadata["groups"]})
+        restore_tensors(tensors, self._modules, self.optimiser, metadata["groups"])
         self.schedule.load_state_dict(metadata["schedule"])
         torch.set_rng_state(tensors["random.cpu"])
         if torch.cuda.is_available() and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         self.step, self.seconds = metadata["step"], metadata["seconds"]
+
+    @property
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"model": self.model, "ema": self.ema}
 
 
 def versions() -> dict[str, str]:
@@ -110,8 +106,3 @@ def _initial_model(config: TrainingConfig) -> Network:
         raise ValueError(f"init_from={config.init_from} holds another network: {'; '.join(differing)}")
     model.contrast = config.contrast
     return model
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names start with the prefix, without it."""
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

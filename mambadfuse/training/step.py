@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mambadfuse.data.crops import Crop, PairedCrops, StepSampler
+from mambadfuse.data.scenes import with_scenes
+from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.losses import build_loss
 from mambadfuse.models.checkpoints import load
 from mambadfuse.training.config import TrainingConfig
@@ -65,6 +67,23 @@ def accelerator_for(config: TrainingConfig, tracking_folder: str | None = None) 
 def _supports_bf16() -> bool:
     """Whether the GPU computes in bf16, from Ampere on; older ones emulate it slowly."""
     return torch.cuda.get_device_capability() >= (8, 0)
+
+
+def crops_for(
+    config: TrainingConfig,
+    sets: Sequence[Sequence[TrainingPair]],
+    sampling_weights: Sequence[float] | None = None,
+) -> PairedCrops:
+    """The crops of a run, from the pairs and from the share of made-up scenes that ``config.scenes`` asks for.
+
+    Raises:
+        ValueError: no crop can be drawn.
+    """
+    if config.scenes:
+        sets, sampling_weights = with_scenes(sets, sampling_weights, config.scenes)
+    return PairedCrops(
+        sets, sampling_weights, crop_sizes=config.crop_sizes, batch=config.batch, seed=config.seed
+    )
 
 
 class TrainingSteps:

@@ -63,7 +63,7 @@ def parse_yaml(text: str, name: str) -> Any:
         ValueError: it is not readable as YAML, holds aliases or a name twice, or is larger than any file of settings.
     """
     if len(text) > _LARGEST:
-        raise ValueError(f"{name} expected at most {_LARGEST} characters of YAML")
+        raise ValueError(f"{name} expected at most {_LARGEST} characters of YAML, found more")
     try:
         return yaml.load(text, _SettingsLoader)
     except Exception as error:  # values such as "!!int x" raise almost anything

@@ -37,7 +37,7 @@ class BranchExplorer(PairPanel):
         self.block = widgets.IntSlider(value=99, min=1, max=99, description="block", **labelled())
         self.gate = widgets.Dropdown(options=["own", "shared"], description="gate", **labelled())
         self.sources, self.maps = Gallery(columns=6), Gallery(columns=7)
-        self.gated = self.memoised(lambda name, gate: with_gate(self.loaded(name), gate))
+        self.gated = self.memoised(lambda name, gate: with_gate(self.mambadfuse(name), gate))
         self.inputs_of = self.memoised(self._inputs_of, last=8)
         self.maps_of = self.memoised(self._maps_of, last=8)
         self.effects_of = self.memoised(self._effects_of, last=8)
@@ -53,7 +53,7 @@ class BranchExplorer(PairPanel):
 
     def draw(self) -> str:
         """Shows the maps of one block; the message says what a shared gate changes."""
-        pair, trained = self.pairs.pair, self.loaded(self.network.value)
+        pair, trained = self.pairs.pair, self.mambadfuse(self.network.value)
         own = trained.config.gate
         gate = own if own == "shared" else self.gate.value
         blocks, fused = self.maps_of(pair, self.network.value, gate)
@@ -63,6 +63,7 @@ class BranchExplorer(PairPanel):
         pictures = dict(zip(("a", "b", f"fused, {gate} gate"), grey, strict=True))
         if not blocks:
             self.sources.show(pictures)
+            self.maps.show({})
             return "This network has no M3 block."
         self.maps.show(branch_pictures(blocks[self.block.value - 1]))  # first, since effects take longer
         effects = self.effects_of(pair, self.network.value, gate)
@@ -82,4 +83,4 @@ class BranchExplorer(PairPanel):
         return effects_from(self.gated(name, gate), self.inputs_of(pair, name), fused)
 
     def _inputs_of(self, pair: NamedPair, name: str) -> DeepInputs:
-        return deep_inputs(self.loaded(name), *pair.shrunk(self.side).tensors())
+        return deep_inputs(self.mambadfuse(name), *pair.shrunk(self.side).tensors())

@@ -1,6 +1,5 @@
 """Controls that several panels share: a choice of pairs, from the samples or uploaded, and of networks."""
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +16,7 @@ from mambadfuse.data.samples import samples
 from mambadfuse.data.tasks import TASKS
 from mambadfuse.fusion.pair import Model, load_model
 from mambadfuse.models.mambadfuse import MambaDFuse, MambaDFuseConfig
+from mambadfuse.models.weights_file import shipped_names
 from mambadfuse.resources import resource_folder
 from mambadfuse.widgets.panel import labelled
 
@@ -38,7 +38,7 @@ class PairChooser(widgets.HBox):
     def __init__(self, chosen: str = "synthetic_smoke_yard") -> None:
         self.known = {pair.name: pair for pair in samples()}
         self.read: dict[str, NamedPair] = {}
-        """The pairs that were chosen so far: what is kept of a pair is found again, as pairs compare by identity."""
+        """The pairs chosen so far. Results are cached by the identity of a pair, so each is read only once."""
         self.uploaded: dict[str, tuple[str, Floats]] = {}
         self.list = widgets.Dropdown(
             options=[(f"{pair.task}: {name}", name) for name, pair in self.known.items()]
@@ -110,12 +110,12 @@ def read_uploaded(name: str, content: bytes) -> Floats:
         ImageError: the file cannot be read, or the image is too large for a panel.
     """
     with TemporaryDirectory() as folder:
-        path = Path(folder) / Path(name).name
+        path = Path(folder) / "upload"  # its own name may be too long for this system
         path.write_bytes(content)
         try:
             pixels = read_image(path)
         except ImageError as error:
-            raise ImageError(str(error).replace(f"{folder}{os.sep}", "")) from None
+            raise ImageError(str(error).replace(str(path), Path(name).name)) from None
     height, width = pixels.shape[:2]
     if height * width > LARGEST:
         raise ImageError(
@@ -127,15 +127,18 @@ def read_uploaded(name: str, content: bytes) -> Floats:
 def network_chooser(networks: Mapping[str, Model], shipped: Iterable[str] = tuple(TASKS)) -> widgets.Dropdown:
     """A list of the given networks, those of the kit that are ``shipped``, and an untrained one for comparison."""
     present = [name for name in shipped if (resource_folder("weights") / f"{name}.safetensors").is_file()]
-    return widgets.Dropdown(options=[*networks, *present, UNTRAINED], description="network", **labelled())
+    names = dict.fromkeys([*networks, *present, UNTRAINED])
+    return widgets.Dropdown(options=list(names), description="network", **labelled())
 
 
 def task_of(name: str) -> str | None:
     """The task of shipped weights, a key of ``TASKS``; None if it is the name of another network.
 
-    >>> task_of("ivf-fast"), task_of("untrained")
-    ('ivf', None)
+    >>> task_of("ivf-fast"), task_of("untrained"), task_of("ivf-mine")
+    ('ivf', None, None)
     """
+    if name not in shipped_names():
+        return None
     return next((task for task in TASKS if name == task or name.startswith(f"{task}-")), None)
 
 

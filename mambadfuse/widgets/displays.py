@@ -41,10 +41,8 @@ class Gallery(widgets.HBox):
     children: tuple["Display", ...]
 
     def __init__(self, columns: int = 4) -> None:
-        level = widgets.Layout(
-            flex_flow="row wrap", align_items="flex-end", width="100%"
-        )  # however long the titles
-        super().__init__(layout=level)
+        # images stand on one line however long their titles are
+        super().__init__(layout=widgets.Layout(flex_flow="row wrap", align_items="flex-end", width="100%"))
         self.columns = columns
 
     def show(self, pictures: Mapping[str, Picture], columns: int | None = None) -> None:

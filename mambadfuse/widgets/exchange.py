@@ -49,7 +49,10 @@ class ExchangeExplorer(PairPanel):
     def draw(self) -> str:
         """Shows one channel and the Grad-CAM maps; the message says how much the fused image changes."""
         pair, name, period = self.pairs.pair, self.network.value, self.period.value
-        config = self.loaded(name).config
+        config = self.mambadfuse(name).config
+        if not config.exchange_depth:
+            self._show_nothing()
+            return "This network has no exchange block."
         self.offset.max = max(0, period - 1)
         self.block.max, self.channel.max = config.exchange_depth, config.dim - 1
         maps = self.maps_of(pair, name, period, self.offset.value, self.block.value)
@@ -57,9 +60,8 @@ class ExchangeExplorer(PairPanel):
         title = f"the {len(maps.swapped)} channels, bright where exchanged; selected: {channel}"
         self.strip.show(channel_strip(maps.swapped, channel), title)
         self.gallery.show(exchange_pictures(maps, channel))
-        trained = self.maps_of(
-            pair, name, config.exchange_period, 0, 1
-        )  # fused alike, whichever block is seen
+        # the fused image is the same whichever block is recorded
+        trained = self.maps_of(pair, name, config.exchange_period, 0, 1)
         self.fused.show(changed_pictures(maps.fused, trained.fused))
         moved = 255 * np.abs(maps.fused - trained.fused).mean()
         return (
@@ -68,6 +70,11 @@ class ExchangeExplorer(PairPanel):
             f"the fused image changes by {moved:.1f} of 255 grey levels."
         )
 
+    def _show_nothing(self) -> None:
+        self.strip.value = ""
+        for gallery in (self.gallery, self.fused):
+            gallery.show({})
+
     def _maps_of(self, pair: NamedPair, name: str, period: int, offset: int, block: int) -> ExchangeMaps:
         small = pair.shrunk(self.side).tensors()
-        return exchange_maps(self.loaded(name), *small, period, offset, block - 1)
+        return exchange_maps(self.mambadfuse(name), *small, period, offset, block - 1)

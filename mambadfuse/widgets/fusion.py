@@ -67,6 +67,18 @@ class FusionExplorer(PairPanel):
         if side == FULL:
             names.sort(key=lambda name: not name.endswith("-fast"))
         super().__init__(networks, names)
+        self._make_choices(side)
+        self._make_blinking()
+        self._make_outputs()
+        self._make_caches()
+        self.shown: tuple[NamedPair, str] | None = None
+        """The pair and the network that the displays show."""
+        self.redraw_on(self.colour, self.side, self.left, self.right, self.share, self.blink)
+        self.redraw_on(self.x, self.y, self.zoom, self.view)
+        self._arrange()
+
+    def _make_choices(self, side: int) -> None:
+        """What is compared, at which size, and where the details are."""
         self.colour = widgets.Dropdown(options=COLOURS, description="colour of", **labelled())
         self.side = widgets.Dropdown(
             options=[(f"{n} pixels", n) for n in sorted({side, 96, 192, 320} - {FULL})]
@@ -91,7 +103,9 @@ class FusionExplorer(PairPanel):
         self.x = widgets.IntSlider(value=75, max=100, description="detail x %", **labelled())
         self.y = widgets.IntSlider(value=55, max=100, description="detail y %", **labelled())
         self.zoom = widgets.IntSlider(value=4, min=1, max=8, description="zoom", **labelled())
-        self._make_blinking()
+
+    def _make_outputs(self) -> None:
+        """What stands beside the images and below them."""
         self.view = widgets.ToggleButtons(
             options=(SCORES, FAULTS, HISTOGRAM), description="show", **labelled("auto", "what stands beside")
         )
@@ -100,16 +114,17 @@ class FusionExplorer(PairPanel):
         self.name = widgets.Text(value="fused.png", description="file", **labelled("380px"))
         self.saver = widgets.Button(description="Save", tooltip="fuse at full size and write the file")
         self.saver.on_click(lambda _: self.attempt(self.save))
-        self.shown: tuple[NamedPair, str] | None = None
-        """The pair and the network that the displays show."""
+
+    def _make_caches(self) -> None:
+        """What need not be computed again."""
         self.prepared = self.memoised(lambda name: Memoised(self.loaded(name)), last=4)
         self.small = self.memoised(NamedPair.shrunk, last=8)
         self.picture = self.memoised(self._picture, last=48)
         self.scored = self.memoised(lambda name, s: scores_of(self._with_sources(name, s), name), last=16)
         self.meter = self.memoised(lambda name, s: faults(self._with_sources(name, s), name), last=16)
         self.histogram = self.memoised(self._histogram, last=8)
-        self.redraw_on(self.colour, self.side, self.left, self.right, self.share, self.blink)
-        self.redraw_on(self.x, self.y, self.zoom, self.view)
+
+    def _arrange(self) -> None:
         controls = [
             self.pairs,
             row(self.network, self.colour, self.side),

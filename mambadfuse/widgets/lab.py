@@ -60,6 +60,7 @@ class AblationLab(Panel):
     """
 
     last: ClassVar["AblationLab | None"] = None
+    """The one that is open."""
 
     def __init__(
         self,
@@ -168,6 +169,8 @@ class AblationLab(Panel):
     def close(self) -> None:
         """Ends all processes, then closes as every panel does."""
         self._end()
+        if AblationLab.last is self:
+            AblationLab.last = None
         super().close()
 
     def draw(self) -> str:
@@ -242,7 +245,7 @@ class AblationLab(Panel):
         if self.pace is None:
             try:
                 self.pace = seconds_per_operation(self.experiment, self.rows[DEFAULT])
-            except Exception:  # whatever it is, the training itself will say it
+            except Exception:  # whatever it is, the training itself will report it
                 self.pace = math.nan
         return self.pace
 

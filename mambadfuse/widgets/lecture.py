@@ -46,7 +46,7 @@ def parts(out: Path) -> list[Part]:
         ),
         Part(
             "Preference",
-            "Before anyone knows the methods, the room votes; do the eight metrics agree with it?",
+            "Before anyone knows the methods, the audience votes; do the eight metrics agree?",
             "02",
             lambda: BlindPreference(out=out / "preferences.jsonl"),
         ),

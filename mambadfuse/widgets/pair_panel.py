@@ -1,7 +1,9 @@
 """The base of the panels that show what a network does with a pair of images."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from torch import nn
 
 from mambadfuse.data.tasks import TASKS
 from mambadfuse.fusion.pair import Model
@@ -16,20 +18,32 @@ class PairPanel(Panel):
     Attributes:
         pairs: the control for the pair.
         network: the control for the name of the network.
-        loaded: from that name to the network.
+        networks: those that were given, by name.
+        loaded: from the name to the network.
     """
 
     def __init__(
         self, networks: Mapping[str, Model] | None = None, shipped: Iterable[str] = tuple(TASKS)
     ) -> None:
         super().__init__()
-        networks = networks or {}
-        self.pairs, self.network = PairChooser(), network_chooser(networks, shipped)
-        self.loaded = self.memoised(lambda name: cast(MambaDFuse, network(name, networks)))
+        self.networks = networks or {}
+        self.pairs, self.network = PairChooser(), network_chooser(self.networks, shipped)
+        self.loaded: Callable[[str], nn.Module] = self.memoised(lambda name: network(name, self.networks))
         self.pairs.observe(lambda _: self._suit_the_task(), names="pair")
         self.redraw_on(self.network)
         self.redraw_on(self.pairs, trait="pair")
         self.pairs.observe(self._noted, names="note")
+
+    def mambadfuse(self, name: str) -> MambaDFuse:
+        """The network of that name, for a panel that looks into its blocks.
+
+        Raises:
+            ValueError: it is another kind of network.
+        """
+        found = self.loaded(name)
+        if not isinstance(found, MambaDFuse):
+            raise ValueError(f"{name}: this panel needs a MambaDFuse, found a {type(found).__name__}")
+        return found
 
     def _noted(self, change: Any) -> None:
         """Shows a note; once there is none left, what the panel says of the pair."""
@@ -40,7 +54,7 @@ class PairPanel(Panel):
 
     def _suit_the_task(self) -> None:
         """Chooses the first network of the pair's task, if the one in use is that of another task."""
-        task = self.pairs.task
-        fitting = [name for name in self.network.options if task and task_of(name) == task]
-        if task_of(self.network.value) and fitting and self.network.value not in fitting:
+        tasks = {name: task_of(name) for name in self.network.options if name not in self.networks}
+        fitting = [name for name, task in tasks.items() if task and task == self.pairs.task]
+        if tasks.get(self.network.value) and fitting and self.network.value not in fitting:
             self.network.value = fitting[0]

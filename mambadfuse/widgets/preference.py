@@ -102,9 +102,8 @@ class BlindPreference(Panel):
         self.pair = Gallery(columns=2)
         self.of_pair = self.memoised(lambda name: _source_pictures(self.contest.pairs[name]), last=16)
         self.fused_by = self.memoised(lambda name, method: self.contest.fusions[name][method](), last=16)
-        self.scores_of = self.memoised(
-            self._scores_of, last=None
-        )  # else a large folder is scored at every answer
+        # all of them: otherwise a large folder would be scored again at every answer
+        self.scores_of = self.memoised(self._scores_of, last=None)
         self.gallery, self.table = Gallery(columns=2), HTML()
         self.question = self._next()
         self.typed.observe(lambda change: self._receive(change.new), names="value")

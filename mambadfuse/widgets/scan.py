@@ -26,6 +26,22 @@ class ScanExplorer(Panel):
 
     def __init__(self) -> None:
         super().__init__()
+        self._make_signal_controls()
+        self._make_state_controls()
+        self.plot, self.display, self.source = MemoryPlot(), Display(FIGURE), Display("22%")
+        self.pixels = self.memoised(read_image)
+        for control in (self.picture, self.line):
+            control.observe(lambda _: self._choose_row(), names="value")
+        self.redraw_on(self.signal, self.numbers, self.delta, self.decay, self.selectivity, self.at)
+        controls = [
+            row(self.signal, self.numbers, self.picture, self.line),
+            row(self.delta, self.decay, self.selectivity, self.at),
+        ]
+        shown = [widgets.HBox([self.display, self.source])]
+        self.arrange("Scan explorer: what does one state remember?", controls, shown)
+
+    def _make_signal_controls(self) -> None:
+        """Where the signal comes from."""
         self.signal = widgets.Dropdown(
             options=[*SIGNALS, ROW, OWN], value="marks in noise", description="signal", **labelled()
         )
@@ -36,30 +52,6 @@ class ScanExplorer(Panel):
             disabled=True,
             **labelled("520px"),
         )
-        self.delta = widgets.FloatLogSlider(
-            value=0.1,
-            base=10,
-            min=-3,
-            max=1,
-            step=0.05,
-            description="step Δ",
-            readout_format=".3f",
-            **labelled(),
-        )
-        self.decay = widgets.FloatLogSlider(
-            value=1.0,
-            base=10,
-            min=-1,
-            max=1.2,
-            step=0.05,
-            description="decay |A|",
-            readout_format=".2f",
-            **labelled(),
-        )
-        self.selectivity = widgets.FloatSlider(
-            value=0, min=0, max=20, step=0.5, description="selectivity", **labelled()
-        )
-        self.at = widgets.IntSlider(value=8, min=0, max=119, description="trace token", **labelled())
         self.picture = widgets.Dropdown(
             options=[(f"{pair.name}, {side}", getattr(pair, side)) for pair in samples() for side in "ab"],
             description="picture",
@@ -72,17 +64,26 @@ class ScanExplorer(Panel):
             description="row",
             **labelled(tooltip="the row that is read as a signal"),
         )
-        self.plot, self.display, self.source = MemoryPlot(), Display(FIGURE), Display("22%")
-        self.pixels = self.memoised(read_image)
-        for control in (self.picture, self.line):
-            control.observe(lambda _: self._choose_row(), names="value")
-        self.redraw_on(self.signal, self.numbers, self.delta, self.decay, self.selectivity, self.at)
-        controls = [
-            row(self.signal, self.numbers, self.picture, self.line),
-            row(self.delta, self.decay, self.selectivity, self.at),
-        ]
-        shown = [widgets.HBox([self.display, self.source])]
-        self.arrange("Scan explorer: what does one state remember?", controls, shown)
+
+    def _make_state_controls(self) -> None:
+        """Step, decay and selectivity of the state, and the token that is traced."""
+        logarithmic = {"base": 10, "step": 0.05}
+        self.delta = widgets.FloatLogSlider(
+            value=0.1, min=-3, max=1, description="step Δ", readout_format=".3f", **logarithmic, **labelled()
+        )
+        self.decay = widgets.FloatLogSlider(
+            value=1,
+            min=-1,
+            max=1.2,
+            description="decay |A|",
+            readout_format=".2f",
+            **logarithmic,
+            **labelled(),
+        )
+        self.selectivity = widgets.FloatSlider(
+            value=0, min=0, max=20, step=0.5, description="selectivity", **labelled()
+        )
+        self.at = widgets.IntSlider(value=8, min=0, max=119, description="trace token", **labelled())
 
     def state(self) -> Trace:
         """The trace for the current values of the controls."""
