@@ -176,6 +176,12 @@ class TestUploads:
         fusion.share.value = 10  # nothing has to be fused for that
         assert shown == ["96", "192", "192"]
 
+    def test_the_largest_preview_is_bounded_and_says_so(self, fusion):
+        for side in "ab":
+            upload(fusion, side, f"{side}.png", png(1400, 70))
+        fusion.side.value = FULL
+        assert fusion.text == "a.png and b.png, 1280x64, reduced from 1400x70"
+
     def test_a_huge_picture_is_refused(self, fusion):
         buffer = io.BytesIO()
         Image.new("L", (3000, 2000)).save(buffer, format="PNG")

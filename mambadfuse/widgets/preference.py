@@ -118,11 +118,11 @@ class BlindPreference(Panel):
         self.typed.observe(lambda change: self._receive(change.new), names="value")
         self.redraw_on(self.sources, self.results)
         controls = [row(self.left, self.tie, self.right, self.typed, self.judge, self.sources, self.results)]
-        strengths = legend(
+        self.strengths = legend(
             "A lead of 1.1 in strength means: preferred three times out of four. Intervals take all answers as "
-            "independent; those of a single judge are less than that."
+            "independent; those of a single judge are not."
         )
-        displays = [self.pair, self.gallery, self.table, strengths]
+        displays = [self.pair, self.gallery, self.table, self.strengths]
         self.arrange("Blind preference: which fused image is better?", controls, displays)
         self._prepare()
 
@@ -138,6 +138,7 @@ class BlindPreference(Panel):
         if self.sources.value:
             self.gallery.show(self.of_pair(name))
         self.table.value = self._ranked() if self.results.value else ""
+        self.strengths.layout.display = None if self.results.value else "none"
         count = len(self.answers)
         return f"{name}: which is better? {count} answer{'' if count == 1 else 's'} in {self.out.name}."
 
