@@ -184,6 +184,12 @@ class TestUploads:
         fusion.share.value = 10  # nothing has to be fused for that
         assert shown == ["96", "192", "192"]
 
+    def test_the_largest_preview_is_bounded_and_says_so(self, fusion):
+        for side in "ab":
+            upload(fusion, side, f"{side}.png", png(1400, 70))
+        fusion.side.value = FULL
+        assert fusion.text == "a.png and b.png, 1280x64, reduced from 1400x70"
+
     def test_a_huge_picture_is_refused(self, fusion):
         buffer = io.BytesIO()
         Image.new("L", (3000, 2000)).save(buffer, format="PNG")
@@ -483,6 +489,27 @@ class TestBlindPreference:
         assert len(scored) == 3 * len(names)
         panel.left.click()
         assert len(scored) == 3 * len(names)
+        panel.close()
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_it_begins_with_quick_methods_and_fuses_ahead(self, tmp_path, monkeypatch, seed):
+        pair, made = samples("ivf")[0], []
+
+        def fusion(method):
+            return lambda: made.append(method) or np.zeros((48, 44), np.uint8)
+
+        methods = ("maximum", "mean", "network")
+        contest = Contest(
+            {pair.name: pair}, {pair.name: {m: fusion(m) for m in methods}}, frozenset({"network"})
+        )
+        monkeypatch.setattr("mambadfuse.widgets.preference.sample_contest", lambda: contest)
+        panel = BlindPreference(out=tmp_path / "answers.jsonl", seed=seed)
+        assert sorted(panel.question[1:]) == ["maximum", "mean"]
+        panel.ahead.submit(int).result()  # what was submitted before is done
+        upcoming = panel.upcoming
+        assert {"network", *panel.question[1:]} == set(made)
+        panel.left.click()
+        assert panel.question == upcoming
         panel.close()
 
     def test_sources_are_shown_on_request(self, tmp_path):

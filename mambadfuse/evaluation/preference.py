@@ -121,7 +121,7 @@ def preferences(answers: Sequence[Answer]) -> Preferences:
     The likelihood has a maximum only if every method can be reached from every other by a chain of wins or ties (Ford
     1957). It cannot if one never wins or never loses, or if two groups were never compared. Then one tie is added
     between every two methods. The intervals come from the information matrix. They take all answers as independent:
-    those of one judge on one pair are less than that, and the true intervals are wider.
+    those of one judge on one pair are not, and the true intervals are wider.
 
     Raises:
         ValueError: there are no answers.

@@ -35,7 +35,9 @@ COARSE = (
     96  # longer side of the first preview, shown while a larger one is being fused; takes a tenth of a second
 )
 
-FULL = 2**16  # a side that no image reaches: nothing is shrunk
+FULL = (
+    1280  # longer side of the largest preview: the usual test sets fit; what is larger would fill the memory
+)
 SCORES, FAULTS, HISTOGRAM = "scores", "faults", "histogram"
 HEIGHT = "48vh"  # of the picture at most, so that controls and picture are seen at once
 
@@ -59,7 +61,7 @@ class FusionExplorer(PairPanel):
 
     Args:
         networks: further networks to choose from, by name.
-        side: the longer side of the preview, in pixels, ``FULL`` for all of them; saved images have their full size.
+        side: the longer side of the preview, in pixels, at most ``FULL``; saved images have their full size.
     """
 
     def __init__(self, networks: Mapping[str, Model] | None = None, side: int = 192) -> None:
@@ -82,7 +84,7 @@ class FusionExplorer(PairPanel):
         self.colour = widgets.Dropdown(options=COLOURS, description="colour of", **labelled())
         self.side = widgets.Dropdown(
             options=[(f"{n} pixels", n) for n in sorted({side, 96, 192, 320} - {FULL})]
-            + [("full size", FULL)],
+            + [(f"full size, to {FULL}", FULL)],
             value=side,
             description="preview",
             **labelled(),
@@ -158,8 +160,9 @@ class FusionExplorer(PairPanel):
         self._show_all(state)
         self.shown = pair, network
         self._show_beside(state)
-        height, width = pair.a.shape[:2]
-        return f"{pair.name}, {width}x{height}"
+        whole = self.pairs.pair
+        reduced = "" if pair is whole else f", reduced from {_size(whole)}"
+        return f"{pair.name}, {_size(pair)}{reduced}"
 
     def _show_all(self, state: State) -> None:
         pictures = self._pictures(state)
@@ -229,3 +232,8 @@ class FusionExplorer(PairPanel):
 
     def _show(self, display: Display, title: str, picture: Picture, window: Window) -> None:
         display.show(window.framed(picture) if window.zoom > 1 else picture, title)
+
+
+def _size(pair: NamedPair) -> str:
+    height, width = pair.a.shape[:2]
+    return f"{width}x{height}"

@@ -1,9 +1,11 @@
 """A blind comparison: two fused images of the same pair, the methods hidden, and what the answers say about them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 
 import ipywidgets as widgets
 import numpy as np
@@ -27,6 +29,7 @@ from mambadfuse.widgets.panel import HTML, Panel, labelled, legend, row
 from mambadfuse.widgets.scores import preference_table
 
 HEIGHT = "56vh"  # of each image at most, so that both and the buttons are seen at once
+NETWORK = "network"  # for the task of the pair; at full size it takes seconds
 KEYS: dict[str, Choice] = {"l": "left", "c": "tie", "r": "right"}
 
 
@@ -37,17 +40,20 @@ class Contest:
     Attributes:
         pairs: the sources, by the name of the pair.
         fusions: by the name of the pair and of the method, what returns the fused image, uint8.
+        slow: the methods that take seconds; a panel does not begin with them.
     """
 
     pairs: Mapping[str, Pair]
     fusions: Mapping[str, Mapping[str, Callable[[], Picture]]]
+    slow: frozenset[str] = frozenset()
 
 
 class BlindPreference(Panel):
     """Asks which of two fused images is better, and keeps every answer in a file at once.
 
     The two methods are hidden, and which is left is drawn by lot. Comparisons that were asked least come first. A
-    panel with the same file continues where the last one stopped. Strengths and intervals are those of
+    panel with the same file continues where the last one stopped. While people look at two images, the next two are
+    fused. Strengths and intervals are those of
     :func:`mambadfuse.evaluation.preference.preferences`.
 
     Args:
@@ -105,16 +111,19 @@ class BlindPreference(Panel):
         # all of them: otherwise a large folder would be scored again at every answer
         self.scores_of = self.memoised(self._scores_of, last=None)
         self.gallery, self.table = Gallery(columns=2), HTML()
-        self.question = self._next()
+        quick = {name: own.keys() - contest.slow for name, own in contest.fusions.items()}
+        self.question = self.upcoming = next_comparison(quick, self.answers, self.generator)
+        self.ahead = ThreadPoolExecutor(1, thread_name_prefix="mambadfuse-preference")
         self.typed.observe(lambda change: self._receive(change.new), names="value")
         self.redraw_on(self.sources, self.results)
         controls = [row(self.left, self.tie, self.right, self.typed, self.judge, self.sources, self.results)]
-        strengths = legend(
+        self.strengths = legend(
             "A lead of 1.1 in strength means: preferred three times out of four. Intervals take all answers as "
-            "independent; those of a single judge are less than that."
+            "independent; those of a single judge are not."
         )
-        displays = [self.pair, self.gallery, self.table, strengths]
+        displays = [self.pair, self.gallery, self.table, self.strengths]
         self.arrange("Blind preference: which fused image is better?", controls, displays)
+        self._prepare()
 
     def draw(self) -> str:
         """Shows the present question, and sources and results where wanted; the message counts the answers."""
@@ -128,6 +137,7 @@ class BlindPreference(Panel):
         if self.sources.value:
             self.gallery.show(self.of_pair(name))
         self.table.value = self._ranked() if self.results.value else ""
+        self.strengths.layout.display = None if self.results.value else "none"
         count = len(self.answers)
         return f"{name}: which is better? {count} answer{'' if count == 1 else 's'} in {self.out.name}."
 
@@ -136,11 +146,24 @@ class BlindPreference(Panel):
         given = Answer(*self.question, choice, self.judge.value)
         append_answer(self.out, given)
         self.answers.append(given)
-        self.question = self._next()
-        return self.draw()
+        self.question = self.upcoming
+        try:
+            return self.draw()
+        finally:
+            self._prepare()
 
-    def _next(self) -> tuple[str, str, str]:
-        return next_comparison(self.contest.fusions, self.answers, self.generator)
+    def close(self) -> None:
+        """Fuses nothing more, then closes as every panel does."""
+        self.ahead.shutdown(wait=False, cancel_futures=True)
+        super().close()
+
+    def _prepare(self) -> None:
+        """Chooses the question after the present one, and fuses its images in another thread."""
+        answers = [*self.answers, Answer(*self.question, "tie")]  # any choice leads to the same question
+        self.upcoming = next_comparison(self.contest.fusions, answers, self.generator)
+        name, *methods = self.upcoming
+        for method in methods:
+            self.ahead.submit(self.contest.fusions[name][method])
 
     def _button(self, description: str, tooltip: str, choice: Choice) -> widgets.Button:
         button = widgets.Button(description=description, tooltip=tooltip)
@@ -180,7 +203,8 @@ class BlindPreference(Panel):
 def sample_contest() -> Contest:
     """The sample pairs, each fused by the baselines, by the network for its task, and by its faster relatives."""
     pairs = {pair.name: pair for pair in samples()}
-    return Contest(pairs, {name: _sample_fusions(pair) for name, pair in pairs.items()})
+    fusions = {name: _sample_fusions(pair) for name, pair in pairs.items()}
+    return Contest(pairs, fusions, frozenset({NETWORK}))
 
 
 def folder_contest(fused: str | Path | Sequence[str | Path], pairs: PairSet) -> Contest:
@@ -199,9 +223,20 @@ def folder_contest(fused: str | Path | Sequence[str | Path], pairs: PairSet) -> 
 def _sample_fusions(pair: Pair) -> dict[str, Callable[[], Picture]]:
     models: dict[str, Model] = {name: Baseline(rule) for name, rule in BASELINES.items()}
     if pair.task:
-        models |= {"network": pair.task}
+        models |= {NETWORK: pair.task}
         models |= {name: name for name in shipped_names() if name.startswith(f"{pair.task}-")}
-    return {name: cache(partial(_fused, pair, model)) for name, model in models.items()}
+    return {name: _once(partial(_fused, pair, model)) for name, model in models.items()}
+
+
+def _once(function: Callable[[], Picture]) -> Callable[[], Picture]:
+    """The function, computed once; a thread that wants its result meanwhile waits for it."""
+    cached, lock = cache(function), Lock()
+
+    def locked() -> Picture:
+        with lock:
+            return cached()
+
+    return locked
 
 
 def _fused(pair: Pair, model: Model) -> Picture:

@@ -143,11 +143,14 @@ def test_a_word_of_the_glossary_says_what_it_means(reader):
     assert "glossary.html#word-" in reader.page.url
 
 
-def test_the_equations_print_on_one_page_of_a4(reader):
-    reader.open("docs/teaching/equations", 1280)
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+@pytest.mark.parametrize(("page", "sheets"), [("docs/teaching/equations", 1), ("docs/glossary", 6)])
+def test_sheets_to_print_are_as_many_as_the_teachers_are_told(reader, page, sheets, paper):
+    reader.open(page, 1280)
     assert not reader.page.evaluate(RAW_FORMULAS)
-    pdf = reader.page.pdf(format="A4")
-    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
+    margin = dict.fromkeys(("top", "right", "bottom", "left"), "0.4in")  # as in the dialogue of the browser
+    pdf = reader.page.pdf(format=paper, margin=margin)
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == sheets
 
 
 def test_a_page_prints(reader):
