@@ -190,9 +190,7 @@ def test_what_students_read_gives_no_answer_away(path):
 def test_a_check_asks_the_question_of_the_notebook():
     path = next(path for path in PATHS if path.name.startswith("04"))
     last = named(source_of(path), "exercise-3").source
-    assert last.endswith(
-        "points(2, exercises.selective_parameters, needed, lambda sees: attempt(*sees))"
-    )
+    assert last.endswith("points(2, exercises.selective_parameters, needed, lambda sees: attempt(*sees))")
     ast.parse(last)
 
 
