@@ -9,8 +9,6 @@ from mambadfuse.ablation.report import Report
 from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.store import Result
 from mambadfuse.analysis.training_runs import running_mean
-from mambadfuse.models.config import MambaDFuseConfig
-from mambadfuse.models.flops import forward_flops
 
 _FACES = {"better": "black", "worse": "black", "equal": "0.7", "open": "white"}
 
@@ -118,17 +116,12 @@ def cost_plot(
     return figure
 
 
-def flops_of_rows(results: Sequence[Result], height: int = 256, width: int = 256) -> dict[str, float]:
-    """The floating-point operations with which each row's network fuses one image, in units of 10^9."""
-    flops = {}
-    for result in results:
-        model = {
-            name.removeprefix("model."): value
-            for name, value in result.config.items()
-            if name.startswith("model.")
-        }
-        flops[result.row] = forward_flops(MambaDFuseConfig(**model), height, width)["total"] / 1e9
-    return flops
+def flops_of_rows(results: Sequence[Result]) -> dict[str, float]:
+    """The floating-point operations with which each row fuses the first scored pair, in units of 10^9, as stored.
+
+    A row is left out if they were unknown when it was trained.
+    """
+    return {result.row: result.flops / 1e9 for result in results if result.flops is not None}
 
 
 def _reach(estimates: Sequence[tuple[float, float, float]]) -> float:
