@@ -180,6 +180,7 @@ class Report:
                 str(len(line.seeds)),
                 f"{line.parameters:,}",
                 f"{line.seconds:.0f}",
+                _training(line),
                 *(
                     _mean_cell(line.means[metric], line.spreads[metric], self._places(metric))
                     for metric in self.metrics
@@ -188,7 +189,7 @@ class Report:
             for line in self.lines
         ]
         return Block(
-            [["row", "seeds", "parameters", "seconds", *self.metrics], *lines],
+            [["row", "seeds", "parameters", "seconds", "training", *self.metrics], *lines],
             "mean ± standard deviation over seeds; of the seconds, the median",
         )
 
@@ -210,14 +211,13 @@ class Report:
         lines = [_verdict_line(line, line.effects[self.primary], places) for line in self.lines[1:]]
         margin = self.lines[1].effects[self.primary].margin
         said = "no margin set" if math.isnan(margin) else f"margin {margin:.3g}"
-        header = ["verdict", "diff.", "95 % over seeds", "p", "d", "95 % over images", "training"]
+        header = ["verdict", "diff.", "95 % over seeds", "p", "d", "95 % over images"]
         return Block(
             [[self.primary, *header], *lines],
             f"verdicts by {self.primary}, {said}; p is corrected, intervals are not\n"
             f"intervals over seeds and p take the scatter from all rows: {self._freedom} degrees of freedom\n"
             "d, the effect size: mean over standard deviation of the difference of one seed\n"
             "95 % over images: the same interval over images, for these very weights\n"
-            f"training of {DEFAULT}: {_training(self.lines[0])}\n"
             + "\n".join([*conclusions(self.verdicts, DEFAULT), *self._marked_elsewhere()]),
         )
 
@@ -419,7 +419,6 @@ def _verdict_line(line: Line, effect: Effect, places: int) -> list[str]:
         _p(effect.p),
         f"{size:+.1f}" if math.isfinite(size) else "",
         _interval(effect.pictures, places),
-        _training(line),
     ]
 
 

@@ -46,8 +46,9 @@ def scatter(rows: Sequence[Mapping[int, float]]) -> Scatter:
     Args:
         rows: the score of each by seed; they may lack seeds that others have.
 
-    >>> scatter([{0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 3.0, 2: 5.0}])  # differences 0, 1, 2, of variance 1
-    Scatter(variances=(0.5, 0.5), freedom=2)
+    >>> found = scatter([{0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 3.0, 2: 5.0}])  # differences 0, 1, 2, of variance 1
+    >>> [round(variance, 3) for variance in found.variances], found.freedom
+    ([0.5, 0.5], 2)
     """
     runs = [(r, seed, score) for r, scores in enumerate(rows) for seed, score in scores.items()]
     of_row, of_seed = (np.array(column) for column in list(zip(*runs, strict=True))[:2])
@@ -62,7 +63,7 @@ def scatter(rows: Sequence[Mapping[int, float]]) -> Scatter:
         return Scatter((math.nan,) * len(rows), 0)
     pooled = float(squares.sum()) / freedom
     own = [
-        float(squares[of_row == r].sum()) / left if (left := free[of_row == r].sum()) > _TINY else 0.0
+        float(squares[of_row == r].sum() / left) if (left := free[of_row == r].sum()) > _TINY else 0.0
         for r in range(len(rows))
     ]
     return Scatter(tuple(max(pooled, alone) for alone in own), freedom)
