@@ -297,6 +297,13 @@ def test_a_row_that_has_not_learnt_is_said_to_rather_than_compared():
     assert re.search(r"better +not learnt$", str(report), re.MULTILINE)
 
 
+def test_where_no_run_of_the_default_has_learnt_all_rows_are_open():
+    report = compare([replace(r, contrast=0.1) if r.row == "default" else r for r in RESULTS])
+    assert set(report.verdicts.values()) == {"open"}
+    assert [line.effects["VIF"].seeds.n for line in report.lines[1:]] == [0, 0, 0]
+    assert re.search(r"default +3 .* 3/3 not learnt", str(report))
+
+
 def test_nothing_is_compared_with_a_run_of_the_default_that_has_not_learnt():
     failed = [
         replace(result, contrast=0.1) if (result.row, result.seed) == ("default", 2) else result

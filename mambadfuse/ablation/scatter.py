@@ -51,7 +51,7 @@ def scatter(rows: Sequence[Mapping[int, float]]) -> Scatter:
     ([0.5, 0.5], 2)
     """
     runs = [(r, seed, score) for r, scores in enumerate(rows) for seed, score in scores.items()]
-    of_row, of_seed = (np.array(column) for column in list(zip(*runs, strict=True))[:2])
+    of_row, of_seed = np.array([run[:2] for run in runs], dtype=int).reshape(-1, 2).T
     design = np.hstack([of_row[:, None] == np.arange(len(rows)), of_seed[:, None] == np.unique(of_seed)])
     basis, sizes, _ = np.linalg.svd(design.astype(float), full_matrices=False)
     basis = basis[:, sizes > _TINY]  # (runs, fitted numbers)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.05  # a corrected p below it is significant
 COVERAGE = 0.95  # of the intervals
@@ -78,8 +78,8 @@ def estimate_of_mean(differences: ArrayLike, spread: float, freedom: int) -> Est
     mean = float(d.mean()) if n else math.nan
     if not n or math.isnan(spread):
         return Estimate(n, mean, math.nan, 0, math.nan, math.nan, math.nan, math.nan)
-    half = float(stats.t.ppf((1 + COVERAGE) / 2, freedom)) * spread / math.sqrt(n)
-    p = 2 * float(stats.t.sf(abs(_t(mean, spread, n)), freedom))
+    half = float(special.stdtrit(freedom, (1 + COVERAGE) / 2)) * spread / math.sqrt(n)
+    p = 2 * _beyond(abs(_t(mean, spread, n)), freedom)
     return Estimate(n, mean, spread, freedom, mean - half, mean + half, _ratio(mean, spread), p)
 
 
@@ -94,7 +94,7 @@ def equivalence_p(found: Estimate, margin: float) -> float:
     if math.isnan(found.spread) or math.isnan(margin):
         return math.nan
     nearer = margin - abs(found.mean)  # distance to the nearer end of the margin, whose test has the larger p
-    return float(stats.t.sf(_t(nearer, found.spread, found.n), found.freedom))
+    return _beyond(_t(nearer, found.spread, found.n), found.freedom)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -140,6 +140,11 @@ def holm_of_alternatives(first: Sequence[float], second: Sequence[float]) -> tup
         if not left[row]:
             del left[row]
     return corrected
+
+
+def _beyond(t: float, freedom: int) -> float:
+    """The probability of more than t in Student's distribution."""
+    return float(special.stdtr(freedom, -t))
 
 
 def _t(mean: float, spread: float, n: int) -> float:

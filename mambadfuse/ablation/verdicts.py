@@ -19,6 +19,7 @@ only other seeds are other trainings; the spread over images is given beside the
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -120,7 +121,7 @@ def paired_differences(row: Scores, baseline: Scores) -> np.ndarray:
     >>> paired_differences({0: np.array([2.0, 3.0]), 7: np.array([5.0, 5.0])}, {0: np.array([1.0, 1.0])})
     array([[1., 2.]])
     """
-    images = len(next(iter(baseline.values())))
+    images = len(next(chain(baseline.values(), row.values()), ()))
     shared = sorted(row.keys() & baseline.keys())
     return np.array([row[seed] - baseline[seed] for seed in shared]).reshape(len(shared), images)
 

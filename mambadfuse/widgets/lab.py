@@ -36,7 +36,8 @@ from mambadfuse.widgets.scores import results_table, scores_table
 RUNNING: set[State] = {"training", "pausing"}
 PERIOD = 1.0  # seconds between two readings of the logs
 CURVES, PICTURES = "curves and results", "fused images"
-SIDE, CONTROL = "240px", "228px"  # widths of the side with the controls, and of each
+SIDE = "clamp(240px, 18vw, 360px)"  # width of the side with the controls
+CONTROL = {**labelled("97%"), "style": {"description_width": "3.6em"}}  # of short names
 FIGURE = "max(820px, 110vh)"  # leaves room for the results below it, in a window of 1366 x 768 pixels too
 
 
@@ -93,9 +94,9 @@ class AblationLab(Panel):
         self.ticks = {
             name: self._tick(entry, number < 2) for number, (name, entry) in enumerate(self.rows.items())
         }
-        self.budget = widgets.Dropdown(options=BUDGETS, description="budget", **labelled(CONTROL))
-        self.seeds = widgets.IntSlider(value=1, min=1, max=10, description="seeds", **labelled(CONTROL))
-        self.metric = widgets.Dropdown(options=EIGHT, value="Qabf", description="score", **labelled(CONTROL))
+        self.budget = widgets.Dropdown(options=BUDGETS, description="budget", **CONTROL)
+        self.seeds = widgets.IntSlider(value=1, min=1, max=10, description="seeds", **CONTROL)
+        self.metric = widgets.Dropdown(options=EIGHT, value="Qabf", description="score", **CONTROL)
         self.view = widgets.ToggleButtons(
             options=(CURVES, PICTURES), value=PICTURES, description="show", **labelled("auto")
         )
@@ -112,8 +113,8 @@ class AblationLab(Panel):
             button.layout.width = "72px"
             button.on_click(lambda _, action=action: self.attempt(action))
         self.questions, self.forecast, self.results, self.table = (HTML() for _ in range(4))
-        self.display, self.gallery = Display(), Gallery(columns=3)
-        self.gallery.show(self.sources)
+        self.display, self.gallery = Display(), Gallery()
+        self.gallery.show(self.sources, columns=2)
         self.redraw_on(*self.ticks.values(), self.budget, self.seeds, self.metric, self.view)
         self._take_over()
         self.arrange("Ablation lab: does it matter?", [self._arranged()], [])
@@ -121,7 +122,7 @@ class AblationLab(Panel):
     def _arranged(self) -> widgets.HBox:
         """The controls, and beside them either curves and results or the fused images."""
         scrolled = widgets.Layout(
-            height="200px", border="1px solid #ccc", overflow="auto", flex="0 0 auto", display="block"
+            height="26vh", border="1px solid #ccc", overflow="auto", flex="0 0 auto", display="block"
         )
         rows = widgets.VBox(list(self.ticks.values()), layout=scrolled)
         controls = [self.budget, self.seeds, self.metric, rows, self.questions]
