@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -16,6 +16,7 @@ from mambadfuse.ablation import Experiment, Row, bundled_pairs, compare, read_ta
 from mambadfuse.ablation.background_runs import BackgroundRun, Job, State
 from mambadfuse.ablation.forecast import TOO_LONG, seconds_of_all, seconds_per_operation
 from mambadfuse.ablation.table import DEFAULT
+from mambadfuse.analysis.colormap import Picture
 from mambadfuse.analysis.training_runs import (
     STYLES,
     Progress,
@@ -38,6 +39,7 @@ PERIOD = 1.0  # seconds between two readings of the logs
 CURVES, PICTURES = "curves and results", "fused images"
 SIDE = "clamp(240px, 18vw, 360px)"  # width of the side with the controls
 CONTROL = {**labelled("97%"), "style": {"description_width": "3.6em"}}  # of short names
+AROUND = "325px"  # height of all that stands above and below the fused images
 FIGURE = "max(820px, 110vh)"  # leaves room for the results below it, in a window of 1366 x 768 pixels too
 
 
@@ -114,7 +116,7 @@ class AblationLab(Panel):
             button.on_click(lambda _, action=action: self.attempt(action))
         self.questions, self.forecast, self.results, self.table = (HTML() for _ in range(4))
         self.display, self.gallery = Display(), Gallery()
-        self.gallery.show(self.sources, columns=2)
+        self._show_pictures(self.sources, columns=2)
         self.redraw_on(*self.ticks.values(), self.budget, self.seeds, self.metric, self.view)
         self._take_over()
         self.arrange("Ablation lab: does it matter?", [self._arranged()], [])
@@ -200,9 +202,17 @@ class AblationLab(Panel):
         step = common_step(compared)
         if step is not None:
             pictures = self.sources | variant_pictures(compared)
-            self.gallery.show(pictures, columns=3 if len(pictures) <= 6 else 4)
+            self._show_pictures(pictures, columns=3 if len(pictures) <= 6 else 4)
             self.table.value = scores_table(variant_scores(compared), f"after step {step}")
         self._show_results()
+
+    def _show_pictures(self, pictures: Mapping[str, Picture], columns: int) -> None:
+        """As large as the columns allow without a page that has to be scrolled."""
+        self.gallery.show(pictures, columns)
+        height, width = self.sources["a"].shape[:2]
+        highest = f"(100vh - {AROUND}) / {-(-len(pictures) // columns)} - 1.8em"  # less the title
+        for display in self.gallery.children:
+            display.layout.max_width = f"max(160px, calc(({highest}) * {width / height:.3f}))"
 
     def _show_results(self) -> None:
         """Shows what is stored of the ticked rows: differences from ``default`` with their intervals."""
