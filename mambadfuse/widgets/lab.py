@@ -130,7 +130,7 @@ class AblationLab(Panel):
         controls = [self.budget, self.seeds, self.metric, rows, self.questions]
         side = [*controls, row(self.trainer, self.pauser, self.stopper), self.forecast]
         self.display.layout.flex, self.display.layout.max_width = "1 1 540px", FIGURE
-        self.numbers = row(self.display, self.results, self.table)
+        self.numbers = row(self.display, self.table, self.results)
         beside = widgets.VBox(side, layout=widgets.Layout(flex=f"0 0 {SIDE}", overflow="hidden"))
         beside.add_class("mdf-side")
         return widgets.HBox(
