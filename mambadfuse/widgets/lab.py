@@ -39,7 +39,7 @@ PERIOD = 1.0  # seconds between two readings of the logs
 CURVES, PICTURES = "curves and results", "fused images"
 SIDE = "clamp(240px, 18vw, 360px)"  # width of the side with the controls
 CONTROL = {**labelled("97%"), "style": {"description_width": "3.6em"}}  # of short names
-AROUND = "325px"  # height of all that stands above and below the fused images
+AROUND = "305px"  # height of all that stands above and below the fused images
 FIGURE = "max(820px, 110vh)"  # leaves room for the results below it, in a window of 1366 x 768 pixels too
 
 
@@ -116,7 +116,7 @@ class AblationLab(Panel):
             button.on_click(lambda _, action=action: self.attempt(action))
         self.questions, self.forecast, self.results, self.table = (HTML() for _ in range(4))
         self.display, self.gallery = Display(), Gallery()
-        self._show_pictures(self.sources, columns=2)
+        self._show_pictures(self.sources)
         self.redraw_on(*self.ticks.values(), self.budget, self.seeds, self.metric, self.view)
         self._take_over()
         self.arrange("Ablation lab: does it matter?", [self._arranged()], [])
@@ -202,15 +202,16 @@ class AblationLab(Panel):
         step = common_step(compared)
         if step is not None:
             pictures = self.sources | variant_pictures(compared)
-            self._show_pictures(pictures, columns=3 if len(pictures) <= 6 else 4)
+            self._show_pictures(pictures)
             self.table.value = scores_table(variant_scores(compared), f"after step {step}")
         self._show_results()
 
-    def _show_pictures(self, pictures: Mapping[str, Picture], columns: int) -> None:
-        """As large as the columns allow without a page that has to be scrolled."""
+    def _show_pictures(self, pictures: Mapping[str, Picture]) -> None:
+        """In at most two lines, unless there are many, and as large as that allows without scrolling the page."""
+        columns = min(max(2, math.ceil(len(pictures) / 2)), 4)
         self.gallery.show(pictures, columns)
         height, width = self.sources["a"].shape[:2]
-        highest = f"(100vh - {AROUND}) / {-(-len(pictures) // columns)} - 1.8em"  # less the title
+        highest = f"(100vh - {AROUND}) / {math.ceil(len(pictures) / columns)} - 1.8em"  # less the title
         for display in self.gallery.children:
             display.layout.max_width = f"max(160px, calc(({highest}) * {width / height:.3f}))"
 
