@@ -46,6 +46,20 @@ def test_every_row_has_a_curve_and_one_for_each_seed():
     assert len(grid[0].lines) == len(REPORT.lines[0].seeds) + 1
 
 
+def test_ticks_are_plain_numbers():
+    for axes in loss_curves(RESULTS).axes[:1] + cost_plot(REPORT).axes:
+        axis = axes.yaxis if axes.get_yscale() == "log" else axes.xaxis
+        assert {axis.get_major_formatter()(x, 0) for x in (0.5, 20, 1000)} == {"0.5", "20", "1000"}
+        assert axis.get_minor_formatter()(30, 0) == ""
+
+
+def test_labels_of_rows_of_the_same_cost_do_not_overlap():
+    alike = {line.row: 1.0 for line in REPORT.lines}
+    heights = sorted(label.xyann[1] for label in cost_plot(REPORT, alike).axes[0].texts)
+    means = [line.means[REPORT.primary] for line in REPORT.lines]
+    assert min(np.diff(heights)) >= 0.029 * np.ptp(means)
+
+
 def test_the_mean_curve_is_smoothed():
     """A loss that jumps from step to step hides where it goes."""
     noisy = replace(RESULTS[0], curve=[[step, 10.0 + (-1) ** step] for step in range(1, 51)])

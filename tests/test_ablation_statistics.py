@@ -45,7 +45,7 @@ def test_equal_differences_and_too_few_of_them():
     assert math.isnan(estimate([3]).low)
     assert math.isnan(estimate([3]).p)
     assert math.isnan(estimate([]).mean)
-    assert math.isnan(equivalence_p([3], 1))
+    assert math.isnan(equivalence_p(estimate([3]), 1))
 
 
 @settings(max_examples=50, deadline=None)
@@ -62,7 +62,7 @@ def test_p_is_that_of_the_library_and_agrees_with_the_interval(differences):
 def test_equivalence_is_two_one_sided_tests(differences, margin):
     above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
     below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
-    assert equivalence_p(differences, margin) == pytest.approx(max(above, below), abs=1e-9)
+    assert equivalence_p(estimate(differences), margin) == pytest.approx(max(above, below), abs=1e-9)
 
 
 def test_holm_by_hand():
@@ -103,8 +103,9 @@ def test_only_seeds_that_both_have_are_compared():
 
 
 def test_p_is_corrected_for_the_rows():
-    rows = [row(0.60, 0.61, 0.60), row(0.5, 0.4, 0.6), row(0.7, 0.2, 0.3)]
+    rows = [row(0.80, 0.81, 0.80), row(0.5, 0.4, 0.6), row(0.7, 0.2, 0.3)]
     found = effects(rows, row(0.5, 0.5, 0.5), "VIF")
+    assert found[0].seeds.p < LEVEL
     assert found[0].p == pytest.approx(3 * found[0].seeds.p)
 
 
@@ -222,11 +223,14 @@ def test_conclusions_name_each_row_once_and_failures_only_where_there_are_any():
 def test_the_page_says_what_a_verdict_costs():
     """With seventeen rows, the standard deviations by which a difference must stand out."""
     page = " ".join((ROOT / "docs" / "ablation.md").read_text(encoding="utf-8").split())
-    wanted = {n: stats.t.isf(LEVEL / 2 / 17, n - 1) / math.sqrt(n) for n in (3, 5, 10)}
+    wanted = {n: stats.t.isf(LEVEL / 2 / 17, 17 * (n - 1)) / math.sqrt(n) for n in (3, 5, 10)}
     assert (
-        f"{wanted[3]:.0f} with three seeds, {wanted[5]:.1f} with five and {wanted[10]:.1f} with ten" in page
+        f"{wanted[3]:.1f} with three seeds, {wanted[5]:.1f} with five and {wanted[10]:.1f} with ten" in page
     )
-    equal = {n: math.sqrt(n) / stats.t.isf(LEVEL / 17, n - 1) for n in (3, 5, 10)}
+    for freedom, words in ((4, "errors, and {:.1f} after"), (68, "errors, {:.1f} after")):
+        bare, corrected = stats.t.isf(LEVEL / 2, freedom), stats.t.isf(LEVEL / 2 / 17, freedom)
+        assert f"takes {bare:.2f} standard {words.format(corrected)} the correction" in page
+    equal = {n: math.sqrt(n) / stats.t.isf(LEVEL / 17, 17 * (n - 1)) for n in (3, 5, 10)}
     assert (
         f"{equal[3]:.2f} of the margin with three seeds, {equal[5]:.2f} with five and {equal[10]:.2f} with ten"
         in page

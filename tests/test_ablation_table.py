@@ -1,5 +1,8 @@
 """The table of the ablation lab: every row asks its own question, misspelt settings are refused."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -110,6 +113,36 @@ def test_a_table_holds_no_aliases(tmp_path):
     (tmp_path / "mine.yaml").write_text("default: &d {question: q, changes: {}}\nmine: *d\n")
     with pytest.raises(ValueError, match=r"mine\.yaml: is not readable as YAML: the alias \*d"):
         read_table(tmp_path / "mine.yaml")
+
+
+READ_WITHOUT_COMPONENTS = """
+import sys
+sys.modules["benchmarks"] = None  # whoever has installed the package alone has no such folder
+from mambadfuse.ablation import SHIPPED_RESULTS, SHIPPED_TABLE, Store, compare, read_margins, read_table
+from mambadfuse.analysis.ablation_figures import cost_plot, flops_of_rows, forest_plot, loss_curves
+from mambadfuse.course.ablation_lab import new_row
+
+results = Store(SHIPPED_RESULTS).results()
+report = compare(results, read_margins(["2%"]), "Qabf")
+assert "row-attention" in read_table(SHIPPED_TABLE).keys() & report.verdicts.keys()
+str(report), report.to_html(), report.to_latex(), report.to_markdown()
+forest_plot(report), loss_curves(results), cost_plot(report, flops_of_rows(results))
+print(new_row('inner: {question: "Narrower?", changes: {model.expand: 1}}'))
+"""
+
+
+def test_the_shipped_report_needs_no_component():
+    """It names one of this repository, which neither a wheel nor Colab has."""
+    command = [sys.executable, "-c", READ_WITHOUT_COMPONENTS]
+    said = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert (said.returncode, said.stdout) == (0, "passed\n"), said.stderr
+
+
+def test_a_table_is_read_without_its_components_and_its_row_is_configured_with_them(tmp_path):
+    text = 'default: {question: "?", changes: {}}\nmine: {question: "?", changes: {model.mixer: "nowhere:Mixer"}}\n'
+    table = read_table(written(tmp_path, text))
+    with pytest.raises(ValueError, match="row 'mine': nowhere:Mixer: there is no module nowhere"):
+        row_config(table["mine"])
 
 
 ROADSCENE = read_table(SHIPPED_TABLE)

@@ -73,10 +73,39 @@ def test_runs_without_weights_cannot_be_tested(tmp_path):
     with pytest.raises(ValueError, match="there are no results to test"):
         score_test(mine.store, TEST)
     mine.run(TABLE["default"], 0)
-    with pytest.raises(ValueError, match="default, seed 0: its weights were not kept"):
+    with pytest.raises(
+        ValueError, match=r"results\.jsonl: 1 of 1 runs have not kept their weights; --keep-weights"
+    ):
         score_test(mine.store, TEST)
     with pytest.raises(ValueError, match="found none"):
         score_test(mine.store, [])
+
+
+def test_runs_without_weights_are_left_out_and_counted(trained):
+    """As of an ablation whose first seeds were trained before weights were kept, or were deleted."""
+    forgetful = experiment(trained.out, metrics=("Qabf", "halo"))
+    for row in ROWS:
+        forgetful.run(TABLE[row], 1)
+    trained.run(TABLE["default"], 2)
+    (trained.out / trained.stored_result(TABLE["default"], 2).weights).unlink()
+    said = []
+    tested = score_test(trained.store, TEST, said.append)
+    assert said[0].startswith("left out: 3 of 5 runs have not kept their weights")
+    assert [(one.row, one.seed) for one in tested] == [("default", 0), ("norm-once", 0)]
+    assert [line.seeds for line in compare(tested).lines] == [(0,), (0,)]
+    forgetful = experiment(trained.out, keep_weights=True, metrics=("Qabf", "halo"))
+    forgetful.run(TABLE["norm-once"], 1)
+    score_test(trained.store, TEST, said.append)
+    assert said[3].startswith("left out: 2 of 5 runs")
+
+
+def test_weights_that_were_deleted_after_the_test_are_not_missed(trained):
+    found = score_test(trained.store, TEST, str)
+    for one in found:
+        (trained.out / one.weights).unlink()
+    said = []
+    assert score_test(trained.store, TEST, said.append) == found
+    assert said == []
 
 
 def test_the_command_tests_and_reports_each_set_by_itself(trained, tmp_path, capsys):

@@ -180,6 +180,7 @@ class Report:
                 str(len(line.seeds)),
                 f"{line.parameters:,}",
                 f"{line.seconds:.0f}",
+                _training(line),
                 *(
                     _mean_cell(line.means[metric], line.spreads[metric], self._places(metric))
                     for metric in self.metrics
@@ -188,7 +189,7 @@ class Report:
             for line in self.lines
         ]
         return Block(
-            [["row", "seeds", "parameters", "seconds", *self.metrics], *lines],
+            [["row", "seeds", "parameters", "seconds", "training", *self.metrics], *lines],
             "mean ± standard deviation over seeds; of the seconds, the median",
         )
 
@@ -210,15 +211,20 @@ class Report:
         lines = [_verdict_line(line, line.effects[self.primary], places) for line in self.lines[1:]]
         margin = self.lines[1].effects[self.primary].margin
         said = "no margin set" if math.isnan(margin) else f"margin {margin:.3g}"
-        header = ["verdict", "diff.", "95 % over seeds", "p", "d", "95 % over images", "training"]
+        header = ["verdict", "diff.", "95 % over seeds", "p", "d", "95 % over images"]
         return Block(
             [[self.primary, *header], *lines],
             f"verdicts by {self.primary}, {said}; p is corrected, intervals are not\n"
-            "d, the effect size: mean over standard deviation of the differences of paired seeds\n"
+            f"intervals over seeds and p take the scatter from all rows: {self._freedom} degrees of freedom\n"
+            "d, the effect size: mean over standard deviation of the difference of one seed\n"
             "95 % over images: the same interval over images, for these very weights\n"
-            f"training of {DEFAULT}: {_training(self.lines[0])}\n"
             + "\n".join([*conclusions(self.verdicts, DEFAULT), *self._marked_elsewhere()]),
         )
+
+    @property
+    def _freedom(self) -> int:
+        """Of the scatter over seeds; 0 if each row has one seed only, or none is compared."""
+        return max(line.effects[self.primary].seeds.freedom for line in self.lines[1:])
 
     def _marked_elsewhere(self) -> list[str]:
         """The rows that metrics other than the primary one mark, in one line; none where there are none."""
@@ -269,7 +275,7 @@ def compare(results: Sequence[Result], margins: Margins | None = None, primary: 
     primary = primary or (PRIMARY if PRIMARY in metrics else metrics[0])
     if primary not in metrics:
         raise ValueError(f"primary metric {primary!r}: expected one of {', '.join(metrics)}")
-    scores = {metric: _scores(by_row, metric, pictures) for metric in metrics}
+    scores = {metric: finite_scores(by_row, metric, pictures) for metric in metrics}
     means = {metric: _means_of(scores[metric]) for metric in metrics}
     learnt = {
         row: runs for row, runs in by_row.items() if row == DEFAULT or all(map(has_learnt, runs.values()))
@@ -352,7 +358,7 @@ def _commits(by_row: Mapping[str, Mapping[int, Result]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, runs)))
 
 
-def _scores(
+def finite_scores(
     by_row: Mapping[str, Mapping[int, Result]], metric: str, pictures: Sequence[str]
 ) -> dict[str, dict[int, np.ndarray]]:
     """The scores of all rows by seed, (images,) each, without images that are not finite in some run."""
@@ -413,7 +419,6 @@ def _verdict_line(line: Line, effect: Effect, places: int) -> list[str]:
         _p(effect.p),
         f"{size:+.1f}" if math.isfinite(size) else "",
         _interval(effect.pictures, places),
-        _training(line),
     ]
 
 

@@ -17,7 +17,9 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
+    **{character: f"${character}$" for character in "<>|"},
 }
+_LATEX_STYLE = r"\centering\footnotesize\setlength{\tabcolsep}{3.5pt}"
 _CELL = "white-space: nowrap; padding: 2px 8px; text-align: "
 
 
@@ -76,12 +78,13 @@ def markdown(head: str, blocks: Sequence[Block]) -> str:
 
 
 def latex(head: str, blocks: Sequence[Block]) -> str:
-    r"""One ``table`` for each block, for ``\usepackage{booktabs}``; a wide one is several tabulars below each other.
+    r"""One ``table`` for each block, for ``\usepackage{booktabs}``, with its note; a wide one continues in another.
 
-    >>> print(latex("Two rows.", [Block([["row", "VIF"], ["default", "0.5±0.1"]])]))
+    >>> print(latex("Two rows.", [Block([["row", "VIF"], ["default", "0.5±0.1"]], "mean")]))
     % needs \usepackage{booktabs}
     \begin{table}
-    \centering\footnotesize
+    \centering\footnotesize\setlength{\tabcolsep}{3.5pt}
+    \caption{Two rows.}\medskip
     \begin{tabular}{lr}
     \toprule
     row & VIF \\
@@ -89,19 +92,22 @@ def latex(head: str, blocks: Sequence[Block]) -> str:
     default & 0.5$\pm$0.1 \\
     \bottomrule
     \end{tabular}
-    \caption{Two rows.}
+    \par\medskip\raggedright
+    mean
     \end{table}
     <BLANKLINE>
     """
     parts = [r"% needs \usepackage{booktabs}"]
     for block in blocks:
-        tabulars = map(_tabular, _narrow(block.lines, LATEX_WIDTH))
-        caption = " ".join([head, *block.note.splitlines()])
-        parts += [
-            "\\begin{table}\n\\centering\\footnotesize",
-            "\n\n\\medskip\n".join(tabulars),
-            f"\\caption{{{_plain_latex(caption)}}}\n\\end{{table}}",
-        ]
+        tabulars = [_tabular(lines) for lines in _narrow(block.lines, LATEX_WIDTH)]
+        notes = [""] * (len(tabulars) - 1) + [_latex_note(block.note)]
+        for part, (tabular, note) in enumerate(zip(tabulars, notes, strict=True)):
+            caption = _plain_latex(f"{head} (continued)" if part else head)
+            parts += [
+                f"\\begin{{table}}\n{_LATEX_STYLE}\n\\caption{{{caption}}}\\medskip",
+                tabular,
+                f"{note}\\end{{table}}",
+            ]
     return "\n".join(parts) + "\n"
 
 
@@ -145,6 +151,12 @@ def _tabular(lines: Sequence[Sequence[str]]) -> str:
     header, *body = [" & ".join(map(_plain_latex, line)) + r" \\" for line in lines]
     rules = f"\\begin{{tabular}}{{l{'r' * (len(lines[0]) - 1)}}}\n\\toprule"
     return "\n".join([rules, header, r"\midrule", *body, "\\bottomrule\n\\end{tabular}"])
+
+
+def _latex_note(note: str) -> str:
+    """Its lines as paragraphs, since a line break would take a star that follows it for its own."""
+    lines = "\\par\n".join(map(_plain_latex, note.splitlines()))
+    return f"\\par\\medskip\\raggedright\n{lines}\n" if note else ""
 
 
 def _plain_latex(words: str) -> str:

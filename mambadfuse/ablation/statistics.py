@@ -1,14 +1,17 @@
 """What paired differences say: an interval, an effect size, and tests of difference and of equivalence.
 
 A row and the baseline are trained with the same seeds, so that every seed gives one difference d_i. Of n of them, with
-mean m and standard deviation s = sqrt(sum (d_i - m)^2 / (n - 1)),
+mean m and a standard deviation s that has ν degrees of freedom,
 
 =================  ==================================================================================
-95 % interval      m ± t(0.975, n - 1) s / sqrt(n), with the quantile t of Student's distribution
+95 % interval      m ± t(0.975, ν) s / sqrt(n), with the quantile t of Student's distribution
 effect size        m / s, Cohen's d of paired samples
 p of difference    two-sided Student t-test of m = 0
 p of equivalence   two one-sided t-tests (TOST): the larger p of m <= -margin and of m >= margin
 =================  ==================================================================================
+
+By themselves the differences give s = sqrt(sum (d_i - m)^2 / (n - 1)) with ν = n - 1; a table of several rows tells
+more of it (:mod:`mambadfuse.ablation.scatter`).
 """
 
 import math
@@ -18,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.05  # a corrected p below it is significant
 COVERAGE = 0.95  # of the intervals
@@ -34,13 +37,17 @@ class Estimate:
     Attributes:
         n: number of differences.
         mean: their mean; NaN if there are none.
-        low, high: ends of the 95 % interval; NaN for fewer than two differences.
+        spread: the standard deviation of one difference; NaN where nothing tells it, and so are all below.
+        freedom: the degrees of freedom of ``spread``.
+        low, high: ends of the 95 % interval.
         effect_size: mean over standard deviation; infinite if all differences are equal and not 0.
-        p: of the two-sided t-test; NaN for fewer than two differences.
+        p: of the two-sided t-test.
     """
 
     n: int
     mean: float
+    spread: float
+    freedom: int
     low: float
     high: float
     effect_size: float
@@ -48,38 +55,46 @@ class Estimate:
 
 
 def estimate(differences: ArrayLike) -> Estimate:
-    """The mean of paired differences with its interval, effect size and p value.
+    """The mean of paired differences with its interval, effect size and p value, from these differences alone.
 
     >>> found = estimate([1.0, 2.0, 3.0])
     >>> found.mean, round(found.low, 3), round(found.high, 3), found.effect_size, round(found.p, 3)
     (2.0, -0.484, 4.484, 2.0, 0.074)
     """
     d = np.asarray(differences, dtype=float)
-    n = d.size
-    mean = float(d.mean()) if n else math.nan
-    if n < 2:
-        return Estimate(n, mean, math.nan, math.nan, math.nan, math.nan)
-    spread = float(d.std(ddof=1))
-    half = float(stats.t.ppf((1 + COVERAGE) / 2, n - 1)) * spread / math.sqrt(n)
-    p = 2 * float(stats.t.sf(abs(_t(mean, spread, n)), n - 1))
-    return Estimate(n, mean, mean - half, mean + half, _ratio(mean, spread), p)
+    return estimate_of_mean(d, float(d.std(ddof=1)) if d.size > 1 else math.nan, max(d.size - 1, 0))
 
 
-def equivalence_p(differences: ArrayLike, margin: float) -> float:
-    """The p value of the two one-sided tests: below 0.05, the mean lies within ± margin.
+def estimate_of_mean(differences: ArrayLike, spread: float, freedom: int) -> Estimate:
+    """The same with a standard deviation of one difference that is known from elsewhere.
 
-    This is so if and only if the 90 % interval lies within ± margin. NaN for fewer than two differences, or for a
-    margin that is NaN.
-
-    >>> round(equivalence_p([-0.1, 0.0, 0.1], margin=0.5), 4)
-    0.0065
+    Args:
+        differences: paired ones.
+        spread: their standard deviation; NaN if it is unknown.
+        freedom: its degrees of freedom.
     """
     d = np.asarray(differences, dtype=float)
-    if d.size < 2 or math.isnan(margin):
+    n = d.size
+    mean = float(d.mean()) if n else math.nan
+    if not n or math.isnan(spread):
+        return Estimate(n, mean, math.nan, 0, math.nan, math.nan, math.nan, math.nan)
+    half = float(special.stdtrit(freedom, (1 + COVERAGE) / 2)) * spread / math.sqrt(n)
+    p = 2 * _beyond(abs(_t(mean, spread, n)), freedom)
+    return Estimate(n, mean, spread, freedom, mean - half, mean + half, _ratio(mean, spread), p)
+
+
+def equivalence_p(found: Estimate, margin: float) -> float:
+    """The p value of the two one-sided tests: below 0.05, the mean lies within ± margin.
+
+    This is so if and only if the 90 % interval lies within ± margin. NaN without a spread, or for a margin that is NaN.
+
+    >>> round(equivalence_p(estimate([-0.1, 0.0, 0.1]), margin=0.5), 4)
+    0.0065
+    """
+    if math.isnan(found.spread) or math.isnan(margin):
         return math.nan
-    mean, spread = float(d.mean()), float(d.std(ddof=1))
-    nearer = margin - abs(mean)  # distance to the nearer end of the margin, whose test has the larger p
-    return float(stats.t.sf(_t(nearer, spread, d.size), d.size - 1))
+    nearer = margin - abs(found.mean)  # distance to the nearer end of the margin, whose test has the larger p
+    return _beyond(_t(nearer, found.spread, found.n), found.freedom)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -125,6 +140,11 @@ def holm_of_alternatives(first: Sequence[float], second: Sequence[float]) -> tup
         if not left[row]:
             del left[row]
     return corrected
+
+
+def _beyond(t: float, freedom: int) -> float:
+    """The probability of more than t in Student's distribution."""
+    return float(special.stdtr(freedom, -t))
 
 
 def _t(mean: float, spread: float, n: int) -> float:

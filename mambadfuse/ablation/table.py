@@ -3,10 +3,11 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mambadfuse.components import is_component
 from mambadfuse.training import TrainingConfig, configure
 from mambadfuse.training.config import flatten
 from mambadfuse.training.yaml_text import read_yaml
@@ -27,6 +28,9 @@ class Row:
 
 def read_table(path: str | Path | None = None) -> dict[str, Row]:
     """The rows of a YAML file by name, in its order; the first is called ``default`` and changes nothing.
+
+    Components of one's own that it names are not imported before their row is configured, so that a table can be read
+    without them.
 
     Args:
         path: the file; None for the table that comes with the kit.
@@ -93,7 +97,8 @@ def _row(name: str, entry: Any, path: Path) -> Row:
     row = Row(name, str(entry["question"]), entry["changes"])
     if "seed" in row.changes:
         raise ValueError(f"{path}: row {name!r}: the seed varies in every row, a row may not set it")
-    row_config(row)  # rejects unknown names now rather than in the middle of a long run
+    of_the_kit = {setting: value for setting, value in row.changes.items() if not is_component(value)}
+    row_config(replace(row, changes=of_the_kit))  # rejects unknown names before anything is trained
     return row
 
 

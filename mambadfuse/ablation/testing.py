@@ -20,18 +20,20 @@ from mambadfuse.training.validation import require_large_enough
 def score_test(
     store: Store, pairs: Sequence[TrainingPair], say: Callable[[str], None] = print
 ) -> list[Result]:
-    """Score the kept weights of every stored run on test pairs; those that are scored already are not scored again.
+    """Score the kept weights of stored runs on test pairs; those that are scored already are not scored again.
+
+    Runs without their weights are left out, and how many is said.
 
     Args:
         store: the results of an ablation that was run with ``keep_weights``; test results are added to it.
         pairs: test pairs, fused whole, which must not be among those of the ablation.
-        say: called with one line for every run.
+        say: called with one line for every run, and one if some are left out.
 
     Returns:
-        The test results of all runs.
+        The test results of all runs with weights.
 
     Raises:
-        ValueError: there is no pair, or one is too small; no run is stored, or one without its weights; or other
+        ValueError: there is no pair, or one is too small; no run is stored, or none with its weights; or other
             pairs were the test pairs before.
         CheckpointError: weights cannot be loaded.
     """
@@ -46,15 +48,22 @@ def score_test(
             f"{store.path}: was tested on other pairs, {_test_pairs(other[0])}, found {mark}: results that have been "
             "seen on one test set cannot be tested on a second"
         )
-    runs = {_run(result): result for result in results if result.split == "validation"}
-    if not runs:
+    if not (trained := [result for result in results if result.split == "validation"]):
         raise ValueError(f"{store.path}: there are no results to test")
-    for run in runs.values():
-        if not (run.weights and (store.path.parent / run.weights).is_file()):
-            raise ValueError(
-                f"{run.row}, seed {run.seed}: its weights were not kept; run the ablation with --keep-weights"
-            )
     done = {_run(result): result for result in tested}
+    runs = {
+        _run(result): result
+        for result in trained
+        if _run(result) in done or (result.weights and (store.path.parent / result.weights).is_file())
+    }
+    every, kept = ({(one.row, one.seed, one.setting) for one in of} for of in (trained, runs.values()))
+    if lost := len(every - kept):
+        left_out = (
+            f"{lost} of {len(every)} runs have not kept their weights; --keep-weights trains them once more"
+        )
+        if not kept:
+            raise ValueError(f"{store.path}: {left_out}")
+        say(f"left out: {left_out}")
     for key, run in runs.items():
         if key not in done:
             found = score(load_model(store.path.parent / run.weights), pairs, tuple(run.means))

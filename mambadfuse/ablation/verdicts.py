@@ -10,20 +10,30 @@ worse       p of difference < 0.05, in the other direction
 open        neither, or fewer than three seeds that both rows were trained with
 ==========  ==============================================================================================
 
-The first that holds counts: the margin is the smallest difference that matters, so a real difference within it is
-equal. Without a margin nothing is equal. All p values are over seeds, since only other seeds are other trainings;
-the spread over images is given beside them and decides nothing.
+The scatter from seed to seed, on which intervals and tests stand, is that of the whole table
+(:mod:`mambadfuse.ablation.scatter`). The first verdict that holds counts: the margin is the smallest difference that
+matters, so a real difference within it is equal. Without a margin nothing is equal. All p values are over seeds, since
+only other seeds are other trainings; the spread over images is given beside them and decides nothing.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
 
+from mambadfuse.ablation.scatter import scatter
 from mambadfuse.ablation.scoring import lower_is_better
-from mambadfuse.ablation.statistics import LEVEL, Estimate, equivalence_p, estimate, holm_of_alternatives
+from mambadfuse.ablation.statistics import (
+    LEVEL,
+    Estimate,
+    equivalence_p,
+    estimate,
+    estimate_of_mean,
+    holm_of_alternatives,
+)
 
 Verdict = Literal["better", "worse", "equal", "open", "not learnt"]
 
@@ -65,7 +75,9 @@ class Effect:
         return {"better": "*", "worse": "*", "equal": "="}.get(self.verdict, "")
 
 
-def effects(rows: Sequence[Scores], baseline: Scores, metric: str, margin: float = math.nan) -> list[Effect]:
+def effects(
+    rows: Sequence[Scores], baseline: Scores, metric: str, margin: float = math.nan, pool: bool = True
+) -> list[Effect]:
     """The effect of each row in one metric; p values are corrected for the number of these rows.
 
     Args:
@@ -73,12 +85,15 @@ def effects(rows: Sequence[Scores], baseline: Scores, metric: str, margin: float
         baseline: those of the row with which they are compared.
         metric: its name, which says whether lower is better.
         margin: the smallest difference that matters, in the unit of the metric.
+        pool: whether all rows together tell how far each scatters from seed to seed; else each is by itself.
     """
     differences = [paired_differences(scores, baseline) for scores in rows]  # (seeds, images) each
-    over_seeds = [estimate(d.mean(axis=1)) for d in differences]
+    over_seeds = (
+        _pooled(differences, rows, baseline) if pool else [estimate(d.mean(axis=1)) for d in differences]
+    )
+    enough = [one if one.n >= FEWEST_SEEDS else estimate([]) for one in over_seeds]
     p, p_equal = holm_of_alternatives(
-        [one.p if one.n >= FEWEST_SEEDS else math.nan for one in over_seeds],
-        [equivalence_p(d.mean(axis=1), margin) if len(d) >= FEWEST_SEEDS else math.nan for d in differences],
+        [one.p for one in enough], [equivalence_p(one, margin) for one in enough]
     )
     sign = -1 if lower_is_better(metric) else 1
     return [
@@ -106,9 +121,19 @@ def paired_differences(row: Scores, baseline: Scores) -> np.ndarray:
     >>> paired_differences({0: np.array([2.0, 3.0]), 7: np.array([5.0, 5.0])}, {0: np.array([1.0, 1.0])})
     array([[1., 2.]])
     """
-    images = len(next(iter(baseline.values())))
+    images = len(next(chain(baseline.values(), row.values()), ()))
     shared = sorted(row.keys() & baseline.keys())
     return np.array([row[seed] - baseline[seed] for seed in shared]).reshape(len(shared), images)
+
+
+def _pooled(differences: Sequence[np.ndarray], rows: Sequence[Scores], baseline: Scores) -> list[Estimate]:
+    """Estimates over seeds with the scatter of the table."""
+    table = [{seed: float(x.mean()) for seed, x in scores.items()} for scores in (baseline, *rows)]
+    found = scatter(table)
+    return [
+        estimate_of_mean(d.mean(axis=1), math.sqrt(found.variances[0] + variance), found.freedom)
+        for d, variance in zip(differences, found.variances[1:], strict=True)
+    ]
 
 
 def _verdict(gain: float, p: float, p_equal: float) -> Verdict:

@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from mambadfuse.ablation.report import Report
 from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.store import Result
 from mambadfuse.analysis.training_runs import running_mean
-from mambadfuse.models.config import MambaDFuseConfig
-from mambadfuse.models.flops import forward_flops
 
 _FACES = {"better": "black", "worse": "black", "equal": "0.7", "open": "white"}
 
@@ -79,9 +78,8 @@ def loss_curves(results: Sequence[Result]) -> Figure:
         axes.plot(*running_mean(mean), color="black", linewidth=1.4)
         axes.set_title(row, fontsize=8, loc="left")
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(LogFormatter())
-        axes.yaxis.set_minor_formatter(LogFormatter())
-        axes.tick_params(labelsize=7, which="both")
+        _plain_ticks(axes.yaxis)
+        axes.tick_params(labelsize=7)
     for axes in grid[len(by_row) :]:
         axes.set_visible(False)
     figure.supxlabel("step", fontsize=9)
@@ -113,25 +111,49 @@ def cost_plot(
             ecolor="0.8",
             markerfacecolor="white" if line.effects else "black",
         )
+    points = {line.row: (costs[line.row], line.means[report.primary]) for line in report.lines}
+    heights = _label_heights(points)
+    for row, height in heights.items():
         axes.annotate(
-            line.row, (costs[line.row], mean), xytext=(4, 3), textcoords="offset points", fontsize=7
+            row,
+            points[row],
+            xytext=(1.06 * points[row][0], height),
+            fontsize=7,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": "0.8", "linewidth": 0.5},
         )
     axes.set_xscale("log")
+    axes.set_xlim(right=1.8 * max(cost for cost, _ in points.values()))  # leaves space for the labels
+    axes.set_ylim(top=max(axes.get_ylim()[1], 1.01 * max(heights.values())))
+    _plain_ticks(axes.xaxis)
     axes.set(xlabel=label, ylabel=f"{report.primary}, mean ± standard deviation over seeds")
     return figure
 
 
-def flops_of_rows(results: Sequence[Result], height: int = 256, width: int = 256) -> dict[str, float]:
-    """The floating-point operations with which each row's network fuses one image, in units of 10^9."""
-    flops = {}
-    for result in results:
-        model = {
-            name.removeprefix("model."): value
-            for name, value in result.config.items()
-            if name.startswith("model.")
-        }
-        flops[result.row] = forward_flops(MambaDFuseConfig(**model), height, width)["total"] / 1e9
-    return flops
+def flops_of_rows(results: Sequence[Result]) -> dict[str, float]:
+    """The floating-point operations with which each row fuses the first scored pair, in units of 10^9, as stored.
+
+    A row is left out if they were unknown when it was trained.
+    """
+    return {result.row: result.flops / 1e9 for result in results if result.flops is not None}
+
+
+def _label_heights(points: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Where labels of points (cost, score) stand, from low to high, so that those of similar cost do not overlap."""
+    scores = [score for _, score in points.values()]
+    apart = 0.03 * (max(scores) - min(scores) or 1.0)
+    heights: dict[str, float] = {}
+    for row, (cost, score) in sorted(points.items(), key=lambda item: item[1][1]):
+        beside = [height for other, height in heights.items() if 1 / 2 < points[other][0] / cost < 2]
+        heights[row] = max([score, *(height + apart for height in beside)])
+    return heights
+
+
+def _plain_ticks(axis: Axis) -> None:
+    """Ticks of a logarithmic axis at 1, 2, 5, 10, 20, ..., as plain numbers rather than powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _reach(estimates: Sequence[tuple[float, float, float]]) -> float:

@@ -158,13 +158,19 @@ def _texts_of(options: Namespace) -> list[Path | None]:
 
 
 def _figures(table: "Report", results: "Sequence[Result]") -> dict[str, bytes]:
-    """PNG files by name; without a row to compare with ``default`` there is no forest plot."""
-    from mambadfuse.analysis.ablation_figures import cost_plot, forest_plot, loss_curves
+    """PNG files by name; without a row to compare with ``default`` there is no forest plot.
+
+    Cost is operations, or training time where the operations of a row are unknown.
+    """
+    from mambadfuse.analysis.ablation_figures import cost_plot, flops_of_rows, forest_plot, loss_curves
     from mambadfuse.plotting import png
 
     forest, curves, cost = _FIGURES
     figures = {forest: forest_plot(table)} if len(table.lines) > 1 else {}
-    figures |= {curves: loss_curves(results), cost: cost_plot(table)}
+    flops = flops_of_rows(results)
+    known = all(line.row in flops for line in table.lines)
+    drawn = cost_plot(table, flops, "operations for a pair, 10⁹") if known else cost_plot(table)
+    figures |= {curves: loss_curves(results), cost: drawn}
     return {name: png(figure) for name, figure in figures.items()}
 
 

@@ -46,7 +46,8 @@ def compare(results: Sequence[Trained], metric: str = "AP50") -> list[Comparison
     """Every other input compared with every input that a network fused.
 
     The statistics are those of the ablation lab (:mod:`mambadfuse.ablation.verdicts`): differences are paired by seed,
-    p values corrected for the number of other inputs (Holm), and differences below one point are equal.
+    p values corrected for the number of other inputs (Holm), and differences below one point are equal. Each difference
+    tells its own scatter, since detectors need not scatter alike on single sources and on fused images.
 
     Args:
         results: of one matrix.
@@ -62,7 +63,9 @@ def compare(results: Sequence[Trained], metric: str = "AP50") -> list[Comparison
         if fused not in INPUTS
         for others in [[name for name in own if name != fused]]
         for other, effect in zip(
-            others, effects([own[name] for name in others], own[fused], metric, MARGIN), strict=True
+            others,
+            effects([own[name] for name in others], own[fused], metric, MARGIN, pool=False),
+            strict=True,
         )
     ]
 

@@ -95,7 +95,6 @@ def _choose(backend: str, x: Tensor) -> str:
     return exported.__name__ if torch.compiler.is_exporting() else _module(backend, x.device, x.dtype)
 
 
-@torch.compiler.assume_constant_result
 def _module(backend: str, device: torch.device, dtype: torch.dtype) -> str:
     backend = _preferred.get() if backend == "auto" else backend
     transformed = torch._C._are_functorch_transforms_active()  # by torch.func: grad, vmap, jvp ...
@@ -117,6 +116,10 @@ def _module(backend: str, device: torch.device, dtype: torch.dtype) -> str:
             f"backend 'cuda' computes on an NVIDIA GPU, found a tensor on {device}: use 'auto'"
         )
     return _MODULES[backend]
+
+
+# what torch.compiler.assume_constant_result does, without its import of torch._dynamo, a second for every program
+_module._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _is_traced_by_compile() -> bool:

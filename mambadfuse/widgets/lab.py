@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -16,6 +16,7 @@ from mambadfuse.ablation import Experiment, Row, bundled_pairs, compare, read_ta
 from mambadfuse.ablation.background_runs import BackgroundRun, Job, State
 from mambadfuse.ablation.forecast import TOO_LONG, seconds_of_all, seconds_per_operation
 from mambadfuse.ablation.table import DEFAULT
+from mambadfuse.analysis.colormap import Picture
 from mambadfuse.analysis.training_runs import (
     STYLES,
     Progress,
@@ -36,7 +37,9 @@ from mambadfuse.widgets.scores import results_table, scores_table
 RUNNING: set[State] = {"training", "pausing"}
 PERIOD = 1.0  # seconds between two readings of the logs
 CURVES, PICTURES = "curves and results", "fused images"
-SIDE, CONTROL = "240px", "228px"  # widths of the side with the controls, and of each
+SIDE = "clamp(240px, 18vw, 360px)"  # width of the side with the controls
+CONTROL = {**labelled("97%"), "style": {"description_width": "3.6em"}}  # of short names
+AROUND = "305px"  # height of all that stands above and below the fused images
 FIGURE = "max(820px, 110vh)"  # leaves room for the results below it, in a window of 1366 x 768 pixels too
 
 
@@ -94,9 +97,9 @@ class AblationLab(Panel):
         self.ticks = {
             name: self._tick(entry, number < 2) for number, (name, entry) in enumerate(self.rows.items())
         }
-        self.budget = widgets.Dropdown(options=BUDGETS, description="budget", **labelled(CONTROL))
-        self.seeds = widgets.IntSlider(value=1, min=1, max=10, description="seeds", **labelled(CONTROL))
-        self.metric = widgets.Dropdown(options=EIGHT, value="Qabf", description="score", **labelled(CONTROL))
+        self.budget = widgets.Dropdown(options=BUDGETS, description="budget", **CONTROL)
+        self.seeds = widgets.IntSlider(value=1, min=1, max=10, description="seeds", **CONTROL)
+        self.metric = widgets.Dropdown(options=EIGHT, value="Qabf", description="score", **CONTROL)
         self.view = widgets.ToggleButtons(
             options=(CURVES, PICTURES), value=PICTURES, description="show", **labelled("auto")
         )
@@ -113,8 +116,8 @@ class AblationLab(Panel):
             button.layout.width = "72px"
             button.on_click(lambda _, action=action: self.attempt(action))
         self.questions, self.forecast, self.results, self.table = (HTML() for _ in range(4))
-        self.display, self.gallery = Display(), Gallery(columns=3)
-        self.gallery.show(self.sources)
+        self.display, self.gallery = Display(), Gallery()
+        self._show_pictures(self.sources)
         self.redraw_on(*self.ticks.values(), self.budget, self.seeds, self.metric, self.view)
         self._take_over()
         self.arrange("Ablation lab: does it matter?", [self._arranged()], [])
@@ -122,13 +125,13 @@ class AblationLab(Panel):
     def _arranged(self) -> widgets.HBox:
         """The controls, and beside them either curves and results or the fused images."""
         scrolled = widgets.Layout(
-            height="200px", border="1px solid #ccc", overflow="auto", flex="0 0 auto", display="block"
+            height="26vh", border="1px solid #ccc", overflow="auto", flex="0 0 auto", display="block"
         )
         rows = widgets.VBox(list(self.ticks.values()), layout=scrolled)
         controls = [self.budget, self.seeds, self.metric, rows, self.questions]
         side = [*controls, row(self.trainer, self.pauser, self.stopper), self.forecast]
         self.display.layout.flex, self.display.layout.max_width = "1 1 540px", FIGURE
-        self.numbers = row(self.display, self.results, self.table)
+        self.numbers = row(self.display, self.table, self.results)
         beside = widgets.VBox(side, layout=widgets.Layout(flex=f"0 0 {SIDE}", overflow="hidden"))
         beside.add_class("mdf-side")
         return widgets.HBox(
@@ -202,9 +205,18 @@ class AblationLab(Panel):
         step = common_step(compared)
         if step is not None:
             pictures = self.sources | variant_pictures(compared)
-            self.gallery.show(pictures, columns=3 if len(pictures) <= 6 else 4)
+            self._show_pictures(pictures)
             self.table.value = scores_table(variant_scores(compared), f"after step {step}")
         self._show_results()
+
+    def _show_pictures(self, pictures: Mapping[str, Picture]) -> None:
+        """In at most two lines, unless there are many, and as large as that allows without scrolling the page."""
+        columns = min(max(2, math.ceil(len(pictures) / 2)), 4)
+        self.gallery.show(pictures, columns)
+        height, width = self.sources["a"].shape[:2]
+        highest = f"(100vh - {AROUND}) / {math.ceil(len(pictures) / columns)} - 1.8em"  # less the title
+        for display in self.gallery.children:
+            display.layout.max_width = f"max(160px, calc(({highest}) * {width / height:.3f}))"
 
     def _show_results(self) -> None:
         """Shows what is stored of the ticked rows: differences from ``default`` with their intervals."""
