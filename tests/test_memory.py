@@ -119,6 +119,32 @@ def test_the_limit_of_a_container_counts(tmp_path, monkeypatch, files, left):
     assert free_memory() == (10**15 if left is None else left)
 
 
+def test_the_limits_on_the_groups_around_a_process_count(tmp_path, monkeypatch):
+    """A batch system limits a job, and what it starts lies in a group below that of the job."""
+    for group, limit in (("", "max"), ("job", "1000"), ("job/step", "5000"), ("memory/job", "900")):
+        (tmp_path / group).mkdir(parents=True, exist_ok=True)
+        names = (
+            ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            if "memory" in group
+            else ("memory.max", "memory.current")
+        )
+        for name, text in zip((*names, "memory.stat"), (limit, "100", ""), strict=True):
+            (tmp_path / group / name).write_text(text)
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory, "_available", lambda: 10**15)
+    monkeypatch.setattr(memory, "_left_of_address_space", lambda: None)
+    for own, left in (
+        ("0::/", 10**15),
+        ("0::/job/step", 900),
+        ("4:cpu,memory:/job/deeper\n0::/", 800),
+        ("0::/elsewhere", 10**15),
+        ("", 10**15),
+    ):
+        (tmp_path / "own").write_text(f"{own}\n" if own else "")
+        assert free_memory() == left
+
+
 def run(program: str, *arguments: str, limit: int = 0) -> subprocess.CompletedProcess[str]:
     """A child process, under a limit of its address space in bytes if one is given."""
     lines = [f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))"] if limit else []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
-from mambadfuse.data.record import results_among_sources
+from mambadfuse.data.record import OLD_RECORD, old_record, results_among_sources
 from mambadfuse.data.tasks import Label, read_label, side_of, task_of
 
 _log = logging.getLogger("mambadfuse")
@@ -278,17 +278,18 @@ def sources_below(folder: Path) -> tuple[dict[str, Path], list[Issue]]:
     Raises:
         PairError: there is no such folder, or nothing in it.
     """
-    files, results = without_results(files_below(folder))
+    files, results = without_results(files_below(folder), folder)
     pictures, issues = pictures_by_name(files, folder)
     return pictures, [*issues, *results]
 
 
-def without_results(files: Iterable[Path]) -> tuple[list[Path], list[Issue]]:
-    """The files but those that this kit has made from others of their folder, and a note on each of these."""
+def without_results(files: Iterable[Path], root: Path) -> tuple[list[Path], list[Issue]]:
+    """The files but those that this kit has made from others below the root, and a note on each of these."""
     files = sorted(files)
-    results = {
-        result for folder in {file.parent for file in files} for result in results_among_sources(folder)
-    }
+    folders = {file.parent for file in files}
+    results = {result for folder in folders for result in results_among_sources(folder, root)}
+    for old in filter(None, map(old_record, sorted(folders))):
+        _log.warning("%s: %s: what it lists counts as a source", old, OLD_RECORD)
     notes = [Issue(file, _RESULT, "note") for file in files if file in results]
     return [file for file in files if file not in results], notes
 

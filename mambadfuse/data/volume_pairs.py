@@ -14,7 +14,7 @@ from mambadfuse.data.volumes import is_nifti, is_volume, without_suffix
 def holds_volumes(folder: Path) -> bool:
     """Whether there are volumes below a folder, and no images but slices that were made from these volumes."""
     paths = list(folder.rglob("*"))
-    images, _ = without_results(path for path in paths if path.suffix.lower() in FORMATS)
+    images, _ = without_results((path for path in paths if path.suffix.lower() in FORMATS), folder)
     return not images and any(is_nifti(path) or (path.is_dir() and is_volume(path)) for path in paths)
 
 
@@ -65,9 +65,8 @@ def _volumes_below(folder: Path) -> tuple[dict[str, Path], list[Issue]]:
     """The volumes by normalised path below the folder, without suffix, and a note on each result among them."""
     names = ((path, path.relative_to(folder)) for path in folder.rglob("*"))
     paths = [path for path, name in names if not any(part.startswith(".") for part in name.parts)]
-    volumes, results = without_results(
-        path for path in paths if (is_volume(path) if path.is_dir() else is_nifti(path))
-    )
+    found = [path for path in paths if (is_volume(path) if path.is_dir() else is_nifti(path))]
+    volumes, results = without_results(found, folder)
     by_name = {
         unicodedata.normalize("NFC", without_suffix(path.relative_to(folder)).as_posix()): path
         for path in volumes

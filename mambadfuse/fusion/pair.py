@@ -13,10 +13,9 @@ from mambadfuse.data.inputs import ImageLike
 from mambadfuse.data.reading import PairReading, require_one_size
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.fusion.alignment import moved_onto, warn_if_unregistered
-from mambadfuse.fusion.memory import within_memory
+from mambadfuse.fusion.memory import FittingTiles, within_memory
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.postprocess import postprocess
-from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.models import checkpoints
 
 Model = str | Path | nn.Module
@@ -126,7 +125,7 @@ def fuse_with(
     fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), fitting, options.contrast)
     chroma = _chroma_source(options.colour, pixels_a, pixels_b)
     picture = fused[..., None] if chroma is None else _recoloured(fused, chroma)
-    tile = fitting.size if isinstance(fitting, TiledModel) and fitting is not network else None
+    tile = fitting.size if isinstance(fitting, FittingTiles) else None
     return Fused(_like_sources(picture, (a, b), options.bits), tile)
 
 

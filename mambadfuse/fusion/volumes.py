@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
@@ -29,8 +27,7 @@ from mambadfuse.fusion.manifest import (
 )
 from mambadfuse.fusion.memory import within_memory
 from mambadfuse.fusion.options import FusionOptions
-from mambadfuse.fusion.pair import Model, fuse_with, load_model
-from mambadfuse.fusion.tiling import TiledModel
+from mambadfuse.fusion.pair import Fused, Model, fuse_with, load_model
 
 DEFAULT_STRETCH = ("0.5%", "99.5%")
 
@@ -218,25 +215,25 @@ def _write(
     options: VolumeOptions,
     record: RunRecord,
 ) -> None:
-    """Fuses one pair; all its slices in tiles of one size if memory is too small to do without."""
+    """Fuses one pair; its slices in tiles if memory is too small to do without."""
     count = volumes[0].count(options.plane)
     middle = count // 2 if options.index is None else options.index
     chosen = [middle] if out.suffix.lower() in WRITTEN else range(count)
-    height, width = volumes[0].slice(options.plane, chosen[0]).shape
-    fitting = within_memory(network, height, width)
-    tile = fitting.size if isinstance(fitting, TiledModel) and fitting is not network else None
-    fused = _slices(fitting, volumes, chosen, options)
+    fused = _slices(network, volumes, chosen, options)
     if is_nifti(out):
-        write_nifti(out, list(fused), options.plane, volumes[0], record.of(out, tile))
+        slices = list(fused)
+        tile = min((one.tile for one in slices if one.tile), default=None)
+        images = [np.asarray(one.image) for one in slices]
+        write_nifti(out, images, options.plane, volumes[0], record.of(out, tile))
     else:
-        for target, image in zip(targets, fused, strict=True):
-            write_image(target, image, record.of(target, tile))
+        for target, one in zip(targets, fused, strict=True):
+            write_image(target, np.asarray(one.image), record.of(target, one.tile))
 
 
 def _slices(
     network: nn.Module, volumes: tuple[Volume, Volume], chosen: Sequence[int], options: VolumeOptions
-) -> Iterator[NDArray[Any]]:
-    """The fused slices, one after the other."""
+) -> Iterator[Fused]:
+    """The fused slices, one after the other, in tiles of one size unless memory shrinks meanwhile."""
     windows = [
         Stretch.of(stretch or DEFAULT_STRETCH).window([volume.values])
         for volume, stretch in zip(volumes, (options.stretch, options.stretch_b), strict=True)
@@ -247,4 +244,5 @@ def _slices(
             window.apply(volume.slice(options.plane, i))
             for volume, window in zip(volumes, windows, strict=True)
         )
-        yield np.asarray(fuse_with(network, a, b, stretched, warn=False).image)
+        network = within_memory(network, *a.shape[:2])
+        yield fuse_with(network, a, b, stretched, warn=False)
