@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import mambadfuse as mdf
@@ -91,6 +92,16 @@ def test_fuse_works_in_tiles_and_says_so(network, monkeypatch, caplog):
     assert np.array_equal(mdf.fuse(a, b, network), tiled)
     assert not np.array_equal(whole, tiled)
     assert "tiles of 128 pixels" in caplog.text
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(network, monkeypatch, tmp_path):
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    for path, side in ((small, 40), (large, 400)):
+        Image.new("L", (side, side)).save(path)
+    with_free(monkeypatch, 60 * 399 * 400)
+    for pair in ((small, large), (large, small)):
+        with pytest.raises(MemoryError, match=r"large\.png: fusing 400x400 takes at least 0\.0 GB"):
+            mdf.fuse(*pair, network)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ def test_shards_join_in_any_order(place):
         ("1.json strict.json", "strict.json: its convention is strict, that of 1.json is literature"),
         ("1.json whole.json", "whole.json: is not the table of a shard"),
         ("1.json a/1.png", "1.png: is not JSON"),
+        ("1.json deep.json", "deep.json: is not JSON"),
         ("1.json list.json", "list.json: is not the table of a shard"),
         ("1.json none.json", "none.json"),
     ],
@@ -102,6 +103,7 @@ def test_tables_that_do_not_belong_together_are_named(place, capsys, files, mess
     run(f"{EVALUATE} --shard 2/2 --convention strict --json strict.json")
     run(f"{EVALUATE} --json whole.json")
     Path("list.json").write_text("[]")
+    Path("deep.json").write_text("[" * 100_000)
     capsys.readouterr()
     assert run(f"evaluate --join {files}") == 1
     error = capsys.readouterr().err

@@ -89,7 +89,7 @@ def _read(file: Path, command: str, same: Sequence[str]) -> _Content:
     require_no_special(file)
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: is not JSON ({error})") from error
     if not (
         isinstance(table, dict) and table.get("shard") and table.keys() >= {*same, "methods", "problems"}

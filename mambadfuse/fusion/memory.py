@@ -7,10 +7,13 @@ import logging
 import math
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from torch import nn
 
+from mambadfuse.data.images import ImageError, picture_size
+from mambadfuse.data.inputs import ImageLike
 from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.models.checkpoints import Network
 from mambadfuse.models.config import FastFusionConfig, NetworkConfig
@@ -112,6 +115,25 @@ def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -
         tile,
     )
     return FittingTiles(inner, tile, min(_OVERLAP, tile // 2))
+
+
+def require_room_for(*images: ImageLike) -> None:
+    """Refuses image files that are too large for what is free, by their headers, before they are read.
+
+    Raises:
+        MemoryError: one is.
+    """
+    free = free_memory()
+    for image in images:
+        if free is None or not isinstance(image, str | Path) or Path(image).suffix.lower() == ".npy":
+            continue
+        with suppress(ImageError):  # what cannot be read is described by whoever reads it
+            width, height = picture_size(Path(image))
+            if (need := width * height * _PICTURE) > free:
+                raise MemoryError(
+                    f"{image}: fusing {width}x{height} takes at least {_gigabytes(need)}, {_gigabytes(free)} are free: "
+                    "scale the images down"
+                )
 
 
 def _bytes_per_token(config: NetworkConfig) -> int:

@@ -13,7 +13,7 @@ from mambadfuse.data.inputs import ImageLike
 from mambadfuse.data.reading import PairReading, require_one_size
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.fusion.alignment import moved_onto, warn_if_unregistered
-from mambadfuse.fusion.memory import FittingTiles, within_memory
+from mambadfuse.fusion.memory import FittingTiles, require_room_for, within_memory
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.postprocess import postprocess
 from mambadfuse.models import checkpoints
@@ -114,6 +114,7 @@ def fuse_with(
         options: of fusing.
         warn: whether to warn of a pair that does not look registered.
     """
+    require_room_for(a, b)
     pixels_a, pixels_b = options.reading.read(a, b)
     if options.align is not None:
         pixels_a = moved_onto(pixels_a, pixels_b, options.align)
