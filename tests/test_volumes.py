@@ -240,6 +240,39 @@ def test_a_result_beside_its_volumes_is_not_read_as_one(nibabel, tmp_path, monke
     assert not [issue for issue in find_volume_pairs("both").issues if issue.severity == "note"]
 
 
+@pytest.mark.parametrize("kind", ["c8", [("R", "u1"), ("G", "u1"), ("B", "u1")]])
+def test_voxels_that_hold_no_real_number_are_refused(nibabel, tmp_path, kind):
+    path = save(nibabel, tmp_path / "x.nii", np.zeros((4, 5, 6), kind))
+    with pytest.raises(ImageError, match=r"x\.nii: holds .* in each voxel, expected one real number"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize(
+    ("out", "index", "message"),
+    [
+        ("slices", 3, r"slices: a single slice \(--slice 3\) is written into an image file"),
+        ("o.nii.gz", 0, r"o\.nii\.gz: a single slice \(--slice 0\)"),
+        ("o.gif", None, r"o\.gif: its suffix '\.gif' names no format written here"),
+        ("o.dcm", None, r"o\.dcm: its suffix '\.dcm' names no format written here"),
+    ],
+)
+def test_a_name_that_does_not_say_what_the_options_ask_for_is_refused(
+    nibabel, tmp_path, monkeypatch, out, index, message
+):
+    monkeypatch.chdir(tmp_path)
+    save(nibabel, "a.nii"), save(nibabel, "b.nii")
+    with pytest.raises(ValueError, match=message):
+        fuse_volumes("a.nii", "b.nii", out, Mean(), VolumeOptions(index=index))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nii", "b.nii"]
+
+
+def test_a_volume_without_a_range_is_named_by_its_side(nibabel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(nibabel, "a.nii"), save(nibabel, "b.nii", 0 * VALUES + 3)
+    with pytest.raises(ValueError, match="side b cannot be stretched: it has the value 3"):
+        fuse_volumes("a.nii", "b.nii", "o.png", Mean())
+
+
 def test_slices_in_a_folder_below_their_volumes_hide_none(nibabel, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mambadfuse.models.checkpoints.load", lambda source: Mean())
@@ -271,7 +304,7 @@ def test_if_memory_shrinks_meanwhile_the_other_slices_take_smaller_tiles(
 
     def shrinking():
         asked.append(1)
-        side = 64 if len(asked) <= 2 else 32 if len(asked) <= 4 else 16
+        side = {1: 64, 2: 32}.get(len(asked), 16)
         return memory.pass_memory(network.config, side, side) + 60 * 40 * 44
 
     monkeypatch.setattr(memory, "_TILES", (32, 16))

@@ -59,7 +59,8 @@ def read_record(folder: Path) -> Recorded:
 def names_in(file: Path) -> set[str]:
     """The names of all results in one file of a record; empty if it cannot be read."""
     with suppress(OSError):
-        return {made.name for made in _lines(file.read_bytes())}
+        if file.is_file():
+            return {made.name for made in _lines(file.read_bytes())}
     return set()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mambadfuse.data.pairs import Pair
 from mambadfuse.detection.boxes import Detections, Objects, as_boxes
+from mambadfuse.files import require_no_special
 
 _ROUNDING = 1.0  # pixels by which a box may reach outside its image; it is cut there
 
@@ -196,6 +197,7 @@ def _yolo_rows(file: Path, image: ImageInfo, classes: int, scored: bool) -> list
 
 
 def _json(file: Path, kind: type) -> Any:
+    require_no_special(file)
     try:
         content = json.loads(file.read_bytes())
     except ValueError as error:

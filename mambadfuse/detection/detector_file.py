@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
 from mambadfuse.detection.network import Detector
-from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.files import atomic_write, make_folder, require_no_special
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def load_detector(file: str | Path) -> tuple[Detector, DetectorMetadata]:
         ValueError: the file is no detector.
         OSError: it is missing or cannot be read.
     """
+    require_no_special(Path(file))
     content = Path(file).read_bytes()
     try:
         with safe_open(file, framework="pt") as header:

@@ -19,6 +19,7 @@ from mambadfuse.detection.boxes import Objects
 from mambadfuse.detection.dataset import DetectionSet
 from mambadfuse.detection.inputs import INPUTS, input_image
 from mambadfuse.detection.network import MULTIPLE
+from mambadfuse.files import require_no_special
 
 Size = tuple[int, int]
 
@@ -30,6 +31,7 @@ def split_of(pairs: PairSet, file: str | Path) -> PairSet:
         ValueError: a line names no pair, or there is no line.
         OSError: the file cannot be read.
     """
+    require_no_special(Path(file))
     lines = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
     known = {name: pair.name for pair in pairs.pairs for name in (pair.name, pair.a.stem, pair.b.stem)}
     chosen = set()

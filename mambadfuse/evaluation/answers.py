@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from mambadfuse.evaluation.preference import Answer
-from mambadfuse.files import make_folder
+from mambadfuse.files import make_folder, require_no_special
 
 _log = logging.getLogger("mambadfuse")
 
@@ -41,6 +41,7 @@ def read_answers(path: str | Path) -> list[Answer]:
         OSError: the file cannot be read.
     """
     path = Path(path)
+    require_no_special(path)
     return list(_answers(path, path.read_bytes().splitlines())) if path.exists() else []
 
 

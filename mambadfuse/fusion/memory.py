@@ -123,15 +123,16 @@ def require_room_for(*images: ImageLike) -> None:
     Raises:
         MemoryError: one is.
     """
-    free = free_memory()
-    for image in images:
-        if free is None or not isinstance(image, str | Path) or Path(image).suffix.lower() == ".npy":
-            continue
+    files = [Path(image) for image in images if isinstance(image, str | Path)]
+    for file in (
+        file for file in files if file.suffix.lower() != ".npy"
+    ):  # whose header picture_size does not know
         with suppress(ImageError):  # what cannot be read is described by whoever reads it
-            width, height = picture_size(Path(image))
-            if (need := width * height * _PICTURE) > free:
+            width, height = picture_size(file)
+            need, free = width * height * _PICTURE, free_memory()
+            if free is not None and need > free:
                 raise MemoryError(
-                    f"{image}: fusing {width}x{height} takes at least {_gigabytes(need)}, {_gigabytes(free)} are free: "
+                    f"{file}: fusing {width}x{height} takes at least {_gigabytes(need)}, {_gigabytes(free)} are free: "
                     "scale the images down"
                 )
 

@@ -96,10 +96,15 @@ def fuse(
 
 
 class Fused(NamedTuple):
-    """A fused image, and the side of the tiles that memory was too small to do without; None for one piece."""
+    """A fused image and the network that fused it, in tiles if memory was too small to do without."""
 
     image: NDArray[Any] | Tensor
-    tile: int | None
+    network: nn.Module
+
+    @property
+    def tile(self) -> int | None:
+        """The side of these tiles; None if there was no need for them."""
+        return self.network.size if isinstance(self.network, FittingTiles) else None
 
 
 def fuse_with(
@@ -126,8 +131,7 @@ def fuse_with(
     fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), fitting, options.contrast)
     chroma = _chroma_source(options.colour, pixels_a, pixels_b)
     picture = fused[..., None] if chroma is None else _recoloured(fused, chroma)
-    tile = fitting.size if isinstance(fitting, FittingTiles) else None
-    return Fused(_like_sources(picture, (a, b), options.bits), tile)
+    return Fused(_like_sources(picture, (a, b), options.bits), fitting)
 
 
 def _like_sources(picture: Floats, sources: tuple[ImageLike, ImageLike], bits: int) -> NDArray[Any] | Tensor:

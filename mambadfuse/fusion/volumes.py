@@ -8,13 +8,13 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from mambadfuse.data.images import WRITTEN, write_image
+from mambadfuse.data.images import FORMATS, WRITTEN, write_image
 from mambadfuse.data.issues import Issue, problems
 from mambadfuse.data.pairs import Pair, PairSet
 from mambadfuse.data.reading import PairReading
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.data.volume_pairs import find_volume_pairs
-from mambadfuse.data.volumes import AXES, Volume, is_nifti, read_volume, require_same_grid, write_nifti
+from mambadfuse.data.volumes import AXES, DICOM, Volume, is_nifti, read_volume, require_same_grid, write_nifti
 from mambadfuse.files import make_folder, require_apart
 from mambadfuse.fusion.folders import FusionReport, require_outside
 from mambadfuse.fusion.manifest import (
@@ -25,7 +25,6 @@ from mambadfuse.fusion.manifest import (
     settings_of,
     why_outdated,
 )
-from mambadfuse.fusion.memory import within_memory
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.pair import Fused, Model, fuse_with, load_model
 
@@ -104,12 +103,14 @@ def fuse_volumes(
         ImageError: a volume cannot be read.
         ImportError: the extra ``medical`` is not installed.
         FileExistsError: a file to write exists, and ``overwrite`` is false.
-        ValueError: the volumes lie on different grids, or there is no such slice.
+        ValueError: the volumes lie on different grids, one has no range of values, there is no such slice, or ``out``
+            is no image file though one slice is chosen, or has the suffix of a format that is not written.
         CheckpointError: the weights cannot be loaded.
         BusyError: another process is writing this result.
         OSError: the folder of ``out`` cannot be written to.
     """
     out, pair = Path(out), (Path(a), Path(b))
+    _require_name(out, options)
     volumes = _read(*pair)
     targets = _targets(out, volumes[0], options)
     for target in targets:
@@ -200,6 +201,26 @@ def _read(a: Path, b: Path) -> tuple[Volume, Volume]:
     return volumes
 
 
+def _require_name(out: Path, options: VolumeOptions) -> None:
+    """Refuses a name of a result that does not say what the options ask for.
+
+    Raises:
+        ValueError: one slice is chosen, but this is no image file; or its suffix names a format that is not written.
+    """
+    suffix = out.suffix.lower()
+    if suffix in WRITTEN:
+        return
+    if options.index is not None:
+        raise ValueError(
+            f"{out}: a single slice (--slice {options.index}) is written into an image file: {', '.join(WRITTEN)}"
+        )
+    if suffix in FORMATS or suffix in DICOM:
+        raise ValueError(
+            f"{out}: its suffix {out.suffix!r} names no format written here: {', '.join(WRITTEN)} for one slice, "
+            ".nii or .nii.gz for a volume, none for a folder of slices"
+        )
+
+
 def _targets(out: Path, volume: Volume, options: VolumeOptions) -> list[Path]:
     """The files that are written for one pair."""
     if out.suffix.lower() in WRITTEN or is_nifti(out):
@@ -235,8 +256,8 @@ def _slices(
 ) -> Iterator[Fused]:
     """The fused slices, one after the other, in tiles of one size unless memory shrinks meanwhile."""
     windows = [
-        Stretch.of(stretch or DEFAULT_STRETCH).window([volume.values])
-        for volume, stretch in zip(volumes, (options.stretch, options.stretch_b), strict=True)
+        _window(volume, stretch or DEFAULT_STRETCH, side)
+        for volume, stretch, side in zip(volumes, (options.stretch, options.stretch_b), "ab", strict=True)
     ]
     stretched = replace(options.of_a_slice(), reading=PairReading())
     for i in chosen:
@@ -244,5 +265,13 @@ def _slices(
             window.apply(volume.slice(options.plane, i))
             for volume, window in zip(volumes, windows, strict=True)
         )
-        network = within_memory(network, *a.shape[:2])
-        yield fuse_with(network, a, b, stretched, warn=False)
+        fused = fuse_with(network, a, b, stretched, warn=False)
+        network = fused.network
+        yield fused
+
+
+def _window(volume: Volume, stretch: StretchLike | Stretch, side: str) -> Stretch:
+    try:
+        return Stretch.of(stretch).window([volume.values])
+    except ValueError as error:
+        raise ValueError(f"side {side} {error}") from None
