@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
-from mambadfuse.data.pairs import Pair, PairSet, is_hidden, pictures_by_name, without_results
+from mambadfuse.data.pairs import Pair, PairSet, pictures_by_name, without_results
 from mambadfuse.data.tasks import COMPOSITE, MODALITIES, NEAR_INFRARED, TASKS, Label, read_label, side_of
 
 _STANDS_IN = "near infrared, used as there is no thermal image of the scene"
@@ -124,7 +124,7 @@ def _others(sides: Collection[str | None]) -> set[str]:
 
 def _files_in(folder: Path) -> tuple[list[Path], list[Issue]]:
     """The files of a folder, in order, and a note on each result among them, which is left out."""
-    files = [path for path in folder.iterdir() if not path.is_dir() and not is_hidden(path.name)]
+    files = [path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")]
     return without_results(files, folder)
 
 
