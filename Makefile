@@ -26,10 +26,15 @@ env: .venv/.installed  ## install everything into .venv/ (the other commands do 
 	$(BIN)/python -m pip install torch==$(TORCH) -c constraints.txt -e ".[notebooks,dev,book]"
 	@touch $@
 
+# The newest pip asks an index for the dependencies of a file and does not download it; older ones fetch them all. The
+# last two names install the kit itself, which comes without a hash.
 hashes:  ## write requirements-hashes.txt, what to install on machines like this, for pip install --require-hashes
-	$(PYTHON) -m pip install --quiet --dry-run --ignore-installed --report .hashes.json -c constraints.txt ".[notebooks,dev,book]"
-	$(PYTHON) hashes.py < .hashes.json > requirements-hashes.txt
-	rm .hashes.json
+	$(PYTHON) -m venv build/hashes
+	build/hashes/bin/python -m pip install --quiet --upgrade pip
+	build/hashes/bin/python -m pip install --quiet --use-feature=fast-deps --dry-run --ignore-installed --report build/hashes/report.json -c constraints.txt ".[notebooks,dev,book]" hatchling editables
+	$(PYTHON) hashes.py < build/hashes/report.json > build/hashes/requirements.txt
+	mv build/hashes/requirements.txt requirements-hashes.txt
+	rm -r build/hashes
 
 fuse: env  ## fuse the sample pairs and draw a contact sheet
 	$(BIN)/mambadfuse fuse --samples --overwrite --out outputs/samples

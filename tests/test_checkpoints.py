@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import pickle
 import tracemalloc
 import zipfile
 from collections import OrderedDict
@@ -179,6 +180,13 @@ def parallel(tensors):
 
 WRAPPED = {
     "params_ema before params": lambda t: {"params": {k: 0 * v for k, v in t.items()}, "params_ema": t},
+    "averaged before the last": lambda t: {
+        "model": {k: 0 * v for k, v in t.items()},
+        "model_ema": t,
+        "epoch": 3,
+    },
+    "averages of a script, not of the network": lambda t: {"ema": {"loss": 0.1}, "model": t},
+    "any name, if it is the only network": lambda t: {"net_g": t, "optimizer": {"state": {}}, "epoch": 3},
     "state_dict beside the rest": lambda t: {"epoch": 3, "optimizer": {"lr": 1e-4}, "state_dict": t},
     "model": lambda t: {"model": OrderedDict(t)},
     "model_state_dict": lambda t: {"epoch": 3, "model_state_dict": t},
@@ -206,6 +214,26 @@ def test_whatever_wraps_the_tensors_is_taken_off(tmp_path, published_tensors, ki
         assert tensor.is_contiguous()
         expected = published_tensors[published_name(name)]
         assert torch.equal(tensor, expected.half().float() if kind == "half precision" else expected), name
+
+
+def test_several_networks_in_one_file_are_named(tmp_path, published_tensors):
+    path = tmp_path / "net.pth"
+    torch.save({"Encoder": published_tensors, "Decoder": published_tensors}, path)
+    with pytest.raises(
+        CheckpointError, match=r"net\.pth: expected the tensors of one network, found .*: Encoder, Decoder"
+    ):
+        load_published(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x80\x02cposix\nsystem\nX\x02\x00\x00\x00idq\x00\x85q\x01Rq\x02.", pickle.dumps({"a": 1}, 4)],
+)
+def test_nobody_is_advised_to_execute_what_a_file_holds(tmp_path, content):
+    (tmp_path / "net.pth").write_bytes(content)
+    with pytest.raises(CheckpointError) as error:
+        load(tmp_path / "net.pth")
+    assert "weights_only" not in str(error.value)
 
 
 def zipped(name):

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from mambadfuse.data.images import ImageError, decode, read_image, read_picture, write_image
+from mambadfuse.data.inputs import to_float_batch
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], axis=-1)
@@ -199,6 +200,24 @@ def test_missing_file_and_folder(tmp_path):
         read_image(tmp_path / "missing.png")
     with pytest.raises(ImageError, match="is a folder"):
         read_image(tmp_path)
+
+
+def test_a_pillow_image_that_was_closed_or_is_truncated_is_named(tmp_path):
+    path = tmp_path / "x.png"
+    write_image(path, GREY)
+    closed = Image.open(path)
+    closed.close()
+    cut = Image.open(io.BytesIO(path.read_bytes()[:-30]))
+    for image in (closed, cut):
+        with pytest.raises(ImageError, match=r"^a cannot be read "):
+            to_float_batch(image, "a")
+
+
+def test_an_image_of_more_pixels_than_are_decoded_is_called_that(tmp_path, monkeypatch):
+    write_image(tmp_path / "x.png", np.zeros((30, 30), np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
+    with pytest.raises(ImageError, match=r"x\.png: has more pixels than an image may have here"):
+        read_image(tmp_path / "x.png")
 
 
 def test_empty_pillow_image():

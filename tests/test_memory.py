@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import mambadfuse as mdf
@@ -93,6 +94,16 @@ def test_fuse_works_in_tiles_and_says_so(network, monkeypatch, caplog):
     assert "tiles of 128 pixels" in caplog.text
 
 
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(network, monkeypatch, tmp_path):
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    for path, side in ((small, 40), (large, 400)):
+        Image.new("L", (side, side)).save(path)
+    with_free(monkeypatch, 60 * 399 * 400)
+    for pair in ((small, large), (large, small)):
+        with pytest.raises(MemoryError, match=r"large\.png: fusing 400x400 takes at least 0\.0 GB"):
+            mdf.fuse(*pair, network)
+
+
 @pytest.mark.parametrize(
     ("files", "left"),
     [
@@ -117,6 +128,32 @@ def test_the_limit_of_a_container_counts(tmp_path, monkeypatch, files, left):
     monkeypatch.setattr(memory, "_available", lambda: 10**15)
     monkeypatch.setattr(memory, "_left_of_address_space", lambda: None)
     assert free_memory() == (10**15 if left is None else left)
+
+
+def test_the_limits_on_the_groups_around_a_process_count(tmp_path, monkeypatch):
+    """A batch system limits a job, and what it starts lies in a group below that of the job."""
+    for group, limit in (("", "max"), ("job", "1000"), ("job/step", "5000"), ("memory/job", "900")):
+        (tmp_path / group).mkdir(parents=True, exist_ok=True)
+        names = (
+            ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            if "memory" in group
+            else ("memory.max", "memory.current")
+        )
+        for name, text in zip((*names, "memory.stat"), (limit, "100", ""), strict=True):
+            (tmp_path / group / name).write_text(text)
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory, "_available", lambda: 10**15)
+    monkeypatch.setattr(memory, "_left_of_address_space", lambda: None)
+    for own, left in (
+        ("0::/", 10**15),
+        ("0::/job/step", 900),
+        ("4:cpu,memory:/job/deeper\n0::/", 800),
+        ("0::/elsewhere", 10**15),
+        ("", 10**15),
+    ):
+        (tmp_path / "own").write_text(f"{own}\n" if own else "")
+        assert free_memory() == left
 
 
 def run(program: str, *arguments: str, limit: int = 0) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -159,6 +160,24 @@ def test_a_table_or_volume_or_record_that_is_no_file_is_never_opened(place, spec
     (place / "out").mkdir()
     os.rename("special.nii.gz", "out/.fused_with.1.jsonl")
     assert "2 fused" in run("fuse --a a --b b --out out", capfd)[1]
+    digest = sha256(b"x.png").hexdigest()[:12]
+    os.rename("out/.fused_with.1.jsonl", f"out/.fused_with.{digest}.jsonl")
+    code, _, error = run("fuse --a a/1.png --b b/1.png --out out/x.png", capfd)
+    assert code == 1
+    assert "is a pipe, socket or device" in error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "detect report special.png",
+        "detect evaluate --a a --b b --boxes special.png --detections special.png",
+    ],
+)
+def test_what_commands_read_beside_images_is_no_pipe(place, special, words, capfd):
+    code, _, error = run(words, capfd)
+    assert code == 1
+    assert "special.png: is a pipe, socket or device, expected a file" in error
 
 
 @pytest.mark.parametrize(

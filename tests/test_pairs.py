@@ -45,8 +45,8 @@ def test_two_spellings_of_one_unicode_name_match(folders):
     assert pair.b.exists()
 
 
-def test_what_is_hidden_is_passed_over(folders):
-    a, b = folders(["1.png", ".2.png", ".DS_Store"], ["1.png"])
+def test_what_is_hidden_or_left_by_the_system_is_passed_over(folders):
+    a, b = folders(["1.png", ".2.png", ".DS_Store", "Thumbs.db"], ["1.png", "desktop.ini"])
     (a / "3.png").mkdir()
     (a / ".cache").mkdir()
     (a / ".cache" / "4.png").write_bytes(b"x")
@@ -240,6 +240,8 @@ def test_two_names_without_a_side_are_no_pair_unless_they_are_equal(folders):
         ("c{:02}_1.tif", "c{:02}_2.tif"),
         ("{}_A.png", "{}_B.png"),
         ("cam0-{} x.png", "cam1-{} y.png"),
+        ("{}.png", "{:04}.png"),
+        ("i{:06}.jpg", "v{}.png"),
     ],
 )
 def test_names_of_two_folders_may_differ_in_what_each_folder_has_in_common(folders, caplog, name_a, name_b):
@@ -261,6 +263,7 @@ def test_names_of_two_folders_may_differ_in_what_each_folder_has_in_common(folde
         (["i1.png", "x2.png"], ["v1.png", "v2.png"]),
         (["i11.png", "i12.png"], ["v1.png", "v2.png"]),
         (["i.png", "i1.png"], ["v.png", "v1.png"]),
+        (["i1.png", "i01.png"], ["v1.png", "v2.png"]),
     ],
 )
 def test_where_that_leaves_names_apart_nothing_is_guessed(folders, names_a, names_b):

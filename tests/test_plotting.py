@@ -50,6 +50,26 @@ def test_the_best_mean_is_on_top_whatever_the_direction():
     assert texts(axes) == ["4.000", "1.000", "2.000", "7.000", "5.000", "5.000"]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("f\udce9\udcff", "f\\xe9\\xff"),
+        ("$\\frac$", "$\\frac$"),
+        ("a$b", "a$b"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+    ],
+)
+def test_any_name_of_a_folder_is_drawn_as_it_is_or_escaped(name, shown):
+    ranked = rank(
+        [method(name, RESULT, {"EN": 4.0}), method("b", BASELINE, {"EN": 1.0})], ("EN",), ["0"], "literature"
+    )
+    plot, boxes = parallel_plot(ranked), box_plots(ranked)
+    assert png(plot)
+    assert png(boxes)
+    assert f" 1.00  {shown}" in [text.get_text() for text in plot.legends[0].get_texts()]
+    assert shown in [text.get_text() for text in boxes.axes[0].get_yticklabels()]
+
+
 def test_lines_differ_by_more_than_colour():
     methods = [method(f"m{k}", RESULT, {"EN": float(k), "SD": float(k)}) for k in range(12)]
     methods += [method("base", BASELINE, {"EN": 0.0, "SD": 1.0})]

@@ -100,6 +100,38 @@ def test_files_beside_a_moved_image_are_no_sources(place):
     assert sorted(issue.subject.name for issue in found.issues) == ["ir_vi.png", "moved_ir.png"]
 
 
+def test_a_file_beside_a_result_stays_on_record_when_the_next_command_makes_another(place):
+    draw("both/ir.png", "both/vi.png")
+    words = "align --a both/ir.png --b both/vi.png --out both/moved_ir.png"
+    assert command(f"{words} --overlay both/ir_vi.png") == 0
+    assert command(f"{words} --transform both/motion.json") == 0
+    assert command(words) == 0
+    found = find_pairs("both")
+    assert [pair.name for pair in found.pairs] == ["ir"]
+    names = {issue.subject.name for issue in found.issues if "not used as a source" in issue.reason}
+    assert names == {"moved_ir.png", "ir_vi.png", "motion.json"}
+
+
+def test_a_result_in_a_folder_below_its_sources_is_no_source(place):
+    draw("ir/1.png", "vi/1.png")
+    assert command("fuse --a ir/1.png --b vi/1.png --out ir/fused/1.png") == 0
+    found = find_pairs("ir", "vi")
+    assert [pair.name for pair in found.pairs] == ["1"]
+    (note,) = found.issues
+    assert (note.subject, note.severity) == (Path("ir/fused/1.png"), "note")
+
+
+@pytest.mark.parametrize("name", [".fused_with.json", ".fused_with.0123456789ab.json"])
+def test_a_record_of_an_older_version_is_named(place, capsys, caplog, name):
+    draw("both/IR_1.png", "both/VIS_1.png", "both/new.png")
+    Path("both", name).write_text('{"new": {"sources": ["both/IR_1.png"]}}')
+    assert command("fuse --a both/IR_1.png --b both/VIS_1.png --out both/new.png") == 1
+    said = f"as {name} is a record of an older version, which does not know the content of results"
+    assert said in capsys.readouterr().err
+    assert [pair.name for pair in find_pairs("both").pairs] == ["IR_1"]
+    assert f"both/{name}: is a record of an older version" in caplog.text.replace("\\", "/")
+
+
 def test_a_result_beside_an_image_with_alpha_is_no_source(place):
     (place / "four").mkdir()
     Image.fromarray(RNG.integers(1, 256, (40, 48, 4)).astype(np.uint8)).save("four/1.png")

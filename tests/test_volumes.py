@@ -240,17 +240,97 @@ def test_a_result_beside_its_volumes_is_not_read_as_one(nibabel, tmp_path, monke
     assert not [issue for issue in find_volume_pairs("both").issues if issue.severity == "note"]
 
 
+@pytest.mark.parametrize("kind", ["c8", [("R", "u1"), ("G", "u1"), ("B", "u1")]])
+def test_voxels_that_hold_no_real_number_are_refused(nibabel, tmp_path, kind):
+    path = save(nibabel, tmp_path / "x.nii", np.zeros((4, 5, 6), kind))
+    with pytest.raises(ImageError, match=r"x\.nii: holds .* in each voxel, expected one real number"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize(
+    ("out", "index", "message"),
+    [
+        ("slices", 3, r"slices: a single slice \(--slice 3\) is written into an image file"),
+        ("o.nii.gz", 0, r"o\.nii\.gz: a single slice \(--slice 0\)"),
+        ("o.gif", None, r"o\.gif: its suffix '\.gif' names no format written here"),
+        ("o.dcm", None, r"o\.dcm: its suffix '\.dcm' names no format written here"),
+    ],
+)
+def test_a_name_that_does_not_say_what_the_options_ask_for_is_refused(
+    nibabel, tmp_path, monkeypatch, out, index, message
+):
+    monkeypatch.chdir(tmp_path)
+    save(nibabel, "a.nii"), save(nibabel, "b.nii")
+    with pytest.raises(ValueError, match=message):
+        fuse_volumes("a.nii", "b.nii", out, Mean(), VolumeOptions(index=index))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nii", "b.nii"]
+
+
+def test_a_volume_without_a_range_is_named_by_its_side(nibabel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(nibabel, "a.nii"), save(nibabel, "b.nii", 0 * VALUES + 3)
+    with pytest.raises(ValueError, match="side b cannot be stretched: it has the value 3"):
+        fuse_volumes("a.nii", "b.nii", "o.png", Mean())
+
+
+def test_slices_in_a_folder_below_their_volumes_hide_none(nibabel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mambadfuse.models.checkpoints.load", lambda source: Mean())
+    Path("head").mkdir()
+    for name in ("p1_T1", "p1_CT"):
+        save(nibabel, f"head/{name}.nii")
+    fuse_volumes("head/p1_T1.nii", "head/p1_CT.nii", "head/slices", Mean())
+    fuse_volumes("head/p1_T1.nii", "head/p1_CT.nii", "head/fused/p1_CT.nii", Mean())
+    assert holds_volumes(Path("head"))
+    found = find_volume_pairs("head")
+    assert [(pair.a.name, pair.b.name) for pair in found.pairs] == [("p1_T1.nii", "p1_CT.nii")]
+    assert main(["fuse", "--a", "head", "--out", "o", "--model", "ct-mri"]) == 0
+
+
+def small_network():
+    return mdf.MambaDFuse(
+        mdf.MambaDFuseConfig(
+            dim=8, state=2, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
+        )
+    ).eval()
+
+
+@pytest.mark.parametrize("out", ["o.nii.gz", "o"])
+def test_if_memory_shrinks_meanwhile_the_other_slices_take_smaller_tiles(
+    nibabel, tmp_path, monkeypatch, caplog, out
+):
+    monkeypatch.chdir(tmp_path)
+    network, asked = small_network(), []
+
+    def shrinking():
+        asked.append(1)
+        side = {1: 64, 2: 32}.get(len(asked), 16)
+        return memory.pass_memory(network.config, side, side) + 60 * 40 * 44
+
+    monkeypatch.setattr(memory, "_TILES", (32, 16))
+    monkeypatch.setattr(memory, "free_memory", shrinking)
+    for name in "ab":
+        save(nibabel, f"{name}.nii", np.random.default_rng(0).normal(100, 30, (40, 44, 4)))
+    results = fuse_volumes("a.nii", "b.nii", out, network)
+    notes = [text for text in caplog.messages if "it is fused in tiles" in text]
+    assert [f"in tiles of {side} pixels" in note for side, note in zip((32, 16), notes, strict=True)] == [
+        True
+    ] * 2
+    (record,) = results[0].parent.glob(".fused_with*.jsonl")
+    tiles = [json.loads(line)["settings"].get("chosen_tile") for line in record.read_text().splitlines()]
+    assert tiles == ([16] if out == "o.nii.gz" else [None, 32, 16, 16])
+
+
 @pytest.mark.parametrize("out", ["single.nii.gz", "single.png", "slices", "folders"])
 def test_tiles_that_memory_asked_for_are_noted_once_and_on_record(
     nibabel, tmp_path, monkeypatch, caplog, out
 ):
     monkeypatch.chdir(tmp_path)
-    config = mdf.MambaDFuseConfig(
-        dim=8, state=2, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=1
-    )
-    network = mdf.MambaDFuse(config).eval()
+    network = small_network()
     monkeypatch.setattr(memory, "_TILES", (32, 16))
-    monkeypatch.setattr(memory, "free_memory", lambda: memory.pass_memory(config, 32, 32) + 60 * 40 * 44)
+    monkeypatch.setattr(
+        memory, "free_memory", lambda: memory.pass_memory(network.config, 32, 32) + 60 * 40 * 44
+    )
     for side in "ab":
         Path(side).mkdir()
         save(nibabel, f"{side}/1.nii", np.random.default_rng(0).normal(100, 30, (40, 44, 3)))

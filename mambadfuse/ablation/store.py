@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from filelock import FileLock
 
-from mambadfuse.files import make_folder
+from mambadfuse.files import make_folder, require_no_special
 
 _log = logging.getLogger("mambadfuse")
 
@@ -150,6 +150,7 @@ class Store:
             ValueError: a complete line is not a result; the message names it.
             OSError: the file cannot be read.
         """
+        require_no_special(self.path)
         if not self.path.exists():
             return []
         found = []

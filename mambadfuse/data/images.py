@@ -146,6 +146,8 @@ def _read(path: str | Path, of_image: Callable[[Image.Image], T], of_array: Call
         raise ImageError(f"{path}: is not a {_READ} image, {_actual_format(path)}") from None
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: has more pixels than an image may have here ({error})") from None
     except MemoryError:
         raise MemoryError(f"{path}: there is not enough free memory to read it") from None
     except Exception as error:  # decoders meet broken data with almost any exception

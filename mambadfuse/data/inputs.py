@@ -60,6 +60,8 @@ def _from_pillow(x: Image.Image, name: str, stretch: Stretch | None, alpha: str)
         picture = decode(x, stretch, alpha)
     except ImageError as error:
         raise ImageError(f"{name} {error}") from None
+    except (ValueError, OSError, SyntaxError, AttributeError) as error:  # closed, or its file is damaged
+        raise ImageError(f"{name} cannot be read ({error})") from error
     for remark in picture.remarks:
         remark.log(name)
     return picture.pixels

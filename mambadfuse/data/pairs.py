@@ -11,11 +11,12 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
-from mambadfuse.data.record import results_among_sources
+from mambadfuse.data.record import OLD_RECORD, old_record, results_among_sources
 from mambadfuse.data.tasks import Label, read_label, side_of, task_of
 
 _log = logging.getLogger("mambadfuse")
 _RUN = re.compile(r"\d+|[^\W\d_]+|[\W_]+")  # a number, a word, or what separates them
+_OF_SYSTEMS = ("thumbs.db", "desktop.ini")  # which Windows leaves in folders of images
 _RESULT = "not used as a source: a result, made from images of this folder"
 
 
@@ -174,10 +175,17 @@ def _match_cores(names_a: Iterable[str], names_b: Iterable[str]) -> dict[str, st
 def _cores(names: Iterable[str]) -> dict[tuple[str, ...], str]:
     """Names by what is left of them without the words, numbers and separators with which all begin or end.
 
-    Sub-folders are part of a core. Empty if there are fewer than two names, or nothing is left of one.
+    Zeros before a number do not count, sub-folders are part of a core. Empty if there are fewer than two names, two
+    with one core, or nothing is left of one.
     """
     names = list(names)
-    parts = {name: _RUN.findall(name.rpartition("/")[2].casefold()) for name in names}
+    parts = {
+        name: [
+            part.lstrip("0") or "0" if part.isdecimal() else part
+            for part in _RUN.findall(name.rpartition("/")[2].casefold())
+        ]
+        for name in names
+    }
     for end in (0, -1):
         while len({own[end] if own else None for own in parts.values()}) == 1 and all(parts.values()):
             for own in parts.values():
@@ -259,17 +267,22 @@ def images_at(path: Path) -> list[Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file of a folder and its sub-folders that is not hidden.
+    """Every file of a folder and its sub-folders that is neither hidden nor left there by the system.
 
     Raises:
         PairError: there is no such folder, or nothing in it.
     """
     require_folder(folder)
     names = {path: path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
-    files = [path for path, name in names.items() if not any(part.startswith(".") for part in name.parts)]
+    files = [path for path, name in names.items() if not any(map(is_hidden, name.parts))]
     if not files:
         raise PairError(Issue(folder, "the folder holds no images"))
     return files
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or left there by the system."""
+    return name.startswith(".") or name.casefold() in _OF_SYSTEMS
 
 
 def sources_below(folder: Path) -> tuple[dict[str, Path], list[Issue]]:
@@ -278,17 +291,18 @@ def sources_below(folder: Path) -> tuple[dict[str, Path], list[Issue]]:
     Raises:
         PairError: there is no such folder, or nothing in it.
     """
-    files, results = without_results(files_below(folder))
+    files, results = without_results(files_below(folder), folder)
     pictures, issues = pictures_by_name(files, folder)
     return pictures, [*issues, *results]
 
 
-def without_results(files: Iterable[Path]) -> tuple[list[Path], list[Issue]]:
-    """The files but those that this kit has made from others of their folder, and a note on each of these."""
+def without_results(files: Iterable[Path], root: Path) -> tuple[list[Path], list[Issue]]:
+    """The files but those that this kit has made from others below the root, and a note on each of these."""
     files = sorted(files)
-    results = {
-        result for folder in {file.parent for file in files} for result in results_among_sources(folder)
-    }
+    folders = {file.parent for file in files}
+    results = {result for folder in folders for result in results_among_sources(folder, root)}
+    for old in filter(None, map(old_record, sorted(folders))):
+        _log.warning("%s: %s: what it lists counts as a source", old, OLD_RECORD)
     notes = [Issue(file, _RESULT, "note") for file in files if file in results]
     return [file for file in files if file not in results], notes
 

@@ -16,6 +16,7 @@ from typing import Any
 
 RECORDS = ".fused_with*.jsonl"
 SOURCES = "sources"
+OLD_RECORD = "is a record of an older version, which does not know the content of results, and is not read"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,19 @@ def read_record(folder: Path) -> Recorded:
     return dict(recorded)
 
 
+def names_in(file: Path) -> set[str]:
+    """The names of all results in one file of a record; empty if it cannot be read."""
+    with suppress(OSError):
+        if file.is_file():
+            return {made.name for made in _lines(file.read_bytes())}
+    return set()
+
+
+def old_record(folder: Path) -> Path | None:
+    """A record that an older version of this kit has left in a folder; None if there is none."""
+    return min(folder.glob(".fused_with*.json"), default=None)
+
+
 def _lines(content: bytes) -> Iterator[Made]:
     """The lines that can be read; a killed process may leave a part of one."""
     for line in content.splitlines():
@@ -90,20 +104,20 @@ def relative_name(file: Path, folder: Path) -> str:
         return path.as_posix()
 
 
-def results_among_sources(folder: Path) -> set[Path]:
-    """The files in a folder that, by its record, were made from other files of the same folder."""
+def results_among_sources(folder: Path, root: Path) -> set[Path]:
+    """The files in a folder that, by its record, were made from files below the root."""
+    base, top = folder.resolve(), root.resolve()
+
+    def from_below(made: Made) -> bool:
+        return any(Path(os.path.normpath(base / source)).is_relative_to(top) for source in _sources(made))
+
     return {
         folder / name
         for name, recorded in read_record(folder).items()
-        if "/" not in name
-        and made_as(folder / name, (made for made in recorded if any(map(_beside, _sources(made)))))
+        if "/" not in name and made_as(folder / name, filter(from_below, recorded))
     }
 
 
 def _sources(made: Made) -> list[str]:
     sources = made.settings.get(SOURCES)
     return [source for source in sources if isinstance(source, str)] if isinstance(sources, list) else []
-
-
-def _beside(name: str) -> bool:
-    return "/" not in name

@@ -124,9 +124,8 @@ def _others(sides: Collection[str | None]) -> set[str]:
 
 def _files_in(folder: Path) -> tuple[list[Path], list[Issue]]:
     """The files of a folder, in order, and a note on each result among them, which is left out."""
-    return without_results(
-        path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")
-    )
+    files = [path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")]
+    return without_results(files, folder)
 
 
 def _scenes(names: Iterable[str], sides: tuple[str, str]) -> list[dict[str, Label]]:

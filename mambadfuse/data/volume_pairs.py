@@ -5,7 +5,15 @@ from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
 from mambadfuse.data.issues import Issue
-from mambadfuse.data.pairs import Pair, PairError, PairSet, match_names, require_folder, without_results
+from mambadfuse.data.pairs import (
+    Pair,
+    PairError,
+    PairSet,
+    is_hidden,
+    match_names,
+    require_folder,
+    without_results,
+)
 from mambadfuse.data.pairs_file import lists_pairs, read_pairs_file
 from mambadfuse.data.tasks import read_label, task_of
 from mambadfuse.data.volumes import is_nifti, is_volume, without_suffix
@@ -13,8 +21,8 @@ from mambadfuse.data.volumes import is_nifti, is_volume, without_suffix
 
 def holds_volumes(folder: Path) -> bool:
     """Whether there are volumes below a folder, and no images but slices that were made from these volumes."""
-    paths = list(folder.rglob("*"))
-    images, _ = without_results(path for path in paths if path.suffix.lower() in FORMATS)
+    paths = _visible_below(folder)
+    images, _ = without_results((path for path in paths if path.suffix.lower() in FORMATS), folder)
     return not images and any(is_nifti(path) or (path.is_dir() and is_volume(path)) for path in paths)
 
 
@@ -63,16 +71,19 @@ def find_volume_pairs(a: str | Path | PairSet, b: str | Path | None = None) -> P
 
 def _volumes_below(folder: Path) -> tuple[dict[str, Path], list[Issue]]:
     """The volumes by normalised path below the folder, without suffix, and a note on each result among them."""
-    names = ((path, path.relative_to(folder)) for path in folder.rglob("*"))
-    paths = [path for path, name in names if not any(part.startswith(".") for part in name.parts)]
-    volumes, results = without_results(
-        path for path in paths if (is_volume(path) if path.is_dir() else is_nifti(path))
-    )
+    found = [
+        path for path in _visible_below(folder) if (is_volume(path) if path.is_dir() else is_nifti(path))
+    ]
+    volumes, results = without_results(found, folder)
     by_name = {
         unicodedata.normalize("NFC", without_suffix(path.relative_to(folder)).as_posix()): path
         for path in volumes
     }
     return by_name, results
+
+
+def _visible_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if not any(map(is_hidden, path.relative_to(folder).parts))]
 
 
 def _modality(name: str) -> str | None:

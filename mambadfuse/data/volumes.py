@@ -21,7 +21,10 @@ from mambadfuse.files import OnComplete, atomic_write, is_special
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The axis of a volume (x, y, z) that is perpendicular to each plane."""
 
-_NIFTI, _DICOM = (".nii", ".nii.gz"), (".dcm", ".dicom", ".ima")
+DICOM = (".dcm", ".dicom", ".ima")
+"""Suffixes of DICOM files; many have none."""
+
+_NIFTI = (".nii", ".nii.gz")
 _DICOM_MARK = (128, b"DICM")  # where it stands, and what it is
 _TO_RAS = np.diag(
     [-1.0, -1.0, 1.0, 1.0]
@@ -91,7 +94,7 @@ def is_nifti(path: Path) -> bool:
 
 def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM by its name or, as scanners often write it without a suffix, by its content."""
-    if path.suffix.lower() in _DICOM:
+    if path.suffix.lower() in DICOM:
         return True
     if path.suffix.lower() in FORMATS or path.name == "DICOMDIR" or is_nifti(path) or not path.is_file():
         return False
@@ -105,7 +108,7 @@ def is_dicom(path: Path) -> bool:
 
 def without_suffix(path: Path) -> Path:
     """The path of a volume without the suffix of its format."""
-    suffix = next((end for end in (*_NIFTI, *_DICOM) if path.name.lower().endswith(end)), "")
+    suffix = next((end for end in (*_NIFTI, *DICOM) if path.name.lower().endswith(end)), "")
     return path.with_name(path.name[: len(path.name) - len(suffix)])
 
 
@@ -151,6 +154,8 @@ def _library(name: str) -> Any:
 
 def _read_nifti(nibabel: Any, path: Path) -> tuple[Floats, NDArray[np.float64]]:
     image = nibabel.load(path)
+    if (kind := image.get_data_dtype()).kind not in "iufb":
+        raise ImageError(f"holds {kind} in each voxel, expected one real number")
     values = np.asarray(image.dataobj, dtype=np.float32)
     values = values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values
     if values.ndim != 3 or not values.size:

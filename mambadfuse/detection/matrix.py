@@ -14,7 +14,7 @@ from mambadfuse.detection.evaluation import detect, detection_scores
 from mambadfuse.detection.training import DetectorConfig
 from mambadfuse.detection.training_run import trained_detector
 from mambadfuse.evaluation.table import plain
-from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.files import atomic_write, make_folder, require_no_special
 
 SHIPPED_RESULTS = Path(__file__).with_name("results") / "scenes.jsonl"
 
@@ -118,6 +118,7 @@ def read_results(file: str | Path = SHIPPED_RESULTS) -> list[Trained]:
         ValueError: a line is no result; the message names it.
         OSError: the file is missing or cannot be read.
     """
+    require_no_special(Path(file))
     results = []
     for number, line in enumerate(Path(file).read_bytes().splitlines(), 1):
         try:

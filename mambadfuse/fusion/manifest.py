@@ -13,10 +13,13 @@ from torch import nn
 from mambadfuse.components import imported_digests
 from mambadfuse.data.images import WRITTEN
 from mambadfuse.data.record import (
+    OLD_RECORD,
     SOURCES,
     Made,
     Recorded,
     made_as,
+    names_in,
+    old_record,
     read_record,
     relative_name,
     sha256_of,
@@ -200,9 +203,11 @@ def recording(
         names = {target: relative_name(target, folder) for target in targets}
         if not overwrite:
             _require_same(folder, names, settings, recorded)
+        file = _hidden(folder, part, "jsonl")
         if part:
-            recorded = {name: recorded[name] for name in names.values() if name in recorded}
-        record = RunRecord(_hidden(folder, part, "jsonl"), names, settings, recorded)
+            kept = {*names.values(), *names_in(file)}
+            recorded = {name: made for name, made in recorded.items() if name in kept}
+        record = RunRecord(file, names, settings, recorded)
         try:
             yield record
         finally:
@@ -270,12 +275,7 @@ def _require_same(folder: Path, names: Mapping[Path, str], settings: Settings, r
         lines = recorded.get(names[target], [])
         made = made_as(target, lines) or (lines[-1] if lines and _damage(target) else None)
         if made is None or _compared(made.settings, settings) != _compared(settings, made.settings):
-            unknown = (
-                "is not the file that was written under this name"
-                if lines
-                else "has no record of its settings"
-            )
-            differing[target] = _difference(made.settings, settings) if made else unknown
+            differing[target] = _difference(made.settings, settings) if made else _unknown(folder, lines)
     if not differing:
         return
     first, difference = next(iter(differing.items()))
@@ -287,6 +287,14 @@ def _require_same(folder: Path, names: Mapping[Path, str], settings: Settings, r
         f"{folder}: {len(differing)} of {len(names)} results exist already, made with other or unknown settings "
         f"({first.name} {difference}): choose another folder (--out), or replace them (--overwrite)"
     )
+
+
+def _unknown(folder: Path, lines: Sequence[Made]) -> str:
+    """Why nothing is known of how a file was made."""
+    if lines:
+        return "is not the file that was written under this name"
+    old = old_record(folder)
+    return f"has no record of its settings{f', as {old.name} {OLD_RECORD}' if old else ''}"
 
 
 def _is_there(file: Path) -> bool:

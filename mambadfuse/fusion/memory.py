@@ -6,10 +6,14 @@ Letters: B batch, H and W height and width, C model width, E inner width of a Ma
 import logging
 import math
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 from torch import nn
 
+from mambadfuse.data.images import ImageError, picture_size
+from mambadfuse.data.inputs import ImageLike
 from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.models.checkpoints import Network
 from mambadfuse.models.config import FastFusionConfig, NetworkConfig
@@ -23,7 +27,7 @@ _FAST_MAPS = 3
 _PICTURE = 60  # bytes per pixel: both images, the result, and what is between them
 _TILES = (2048, 1024, 512, 256, 128)
 _OVERLAP = 64
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def pass_memory(config: NetworkConfig, height: int, width: int, batch: int = 1) -> int:
@@ -57,11 +61,15 @@ def free_memory() -> int | None:
     return max(0, min(found)) if found else None
 
 
+class FittingTiles(TiledModel):
+    """Tiles that memory was too small to do without, not the user's choice: if it shrinks, smaller ones take over."""
+
+
 def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -> nn.Module:
     """The network itself if such images fit in memory, else the same in the largest tiles that do, with a warning.
 
     Judged are the kit's networks and :class:`TiledModel` around it, on a CPU; other modules are returned as
-    they are.
+    they are. :class:`FittingTiles` from an earlier call stay as they are while they fit, else smaller ones follow.
 
     Args:
         network: to fuse with.
@@ -83,13 +91,14 @@ def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -
 
     size = f"{width}x{height}" if batch == 1 else f"{batch} times {width}x{height}"
     if isinstance(network, TiledModel):
-        if needed(network.size) > free:
+        if needed(network.size) <= free:
+            return network
+        if not isinstance(network, FittingTiles):
             raise MemoryError(
                 f"fusing {size} in tiles of {network.size} pixels takes about {_gigabytes(needed(network.size))}, "
                 f"{_gigabytes(free)} are free: choose smaller tiles (--tile on the command line)"
             )
-        return network
-    if pass_memory(inner.config, height, width, batch) <= free:
+    elif pass_memory(inner.config, height, width, batch) <= free:
         return network
     tile = next((side for side in _TILES if needed(side) <= free), None)
     if tile is None:
@@ -105,7 +114,27 @@ def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -
         _gigabytes(free),
         tile,
     )
-    return TiledModel(inner, tile, min(_OVERLAP, tile // 2))
+    return FittingTiles(inner, tile, min(_OVERLAP, tile // 2))
+
+
+def require_room_for(*images: ImageLike) -> None:
+    """Refuses image files that are too large for what is free, by their headers, before they are read.
+
+    Raises:
+        MemoryError: one is.
+    """
+    files = [Path(image) for image in images if isinstance(image, str | Path)]
+    for file in (
+        file for file in files if file.suffix.lower() != ".npy"
+    ):  # whose header picture_size does not know
+        with suppress(ImageError):  # what cannot be read is described by whoever reads it
+            width, height = picture_size(file)
+            need, free = width * height * _PICTURE, free_memory()
+            if free is not None and need > free:
+                raise MemoryError(
+                    f"{file}: fusing {width}x{height} takes at least {_gigabytes(need)}, {_gigabytes(free)} are free: "
+                    "scale the images down"
+                )
 
 
 def _bytes_per_token(config: NetworkConfig) -> int:
@@ -129,19 +158,41 @@ def _available() -> int | None:
 
 
 def _left_in_cgroup() -> int | None:
-    """What is left of the limit of a container, version 2 or 1; page cache that can be dropped counts as free."""
-    for limit, used, unused in (
-        ("memory.max", "memory.current", "memory.stat"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+    """What is left of the limits on the control groups that this process is in, the outer ones included."""
+    found = [x for group, *files in _groups() if (x := _left(group, *files)) is not None]
+    return min(found, default=None)
+
+
+def _groups() -> Iterator[tuple[Path, str, str]]:
+    """The folders of these groups, with the names of the files that hold limit and usage; version 2, then 1.
+
+    A container sees its own group as the root, whatever the path to it is outside.
+    """
+    try:
+        lines = _OWN_GROUPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        lines = []
+    paths = {
+        name: path for _, names, path in (line.split(":", 2) for line in lines) for name in names.split(",")
+    }
+    for controller, limit, used in (
+        ("", "memory.max", "memory.current"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
-        try:
-            left = int((_CGROUP / limit).read_text()) - int((_CGROUP / used).read_text())
-            lines = (_CGROUP / unused).read_text().splitlines()
-        except (OSError, ValueError):  # no such version, or the limit is "max"
-            continue
-        cache = (int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-        return left + next(cache, 0)
-    return None
+        own = PurePosixPath(paths.get(controller, "/"))
+        for group in (own, *own.parents):
+            yield _CGROUP / controller / group.relative_to("/"), limit, used
+
+
+def _left(group: Path, limit: str, used: str) -> int | None:
+    """What is left of the limit of one group; page cache that can be dropped counts as free."""
+    try:
+        left = int((group / limit).read_text()) - int((group / used).read_text())
+        lines = (group / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):  # no such group or version, or the limit is "max"
+        return None
+    cache = (int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    return left + next(cache, 0)
 
 
 def _left_of_address_space() -> int | None:

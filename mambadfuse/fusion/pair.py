@@ -13,10 +13,9 @@ from mambadfuse.data.inputs import ImageLike
 from mambadfuse.data.reading import PairReading, require_one_size
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.fusion.alignment import moved_onto, warn_if_unregistered
-from mambadfuse.fusion.memory import within_memory
+from mambadfuse.fusion.memory import FittingTiles, require_room_for, within_memory
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.postprocess import postprocess
-from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.models import checkpoints
 
 Model = str | Path | nn.Module
@@ -97,10 +96,15 @@ def fuse(
 
 
 class Fused(NamedTuple):
-    """A fused image, and the side of the tiles that memory was too small to do without; None for one piece."""
+    """A fused image and the network that fused it, in tiles if memory was too small to do without."""
 
     image: NDArray[Any] | Tensor
-    tile: int | None
+    network: nn.Module
+
+    @property
+    def tile(self) -> int | None:
+        """The side of these tiles; None if there was no need for them."""
+        return self.network.size if isinstance(self.network, FittingTiles) else None
 
 
 def fuse_with(
@@ -115,6 +119,7 @@ def fuse_with(
         options: of fusing.
         warn: whether to warn of a pair that does not look registered.
     """
+    require_room_for(a, b)
     pixels_a, pixels_b = options.reading.read(a, b)
     if options.align is not None:
         pixels_a = moved_onto(pixels_a, pixels_b, options.align)
@@ -126,8 +131,7 @@ def fuse_with(
     fused = _fuse_luma(_luma(pixels_a), _luma(pixels_b), fitting, options.contrast)
     chroma = _chroma_source(options.colour, pixels_a, pixels_b)
     picture = fused[..., None] if chroma is None else _recoloured(fused, chroma)
-    tile = fitting.size if isinstance(fitting, TiledModel) and fitting is not network else None
-    return Fused(_like_sources(picture, (a, b), options.bits), tile)
+    return Fused(_like_sources(picture, (a, b), options.bits), fitting)
 
 
 def _like_sources(picture: Floats, sources: tuple[ImageLike, ImageLike], bits: int) -> NDArray[Any] | Tensor:

@@ -3,20 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from mambadfuse.data.images import WRITTEN, write_image
+from mambadfuse.data.images import FORMATS, WRITTEN, write_image
 from mambadfuse.data.issues import Issue, problems
 from mambadfuse.data.pairs import Pair, PairSet
 from mambadfuse.data.reading import PairReading
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.data.volume_pairs import find_volume_pairs
-from mambadfuse.data.volumes import AXES, Volume, is_nifti, read_volume, require_same_grid, write_nifti
+from mambadfuse.data.volumes import AXES, DICOM, Volume, is_nifti, read_volume, require_same_grid, write_nifti
 from mambadfuse.files import make_folder, require_apart
 from mambadfuse.fusion.folders import FusionReport, require_outside
 from mambadfuse.fusion.manifest import (
@@ -27,10 +25,8 @@ from mambadfuse.fusion.manifest import (
     settings_of,
     why_outdated,
 )
-from mambadfuse.fusion.memory import within_memory
 from mambadfuse.fusion.options import FusionOptions
-from mambadfuse.fusion.pair import Model, fuse_with, load_model
-from mambadfuse.fusion.tiling import TiledModel
+from mambadfuse.fusion.pair import Fused, Model, fuse_with, load_model
 
 DEFAULT_STRETCH = ("0.5%", "99.5%")
 
@@ -107,12 +103,14 @@ def fuse_volumes(
         ImageError: a volume cannot be read.
         ImportError: the extra ``medical`` is not installed.
         FileExistsError: a file to write exists, and ``overwrite`` is false.
-        ValueError: the volumes lie on different grids, or there is no such slice.
+        ValueError: the volumes lie on different grids, one has no range of values, there is no such slice, or ``out``
+            is no image file though one slice is chosen, or has the suffix of a format that is not written.
         CheckpointError: the weights cannot be loaded.
         BusyError: another process is writing this result.
         OSError: the folder of ``out`` cannot be written to.
     """
     out, pair = Path(out), (Path(a), Path(b))
+    _require_name(out, options)
     volumes = _read(*pair)
     targets = _targets(out, volumes[0], options)
     for target in targets:
@@ -203,6 +201,26 @@ def _read(a: Path, b: Path) -> tuple[Volume, Volume]:
     return volumes
 
 
+def _require_name(out: Path, options: VolumeOptions) -> None:
+    """Refuses a name of a result that does not say what the options ask for.
+
+    Raises:
+        ValueError: one slice is chosen, but this is no image file; or its suffix names a format that is not written.
+    """
+    suffix = out.suffix.lower()
+    if suffix in WRITTEN:
+        return
+    if options.index is not None:
+        raise ValueError(
+            f"{out}: a single slice (--slice {options.index}) is written into an image file: {', '.join(WRITTEN)}"
+        )
+    if suffix in FORMATS or suffix in DICOM:
+        raise ValueError(
+            f"{out}: its suffix {out.suffix!r} names no format written here: {', '.join(WRITTEN)} for one slice, "
+            ".nii or .nii.gz for a volume, none for a folder of slices"
+        )
+
+
 def _targets(out: Path, volume: Volume, options: VolumeOptions) -> list[Path]:
     """The files that are written for one pair."""
     if out.suffix.lower() in WRITTEN or is_nifti(out):
@@ -218,28 +236,28 @@ def _write(
     options: VolumeOptions,
     record: RunRecord,
 ) -> None:
-    """Fuses one pair; all its slices in tiles of one size if memory is too small to do without."""
+    """Fuses one pair; its slices in tiles if memory is too small to do without."""
     count = volumes[0].count(options.plane)
     middle = count // 2 if options.index is None else options.index
     chosen = [middle] if out.suffix.lower() in WRITTEN else range(count)
-    height, width = volumes[0].slice(options.plane, chosen[0]).shape
-    fitting = within_memory(network, height, width)
-    tile = fitting.size if isinstance(fitting, TiledModel) and fitting is not network else None
-    fused = _slices(fitting, volumes, chosen, options)
+    fused = _slices(network, volumes, chosen, options)
     if is_nifti(out):
-        write_nifti(out, list(fused), options.plane, volumes[0], record.of(out, tile))
+        slices = list(fused)
+        tile = min((one.tile for one in slices if one.tile), default=None)
+        images = [np.asarray(one.image) for one in slices]
+        write_nifti(out, images, options.plane, volumes[0], record.of(out, tile))
     else:
-        for target, image in zip(targets, fused, strict=True):
-            write_image(target, image, record.of(target, tile))
+        for target, one in zip(targets, fused, strict=True):
+            write_image(target, np.asarray(one.image), record.of(target, one.tile))
 
 
 def _slices(
     network: nn.Module, volumes: tuple[Volume, Volume], chosen: Sequence[int], options: VolumeOptions
-) -> Iterator[NDArray[Any]]:
-    """The fused slices, one after the other."""
+) -> Iterator[Fused]:
+    """The fused slices, one after the other, in tiles of one size unless memory shrinks meanwhile."""
     windows = [
-        Stretch.of(stretch or DEFAULT_STRETCH).window([volume.values])
-        for volume, stretch in zip(volumes, (options.stretch, options.stretch_b), strict=True)
+        _window(volume, stretch or DEFAULT_STRETCH, side)
+        for volume, stretch, side in zip(volumes, (options.stretch, options.stretch_b), "ab", strict=True)
     ]
     stretched = replace(options.of_a_slice(), reading=PairReading())
     for i in chosen:
@@ -247,4 +265,13 @@ def _slices(
             window.apply(volume.slice(options.plane, i))
             for volume, window in zip(volumes, windows, strict=True)
         )
-        yield np.asarray(fuse_with(network, a, b, stretched, warn=False).image)
+        fused = fuse_with(network, a, b, stretched, warn=False)
+        network = fused.network
+        yield fused
+
+
+def _window(volume: Volume, stretch: StretchLike | Stretch, side: str) -> Stretch:
+    try:
+        return Stretch.of(stretch).window([volume.values])
+    except ValueError as error:
+        raise ValueError(f"side {side} {error}") from None

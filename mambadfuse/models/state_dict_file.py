@@ -19,9 +19,14 @@ from torch import Tensor
 from mambadfuse.data.signatures import HEAD, recognise
 from mambadfuse.data.tasks import TASKS
 
-_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net", "generator", "weights")
+_WRAPPERS = (  # averaged weights come first
+    "params_ema", "state_dict_ema", "model_ema", "ema",
+    "params", "state_dict", "model_state_dict", "model", "net", "generator", "weights",
+)  # fmt: skip
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
-_OTHER_OBJECT = re.compile(r"GLOBAL (\S+) was not an allowed global")  # in an error of torch.load
+# In an error of torch.load, whose first line advises to execute what is in the file.
+_OTHER_OBJECT = re.compile(r"GLOBAL (\S+) (?:was not an allowed global|whose module \S+ is blocked)")
+_DETAIL = re.compile(r"WeightsUnpickler error:\s+(.+)")
 _LARGEST_SHOWN = 200  # characters of a library's error
 
 
@@ -32,9 +37,10 @@ class CheckpointError(ValueError):
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a file by name, and the metadata of a safetensors file.
 
-    Dictionaries around the tensors (``params_ema``, before ``params``; ``state_dict``, ``model``, ``net`` and the like;
-    one in another) and prefixes that all names share (``module.`` of DataParallel, ``_orig_mod.`` of torch.compile,
-    ``model.`` of Lightning) are taken off, except in a safetensors file with metadata of this kit.
+    Dictionaries around the tensors (``params_ema`` before ``params``; ``state_dict``, ``model``, ``net`` and the like;
+    one of any other name if it is the only one; one in another) and prefixes that all names share (``module.`` of
+    DataParallel, ``_orig_mod.`` of torch.compile, ``model.`` of Lightning) are taken off, except in a safetensors file
+    with metadata of this kit.
 
     Raises:
         CheckpointError: no such file, or one without a state dict; the message says what it is instead.
@@ -112,15 +118,25 @@ def _read_pickle(path: Path) -> Any:
             raise CheckpointError(
                 f"{path}: holds a {other[1]}, expected plain tensors: save the network's state_dict()"
             ) from error
-        reason = _first_line(error)
+        detail = _DETAIL.search(str(error))
+        reason = detail[1][:_LARGEST_SHOWN] if detail else _first_line(error)
         raise CheckpointError(f"{path}: not a readable PyTorch file of plain tensors ({reason})") from error
 
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
-    """The dictionary of tensors in what a training script saved."""
+    """The dictionary of tensors in what a training script saved: under a usual name, or as the only one in it."""
     for _ in range(2):
-        wrapped = content if isinstance(content, Mapping) else {}
-        content = next((wrapped[key] for key in _WRAPPERS if isinstance(wrapped.get(key), Mapping)), content)
+        if not isinstance(content, Mapping):
+            break
+        inside = {key: x for key, x in content.items() if isinstance(x, Mapping)}
+        networks = [key for key, x in inside.items() if _holds_tensors(x)]
+        usual = [key for keys in (networks, inside) for key in _WRAPPERS if key in keys]
+        if len(networks) > 1 and not usual:
+            found = ", ".join(map(str, networks))
+            raise CheckpointError(
+                f"{path}: expected the tensors of one network, found several dictionaries: {found}"
+            )
+        content = next((inside[key] for key in [*usual, *networks]), content)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
     if not content:
@@ -135,6 +151,10 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
                 f"{path}: expected a dictionary of tensors, found {type(value).__name__} under {key!r:.80}"
             )
     return dict(content)
+
+
+def _holds_tensors(content: Mapping[Any, Any]) -> bool:
+    return bool(content) and all(isinstance(k, str) and isinstance(x, Tensor) for k, x in content.items())
 
 
 def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

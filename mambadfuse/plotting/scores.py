@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mambadfuse.evaluation.table import BASELINE, PUBLISHED, RESULT, Method, Table
 from mambadfuse.metrics import LOWER_IS_BETTER
+from mambadfuse.plotting.fonts import legible
 
 _LINES = {RESULT: "-", BASELINE: "--", PUBLISHED: ":"}
 _GREYS = {BASELINE: "0.2", PUBLISHED: "0.55"}
@@ -52,9 +53,12 @@ def parallel_plot(table: Table) -> Figure:
     axes.tick_params(bottom=False, left=False, labelleft=False)
     axes.spines[:].set_visible(False)
     axes.set_title("best mean on top", loc="left", fontsize=9)
-    figure.legend(
+    legend = figure.legend(
         title="mean rank", loc="outside right upper", frameon=False, alignment="left", handlelength=3.5
     )
+    for text in legend.get_texts():
+        shown, family = legible(text.get_text())
+        text.set(text=shown, family=family, parse_math=False)
     return figure
 
 
@@ -74,7 +78,10 @@ def box_plots(table: Table) -> Figure:
         _draw_boxes(axes, metric, methods, table.pictures)
     for axes in grid[len(table.metrics) :]:
         axes.set_visible(False)
-    grid[0].set_yticks(range(1, len(methods) + 1), [method.label for method in methods])
+    shown = [legible(method.label) for method in methods]
+    family = list(dict.fromkeys(name for _, families in shown for name in families))
+    names = [text for text, _ in shown]
+    grid[0].set_yticks(range(1, len(methods) + 1), names, family=family, parse_math=False)
     grid[0].invert_yaxis()  # the best method on top
     return figure
 
