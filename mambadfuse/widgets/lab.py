@@ -38,7 +38,6 @@ RUNNING: set[State] = {"training", "pausing"}
 PERIOD = 1.0  # seconds between two readings of the logs
 CURVES, PICTURES = "curves and results", "fused images"
 SIDE = "clamp(240px, 18vw, 360px)"  # width of the side with the controls
-CONTROL = {**labelled("97%"), "style": {"description_width": "3.6em"}}  # of short names
 AROUND = "305px"  # height of all that stands above and below the fused images
 FIGURE = "max(820px, 110vh)"  # leaves room for the results below it, in a window of 1366 x 768 pixels too
 
@@ -97,9 +96,9 @@ class AblationLab(Panel):
         self.ticks = {
             name: self._tick(entry, number < 2) for number, (name, entry) in enumerate(self.rows.items())
         }
-        self.budget = widgets.Dropdown(options=BUDGETS, description="budget", **CONTROL)
-        self.seeds = widgets.IntSlider(value=1, min=1, max=10, description="seeds", **CONTROL)
-        self.metric = widgets.Dropdown(options=EIGHT, value="Qabf", description="score", **CONTROL)
+        self.budget = widgets.Dropdown(options=BUDGETS, description="budget", **_short())
+        self.seeds = widgets.IntSlider(value=1, min=1, max=10, description="seeds", **_short())
+        self.metric = widgets.Dropdown(options=EIGHT, value="Qabf", description="score", **_short())
         self.view = widgets.ToggleButtons(
             options=(CURVES, PICTURES), value=PICTURES, description="show", **labelled("auto")
         )
@@ -368,6 +367,11 @@ class Clock:
     def which(self) -> str:
         """Which of several seeds is trained, in words; empty for a single one."""
         return f"Seed {self.done + 1} of {self.seeds}." if self.seeds > 1 else ""
+
+
+def _short() -> dict[str, Any]:
+    """Keyword arguments of a control with a short label."""
+    return {**labelled("97%"), "style": {"description_width": "3.6em"}}
 
 
 def _questions(rows: Sequence[Row]) -> str:
