@@ -214,8 +214,7 @@ class AblationLab(Panel):
         self.gallery.show(pictures, columns)
         height, width = self.sources["a"].shape[:2]
         highest = f"(100vh - {AROUND}) / {math.ceil(len(pictures) / columns)} - 1.8em"  # less the title
-        for display in self.gallery.children:
-            display.layout.max_width = f"max(160px, calc(({highest}) * {width / height:.3f}))"
+        self.gallery.layout.max_width = f"max(480px, calc(({highest}) * {columns * width / height:.3f}))"
 
     def _show_results(self) -> None:
         """Shows what is stored of the ticked rows: differences from ``default`` with their intervals."""
