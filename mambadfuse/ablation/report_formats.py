@@ -19,7 +19,7 @@ _LATEX = {
     "±": r"$\pm$",
     **{character: f"${character}$" for character in "<>|"},
 }
-_LATEX_STYLE = r"\centering\footnotesize\setlength{\tabcolsep}{3.5pt}"
+_LATEX_STYLE = r"\centering\footnotesize\setlength{\tabcolsep}{3pt}"
 _CELL = "white-space: nowrap; padding: 2px 8px; text-align: "
 
 
@@ -83,7 +83,7 @@ def latex(head: str, blocks: Sequence[Block]) -> str:
     >>> print(latex("Two rows.", [Block([["row", "VIF"], ["default", "0.5±0.1"]], "mean")]))
     % needs \usepackage{booktabs}
     \begin{table}
-    \centering\footnotesize\setlength{\tabcolsep}{3.5pt}
+    \centering\footnotesize\setlength{\tabcolsep}{3pt}
     \caption{Two rows.}\medskip
     \begin{tabular}{lr}
     \toprule
