@@ -93,14 +93,15 @@ def cost_plot(
     """The primary metric against what each row costs, with its standard deviation over seeds.
 
     Args:
-        report: its rows are drawn, ``default`` filled.
+        report: its rows are drawn, ``default`` filled, but for those that have not learnt.
         costs: of each row, such as FLOPs; by default its median training time.
         label: of the axis of costs.
     """
     costs = costs or {line.row: line.seconds for line in report.lines}
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.subplots()
-    for line in report.lines:
+    lines = [line for line in report.lines if report.verdicts.get(line.row) != "not learnt"]
+    for line in lines:
         mean, spread = line.means[report.primary], line.spreads[report.primary]
         axes.errorbar(
             costs[line.row],
@@ -111,7 +112,7 @@ def cost_plot(
             ecolor="0.8",
             markerfacecolor="white" if line.effects else "black",
         )
-    points = {line.row: (costs[line.row], line.means[report.primary]) for line in report.lines}
+    points = {line.row: (costs[line.row], line.means[report.primary]) for line in lines}
     heights = _label_heights(points)
     for row, height in heights.items():
         axes.annotate(
