@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from book_pages import BOOK, build
+from servers import PATIENCE
 from setup_notebook import REQUIRED
 
 if not REQUIRED:
@@ -17,11 +18,10 @@ from axe_playwright_python.sync_playwright import Axe
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PAGES = [
-    "index", "docs/book/index", "docs/book/ten_minutes", "docs/book/faq", "docs/book/commands",
-    "docs/book/bibliography", "docs/book/package", "docs/book/api/mambadfuse.metrics",
-    "docs/book/api/mambadfuse.models", "docs/glossary", "docs/fusing", "notebooks/README",
-    "notebooks/03_state_space_models", "notebooks/08_reconstruction_and_losses", "notebooks/11_ablation_lab",
-    "weights/ivf", "benchmarks/NOTES", "_modules/mambadfuse/fusion/pair",
+    "docs/book/index", "docs/book/ten_minutes", "docs/book/faq", "docs/book/commands", "docs/book/bibliography",
+    "docs/book/package", "docs/book/api/mambadfuse.metrics", "docs/book/api/mambadfuse.models", "docs/glossary",
+    "docs/fusing", "notebooks/README", "notebooks/03_state_space_models", "notebooks/08_reconstruction_and_losses",
+    "notebooks/11_ablation_lab", "weights/ivf", "benchmarks/NOTES", "_modules/mambadfuse/fusion/pair",
 ]  # fmt: skip
 WIDTHS = (360, 1280, 1920)
 TOO_WIDE = """() => {
@@ -50,6 +50,7 @@ class Reader:
 
     def __init__(self, browser, book: Path, scheme: str) -> None:
         self.page = browser.new_page(color_scheme=scheme)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.root, self.foreign, self.errors = book.as_uri(), [], []
         self.page.on("request", self.note)
         self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
@@ -114,6 +115,11 @@ def test_axe_finds_nothing_serious(opened):
         if rule["impact"] in ("serious", "critical")
     ]
     assert not serious, json.dumps(serious, indent=1)
+
+
+def test_the_folder_opens_at_the_first_page(reader):
+    reader.open("index", 1280)
+    reader.page.wait_for_url(f"{reader.root}/docs/book/index.html")
 
 
 def test_search_works_without_a_server(reader):
