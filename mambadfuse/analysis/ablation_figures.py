@@ -31,7 +31,7 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
     lines = sorted(
         report.lines[1:], key=lambda line: (np.isnan(differences[line.row]), differences[line.row])
     )
-    figure = Figure(figsize=(2.2 + 2.8 * len(metrics), 1.1 + 0.22 * len(lines)), layout="constrained")
+    figure = Figure(figsize=(2.6 + 3.0 * len(metrics), 1.2 + 0.22 * len(lines)), layout="constrained")
     for axes, metric in zip(
         figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0], metrics, strict=True
     ):
@@ -40,7 +40,7 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
         for place, effect in enumerate(found):
             seeds = effect.seeds
             if effect.verdict == "not learnt":
-                axes.text(0, place, effect.verdict, fontsize=8, ha="center", va="center")
+                axes.text(0, place, effect.verdict, fontsize=11, ha="center", va="center")
                 continue
             axes.plot([max(seeds.low, -edge), min(seeds.high, edge)], [place, place], "k-", linewidth=1)
             axes.plot([-edge] * (seeds.low < -edge), [place] * (seeds.low < -edge), "k<", markersize=4)
@@ -49,10 +49,10 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
         if np.isfinite(found[0].margin):
             axes.axvspan(-found[0].margin, found[0].margin, color="0.92", zorder=0)
         axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
-        axes.set_yticks(range(len(lines)), [line.row for line in lines], fontsize=8)
+        axes.set_yticks(range(len(lines)), [line.row for line in lines], fontsize=11)
         better = "lower" if lower_is_better(metric) else "higher"
-        axes.set_xlabel(f"{metric}, difference from default\n({better} is better)", fontsize=9)
-        axes.tick_params(axis="x", labelsize=8)
+        axes.set_xlabel(f"{metric}, difference from default\n({better} is better)", fontsize=11)
+        axes.tick_params(axis="x", labelsize=10)
         axes.locator_params(axis="x", nbins=4)
         axes.set_ylim(-1, len(lines))
     return figure
