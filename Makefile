@@ -46,10 +46,10 @@ FIRST := $(notdir $(wildcard notebooks/$(or $(firstword $(LESSON)),00)_*.ipynb))
 lab: student  ## open the course in JupyterLab, without its solutions; LESSON=06 opens one lesson
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/student/$(FIRST)
 
-# The first page is ready before it is asked for, and loads no extension but that of the widgets.
+# The first page is ready before it is asked for, and loads no extension but those of the widgets.
 # A page that is closed asks to end its kernel, and forgets the XSRF token (Voila issue 1458). Origins stay checked.
 app: env  ## open the panels without any code around them, for a lecture hall; its address holds a token
-	JUPYTER_PATH=notebooks/app $(BIN)/voila --token --Voila.ip=127.0.0.1 --template=offline --Voila.tornado_settings=disable_check_xsrf=True --VoilaConfiguration.extension_allowlist=@voila-dashboards/widgets-manager8 --VoilaConfiguration.extension_allowlist=@jupyter-widgets/jupyterlab-manager --preheat_kernel=True notebooks/app/panels.ipynb
+	JUPYTER_PATH=notebooks/app $(BIN)/voila --token --Voila.ip=127.0.0.1 --template=offline --Voila.tornado_settings=disable_check_xsrf=True --VoilaConfiguration.extension_allowlist=@voila-dashboards/widgets-manager8 --VoilaConfiguration.extension_allowlist=@jupyter-widgets/jupyterlab-manager --VoilaConfiguration.extension_allowlist=ipyevents --preheat_kernel=True notebooks/app/panels.ipynb
 
 notebooks: env  ## run all notebooks, or LESSON=06, from top to bottom and keep their outputs
 	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py $(LESSON)

@@ -230,6 +230,44 @@ class TestSaving:
         assert "folder.png" in fusion.text
 
 
+class TestWheel:
+    def turn(self, source: widgets.Widget, panel: FusionExplorer, down: float, **where: float) -> None:
+        """What the browser reports when the wheel turns over the widget."""
+        wheel = next(one for one in panel.wheels if one.source is source)
+        box = {"boundingRectWidth": 200, "boundingRectHeight": 180, "relativeX": 0, "relativeY": 180}
+        wheel._handle_custom_msg({"event": "wheel", "deltaY": down, **box, **where}, [])
+
+    def test_over_the_details_it_zooms_within_the_bounds_of_the_slider(self, fusion):
+        place = fusion.x.value, fusion.y.value
+        before = displays(fusion)
+        self.turn(fusion.details, fusion, -120)
+        assert fusion.zoom.value == 5
+        assert displays(fusion) != before
+        for turns, end in ((-3, 8), (0, 8), (53.5, 1)):
+            for _ in range(10):
+                self.turn(fusion.details, fusion, turns)
+            assert fusion.zoom.value == end
+        assert (fusion.x.value, fusion.y.value) == place
+        assert "Error" not in fusion.text
+
+    def test_over_the_whole_picture_the_detail_is_where_the_mouse_is(self, fusion):
+        for name in "ab":
+            upload(fusion, name, f"{name}.png", png(40, 44))
+        height = 200 * 44 / 40  # of the picture; above it are 30 pixels of title
+        box = {"boundingRectHeight": height + 30}
+        for relative_y, y in ((0, 0), (30, 0), (30 + height / 4, 25), (30 + height, 100)):
+            self.turn(fusion.compared, fusion, -120, **box, relativeX=120, relativeY=relative_y)
+            assert (fusion.x.value, fusion.y.value) == (60, y)
+        assert fusion.zoom.value == 8
+
+    def test_without_ipyevents_the_panel_opens(self, monkeypatch):
+        monkeypatch.setattr("mambadfuse.widgets.fusion.Event", None)
+        panel = FusionExplorer(TINY, side=48)
+        assert "Error" not in panel.text
+        assert not panel.wheels
+        panel.close()
+
+
 def test_blinking_is_done_by_the_browser(fusion):
     fusion.blink.value = True
     assert fusion.player.playing
@@ -255,9 +293,9 @@ def test_no_exchange_is_reported():
 
 
 def test_the_kit_itself_does_without_widgets():
-    """ipywidgets belongs to an extra: only what is in widgets/ may ask for it."""
-    package = Path(mdf.__file__).parent
-    users = {p for p in package.rglob("*.py") if "import ipywidgets" in p.read_text(encoding="utf-8")}
+    """ipywidgets and ipyevents belong to an extra: only what is in widgets/ may ask for them."""
+    package, asks = Path(mdf.__file__).parent, re.compile(r"^\s*(import|from) ipy(widgets|events)\b", re.M)
+    users = {p for p in package.rglob("*.py") if asks.search(p.read_text(encoding="utf-8"))}
     assert {p.parent for p in users} == {package / "widgets"}
 
 

@@ -1,9 +1,9 @@
 """The fusion explorer: two fusions of one pair under a sliding border, with details, scores, faults, and a file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
@@ -30,7 +30,13 @@ from mambadfuse.widgets.pair_panel import PairPanel
 from mambadfuse.widgets.panel import HTML, labelled, row
 from mambadfuse.widgets.scores import faults_table, scores_table
 
+try:
+    from ipyevents import Event
+except ImportError:  # as on Colab, which has ipywidgets alone: the slider still zooms
+    Event = None
+
 BLINK = 700  # milliseconds per image; safely below three flashes a second (photosensitivity)
+WHEEL = 100  # milliseconds per step of the wheel: a trackpad reports sixty turns a second
 COARSE = (
     96  # longer side of the first preview, shown while a larger one is being fused; takes a tenth of a second
 )
@@ -75,9 +81,14 @@ class FusionExplorer(PairPanel):
         self._make_caches()
         self.shown: tuple[NamedPair, str] | None = None
         """The pair and the network that the displays show."""
+        self.aspect = 1.0
+        """Width over height of the images."""
         self.redraw_on(self.colour, self.side, self.left, self.right, self.share, self.blink)
         self.redraw_on(self.x, self.y, self.zoom, self.view)
         self._arrange()
+        self.wheels: list[widgets.Widget] = []
+        self._on_wheel(self.compared, self._zoom_there)
+        self._on_wheel(self.details, self._zoom)
 
     def _make_choices(self, side: int) -> None:
         """What is compared, at which size, and where the details are."""
@@ -96,7 +107,7 @@ class FusionExplorer(PairPanel):
             max=100,
             description="swipe %",
             readout=False,
-            tooltip="drag: left of the handle is one image, right of it the other",
+            tooltip="drag: left of the handle is one image, right of it the other; turn the wheel: zoom",
             layout=widgets.Layout(width="100%", margin="0"),
             style={"description_width": "0px"},
         )
@@ -104,7 +115,9 @@ class FusionExplorer(PairPanel):
         self.blink = widgets.ToggleButton(description="Blink", tooltip="show left and right in turn")
         self.x = widgets.IntSlider(value=75, max=100, description="detail x %", **labelled())
         self.y = widgets.IntSlider(value=55, max=100, description="detail y %", **labelled())
-        self.zoom = widgets.IntSlider(value=4, min=1, max=8, description="zoom", **labelled())
+        self.zoom = widgets.IntSlider(
+            value=4, min=1, max=8, description="zoom", **labelled(tooltip="or the wheel over an image")
+        )
 
     def _make_outputs(self) -> None:
         """What stands beside the images and below them."""
@@ -150,6 +163,25 @@ class FusionExplorer(PairPanel):
         )
         self.alternation = widgets.jslink((self.player, "value"), (self.stack, "selected_index"))
 
+    def _on_wheel(self, source: widgets.DOMWidget, turned: Callable[[dict[str, Any]], None]) -> None:
+        """Calls ``turned`` when the wheel turns over the widget; the page does not scroll then."""
+        if Event is None:
+            return
+        wheel = Event(source=source, watched_events=["wheel"], prevent_default_action=True, wait=WHEEL)
+        wheel.on_dom_event(turned)
+        self.wheels.append(wheel)
+
+    def _zoom(self, event: dict[str, Any]) -> None:
+        """One step in when the wheel turns up, one step out when it turns down; the slider keeps its bounds."""
+        self.zoom.value -= int(np.sign(event["deltaY"]))
+
+    def _zoom_there(self, event: dict[str, Any]) -> None:
+        """The same, with the detail where the mouse is; titles and margins lie above the image."""
+        width, below = event["boundingRectWidth"], event["boundingRectHeight"] - event["relativeY"]
+        self.x.value = round(100 * event["relativeX"] / width)
+        self.y.value = round(100 * (1 - self.aspect * below / width))
+        self._zoom(event)
+
     def draw(self) -> str:
         """Shows two images by swiping or blinking, the detail of all candidates, and the scores."""
         state = self._state(self.side.value)
@@ -167,7 +199,8 @@ class FusionExplorer(PairPanel):
     def _show_all(self, state: State) -> None:
         pictures = self._pictures(state)
         height, width = pictures["a"].shape[:2]
-        self.compared.layout.width = f"min(56%, calc({HEIGHT} * {width / height:.3f}))"
+        self.aspect = width / height
+        self.compared.layout.width = f"min(56%, calc({HEIGHT} * {self.aspect:.3f}))"
         window = Window(self.x.value / 100, self.y.value / 100, min(self.zoom.value, height, width))
         left, right = pictures[self.left.value], pictures[self.right.value]
         if self.blink.value:
@@ -196,7 +229,8 @@ class FusionExplorer(PairPanel):
     def close(self) -> None:
         """Stops the blinking, then closes as every panel does."""
         self.player.playing = False
-        self.alternation.close()
+        for link in (self.alternation, *self.wheels):
+            link.close()
         super().close()
 
     def _state(self, side: int) -> State:

@@ -171,6 +171,30 @@ class TestFusionExplorer:
         expect(handle).to_have_attribute("aria-valuenow", "70.0")
         site.shoot(self.title, "dragged")
 
+    def test_the_wheel_over_the_pictures_zooms(self, site):
+        panel, mouse, before = site.panel(self.title), site.page.mouse, site.page.viewport_size
+        site.page.set_viewport_size({"width": 1280, "height": 600})  # the page can scroll
+        zoom, x, y = (
+            panel.locator(".widget-slider").filter(has_text=text).locator(".noUi-handle")
+            for text in ("zoom", "detail x %", "detail y %")
+        )
+        zoom.focus()
+        with changes(panel):
+            zoom.press("Home")
+        for number, turn, value in ((0, -120, 2), (1, -120, 3), (1, 120, 2)):
+            picture = panel.locator("img:visible").nth(number)  # the whole picture, then the first detail
+            picture.scroll_into_view_if_needed()
+            box = picture.bounding_box()
+            mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.7 * box["height"])
+            with changes(panel):
+                mouse.wheel(0, turn)
+            expect(zoom).to_have_attribute("aria-valuenow", f"{value}.0")
+            assert picture.bounding_box() == box
+            for handle, percent in ((x, 20), (y, 70)):
+                assert float(handle.get_attribute("aria-valuenow")) == pytest.approx(percent, abs=2)
+        site.page.set_viewport_size(before)
+        site.shoot(self.title, "zoomed")
+
     def test_uploads_and_saving(self, site, tmp_path):
         panel = site.panel(self.title)
         upload(panel, "a", "broken.png", picture(0)[:200])
