@@ -173,7 +173,7 @@ class TestFusionExplorer:
 
     def test_the_wheel_over_the_pictures_zooms(self, site):
         panel, mouse, before = site.panel(self.title), site.page.mouse, site.page.viewport_size
-        site.page.set_viewport_size({"width": 1280, "height": 600})  # too low for the panel: the page can scroll
+        site.page.set_viewport_size({"width": 1280, "height": 600})  # the page can scroll
         zoom, x, y = (
             panel.locator(".widget-slider").filter(has_text=text).locator(".noUi-handle")
             for text in ("zoom", "detail x %", "detail y %")
@@ -192,8 +192,8 @@ class TestFusionExplorer:
             assert picture.bounding_box() == box
             for handle, percent in ((x, 20), (y, 70)):
                 assert float(handle.get_attribute("aria-valuenow")) == pytest.approx(percent, abs=2)
-        site.shoot(self.title, "zoomed")
         site.page.set_viewport_size(before)
+        site.shoot(self.title, "zoomed")
 
     def test_uploads_and_saving(self, site, tmp_path):
         panel = site.panel(self.title)
