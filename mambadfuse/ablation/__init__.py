@@ -21,7 +21,7 @@
 ``default_pairs``    the pairs used where none are given
 ``store``            the results, kept as JSON lines
 ``statistics``       intervals, effect sizes, tests of difference and of equivalence
-``scatter``          how far rows scatter, told by the whole table
+``scatter``          how far rows vary from seed to seed, from the whole table
 ``margins``          the smallest differences that matter
 ``verdicts``         **better, worse, equal or open**
 ``interactions``     do two changes together do more than each alone?

@@ -2,18 +2,12 @@
 
 import hashlib
 import json
-import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from filelock import FileLock
-
-from mambadfuse.files import make_folder, require_no_special
-
-_log = logging.getLogger("mambadfuse")
+from mambadfuse.json_lines import append_line, read_lines
 
 SHIPPED_RESULTS = Path(__file__).with_name("results") / "roadscene.jsonl"
 SHIPPED_TABLE = SHIPPED_RESULTS.with_suffix(".yaml")  # whose questions these results answer
@@ -134,14 +128,10 @@ class Store:
         A kill in between leaves an incomplete line, which later appends do not touch and :meth:`results` skips.
 
         Raises:
+            BusyError: another process has been writing for half a minute.
             OSError: it cannot be written.
         """
-        make_folder(self.path.parent)
-        line = json.dumps(asdict(result), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        with FileLock(self.path.with_name(f".{self.path.name}.lock")), self.path.open("ab") as file:
-            file.write(line if self._ends_with_newline() else b"\n" + line)
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, asdict(result))
 
     def results(self) -> list[Result]:
         """All results in the order they were appended; none if there is no file yet.
@@ -150,28 +140,4 @@ class Store:
             ValueError: a complete line is not a result; the message names it.
             OSError: the file cannot be read.
         """
-        require_no_special(self.path)
-        if not self.path.exists():
-            return []
-        found = []
-        for number, line in enumerate(self.path.read_bytes().splitlines(), 1):
-            try:
-                entry = json.loads(line)
-            except ValueError:  # also bytes that are not text
-                if line:
-                    _log.warning("%s: line %d is incomplete and skipped", self.path, number)
-                continue
-            try:
-                found.append(Result(**entry))
-            except TypeError as error:
-                raise ValueError(
-                    f"{self.path}: line {number} is not a result of this version: {error}"
-                ) from error
-        return found
-
-    def _ends_with_newline(self) -> bool:
-        if not self.path.stat().st_size:
-            return True
-        with self.path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read() == b"\n"
+        return read_lines(self.path, Result, "a result of this version")

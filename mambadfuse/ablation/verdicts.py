@@ -13,7 +13,7 @@ open        neither, or fewer than three seeds that both rows were trained with
 The scatter from seed to seed, on which intervals and tests stand, is that of the whole table
 (:mod:`mambadfuse.ablation.scatter`). The first verdict that holds counts: the margin is the smallest difference that
 matters, so a real difference within it is equal. Without a margin nothing is equal. All p values are over seeds, since
-only other seeds are other trainings; the spread over images is given beside them and decides nothing.
+only another seed is another training run; the spread over images is given beside them and decides nothing.
 """
 
 import math
@@ -50,7 +50,7 @@ class Effect:
     Attributes:
         seeds: estimate from one difference for each seed that both have, a mean over images.
         pictures: estimate from one difference for each image, a mean over these seeds. It says whether other images
-            would show the same of these very weights, and nothing of other trainings.
+            would show the same of these very weights, and nothing of other training runs.
         p: that of ``seeds``, corrected for the number of rows and of their tests together.
         p_equal: p value of the equivalence test over seeds, corrected with it; NaN without a margin.
         margin: the smallest difference that matters; NaN if none is set.

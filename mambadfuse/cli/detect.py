@@ -91,7 +91,7 @@ def add_options(parser: ArgumentParser) -> None:
         help="weights that fuse the scenes, each an input with the name of the weights; default ivf ivf-fast",
     )
     action.add_argument(
-        "--seeds", type=_positive_count, default=3, metavar="N", help="trainings of each input; default 3"
+        "--seeds", type=_positive_count, default=3, metavar="N", help="training runs of each input; default 3"
     )
     action.add_argument("--scenes", type=_positive_count, metavar="N", help="to train on; default 400")
     action.add_argument("--test-scenes", type=_positive_count, metavar="N", help="default 200")

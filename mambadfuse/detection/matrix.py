@@ -58,8 +58,8 @@ def run_matrix(
     Args:
         training: by input, the same images in the same order.
         test: by the same inputs.
-        config: of the trainings; its seed is replaced.
-        seeds: of the trainings.
+        config: of the training runs; its seed is replaced.
+        seeds: of the training runs.
         folder: of the detectors, ``weights/INPUT-SEED.safetensors``, and the results.
         groups: see :func:`~mambadfuse.detection.evaluation.detection_scores`.
         device: of the networks.

@@ -49,7 +49,7 @@ def gradients(x: Tensor, border: Literal["zeros", "replicate"] = "zeros") -> Ten
         (B, 2, H, W); each at most 4 times the range of x.
 
     Raises:
-        ValueError: the padding is another one.
+        ValueError: the padding is neither "zeros" nor "replicate".
 
     >>> ramp = torch.arange(5.0).expand(1, 1, 5, 5)
     >>> gradients(ramp)[0, :, 2, 2].tolist()

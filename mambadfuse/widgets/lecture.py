@@ -81,7 +81,7 @@ class Lecture(widgets.VBox):
     """The panels in tabs. A panel is made when its tab is first opened, and again after it was closed.
 
     Args:
-        out: the folder for answers and trainings.
+        out: the folder for answers and training runs.
 
     Attributes:
         panels: the open panels, by the number of their tab.
