@@ -126,6 +126,23 @@ def _order(direction: Direction, x: Tensor, height: int | None) -> Tensor | None
     return None if direction == "right" else reading_order(direction, x.shape[1], height, x.device)
 
 
+def in_one_operation(equations: Method) -> Method:
+    """Decorates the equations of an SSM, ``(ssm, u, z, A, conv_state, ssm_state)``: one operation on a GPU that has it."""
+
+    @wraps(equations)
+    def method(ssm: Any, u: Tensor, z: Tensor | None, A: Tensor, *states: Tensor | None) -> Any:
+        if not (ops.supports_selective_ssm(u) and _parts_are_known(ssm)):
+            return equations(ssm, u, z, A, *states)
+        conv, x_proj, dt_proj = ssm.conv.weight.squeeze(1), ssm.x_proj.weight, ssm.dt_proj.weight
+        conv_state, ssm_state = states
+        return ops.selective_ssm(
+            u, conv, ssm.conv.bias, x_proj, dt_proj, ssm.dt_proj.bias, A, ssm.D, z,
+            conv_state=conv_state, ssm_state=ssm_state,
+        )  # fmt: skip
+
+    return cast(Method, method)
+
+
 def _kernels_apply(module: nn.Module) -> bool:
     """Whether the kernels know all parts, and no part has a hook or a ``forward`` of its own."""
     if torch.nn.modules.module._has_any_global_hook():
@@ -133,6 +150,13 @@ def _kernels_apply(module: nn.Module) -> bool:
     return all(
         _is_known(name.rpartition(".")[2], part) and (part is module or not _is_intercepted(part))
         for name, part in module.named_modules()
+    )
+
+
+def _parts_are_known(ssm: nn.Module) -> bool:
+    """Whether one operation may read the weights of all parts of an SSM: known layers without hooks."""
+    return not torch.nn.modules.module._has_any_global_hook() and all(
+        _is_known(name, part) and not _is_intercepted(part) for name, part in ssm.named_children()
     )
 
 

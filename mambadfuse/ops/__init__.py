@@ -12,7 +12,8 @@ triton     ``ops/gpu/selective_scan.py``   the default on a GPU: fused kernels, 
 cuda       ``ops/cuda.py``                 the default on an NVIDIA GPU with mamba-ssm and causal-conv1d
 =========  ==============================  =======================================================
 
-The last two have not been run on a GPU by us.
+The last two have not been run on a GPU by us. A whole SSM, from the convolution to the gate, is :func:`selective_ssm`: one
+operation with "triton", which moves fewer bytes than its parts, and a sequence of these operations with the others.
 """
 
 from mambadfuse.ops.interface import (
@@ -20,7 +21,9 @@ from mambadfuse.ops.interface import (
     backends,
     causal_conv1d,
     selective_scan,
+    selective_ssm,
     supports_mamba_inner,
+    supports_selective_ssm,
     use_backend,
 )
 
@@ -29,6 +32,8 @@ __all__ = [
     "backends",
     "causal_conv1d",
     "selective_scan",
+    "selective_ssm",
     "supports_mamba_inner",
+    "supports_selective_ssm",
     "use_backend",
 ]

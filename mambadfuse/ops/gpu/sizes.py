@@ -8,3 +8,4 @@ CHANNELS = 32  # of the scan forward
 PIECE, GRADIENT_CHANNELS = 4, 16  # of its backward: tokens whose states are in registers, and channels
 CARRIED = 64  # chunks that carry_states takes at a time
 CONV_CHUNK, CONV_CHANNELS = 16, 64  # of the convolution
+PROJECTED, PROJECTED_CHANNELS, OUTPUTS = 32, 16, 16  # of the projection: tokens, channels at a time, sums in a tile
