@@ -131,7 +131,7 @@ def in_one_operation(equations: Method) -> Method:
 
     @wraps(equations)
     def method(ssm: Any, u: Tensor, z: Tensor | None, A: Tensor, *states: Tensor | None) -> Any:
-        if not (ops.supports_selective_ssm(u) and _parts_are_known(ssm)):
+        if not (ops.supports_selective_ssm(u, ssm.rank) and _parts_are_known(ssm)):
             return equations(ssm, u, z, A, *states)
         conv, x_proj, dt_proj = ssm.conv.weight.squeeze(1), ssm.x_proj.weight, ssm.dt_proj.weight
         conv_state, ssm_state = states

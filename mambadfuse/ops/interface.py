@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mambadfuse.ops import exported, traced
+from mambadfuse.ops.gpu import sizes
 
 _log = logging.getLogger("mambadfuse")
 
@@ -144,9 +145,13 @@ def supports_mamba_inner(x: Tensor) -> bool:
     return enough_jobs and _choose("auto", x) == _MODULES["numba"]
 
 
-def supports_selective_ssm(x: Tensor) -> bool:
-    """Whether :func:`selective_ssm` of tokens x (B, L, D) is one operation here, with backend "auto"."""
-    return _choose("auto", x) in _COMPUTES_WHOLE_SSM
+def supports_selective_ssm(x: Tensor, rank: int) -> bool:
+    """Whether :func:`selective_ssm` of tokens x (B, L, D) is one operation here, with backend "auto", and pays.
+
+    It computes the step sizes, of that rank, as often as it needs them. Beyond a rank of sixteen, 256 channels in the
+    network, an A100 would on paper rather read them again (benchmarks/NOTES.md).
+    """
+    return _choose("auto", x) in _COMPUTES_WHOLE_SSM and rank <= sizes.LARGEST_RANK
 
 
 def _require_tensors(**arguments: object) -> None:

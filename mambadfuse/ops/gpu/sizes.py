@@ -9,3 +9,4 @@ PIECE, GRADIENT_CHANNELS = 4, 16  # of its backward: tokens whose states are in 
 CARRIED = 64  # chunks that carry_states takes at a time
 CONV_CHUNK, CONV_CHANNELS = 16, 64  # of the convolution
 PROJECTED, PROJECTED_CHANNELS, OUTPUTS = 32, 16, 16  # of the projection: tokens, channels at a time, sums in a tile
+LARGEST_RANK = 16  # of a step size that is cheaper to project again than to read, on paper and on every GPU listed there
