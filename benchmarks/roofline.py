@@ -284,7 +284,10 @@ def report() -> str:
     for group, kernels in groups.items():
         lines += [_row(kernel.name, [kernel]) for kernel in kernels if len(kernels) > 1]
         lines.append(_row(group, kernels, "**"))
-    lines += ["", "| a whole path | bytes a token | operations a token | A100, ps a token | H100, ps a token |"]
+    lines += [
+        "",
+        "| a whole path | bytes a token | operations a token | A100, ps a token | H100, ps a token |",
+    ]
     lines.append("|---|---|---|---|---|")
     for name in BACKENDS:
         lines.append(_row(f"`{name}`, forward", path_forward(config, name)))

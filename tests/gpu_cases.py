@@ -3,6 +3,7 @@
 import os
 import time
 
+from benchmarks.gpu import golden
 from benchmarks.gpu.check import Check, NotPossible, Row
 from benchmarks.gpu.settings import Settings
 
@@ -26,3 +27,14 @@ def measure(settings: Settings, way: str) -> Row:
 
 def check(*ways: str, judges: bool = True) -> Check:
     return Check("Stand-ins", judges, lambda settings: [{"way": way} for way in ways], measure)
+
+
+def wrong_golden(settings: Settings, value: str) -> Row:
+    """The check of the golden values, after one of them has been changed: in a process of its own."""
+    if value == "output":
+        golden.GOLDEN["output"][3][4] += 1e-3
+    if value == "loss":
+        golden.GOLDEN["gradient_check"]["loss_value"] *= 1.001
+    if value == "gradient":
+        next(iter(golden.GOLDEN["gradient_check"]["grads"].values()))["dot_cos"] += 1.0
+    return golden.measure(settings, "torch")

@@ -163,14 +163,16 @@ def test_the_mamba_unit_is_one_operation_between_its_projections(mixer: str, mon
     unit, x = Mamba(MambaConfig(dim=4, state=2, mixer=mixer)), torch.randn(1, 6, 4)
     monkeypatch.setattr(execution, "TILE", 4)
     calls = []
-    monkeypatch.setattr(ops, "selective_ssm", lambda *a, **k: calls.append(a) or interface.selective_ssm(*a, **k))
+    monkeypatch.setattr(
+        ops, "selective_ssm", lambda *a, **k: calls.append(a) or interface.selective_ssm(*a, **k)
+    )
     found, expected = [], []
-    for backend, results in (("triton", found), ("reference", expected)):
-        with ops.use_backend(backend), small_programs():
+    for name, values in (("triton", found), ("reference", expected)):
+        with ops.use_backend(name), small_programs():
             y = unit(x)
-            results += [y, *torch.autograd.grad(y.square().sum(), unit.parameters())]
+            values += [y, *torch.autograd.grad(y.square().sum(), unit.parameters())]
             with torch.no_grad():
-                results.append(unit(x))
+                values.append(unit(x))
     assert len(calls) == (3 if mixer == "scan" else 4)
     for x, y in zip(found, expected, strict=True):
         torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
@@ -183,14 +185,16 @@ def test_a_network_fuses_and_learns_as_with_the_reference():
     )
     network, (a, b) = MambaDFuse(config), torch.rand(2, 1, 1, 2, 4)
     found = {}
-    for backend in ("triton", "reference"):
-        with ops.use_backend(backend), small_programs():
+    for name in ("triton", "reference"):
+        with ops.use_backend(name), small_programs():
             fused = network(a, b)
             gradients = torch.autograd.grad(
                 fused.square().sum(), network.parameters(), materialize_grads=True, allow_unused=True
             )
-            found[backend] = {"fused": fused.detach()} | {
-                name: g for (name, _), g in zip(network.named_parameters(), gradients, strict=True) if g.any()
+            found[name] = {"fused": fused.detach()} | {
+                parameter: g
+                for (parameter, _), g in zip(network.named_parameters(), gradients, strict=True)
+                if g.any()
             }
     assert_close(found["triton"], found["reference"], 1e-4)
 

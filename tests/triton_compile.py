@@ -33,7 +33,14 @@ TARGETS = {
 }
 FLAGS = {"SOFTPLUS": True, "GATED": True, "ACTIVATE": True, "REVERSE": True}
 BEFORE = ("past", "conv", "conv_bias", "dt_proj", "ddt_proj")  # pointers that only a whole SSM has
-SCAN = FLAGS | {"STATES": 16, "CHUNK": sizes.CHUNK, "CHANNELS": sizes.CHANNELS, "WIDTH": 0, "TAPS": 0, "RANKS": 0}
+SCAN = FLAGS | {
+    "STATES": 16,
+    "CHUNK": sizes.CHUNK,
+    "CHANNELS": sizes.CHANNELS,
+    "WIDTH": 0,
+    "TAPS": 0,
+    "RANKS": 0,
+}
 SCAN |= dict.fromkeys(BEFORE)
 GRADIENTS = {"PIECE": sizes.PIECE, "CHANNELS": sizes.GRADIENT_CHANNELS}
 CONV = FLAGS | {"WIDTH": 4, "CHUNK": sizes.CONV_CHUNK, "CHANNELS": sizes.CONV_CHANNELS}

@@ -1,4 +1,4 @@
-"""Scan, convolution and a whole SSM on every backend against the reference in float64 on the CPU: outputs and all gradients.
+"""Scan, convolution and a whole SSM on every backend against the reference in float64 on the CPU, with all gradients.
 
 In bfloat16 the tokens are rounded first, for the reference too, and the parameters stay float32, as under autocast. An
 error is the largest difference in a tensor over the largest magnitude of the one expected.
@@ -122,4 +122,6 @@ def measure(settings: Settings, backend: str, precision: str) -> Row:
     return row | {"bound": BOUND[precision]}
 
 
-CHECK = Check("Scan, convolution and a whole SSM against the reference", True, each_backend_and_precision, measure)
+CHECK = Check(
+    "Scan, convolution and a whole SSM against the reference", True, each_backend_and_precision, measure
+)

@@ -119,7 +119,9 @@ class SelectiveSSM(nn.Module):
         self, u: Tensor, z: Tensor | None, A: Tensor, conv_state: Tensor | None, ssm_state: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """u and z (B, L, E) -> y (B, L, E) and the last state (B, E, N); the states as in :class:`MambaCache`."""
-        u = ops.causal_conv1d(u, self.conv.weight.squeeze(1), self.conv.bias, "silu", initial_state=conv_state)
+        u = ops.causal_conv1d(
+            u, self.conv.weight.squeeze(1), self.conv.bias, "silu", initial_state=conv_state
+        )
         delta, B, C = self.x_proj(u).split([self.rank, self.state, self.state], dim=-1)
         delta = delta @ self.dt_proj.weight.t()  # (B, L, R) -> (B, L, E); the scan adds the bias
         found = ops.selective_scan(

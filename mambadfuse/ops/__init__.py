@@ -12,8 +12,10 @@ triton     ``ops/gpu/selective_scan.py``   the default on a GPU: fused kernels, 
 cuda       ``ops/cuda.py``                 the default on an NVIDIA GPU with mamba-ssm and causal-conv1d
 =========  ==============================  =======================================================
 
-The last two have not been run on a GPU by us. A whole SSM, from the convolution to the gate, is :func:`selective_ssm`: one
-operation with "triton", which moves fewer bytes than its parts, and a sequence of these operations with the others.
+The last two have not been run on a GPU by us.
+
+A whole SSM, from the convolution to the gate, is :func:`selective_ssm`: with "triton" one operation that moves fewer
+bytes than its parts, with the others those parts one after the other.
 """
 
 from mambadfuse.ops.interface import (

@@ -352,10 +352,16 @@ def selective_ssm(
     >>> y.shape, last_state.shape
     (torch.Size([1, 5, 2]), torch.Size([1, 2, 4]))
     """
-    _require_tensors(x=x, conv=conv, conv_bias=conv_bias, x_proj=x_proj, dt_proj=dt_proj, dt_bias=dt_bias, A=A, D=D)
+    _require_tensors(
+        x=x, conv=conv, conv_bias=conv_bias, x_proj=x_proj, dt_proj=dt_proj, dt_bias=dt_bias, A=A, D=D
+    )
     if x.ndim != 3 or x.shape[1] == 0:
         raise ValueError(f"x must have shape (B, L, D) with L >= 1, found {tuple(x.shape)}")
-    for name, matrix, letters in (("conv", conv, "(D, W)"), ("dt_proj", dt_proj, "(D, R)"), ("A", A, "(D, N)")):
+    for name, matrix, letters in (
+        ("conv", conv, "(D, W)"),
+        ("dt_proj", dt_proj, "(D, R)"),
+        ("A", A, "(D, N)"),
+    ):
         if matrix.ndim != 2 or matrix.shape[1] == 0:
             raise ValueError(f"{name} must have shape {letters}, found {tuple(matrix.shape)}")
     (batch, length, dim), width, rank, state = x.shape, conv.shape[1], dt_proj.shape[1], A.shape[1]

@@ -119,7 +119,7 @@ def scan(inputs: ScanInputs, softplus: bool, initial_state: Tensor) -> tuple[Ten
 
     That is the state at the start of each chunk, (B, chunks, N, D), and each chunk's ΣΔ, (B, chunks, D).
     """
-    u, delta, A, B, C, D, z, delta_bias, conv, dt_proj = inputs
+    u, delta, A, B, C, D, z, delta_bias, *_ = inputs
     (batch, length, dim), state = u.shape, A.shape[1]
     chunks, blocks = -(-length // sizes.CHUNK), -(-dim // sizes.CHANNELS)
     reached, starts = (A.new_empty(batch, chunks, state, dim, dtype=torch.float32) for _ in range(2))
@@ -149,7 +149,7 @@ def scan_backward(
     inputs: ScanInputs, softplus: bool, starts: Tensor, steps: Tensor, dy: Tensor, dlast_state: Tensor
 ) -> ScanGradients:
     """All gradients, from dy (B, L, D), dlast_state (B, D, N) and what :func:`scan` has kept."""
-    u, delta, A, B, C, D, z, delta_bias, conv, dt_proj = inputs
+    u, delta, A, B, C, D, z, delta_bias, _, dt_proj = inputs
     (batch, length, dim), state, rank, chunks = u.shape, A.shape[1], _rank(inputs), starts.shape[1]
     before, constants = _before(inputs), _constants(inputs, softplus) | {"GATED": z is not None}
     counts = length, chunks, dim, state, rank
@@ -171,7 +171,10 @@ def scan_backward(
     ddelta = delta.new_empty(delta.shape) if dt_proj is None else None
     ddt_proj = None if dt_proj is None else A.new_empty(batch, chunks, rank, dim, dtype=torch.float32)
     dD, dbias = A.new_empty(2, batch, chunks, dim, dtype=torch.float32)
-    dA, noted = torch.empty_like(starts), starts.new_empty(batch, chunks, sizes.CHUNK // sizes.PIECE, state, dim)
+    dA, noted = (
+        torch.empty_like(starts),
+        starts.new_empty(batch, chunks, sizes.CHUNK // sizes.PIECE, state, dim),
+    )
     scan_gradients[chunks, blocks, batch](
         u, delta, A, B, C, D, z, delta_bias, *before, dy, starts, ends,
         noted, du, parts if ddelta is None else ddelta, dA, parts[..., rank:], parts[..., rank + state :],

@@ -34,9 +34,10 @@ and the gradients of Δ_raw and dt_proj in place of that of Δ:
 
 WIDTH and RANKS say so; both are zero where u and Δ are given.
 
-Letters: B batch, L length, D channels, N states, W width of the convolution, R rank of the step size. A program holds some channels with all their states, a tile
-(STATES, CHANNELS). ``x_row`` is the distance in memory from one token of x to the next, and ``token`` counts the tokens
-of the whole batch. All arithmetic is in float32, whatever the dtype of the tensors.
+Letters: B batch, L length, D channels, N states, W width of the convolution, R rank of the step size. A program holds
+some channels with all their states, a tile (STATES, CHANNELS). ``x_row`` is the distance in memory from one token of x
+to the next, and ``token`` counts the tokens of the whole batch. All arithmetic is in float32, whatever the dtype of the
+tensors.
 """
 
 import triton
@@ -227,7 +228,8 @@ def scan_gradients(
 
     Written whole: du, ddelta, dz (B, L, D). In parts, one for each block of channels: dB, dC (blocks, B, L, N),
     ``part_row`` numbers from token to token. In parts, one for each chunk: dA (B, chunks, N, D) and dD, dbias
-    (B, chunks, D). With RANKS ddelta is that of Δ_raw, in parts like dB, and ddt_proj (B, chunks, R, D) in parts like dA.
+    (B, chunks, D). With RANKS ddelta is that of Δ_raw, in parts like dB, and there is ddt_proj (B, chunks, R, D), in
+    parts like dA.
     """
     chunk, block, batch = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
     d, n = block * CHANNELS + tl.arange(0, CHANNELS), tl.arange(0, STATES)
