@@ -178,6 +178,16 @@ def test_the_mamba_unit_is_one_operation_between_its_projections(mixer: str, mon
         torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
 
 
+def test_one_operation_pays_up_to_a_rank_of_sixteen_and_with_triton_alone():
+    x = torch.zeros(1, 1, 1)
+    with ops.use_backend("triton"):
+        assert ops.supports_selective_ssm(x, 16)
+        assert not ops.supports_selective_ssm(x, 17)
+    for name in ("reference", "torch", "numba"):
+        with ops.use_backend(name):
+            assert not ops.supports_selective_ssm(x, 16)
+
+
 def test_a_network_fuses_and_learns_as_with_the_reference():
     torch.manual_seed(0)
     config = MambaDFuseConfig(

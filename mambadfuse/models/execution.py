@@ -18,6 +18,9 @@ and parts that the kernels know: torch's own layers in the form that they have h
 causal mixers, each of them used once. Only blocks that all read the map in the same order can be taken through by the
 tile: where the order changes, a block waits for all of the block before.
 
+With the Triton backend, tiled and plain, an SSM between its unit's projections is one operation, again where its parts
+are known and have no hooks; see :func:`in_one_operation`.
+
 The functions at the end take a module apart into the weights that the kernels read; the names are those of the modules.
 
 Letters: B batch, L length (tokens), T tokens of a tile, C model width.
