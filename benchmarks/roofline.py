@@ -167,12 +167,11 @@ def ssm_backward(config: MambaDFuseConfig) -> list[Kernel]:
         Kernel("carry_states", 2 * states),
         Kernel(
             "scan_gradients",
-            6 * e + 2 * r + 4 * n + 3 * states + noted + parts + weights,
+            7 * e + 2 * r + 4 * n + 3 * states + noted + parts + weights,
             3 * (conv + step) + 2 * step + 30 * e * n,
             4 * e * n + 9 * e,
         ),
         Kernel("sums of parts", parts + r + 2 * n + states + weights),
-        Kernel("u again", 2 * e, conv, e),
         Kernel("gradients of x_proj", 3 * e + 2 * (r + 2 * n), 2 * products),
         Kernel("conv_backward", 3 * e, (w + 2) * conv, w * e),
     ]

@@ -77,7 +77,7 @@ def gains(config: MambaDFuseConfig, gpu: GPU) -> tuple[float, float]:
     return parts / once, (parts + backward) / (once + seconds(path_backward(config), gpu))
 
 
-@pytest.mark.parametrize(("gpu", "forward", "training"), [(A100, 1.06, 1.06), (H100, 1.20, 1.09)])
+@pytest.mark.parametrize(("gpu", "forward", "training"), [(A100, 1.06, 1.07), (H100, 1.20, 1.10)])
 def test_what_fewer_passes_gain(gpu, forward, training):
     """The factors of benchmarks/NOTES.md."""
     assert gains(PUBLISHED, gpu) == pytest.approx((forward, training), abs=0.005)
@@ -88,8 +88,8 @@ def test_fewer_passes_pay_up_to_the_largest_rank_on_every_gpu_and_not_on_all_bey
         configs = [replace(PUBLISHED, dim=16 * rank, state=state) for state in (4, 16, 64)]
         return min(min(gains(config, gpu)) for config in configs for gpu in DATA_SHEETS.values())
 
-    assert min(slowest(rank) for rank in (1, 2, 4, 8, sizes.LARGEST_RANK)) > 0.999
-    assert slowest(2 * sizes.LARGEST_RANK) < 0.99
+    assert min(slowest(rank) for rank in (1, 2, 4, 8, sizes.LARGEST_RANK)) > 1
+    assert slowest(sizes.LARGEST_RANK + 1) < 1
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

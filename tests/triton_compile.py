@@ -32,7 +32,14 @@ TARGETS = {
     "gfx942": ("hip", "gfx942", 64),
 }
 FLAGS = {"SOFTPLUS": True, "GATED": True, "ACTIVATE": True, "REVERSE": True}
-BEFORE = ("past", "conv", "conv_bias", "dt_proj", "ddt_proj")  # pointers that only a whole SSM has
+BEFORE = (
+    "past",
+    "conv",
+    "conv_bias",
+    "dt_proj",
+    "ddt_proj",
+    "convolved",
+)  # pointers that only a whole SSM has
 SCAN = FLAGS | {
     "STATES": 16,
     "CHUNK": sizes.CHUNK,

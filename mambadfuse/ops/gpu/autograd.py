@@ -147,7 +147,7 @@ class _SSM(torch.autograd.Function):
         with torch.autocast(x.device.type, enabled=False):
             dprojected = found.projected.to(x.dtype).flatten(0, 1)  # (B L, P)
             du = found.u.flatten(0, 1).addmm_(dprojected, x_proj.to(x.dtype)).view(x.shape)
-            dx_proj = dprojected.t() @ launches.convolve(x, conv, activate=True).flatten(0, 1)
+            dx_proj = dprojected.t() @ cast(Tensor, found.convolved).flatten(0, 1)
         dx, dconv = launches.convolution_gradients(x, conv, True, du)
         return (
             dx, found.z, dconv.weight, dconv.bias, dx_proj.to(x_proj.dtype), found.dt_proj, found.delta_bias,

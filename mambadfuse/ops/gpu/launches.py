@@ -66,6 +66,8 @@ class ScanGradients(NamedTuple):
     delta_bias: Tensor
     dt_proj: Tensor | None
     initial_state: Tensor
+    convolved: Tensor | None
+    """Not a gradient: u after the convolution, (B, L, D), where the kernels convolve."""
 
 
 def rows(x: Tensor) -> Tensor:
@@ -149,7 +151,7 @@ def scan_backward(
     inputs: ScanInputs, softplus: bool, starts: Tensor, steps: Tensor, dy: Tensor, dlast_state: Tensor
 ) -> ScanGradients:
     """All gradients, from dy (B, L, D), dlast_state (B, D, N) and what :func:`scan` has kept."""
-    u, delta, A, B, C, D, z, delta_bias, _, dt_proj = inputs
+    u, delta, A, B, C, D, z, delta_bias, conv, dt_proj = inputs
     (batch, length, dim), state, rank, chunks = u.shape, A.shape[1], _rank(inputs), starts.shape[1]
     before, constants = _before(inputs), _constants(inputs, softplus) | {"GATED": z is not None}
     counts = length, chunks, dim, state, rank
@@ -167,6 +169,7 @@ def scan_backward(
     )  # fmt: skip
     blocks, columns = -(-dim // sizes.GRADIENT_CHANNELS), rank + 2 * state
     du, dz = u.new_empty(u.shape), None if z is None else z.new_empty(z.shape)
+    convolved = None if conv is None else u.new_empty(u.shape)
     parts = A.new_empty(blocks, batch, length, columns, dtype=torch.float32)
     ddelta = delta.new_empty(delta.shape) if dt_proj is None else None
     ddt_proj = None if dt_proj is None else A.new_empty(batch, chunks, rank, dim, dtype=torch.float32)
@@ -178,7 +181,7 @@ def scan_backward(
     scan_gradients[chunks, blocks, batch](
         u, delta, A, B, C, D, z, delta_bias, *before, dy, starts, ends,
         noted, du, parts if ddelta is None else ddelta, dA, parts[..., rank:], parts[..., rank + state :],
-        dD, dz, dbias, ddt_proj,
+        dD, dz, dbias, ddt_proj, convolved,
         u.stride(1), delta.stride(1), B.stride(1), C.stride(1), _row(z), dy.stride(1), columns, *counts,
         **constants, PIECE=sizes.PIECE, CHANNELS=sizes.GRADIENT_CHANNELS, num_warps=1,
     )  # fmt: skip
@@ -192,6 +195,7 @@ def scan_backward(
         delta_bias=dbias.sum((0, 1)).to(delta_bias.dtype),
         dt_proj=None if ddt_proj is None or dt_proj is None else ddt_proj.sum((0, 1)).t().to(dt_proj.dtype),
         initial_state=dinitial_state,
+        convolved=convolved,
     )
 
 

@@ -215,7 +215,7 @@ def summarise_gradients(
 @triton.jit
 def scan_gradients(
     u, delta, A, B, C, D, z, delta_bias, past, conv, conv_bias, dt_proj, dout, starts, ends,
-    states, du, ddelta, dA, dB, dC, dD, dz, dbias, ddt_proj,
+    states, du, ddelta, dA, dB, dC, dD, dz, dbias, ddt_proj, convolved,
     u_row, delta_row, B_row, C_row, z_row, dout_row, part_row, length, chunks, dim, state, rank,
     SOFTPLUS: tl.constexpr, GATED: tl.constexpr, WIDTH: tl.constexpr, TAPS: tl.constexpr, RANKS: tl.constexpr,
     CHUNK: tl.constexpr, PIECE: tl.constexpr, CHANNELS: tl.constexpr, STATES: tl.constexpr,
@@ -229,7 +229,7 @@ def scan_gradients(
     Written whole: du, ddelta, dz (B, L, D). In parts, one for each block of channels: dB, dC (blocks, B, L, N),
     ``part_row`` numbers from token to token. In parts, one for each chunk: dA (B, chunks, N, D) and dD, dbias
     (B, chunks, D). With RANKS ddelta is that of Δ_raw, in parts like dB, and there is ddt_proj (B, chunks, R, D), in
-    parts like dA.
+    parts like dA. With WIDTH it leaves u in ``convolved`` (B, L, D), for the gradient of what is projected from it.
     """
     chunk, block, batch = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
     d, n = block * CHANNELS + tl.arange(0, CHANNELS), tl.arange(0, STATES)
@@ -296,6 +296,8 @@ def scan_gradients(
                 dstep *= sigmoid(raw)
             dstep = tl.where(here, dstep, 0)
             tl.store(du + token * dim + d, dinput * step + skip * dy_t, here)
+            if WIDTH:
+                tl.store(convolved + token * dim + d, u_t, here)
             part = (block * tl.num_programs(2) * length + token) * part_row
             tl.store(dB + part + n, tl.sum(dh * (step * u_t)[None, :], 1), projected)
             tl.store(dC + part + n, tl.sum(h * dy_t[None, :], 1), projected)
