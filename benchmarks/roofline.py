@@ -139,20 +139,41 @@ def around_the_scan(config: MambaDFuseConfig, backend: str = "triton") -> list[K
     ]
 
 
-def projected_once(config: MambaDFuseConfig) -> list[Kernel]:
-    """A path in fewer passes, not built: the convolution computed three times and u, Δ never written.
+def ssm_forward(config: MambaDFuseConfig) -> list[Kernel]:
+    """Convolution, projections, scan and gate as one operation of "triton": u and Δ are never written.
 
     B, C and the step sizes need all channels of a token, hence one kernel that convolves and projects, and then a scan
     whose two passes convolve again and project Δ themselves. The W - 1 tokens before a chunk are not counted.
     """
     e, n, r = config.inner, config.state, config.rank
     states, conv, step = e * n / sizes.CHUNK, 2 * e * config.conv_width, 2 * r * e
+    sums = -(-(r + 2 * n) // sizes.OUTPUTS) * sizes.OUTPUTS  # with those that fill up the last tile
     return [
-        *_outer_kernels(config),
-        Kernel("conv and x_proj", e + r + 2 * n, conv + 2 * e * (r + 2 * n), e),
+        Kernel("convolve_and_project", e + r + 2 * n, conv + 2 * e * sums, e),
         Kernel("summarise_chunks", e + r + n + states, conv + step + SCAN * e * n, e * n + 3 * e),
         Kernel("carry_states", 2 * states),
         Kernel("scan_chunks", 3 * e + r + 2 * n + states, conv + step + (SCAN + 2) * e * n, e * n + 4 * e),
+    ]
+
+
+def ssm_backward(config: MambaDFuseConfig) -> list[Kernel]:
+    """The gradients of that operation; that of Δ is never written either, only those of Δ_raw, B and C, in parts."""
+    e, n, r, w = config.inner, config.state, config.rank, config.conv_width
+    states, noted, conv, step = e * n / sizes.CHUNK, 2 * e * n / sizes.PIECE, 2 * e * w, 2 * r * e
+    parts, weights = (r + 2 * n) * -(-e // sizes.GRADIENT_CHANNELS), r * e / sizes.CHUNK
+    products = 2 * e * (r + 2 * n)
+    return [
+        Kernel("summarise_gradients", 2 * e + r + n + states, step + 5 * e * n, e * n + 3 * e),
+        Kernel("carry_states", 2 * states),
+        Kernel(
+            "scan_gradients",
+            7 * e + 2 * r + 4 * n + 3 * states + noted + parts + weights,
+            3 * (conv + step) + 2 * step + 30 * e * n,
+            4 * e * n + 9 * e,
+        ),
+        Kernel("sums of parts", parts + r + 2 * n + states + weights),
+        Kernel("gradients of x_proj", 3 * e + 2 * (r + 2 * n), 2 * products),
+        Kernel("conv_backward", 3 * e, (w + 2) * conv, w * e),
     ]
 
 
@@ -175,6 +196,30 @@ def projected_twice(config: MambaDFuseConfig) -> list[Kernel]:
 def _outer_kernels(config: MambaDFuseConfig) -> list[Kernel]:
     names = ("residual and norm", "in_proj", "out_proj")
     return [kernel for kernel in around_the_scan(config) if kernel.name in names]
+
+
+def path_forward(config: MambaDFuseConfig, backend: str = "triton") -> list[Kernel]:
+    """A whole Mamba path."""
+    if backend == "triton":
+        return ssm_forward(config) + _outer_kernels(config)
+    return path_in_parts(config, backend)
+
+
+def path_in_parts(config: MambaDFuseConfig, backend: str = "triton") -> list[Kernel]:
+    """A path whose convolution, projections and scan are operations of their own."""
+    return scan_forward(config, backend) + around_the_scan(config, backend)
+
+
+def path_backward(config: MambaDFuseConfig, backend: str = "triton") -> list[Kernel]:
+    """Its gradient; what is no kernel of this package counts twice its forward."""
+    if backend == "triton":
+        return ssm_backward(config) + 2 * _outer_kernels(config)
+    return path_in_parts_backward(config, backend)
+
+
+def path_in_parts_backward(config: MambaDFuseConfig, backend: str = "triton") -> list[Kernel]:
+    """The gradient of :func:`path_in_parts`."""
+    return scan_backward(config, backend) + 2 * around_the_scan(config, backend)
 
 
 def paths(config: MambaDFuseConfig) -> int:
@@ -203,14 +248,13 @@ def fusing_seconds(
     config: MambaDFuseConfig, gpu: GPU, height: int, width: int, backend: str = "triton"
 ) -> float:
     """One image: all paths and the image convolutions."""
-    path = seconds(scan_forward(config, backend) + around_the_scan(config, backend), gpu)
+    path = seconds(path_forward(config, backend), gpu)
     return (paths(config) * path + image_convolution_seconds(config, gpu)) * height * width
 
 
 def training_seconds(config: MambaDFuseConfig, gpu: GPU, tokens: int, backend: str = "triton") -> float:
-    """Forward and backward of a batch of that many tokens; what is around the scan counts three times."""
-    scan = seconds(scan_forward(config, backend) + scan_backward(config, backend), gpu)
-    path = scan + 3 * seconds(around_the_scan(config, backend), gpu)
+    """Forward and backward of a batch of that many tokens."""
+    path = seconds(path_forward(config, backend) + path_backward(config, backend), gpu)
     return (paths(config) * path + 3 * image_convolution_seconds(config, gpu)) * tokens
 
 
@@ -235,19 +279,22 @@ def report() -> str:
     groups = {f"`{name}`, forward": scan_forward(config, name) for name in BACKENDS}
     groups |= {f"`{name}`, backward": scan_backward(config, name) for name in BACKENDS}
     groups["around the scan, forward"] = around_the_scan(config)
+    groups |= {"whole SSM, forward": ssm_forward(config), "whole SSM, backward": ssm_backward(config)}
     for group, kernels in groups.items():
         lines += [_row(kernel.name, [kernel]) for kernel in kernels if len(kernels) > 1]
         lines.append(_row(group, kernels, "**"))
     lines += [
         "",
-        "| a whole path, forward | bytes a token | operations a token | A100, ps a token | H100, ps a token |",
-        "|---|---|---|---|---|",
+        "| a whole path | bytes a token | operations a token | A100, ps a token | H100, ps a token |",
     ]
-    lines += [
-        _row(f"`{name}`", scan_forward(config, name) + around_the_scan(config, name)) for name in BACKENDS
-    ]
-    lines.append(_row("projected once, not built", projected_once(config)))
-    lines.append(_row("projected twice, not built", projected_twice(config)))
+    lines.append("|---|---|---|---|---|")
+    for name in BACKENDS:
+        lines.append(_row(f"`{name}`, forward", path_forward(config, name)))
+    lines.append(_row("`triton` in parts, forward", path_in_parts(config)))
+    lines.append(_row("projected twice, not built, forward", projected_twice(config)))
+    for name in BACKENDS:
+        lines.append(_row(f"`{name}`, backward", path_backward(config, name)))
+    lines.append(_row("`triton` in parts, backward", path_in_parts_backward(config)))
     lines += [
         "",
         "| published network | A100, fusing 640 x 480 | A100, training step | H100, fusing | H100, training step |",

@@ -3,6 +3,7 @@
 import os
 import time
 
+from benchmarks.gpu import golden
 from benchmarks.gpu.check import Check, NotPossible, Row
 from benchmarks.gpu.settings import Settings
 
@@ -26,3 +27,12 @@ def measure(settings: Settings, way: str) -> Row:
 
 def check(*ways: str, judges: bool = True) -> Check:
     return Check("Stand-ins", judges, lambda settings: [{"way": way} for way in ways], measure)
+
+
+def wrong_golden(settings: Settings, backend: str) -> Row:
+    """The check of the golden values after one of each kind has been changed: in a process of its own."""
+    golden.GOLDEN["output"][3][4] *= 1.001
+    gradients = golden.GOLDEN["gradient_check"]
+    gradients["loss_value"] *= 1.001
+    next(iter(gradients["grads"].values()))["l2"] *= 1.001
+    return golden.measure(settings, backend)

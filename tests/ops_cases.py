@@ -1,4 +1,4 @@
-"""Random arguments for the two sequence operations, and everything a call returns: outputs and gradients."""
+"""Random arguments for the sequence operations, and everything a call returns: outputs and gradients."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -16,6 +16,7 @@ from mambadfuse.ops.gpu import sizes
 
 SCAN_OPTIONS = ("D", "z", "delta_bias", "initial_state")
 CONV_OPTIONS = ("bias", "initial_state")
+SSM_OPTIONS = ("z", "conv_state", "ssm_state")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,44 @@ class Conv:
         return results(reference.causal_conv1d, as_float64(self.tensors()), self.flags())
 
 
+@dataclass(frozen=True)
+class SSM:
+    """One call of a whole SSM; ``given`` names the optional arguments that are not None."""
+
+    batch: int = 1
+    length: int = 5
+    dim: int = 3
+    state: int = 2
+    rank: int = 2
+    width: int = 4
+    given: tuple[str, ...] = SSM_OPTIONS
+
+    def tensors(self) -> dict[str, Tensor | None]:
+        draw = torch.Generator().manual_seed(3)
+        dim, state, rank, outputs = self.dim, self.state, self.rank, self.rank + 2 * self.state
+        found = {
+            "x": torch.randn(self.batch, self.length, dim, generator=draw),
+            "z": torch.randn(self.batch, self.length, dim, generator=draw),
+            "conv": torch.randn(dim, self.width, generator=draw),
+            "conv_bias": torch.randn(dim, generator=draw),
+            "x_proj": torch.randn(outputs, dim, generator=draw) / dim**0.5,
+            "dt_proj": torch.randn(dim, rank, generator=draw) / rank**0.5,
+            "dt_bias": torch.rand(dim, generator=draw) - 1,
+            "A": -0.2 - 4 * torch.rand(dim, state, generator=draw),
+            "D": torch.randn(dim, generator=draw),
+            "conv_state": torch.randn(self.batch, self.width - 1, dim, generator=draw),
+            "ssm_state": torch.randn(self.batch, dim, state, generator=draw),
+        }
+        return {k: None if k in SSM_OPTIONS and k not in self.given else x for k, x in found.items()}
+
+    def flags(self) -> dict[str, object]:
+        return {}
+
+    @cache  # noqa: B019  as above
+    def expected(self) -> dict[str, Tensor]:
+        return results(ops.selective_ssm, as_float64(self.tensors()), {"backend": "reference"})
+
+
 def subsets(names: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [kept for n in range(len(names) + 1) for kept in itertools.combinations(names, n)]
 
@@ -126,18 +165,27 @@ SMALL_CONVS = [
     *[Conv(length=length, batch=1, given=g) for length in (1, 3, 130) for g in (CONV_OPTIONS, ("bias",))],
     Conv(batch=3),
 ]
+SMALL_SSMS = [
+    *[SSM(given=g) for g in ((), *[(name,) for name in SSM_OPTIONS])],
+    *[SSM(width=w, length=3) for w in (1, 2, 3)],
+    *[SSM(rank=r, length=3) for r in (1, 3)],
+    *[SSM(state=n, length=2) for n in (1, 16)],
+    *[SSM(dim=d, length=2, given=("z",)) for d in (1, 16, 33)],
+    *[SSM(length=length) for length in (1, 4, 17)],
+    SSM(batch=2, dim=18),
+]
 
 
 @contextmanager
 def small_programs() -> Iterator[None]:
     """Programs of Triton so small that several share even a short sequence."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, size in {"CHUNK": 4, "PIECE": 2, "CARRIED": 2, "CONV_CHUNK": 64}.items():
+        for name, size in {"CHUNK": 4, "PIECE": 2, "CARRIED": 2, "CONV_CHUNK": 64, "PROJECTED": 16}.items():
             patch.setattr(sizes, name, size)
         yield
 
 
-def operator_arguments(case: Scan | Conv, module: str) -> tuple[object, ...]:
+def operator_arguments(case: Scan | Conv | SSM, module: str) -> tuple[object, ...]:
     """The arguments of the operator in ``ops/traced.py`` that calls this module, with gradients."""
     tensors = (None if x is None else x.requires_grad_() for x in case.tensors().values())
     return *tensors, *case.flags().values(), module

@@ -2,12 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
 import torch
-from gpu_cases import check
+from gpu_cases import check, wrong_golden
 
+from benchmarks.gpu import golden
 from benchmarks.gpu.agreement import errors
 from benchmarks.gpu.page import page
 from benchmarks.gpu.settings import Settings, small
@@ -85,6 +87,16 @@ def test_numbers_that_are_not_finite_are_never_within_a_bound():
     one = {"y": torch.ones(2, dtype=torch.float64)}
     assert errors({"y": torch.tensor([1.0, math.nan])}, one) == {"y": math.inf}
     assert errors({"y": torch.tensor([1.0, 0.5])}, one) == {"y": 0.5}
+
+
+@pytest.mark.slow
+def test_a_wrong_golden_value_is_reported(tmp_path):
+    """Right ones: see the whole command."""
+    spoiled = replace(golden.CHECK, cases=lambda settings: [{"backend": "torch"}], measure=wrong_golden)
+    (row,) = spoiled.rows(settings(tmp_path, limit=600))
+    assert row["state"] == "WRONG", row
+    for value in ("output", "loss", "gradients"):
+        assert row[f"{value}, error"] > golden.BOUND
 
 
 def test_the_page_shows_measured_beside_expected():

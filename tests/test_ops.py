@@ -15,6 +15,8 @@ from ops_cases import (
     SCANS,
     SMALL_CONVS,
     SMALL_SCANS,
+    SMALL_SSMS,
+    SSM,
     Conv,
     Scan,
     as_float64,
@@ -54,7 +56,10 @@ def scan_case(backend: str) -> Scan:
     return Scan(length=5, dim=3) if backend == "triton" else Scan()
 
 
-def on_every_backend(cases: list[Scan] | list[Conv], small: list[Scan] | list[Conv]) -> object:
+Cases = list[Scan] | list[Conv] | list[SSM]
+
+
+def on_every_backend(cases: Cases, small: Cases) -> object:
     """The parameters backend and case; for Triton's interpreter the small ones."""
     return pytest.mark.parametrize(
         ("backend", "case"),
@@ -73,6 +78,10 @@ def conv_with(backend: str) -> partial:
     return partial(ops.causal_conv1d, backend=backend)
 
 
+def ssm_with(backend: str) -> partial:
+    return partial(ops.selective_ssm, backend=backend)
+
+
 # ----------------------------------------------------------------------------------- against the recurrence
 
 
@@ -84,6 +93,11 @@ def test_scan_equals_the_recurrence(backend: str, case: Scan):
 @on_every_backend(CONVS, SMALL_CONVS)
 def test_conv_equals_its_equation(backend: str, case: Conv):
     assert_close(results(conv_with(backend), case.tensors(), case.flags()), case.expected())
+
+
+@on_every_backend(SMALL_SSMS, SMALL_SSMS)
+def test_ssm_equals_its_equations(backend: str, case: SSM):
+    assert_close(results(ssm_with(backend), case.tensors(), case.flags()), case.expected())
 
 
 @backend_and_triton
@@ -140,7 +154,11 @@ def test_float64_gradcheck(backend: str, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("backend", ["torch", "numba", TRITON])
 def test_a_second_derivative_is_an_error_and_not_zero(backend: str):
     """Of a penalty on a gradient, say, which would otherwise train nothing."""
-    for case, operation in ((scan_case(backend), ops.selective_scan), (Conv(), ops.causal_conv1d)):
+    for case, operation in (
+        (scan_case(backend), ops.selective_scan),
+        (Conv(), ops.causal_conv1d),
+        (SSM(length=1), lambda **arguments: ops.selective_ssm(**arguments)[0]),
+    ):
         if backend == "torch" and operation is ops.causal_conv1d:
             continue  # PyTorch's own operations
         tensors = {name: x.requires_grad_() for name, x in case.tensors().items()}
@@ -225,7 +243,11 @@ def one_step_for_all_channels(x: Tensor) -> Tensor:
     "layout", [transposed, every_second, cut_from_a_wider_one, expanded, one_step_for_all_channels]
 )
 def test_any_memory_layout_gives_the_same_numbers(backend: str, layout):
-    for case, operation in ((scan_case(backend), scan_with(backend)), (Conv(), conv_with(backend))):
+    for case, operation in (
+        (scan_case(backend), scan_with(backend)),
+        (Conv(), conv_with(backend)),
+        (SSM(length=3), ssm_with(backend)),
+    ):
         views = {name: layout(x) for name, x in case.tensors().items()}
         copies = {name: x.contiguous() for name, x in views.items()}
         assert_close(results(operation, views, case.flags()), results(operation, copies, case.flags()), 1e-6)
@@ -352,6 +374,32 @@ def test_two_pieces_with_the_last_tokens_carried_equal_one_conv(backend: str, le
     second = conv(x[:, cut:], initial_state=past)
     whole = conv(x, initial_state=tensors["initial_state"])
     assert_close({"y": torch.cat([first, second], 1)}, {"y": whole})
+
+
+@backend_and_triton
+@pytest.mark.parametrize("width", [3, 4])
+def test_two_pieces_with_both_states_carried_equal_one_ssm(backend: str, width: int):
+    tensors = SSM(length=7, width=width).tensors()
+    x, z, past, ssm_state = (tensors.pop(name) for name in ("x", "z", "conv_state", "ssm_state"))
+    ssm = partial(ssm_with(backend), **tensors)
+    whole, end = ssm(x, z=z, conv_state=past, ssm_state=ssm_state)
+    pieces = []
+    for part in (slice(2), slice(2, 7)):  # the first is shorter than the filter
+        piece, ssm_state = ssm(x[:, part], z=z[:, part], conv_state=past, ssm_state=ssm_state)
+        past = torch.cat([past, x[:, part]], 1)[:, 1 - width :]
+        pieces.append(piece)
+    assert_close({"y": torch.cat(pieces, 1), "h": ssm_state}, {"y": whole, "h": end})
+
+
+@backend_and_triton
+def test_a_nan_in_an_ssm_shows_at_its_token_and_after_it(backend: str):
+    tensors = SSM(batch=2, length=6, width=3).tensors()
+    before, _ = ssm_with(backend)(**tensors)
+    tensors["x"][1, 3, 0] = float("nan")
+    after, _ = ssm_with(backend)(**tensors)
+    assert after[1, 3:].isnan().all()  # every channel, through B and C
+    after[1, 3:] = before[1, 3:]
+    assert torch.equal(after, before)
 
 
 @backend

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from ops_cases import Conv, Scan, as_float64, assert_close, results
+from ops_cases import SSM, Conv, Scan, as_float64, assert_close, results
 
 from mambadfuse import ops
 from mambadfuse.ops import interface
@@ -29,6 +29,33 @@ def test_a_wrong_shape_in_the_conv_names_the_argument(name: str):
         ops.causal_conv1d(**tensors)
 
 
+@pytest.mark.parametrize("name", [name for name in SSM().tensors() if name != "x"])
+def test_a_wrong_shape_in_the_ssm_names_the_argument(name: str):
+    tensors = SSM().tensors()
+    tensors[name] = torch.zeros(*tensors[name].shape[:-1], 99)
+    with pytest.raises(ValueError, match=r"must have shape .*found") as error:
+        ops.selective_ssm(**tensors)
+    # widths, ranks and states are read off these: a wrong one shows first at the argument that disagrees
+    first = {"conv": "conv_state", "dt_proj": "x_proj", "A": "x_proj"}.get(name, name)
+    assert str(error.value).startswith(f"{first} ")
+
+
+@pytest.mark.parametrize("name", SSM().tensors())
+def test_an_ssm_takes_tensors_of_floating_point_numbers_alone(name: str):
+    tensors = SSM().tensors()
+    with pytest.raises(TypeError, match=f"^{name} must hold floating-point numbers, found torch.int32"):
+        ops.selective_ssm(**tensors | {name: tensors[name].int()})
+    with pytest.raises(TypeError, match=f"^{name} must be a tensor, found list"):
+        ops.selective_ssm(**tensors | {name: [1.0]})
+
+
+@pytest.mark.parametrize("name", ["conv", "dt_proj", "A"])
+def test_the_matrices_of_an_ssm_have_columns(name: str):
+    tensors = SSM().tensors()
+    with pytest.raises(ValueError, match=rf"^{name} must have shape \(D, .\), found \(3, 0\)"):
+        ops.selective_ssm(**tensors | {name: torch.zeros(3, 0)})
+
+
 @pytest.mark.parametrize("shape", [(2, 0, 3), (2, 3), (2, 3, 4, 5)])
 def test_the_first_argument_must_hold_tokens(shape: tuple[int, ...]):
     x, one = torch.zeros(shape), torch.zeros(1, 1)
@@ -36,6 +63,8 @@ def test_the_first_argument_must_hold_tokens(shape: tuple[int, ...]):
         ops.selective_scan(x, x, one, one, one)
     with pytest.raises(ValueError, match=r"^x must have shape \(B, L, D\)"):
         ops.causal_conv1d(x, one)
+    with pytest.raises(ValueError, match=r"^x must have shape \(B, L, D\)"):
+        ops.selective_ssm(x, one, one, one, one, one, one, one)
 
 
 @pytest.mark.parametrize("name", ["u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state"])

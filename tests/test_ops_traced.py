@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from ops_cases import Conv, Scan, as_float64, assert_close, operator_arguments, results, small_programs
+from ops_cases import SSM, Conv, Scan, as_float64, assert_close, operator_arguments, results, small_programs
 from torch import Tensor
 from torch.export import Dim
 
 from mambadfuse import ops
-from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.models.config import MambaConfig, MambaDFuseConfig
+from mambadfuse.models.mamba import Mamba
 from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.ops import exported, traced
 
@@ -47,6 +48,9 @@ def test_the_operators_obey_the_rules_with_triton_too():
     with small_programs():
         torch.library.opcheck(traced.selective_scan, operator_arguments(scan, module))
         torch.library.opcheck(traced.causal_conv1d, operator_arguments(conv, module))
+        for given in (("z", "conv_state", "ssm_state"), ()):
+            ssm = SSM(length=2, dim=2, rank=1, width=2, given=given)
+            torch.library.opcheck(traced.selective_ssm, operator_arguments(ssm, module))
 
 
 def test_the_gradients_of_the_operators_pass_gradcheck():
@@ -102,6 +106,24 @@ def test_a_compiled_network_equals_the_eager_one(scan_order: str):
     )
     for x, y in zip(found, wanted, strict=True):
         torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-5 * max(1, y.abs().max().item()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not importlib.util.find_spec("triton"), reason="Triton is not installed: pip install triton"
+)
+def test_a_mamba_unit_compiles_and_exports_with_triton_too():
+    torch.manual_seed(0)
+    unit, x = Mamba(MambaConfig(dim=4, state=2)), torch.randn(1, 5, 4)
+    compiled = torch.compile(unit, fullgraph=True, backend="aot_eager")
+    with ops.use_backend("triton"), small_programs():
+        (found, *gradients), (y, *expected) = (
+            (f(x), *torch.autograd.grad(f(x).square().sum(), unit.parameters())) for f in (compiled, unit)
+        )
+        with torch.no_grad():
+            exported_unit = torch.export.export(unit, (x,)).module()
+    for x_found, x_expected in zip((found, exported_unit(x), *gradients), (y, y, *expected), strict=True):
+        torch.testing.assert_close(x_found, x_expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

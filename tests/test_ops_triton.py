@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -15,6 +16,8 @@ import torch
 from ops_cases import (
     SMALL_CONVS,
     SMALL_SCANS,
+    SMALL_SSMS,
+    SSM,
     Conv,
     Scan,
     assert_close,
@@ -23,6 +26,10 @@ from ops_cases import (
 )
 
 from mambadfuse import ops
+from mambadfuse.models import execution
+from mambadfuse.models.config import MambaConfig, MambaDFuseConfig
+from mambadfuse.models.mamba import Mamba, SelectiveSSM
+from mambadfuse.models.mambadfuse import MambaDFuse
 from mambadfuse.ops import interface
 from mambadfuse.ops.gpu import backend, sizes
 
@@ -30,7 +37,13 @@ pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("triton"), reason="Triton is not installed: pip install triton (Linux)"
 )
 
-SPILLED = {("scan_gradients", "sm_90"): 32}  # bytes; all others keep everything in registers
+SPILLED = {  # bytes; all others keep everything in registers
+    ("scan_gradients", "sm_90"): 32,
+    ("scan_gradients, SSM", "sm_70"): 64,
+    ("scan_gradients, SSM", "sm_75"): 8,
+    ("scan_gradients, SSM", "sm_80"): 32,
+    ("scan_gradients, SSM", "sm_90"): 24,
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +63,7 @@ def compiled(tmp_path_factory) -> dict[str, dict[str, dict[str, int]]]:
 @pytest.mark.parametrize("target", ["sm_70", "sm_75", "sm_80", "sm_90", "gfx942"])
 def test_the_kernels_compile_without_a_gpu_and_fit_into_its_registers(target: str, compiled):
     found = compiled[target]
-    assert len(found) == 7
+    assert len(found) == 12
     for kernel, uses in found.items():
         assert 0 < uses["registers"] <= 256, (kernel, uses)
         assert uses["spilled"] <= SPILLED.get((kernel, target), 0), (kernel, uses)
@@ -62,6 +75,7 @@ def test_two_runs_give_the_same_bits_and_these_are_right():
     for case, operation in (
         (Scan(length=5, dim=17, batch=1), partial(ops.selective_scan, return_last_state=True)),
         (Conv(), ops.causal_conv1d),
+        (SSM(length=5, dim=17, given=("z",)), ops.selective_ssm),
     ):
         with small_programs():
             first, second = (
@@ -84,6 +98,10 @@ def test_the_cases_of_the_suite_reach_every_kind_of_program():
         assert max(lengths) > 2 * sizes.CONV_CHUNK
         assert sizes.CONV_CHANNELS in dims
         assert max(dims) > sizes.CONV_CHANNELS
+        lengths, dims = ({getattr(case, name) for case in SMALL_SSMS} for name in ("length", "dim"))
+        assert max(lengths) > sizes.PROJECTED
+        assert max(dims) > 2 * sizes.PROJECTED_CHANNELS
+        assert {1, 3} <= {-(-(case.rank + 2 * case.state) // sizes.OUTPUTS) for case in SMALL_SSMS}
 
 
 def test_arguments_may_differ_in_dtype():
@@ -98,10 +116,118 @@ def test_arguments_may_differ_in_dtype():
     assert_close(found, results(ops.selective_scan, wide, flags), 0.02)
 
 
+def test_an_ssm_in_bfloat16_keeps_its_parameters_and_state_in_float32():
+    tensors = SSM(given=("z",)).tensors()
+    tensors = {name: x.bfloat16() if name in ("x", "z") else x for name, x in tensors.items()}
+    wide = {name: x if x is None else x.float() for name, x in tensors.items()}
+    found = results(ops.selective_ssm, tensors, {"backend": "triton"})
+    assert found["y"].dtype == found["dx"].dtype == torch.bfloat16
+    assert {found[name].dtype for name in ("last_state", "dx_proj", "ddt_proj", "dconv")} == {torch.float32}
+    assert_close(found, results(ops.selective_ssm, wide, {"backend": "triton"}), 0.05)
+
+
+def test_autocast_does_not_lower_the_precision_of_an_ssm():
+    case = SSM(length=2)
+    expected = results(ops.selective_ssm, case.tensors(), {"backend": "triton"})
+    with torch.autocast("cpu", torch.bfloat16):
+        found = results(ops.selective_ssm, case.tensors(), {"backend": "triton"})
+    assert all(torch.equal(x, expected[name]) for name, x in found.items())
+
+
+def kept(operation: Callable[[], object]) -> int:
+    """The bytes that an operation keeps for its backward."""
+    storages = {}
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        storages[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        operation()
+    return sum(storages.values())
+
+
+def test_training_keeps_neither_what_the_convolution_gives_nor_the_step_sizes():
+    config = MambaConfig(dim=32, state=1)
+    ssm = SelectiveSSM(config)
+    u, z = torch.randn(2, 1, 16, config.inner)
+    with ops.use_backend("triton"):
+        together = kept(lambda: ssm(u.requires_grad_(), z))
+        ssm.x_proj.register_forward_hook(lambda *_: None)
+        apart = kept(lambda: ssm(u.requires_grad_(), z))
+    assert together < apart - 2 * u.nbytes * 0.9
+
+
+@pytest.mark.parametrize("mixer", ["scan", "bidirectional"])
+def test_the_mamba_unit_is_one_operation_between_its_projections(mixer: str, monkeypatch: pytest.MonkeyPatch):
+    """Against the equations on the reference backend; in inference tile by tile, each from the states of the last."""
+    torch.manual_seed(0)
+    unit, x = Mamba(MambaConfig(dim=4, state=2, mixer=mixer)), torch.randn(1, 6, 4)
+    monkeypatch.setattr(execution, "TILE", 4)
+    calls = []
+    monkeypatch.setattr(
+        ops, "selective_ssm", lambda *a, **k: calls.append(a) or interface.selective_ssm(*a, **k)
+    )
+    found, expected = [], []
+    for name, values in (("triton", found), ("reference", expected)):
+        with ops.use_backend(name), small_programs():
+            y = unit(x)
+            values += [y, *torch.autograd.grad(y.square().sum(), unit.parameters())]
+            with torch.no_grad():
+                values.append(unit(x))
+    assert len(calls) == (3 if mixer == "scan" else 4)
+    for x, y in zip(found, expected, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
+
+
+def test_one_operation_pays_up_to_a_rank_of_sixteen_and_with_triton_alone():
+    x = torch.zeros(1, 1, 1)
+    with ops.use_backend("triton"):
+        assert ops.supports_selective_ssm(x, 16)
+        assert not ops.supports_selective_ssm(x, 17)
+    for name in ("reference", "torch", "numba"):
+        with ops.use_backend(name):
+            assert not ops.supports_selective_ssm(x, 16)
+
+
+def test_a_network_fuses_and_learns_as_with_the_reference():
+    torch.manual_seed(0)
+    config = MambaDFuseConfig(
+        dim=4, state=2, extraction_depth=1, exchange_depth=1, deep_depth=1, reconstruction_depth=0
+    )
+    network, (a, b) = MambaDFuse(config), torch.rand(2, 1, 1, 2, 4)
+    found = {}
+    for name in ("triton", "reference"):
+        with ops.use_backend(name), small_programs():
+            fused = network(a, b)
+            gradients = torch.autograd.grad(
+                fused.square().sum(), network.parameters(), materialize_grads=True, allow_unused=True
+            )
+            found[name] = {"fused": fused.detach()} | {
+                parameter: g
+                for (parameter, _), g in zip(network.named_parameters(), gradients, strict=True)
+                if g.any()
+            }
+    assert_close(found["triton"], found["reference"], 1e-4)
+
+
+def test_parts_with_hooks_or_of_another_class_are_called():
+    """A hook, or a layer with weights of its own such as those of LoRA, would never see what stays inside a kernel."""
+    ssm, seen = SelectiveSSM(MambaConfig(dim=2, state=1)), []
+    ssm.x_proj.register_forward_hook(lambda part, inputs, output: seen.append(output.shape))
+    with ops.use_backend("triton"), torch.no_grad():
+        ssm(torch.randn(1, 2, 4))
+        ssm.x_proj = torch.nn.Sequential(ssm.x_proj)
+        ssm(torch.randn(1, 2, 4))
+    assert seen == [(1, 2, 3), (1, 2, 3)]
+
+
 def test_float64_is_refused():
     case = Scan(batch=1, length=3, dim=3)
     with pytest.raises(RuntimeError, match=r"float32, found u in torch.float64: use 'torch'"):
         ops.selective_scan(**{k: x.double() for k, x in case.tensors().items()}, backend="triton")
+    with pytest.raises(RuntimeError, match=r"float32, found x in torch.float64: use 'torch'"):
+        ops.selective_ssm(**{k: x.double() for k, x in SSM().tensors().items()}, backend="triton")
 
 
 def test_without_a_gpu_and_without_the_interpreter_it_says_why(monkeypatch: pytest.MonkeyPatch):
@@ -187,7 +313,7 @@ def test_the_first_kernel_computes_what_is_expected_of_it():
 
 KERNELS = (
     "summarise_chunks", "carry_states", "scan_chunks", "summarise_gradients", "scan_gradients",
-    "conv_forward", "conv_backward",
+    "conv_forward", "conv_backward", "convolve_and_project",
 )  # fmt: skip
 
 
@@ -203,19 +329,20 @@ def test_every_kernel_is_launched_on_the_device_of_its_tensors(monkeypatch: pyte
 
     class Watched:
         def __init__(self, name: str) -> None:
-            self.name, self.kernel = name, getattr(autograd, name)
+            self.name, self.kernel = name, getattr(launches, name)
 
         def __getitem__(self, grid):
             launched.append((self.name, *current))
             return self.kernel[grid]
 
     monkeypatch.setattr(torch.cuda, "device_of", device_of)
-    autograd = import_module("mambadfuse.ops.gpu.autograd")
+    launches = import_module("mambadfuse.ops.gpu.launches")
     for name in KERNELS:
-        monkeypatch.setattr(autograd, name, Watched(name))
+        monkeypatch.setattr(launches, name, Watched(name))
     for case, operation in (
         (Scan(length=2, dim=2, batch=1), ops.selective_scan),
         (Conv(length=2, dim=2, batch=1), ops.causal_conv1d),
+        (SSM(length=2, dim=2), ops.selective_ssm),
     ):
         results(operation, case.tensors(), case.flags() | {"backend": "triton"})
     assert {name for name, *_ in launched} == set(KERNELS)

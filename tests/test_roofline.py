@@ -8,13 +8,17 @@ import pytest
 from benchmarks.roofline import (
     A100,
     BACKENDS,
+    DATA_SHEETS,
+    GPU,
     H100,
     Kernel,
-    around_the_scan,
     fusing_seconds,
     gpu_named,
+    path_backward,
+    path_forward,
+    path_in_parts,
+    path_in_parts_backward,
     paths,
-    projected_once,
     projected_twice,
     report,
     scan_forward,
@@ -22,6 +26,7 @@ from benchmarks.roofline import (
     training_seconds,
 )
 from mambadfuse.models.config import MambaDFuseConfig
+from mambadfuse.ops.gpu import sizes
 
 PUBLISHED = MambaDFuseConfig.published()
 
@@ -55,26 +60,36 @@ def numbers(kernels) -> float:
     return sum(kernel.numbers for kernel in kernels)
 
 
-def test_paths_in_fewer_passes_write_neither_u_nor_the_step_sizes():
+def test_a_path_in_fewer_passes_writes_neither_u_nor_the_step_sizes():
     e, n, r = PUBLISHED.inner, PUBLISHED.state, PUBLISHED.rank
-    now, once, twice = (
+    parts, once, twice = (
         numbers(kernels)
-        for kernels in (
-            scan_forward(PUBLISHED) + around_the_scan(PUBLISHED),
-            projected_once(PUBLISHED),
-            projected_twice(PUBLISHED),
-        )
+        for kernels in (path_in_parts(PUBLISHED), path_forward(PUBLISHED), projected_twice(PUBLISHED))
     )
-    assert now - once == 5 * e - r  # u twice, Δ three times
+    assert parts - once == 5 * e - r  # u twice, Δ three times
     assert once - twice == e + 3 * r + 5 * n  # x once; written once and read twice: the raw Δ, B; once: C
 
 
-@pytest.mark.parametrize(("gpu", "once", "twice"), [(A100, 1.08, 1.01), (H100, 1.20, 1.30)])
-def test_fewer_passes_gain_little(gpu, once, twice):
+def gains(config: MambaDFuseConfig, gpu: GPU) -> tuple[float, float]:
+    """How many times as fast as in parts a path is, in one operation: forward, and forward with backward."""
+    parts, backward = seconds(path_in_parts(config), gpu), seconds(path_in_parts_backward(config), gpu)
+    once = seconds(path_forward(config), gpu)
+    return parts / once, (parts + backward) / (once + seconds(path_backward(config), gpu))
+
+
+@pytest.mark.parametrize(("gpu", "forward", "training"), [(A100, 1.06, 1.07), (H100, 1.20, 1.10)])
+def test_what_fewer_passes_gain(gpu, forward, training):
     """The factors of benchmarks/NOTES.md."""
-    now = seconds(scan_forward(PUBLISHED) + around_the_scan(PUBLISHED), gpu)
-    assert now / seconds(projected_once(PUBLISHED), gpu) == pytest.approx(once, abs=0.005)
-    assert now / seconds(projected_twice(PUBLISHED), gpu) == pytest.approx(twice, abs=0.005)
+    assert gains(PUBLISHED, gpu) == pytest.approx((forward, training), abs=0.005)
+
+
+def test_fewer_passes_pay_up_to_the_largest_rank_on_every_gpu_and_not_on_all_beyond():
+    def slowest(rank: int) -> float:
+        configs = [replace(PUBLISHED, dim=16 * rank, state=state) for state in (4, 16, 64)]
+        return min(min(gains(config, gpu)) for config in configs for gpu in DATA_SHEETS.values())
+
+    assert min(slowest(rank) for rank in (1, 2, 4, 8, sizes.LARGEST_RANK)) > 1
+    assert slowest(sizes.LARGEST_RANK + 1) < 1
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -15,6 +15,7 @@ from triton.compiler import ASTSource
 
 from mambadfuse.ops.gpu import sizes
 from mambadfuse.ops.gpu.causal_conv1d import conv_backward, conv_forward
+from mambadfuse.ops.gpu.projection import convolve_and_project
 from mambadfuse.ops.gpu.selective_scan import (
     carry_states,
     scan_chunks,
@@ -31,25 +32,50 @@ TARGETS = {
     "gfx942": ("hip", "gfx942", 64),
 }
 FLAGS = {"SOFTPLUS": True, "GATED": True, "ACTIVATE": True, "REVERSE": True}
-SCAN = FLAGS | {"STATES": 16, "CHUNK": sizes.CHUNK, "CHANNELS": sizes.CHANNELS}
-GRADIENTS = SCAN | {"PIECE": sizes.PIECE, "CHANNELS": sizes.GRADIENT_CHANNELS}
+BEFORE = (
+    "past",
+    "conv",
+    "conv_bias",
+    "dt_proj",
+    "ddt_proj",
+    "convolved",
+)  # pointers that only a whole SSM has
+SCAN = FLAGS | {
+    "STATES": 16,
+    "CHUNK": sizes.CHUNK,
+    "CHANNELS": sizes.CHANNELS,
+    "WIDTH": 0,
+    "TAPS": 0,
+    "RANKS": 0,
+}
+SCAN |= dict.fromkeys(BEFORE)
+GRADIENTS = {"PIECE": sizes.PIECE, "CHANNELS": sizes.GRADIENT_CHANNELS}
 CONV = FLAGS | {"WIDTH": 4, "CHUNK": sizes.CONV_CHUNK, "CHANNELS": sizes.CONV_CHANNELS}
-KERNELS = [  # with their constants, at the sizes of the published network, and their number of warps
-    (summarise_chunks, SCAN, 1),
-    (carry_states, SCAN | {"CARRIED": sizes.CARRIED}, 4),
-    (scan_chunks, SCAN, 1),
-    (summarise_gradients, SCAN, 1),
-    (scan_gradients, GRADIENTS, 1),
-    (conv_forward, CONV, 4),
-    (conv_backward, CONV, 4),
-]
+PROJECTION = {"WIDTH": 4, "CHUNK": sizes.PROJECTED, "CHANNELS": sizes.PROJECTED_CHANNELS}
+PROJECTION |= {"OUTPUTS": sizes.OUTPUTS, "BLOCKS": 3}  # R + 2N = 36 sums
+SSM = {name: x for name, x in SCAN.items() if name not in BEFORE} | {"WIDTH": 4, "TAPS": 4, "RANKS": 4}
+ONE_WARP = {"num_warps": 1}
+KERNELS = {  # with their constants, at the sizes of the published network, and their options
+    "summarise_chunks": (summarise_chunks, SCAN, ONE_WARP),
+    "carry_states": (carry_states, SCAN | {"CARRIED": sizes.CARRIED}, {}),
+    "scan_chunks": (scan_chunks, SCAN, ONE_WARP),
+    "summarise_gradients": (summarise_gradients, SCAN, ONE_WARP),
+    "scan_gradients": (scan_gradients, SCAN | GRADIENTS, ONE_WARP),
+    "conv_forward": (conv_forward, CONV, {}),
+    "conv_backward": (conv_backward, CONV, {}),
+    "convolve_and_project": (convolve_and_project, PROJECTION, {"num_stages": 1}),
+    "summarise_chunks, SSM": (summarise_chunks, SSM, ONE_WARP),
+    "scan_chunks, SSM": (scan_chunks, SSM, ONE_WARP),
+    "summarise_gradients, SSM": (summarise_gradients, SSM, ONE_WARP),
+    "scan_gradients, SSM": (scan_gradients, SSM | GRADIENTS, ONE_WARP),
+}
+INTEGERS = ("length", "chunks", "dim", "state", "rank", "outputs")
 
 
-def kind(argument: str) -> str:
-    if argument.isupper() and len(argument) > 1:
+def kind(argument: str, constants: dict[str, object]) -> str:
+    if argument in constants:
         return "constexpr"
-    integer = argument in ("length", "chunks", "dim", "state") or argument.endswith("_row")
-    return "i32" if integer else "*fp32"
+    return "i32" if argument in INTEGERS or argument.endswith("_row") else "*fp32"
 
 
 def resources(made: triton.compiler.CompiledKernel, platform: str) -> dict[str, int]:
@@ -71,12 +97,12 @@ def resources(made: triton.compiler.CompiledKernel, platform: str) -> dict[str, 
 def compiled(kind_of_gpu: str) -> dict[str, dict[str, int]]:
     """What each kernel takes on one kind of GPU."""
     target, found = TARGETS[kind_of_gpu], {}
-    for kernel, constants, warps in KERNELS:
-        signature = {name: kind(name) for name in kernel.arg_names}
+    for title, (kernel, constants, options) in KERNELS.items():
+        signature = {name: kind(name, constants) for name in kernel.arg_names}
         constants = {name: constants[name] for name in signature if signature[name] == "constexpr"}
         source = ASTSource(kernel, signature, constants)
-        made = triton.compile(source, target=GPUTarget(*target), options={"num_warps": warps})
-        found[kernel.__name__] = resources(made, target[0])
+        made = triton.compile(source, target=GPUTarget(*target), options=options)
+        found[title] = resources(made, target[0])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Scan and convolution on every backend against the reference in float64 on the CPU: outputs and all gradients.
+"""Scan, convolution and a whole SSM on every backend against the reference in float64 on the CPU, with all gradients.
 
 In bfloat16 the tokens are rounded first, for the reference too, and the parameters stay float32, as under autocast. An
 error is the largest difference in a tensor over the largest magnitude of the one expected.
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.gpu.check import Check, Row, each_backend_and_precision, require
 from benchmarks.gpu.settings import Settings
-from mambadfuse.ops import causal_conv1d, selective_scan
+from mambadfuse.ops import causal_conv1d, selective_scan, selective_ssm
 
 BOUND = {"float32": 1e-4, "bfloat16": 0.02}
 TOKENS = ("u", "delta", "B", "C", "z", "x")
@@ -28,6 +28,12 @@ def scan(tensors: Tensors, backend: str) -> Tensors:
 
 def convolution(tensors: Tensors, backend: str) -> Tensors:
     return {"y": causal_conv1d(**tensors, activation="silu", backend=backend)}
+
+
+def ssm(tensors: Tensors, backend: str) -> Tensors:
+    """As :func:`scan`."""
+    y, last_state = selective_ssm(**tensors, backend=backend)
+    return {"y": y, "last_state": last_state.detach()}
 
 
 def scan_tensors(batch: int, length: int, dim: int, state: int) -> Tensors:
@@ -55,6 +61,27 @@ def convolution_tensors(batch: int, length: int, dim: int, state: int) -> Tensor
     return {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
 
 
+def ssm_tensors(batch: int, length: int, dim: int, state: int) -> Tensors:
+    draw, rank, width = torch.Generator().manual_seed(3), -(-dim // 32), 4
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=draw)
+
+    return {
+        "x": normal(batch, length, dim),
+        "z": normal(batch, length, dim),
+        "conv": normal(dim, width) / width**0.5,
+        "conv_bias": normal(dim) / 2,
+        "x_proj": normal(rank + 2 * state, dim) / dim**0.5,
+        "dt_proj": normal(dim, rank) / rank**0.5,
+        "dt_bias": torch.rand(dim, generator=draw) - 1,
+        "A": -0.2 - 4 * torch.rand(dim, state, generator=draw),
+        "D": normal(dim),
+        "conv_state": normal(batch, width - 1, dim),
+        "ssm_state": normal(batch, dim, state),
+    }
+
+
 def results(operation: Callable[[Tensors, str], Tensors], tensors: Tensors, backend: str) -> Tensors:
     """The outputs, and the gradient of a fixed random sum of y with respect to every tensor, on the CPU."""
     leaves = {name: x.detach().requires_grad_() for name, x in tensors.items()}
@@ -79,7 +106,7 @@ def measure(settings: Settings, backend: str, precision: str) -> Row:
     """The largest error over all shapes, the tensor that has it, and whether a second call gives the same bits."""
     require(backend)
     row: Row = {"right": True}
-    for operation, draw in ((scan, scan_tensors), (convolution, convolution_tensors)):
+    for operation, draw in ((scan, scan_tensors), (convolution, convolution_tensors), (ssm, ssm_tensors)):
         worst, same = (0.0, ""), True
         for shape in settings.shapes:
             dtype = getattr(torch, precision)
@@ -95,4 +122,6 @@ def measure(settings: Settings, backend: str, precision: str) -> Row:
     return row | {"bound": BOUND[precision]}
 
 
-CHECK = Check("Scan and convolution against the reference", True, each_backend_and_precision, measure)
+CHECK = Check(
+    "Scan, convolution and a whole SSM against the reference", True, each_backend_and_precision, measure
+)

@@ -18,6 +18,9 @@ and parts that the kernels know: torch's own layers in the form that they have h
 causal mixers, each of them used once. Only blocks that all read the map in the same order can be taken through by the
 tile: where the order changes, a block waits for all of the block before.
 
+With the Triton backend, tiled and plain, an SSM between its unit's projections is one operation, again where its parts
+are known and have no hooks; see :func:`in_one_operation`.
+
 The functions at the end take a module apart into the weights that the kernels read; the names are those of the modules.
 
 Letters: B batch, L length (tokens), T tokens of a tile, C model width.
@@ -126,6 +129,23 @@ def _order(direction: Direction, x: Tensor, height: int | None) -> Tensor | None
     return None if direction == "right" else reading_order(direction, x.shape[1], height, x.device)
 
 
+def in_one_operation(equations: Method) -> Method:
+    """Decorates the equations of an SSM, ``(ssm, u, z, A, conv_state, ssm_state)``; with Triton one operation."""
+
+    @wraps(equations)
+    def method(ssm: Any, u: Tensor, z: Tensor | None, A: Tensor, *states: Tensor | None) -> Any:
+        if not (ops.supports_selective_ssm(u, ssm.rank) and _parts_are_known(ssm)):
+            return equations(ssm, u, z, A, *states)
+        conv, x_proj, dt_proj = ssm.conv.weight.squeeze(1), ssm.x_proj.weight, ssm.dt_proj.weight
+        conv_state, ssm_state = states
+        return ops.selective_ssm(
+            u, conv, ssm.conv.bias, x_proj, dt_proj, ssm.dt_proj.bias, A, ssm.D, z,
+            conv_state=conv_state, ssm_state=ssm_state,
+        )  # fmt: skip
+
+    return cast(Method, method)
+
+
 def _kernels_apply(module: nn.Module) -> bool:
     """Whether the kernels know all parts, and no part has a hook or a ``forward`` of its own."""
     if torch.nn.modules.module._has_any_global_hook():
@@ -133,6 +153,13 @@ def _kernels_apply(module: nn.Module) -> bool:
     return all(
         _is_known(name.rpartition(".")[2], part) and (part is module or not _is_intercepted(part))
         for name, part in module.named_modules()
+    )
+
+
+def _parts_are_known(ssm: nn.Module) -> bool:
+    """Whether one operation may read the weights of all parts of an SSM: known layers without hooks."""
+    return not torch.nn.modules.module._has_any_global_hook() and all(
+        _is_known(name, part) and not _is_intercepted(part) for name, part in ssm.named_children()
     )
 
 

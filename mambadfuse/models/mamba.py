@@ -110,11 +110,21 @@ class SelectiveSSM(nn.Module):
         cache = MambaCache() if caches is None else caches.setdefault(self, MambaCache())
         A_log = self.A_log if A_log is None else A_log
         A = -torch.exp(A_log.to(torch.promote_types(A_log.dtype, torch.float32)))
-        tokens, before = u, cache.conv_state
-        u = ops.causal_conv1d(u, self.conv.weight.squeeze(1), self.conv.bias, "silu", initial_state=before)
+        y, last_state = self.mix(u, z, A, cache.conv_state, cache.ssm_state)
+        cache.conv_state, cache.ssm_state = self._last_tokens(u, cache.conv_state), last_state
+        return y
+
+    @execution.in_one_operation
+    def mix(
+        self, u: Tensor, z: Tensor | None, A: Tensor, conv_state: Tensor | None, ssm_state: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """u and z (B, L, E) -> y (B, L, E) and the last state (B, E, N); the states as in :class:`MambaCache`."""
+        u = ops.causal_conv1d(
+            u, self.conv.weight.squeeze(1), self.conv.bias, "silu", initial_state=conv_state
+        )
         delta, B, C = self.x_proj(u).split([self.rank, self.state, self.state], dim=-1)
         delta = delta @ self.dt_proj.weight.t()  # (B, L, R) -> (B, L, E); the scan adds the bias
-        y, last_state = ops.selective_scan(
+        found = ops.selective_scan(
             u,
             delta,
             A,
@@ -125,10 +135,9 @@ class SelectiveSSM(nn.Module):
             delta_bias=self.dt_proj.bias,
             delta_softplus=True,
             return_last_state=True,
-            initial_state=cache.ssm_state,
+            initial_state=ssm_state,
         )
-        cache.conv_state, cache.ssm_state = self._last_tokens(tokens, before), last_state
-        return cast(Tensor, y)
+        return cast(tuple[Tensor, Tensor], found)
 
     def _last_tokens(self, tokens: Tensor, before: Tensor | None) -> Tensor:
         """The W - 1 tokens (B, W - 1, E) that the convolution of the next piece looks back to."""

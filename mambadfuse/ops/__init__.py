@@ -13,6 +13,9 @@ cuda       ``ops/cuda.py``                 the default on an NVIDIA GPU with mam
 =========  ==============================  =======================================================
 
 The last two have not been run on a GPU by us.
+
+A whole SSM, from the convolution to the gate, is :func:`selective_ssm`: with "triton" one operation that moves fewer
+bytes than its parts, with the others those parts one after the other.
 """
 
 from mambadfuse.ops.interface import (
@@ -20,7 +23,9 @@ from mambadfuse.ops.interface import (
     backends,
     causal_conv1d,
     selective_scan,
+    selective_ssm,
     supports_mamba_inner,
+    supports_selective_ssm,
     use_backend,
 )
 
@@ -29,6 +34,8 @@ __all__ = [
     "backends",
     "causal_conv1d",
     "selective_scan",
+    "selective_ssm",
     "supports_mamba_inner",
+    "supports_selective_ssm",
     "use_backend",
 ]

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mambadfuse.ops import exported, traced
+from mambadfuse.ops.gpu import sizes
 
 _log = logging.getLogger("mambadfuse")
 
@@ -23,6 +26,7 @@ _MODULES = {
     "cuda": "mambadfuse.ops.cuda",
 }
 _TAKES_HALF_PRECISION = {_MODULES["triton"], _MODULES["cuda"]}  # without being widened first
+_COMPUTES_WHOLE_SSM = {_MODULES["triton"]}
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,15 @@ def supports_mamba_inner(x: Tensor) -> bool:
         return False
     enough_jobs = not torch.is_grad_enabled() or 2 * x.shape[0] >= torch.get_num_threads()
     return enough_jobs and _choose("auto", x) == _MODULES["numba"]
+
+
+def supports_selective_ssm(x: Tensor, rank: int) -> bool:
+    """Whether :func:`selective_ssm` of tokens x (B, L, D) is one operation here, with backend "auto", and pays.
+
+    It computes the step sizes, of that rank, as often as it needs them. Beyond a rank of sixteen, 256 channels in the
+    network, an A100 would on paper rather read them again (benchmarks/NOTES.md).
+    """
+    return _choose("auto", x) in _COMPUTES_WHOLE_SSM and rank <= sizes.LARGEST_RANK
 
 
 def _require_tensors(**arguments: object) -> None:
@@ -287,3 +300,90 @@ def causal_conv1d(
     else:
         y = importlib.import_module(module).causal_conv1d(*arguments, activation, initial_state)
     return y.to(x.dtype)
+
+
+def selective_ssm(
+    x: Tensor,
+    conv: Tensor,
+    conv_bias: Tensor,
+    x_proj: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    z: Tensor | None = None,
+    backend: str = "auto",
+    *,
+    conv_state: Tensor | None = None,
+    ssm_state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Convolution, selective scan with parameters computed from each token, gate (Gu and Dao 2023, section 3.4).
+
+        u = silu(conv(x));   Δ_raw, B, C = x_proj u;   Δ = softplus(dt_proj Δ_raw + dt_bias)
+        y = scan(u, Δ, A, B, C) + D u,   then   y · silu(z)    (if z is given)
+
+    With "triton" it is one operation that writes neither u nor Δ to memory; with the others it is
+    :func:`causal_conv1d`, two matrix products and :func:`selective_scan`. R is the rank of the step size.
+
+    Args:
+        x: tokens, (B, L, D).
+        conv: one filter per channel, (D, W).
+        conv_bias: (D,).
+        x_proj: from u to Δ_raw, B and C, (R + 2N, D).
+        dt_proj: from Δ_raw to Δ before bias and softplus, (D, R).
+        dt_bias: (D,).
+        A: state matrix, one diagonal per channel, (D, N).
+        D: weight of the skip connection, (D,).
+        z: gate before its silu, (B, L, D).
+        backend: as in :func:`selective_scan`.
+        conv_state: the W - 1 tokens before x, (B, W - 1, D); zero if absent.
+        ssm_state: the state of the scan before the first token, (B, D, N); zero if absent.
+
+    Returns:
+        y, (B, L, D), in the dtype of x, and the last state, (B, D, N), in float32 (float64 if x is).
+
+    Raises:
+        ValueError: a shape or device does not fit; the message names the argument.
+        TypeError: an argument is not a floating-point tensor.
+        RuntimeError: the named backend cannot be used here; the message gives reason and remedy.
+
+    >>> x, A, vector = torch.ones(1, 5, 2), -torch.ones(2, 4), torch.ones(2)
+    >>> y, last_state = selective_ssm(x, A, vector, torch.ones(9, 2), torch.ones(2, 1), vector, A, vector)
+    >>> y.shape, last_state.shape
+    (torch.Size([1, 5, 2]), torch.Size([1, 2, 4]))
+    """
+    _require_tensors(
+        x=x, conv=conv, conv_bias=conv_bias, x_proj=x_proj, dt_proj=dt_proj, dt_bias=dt_bias, A=A, D=D
+    )
+    if x.ndim != 3 or x.shape[1] == 0:
+        raise ValueError(f"x must have shape (B, L, D) with L >= 1, found {tuple(x.shape)}")
+    for name, matrix, letters in (
+        ("conv", conv, "(D, W)"),
+        ("dt_proj", dt_proj, "(D, R)"),
+        ("A", A, "(D, N)"),
+    ):
+        if matrix.ndim != 2 or matrix.shape[1] == 0:
+            raise ValueError(f"{name} must have shape {letters}, found {tuple(matrix.shape)}")
+    (batch, length, dim), width, rank, state = x.shape, conv.shape[1], dt_proj.shape[1], A.shape[1]
+    _expect("x", x, (batch, length, dim), "(B, L, D)", x)
+    _expect("conv", conv, (dim, width), "(D, W)", x)
+    _expect("conv_bias", conv_bias, (dim,), "(D,)", x)
+    _expect("dt_proj", dt_proj, (dim, rank), "(D, R)", x)
+    _expect("A", A, (dim, state), "(D, N)", x)
+    _expect("x_proj", x_proj, (rank + 2 * state, dim), "(R + 2N, D)", x)
+    _expect("dt_bias", dt_bias, (dim,), "(D,)", x)
+    _expect("D", D, (dim,), "(D,)", x)
+    _expect("z", z, (batch, length, dim), "(B, L, D)", x)
+    _expect("conv_state", conv_state, (batch, width - 1, dim), "(B, W - 1, D)", x)
+    _expect("ssm_state", ssm_state, (batch, dim, state), "(B, D, N)", x)
+    module = _choose(backend, x)
+    if module in _COMPUTES_WHOLE_SSM:
+        arguments = x, z, conv, conv_bias, x_proj, dt_proj, dt_bias, A, D, conv_state, ssm_state
+        if _is_traced_by_compile():
+            return traced.selective_ssm(*arguments, module)
+        return importlib.import_module(module).selective_ssm(*arguments)
+    u = causal_conv1d(x, conv, conv_bias, "silu", backend, initial_state=conv_state)
+    raw, B, C = F.linear(u, x_proj.to(u.dtype)).split([rank, state, state], dim=-1)
+    delta = F.linear(raw, dt_proj.to(raw.dtype))
+    found = selective_scan(u, delta, A, B, C, D, z, dt_bias, True, True, backend, initial_state=ssm_state)
+    return cast(tuple[Tensor, Tensor], found)

@@ -113,6 +113,30 @@ def causal_conv1d(
     return conv(x, weight, bias, activation, initial_state)
 
 
+def selective_ssm(
+    x: Tensor,
+    z: Tensor | None,
+    conv: Tensor,
+    conv_bias: Tensor,
+    x_proj: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    conv_state: Tensor | None,
+    ssm_state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Convolution, projections, scan and gate by the Triton kernels; see :func:`mambadfuse.ops.selective_ssm`.
+
+    Raises:
+        RuntimeError: the kernels cannot compute on this device, or take no such dtype.
+    """
+    from mambadfuse.ops.gpu.autograd import ssm
+
+    _check("x", x)
+    return ssm(x, z, conv, conv_bias, x_proj, dt_proj, dt_bias, A, D, conv_state, ssm_state)
+
+
 def _check(name: str, x: Tensor) -> None:
     if not x.is_cuda and not interpreted():
         raise RuntimeError(f"backend 'triton' computes on a GPU, found {name} on {x.device}: use 'auto'")
