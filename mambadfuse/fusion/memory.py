@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from torch import nn
+import numpy as np
+from PIL import Image
+from torch import Tensor, nn
 
 from mambadfuse.data.images import ImageError, picture_size
 from mambadfuse.data.inputs import ImageLike
@@ -117,24 +119,39 @@ def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -
     return FittingTiles(inner, tile, min(_OVERLAP, tile // 2))
 
 
-def require_room_for(*images: ImageLike) -> None:
-    """Refuses image files that are too large for what is free, by their headers, before they are read.
+def require_room_for(a: ImageLike, b: ImageLike) -> None:
+    """Refuses images that are too large for what is free, before they are read or copied.
+
+    The size of a file is that in its header, that of an array its shape: a view of a single pixel, which holds no
+    memory, has any size.
 
     Raises:
         MemoryError: one is.
     """
-    files = [Path(image) for image in images if isinstance(image, str | Path)]
-    for file in (
-        file for file in files if file.suffix.lower() != ".npy"
-    ):  # whose header picture_size does not know
+    free = free_memory()
+    for name, image in (("a", a), ("b", b)):
         with suppress(ImageError):  # what cannot be read is described by whoever reads it
-            width, height = picture_size(file)
-            need, free = width * height * _PICTURE, free_memory()
+            count, height, width = _size(image)
+            need = count * height * width * _PICTURE
             if free is not None and need > free:
+                size = f"{width}x{height}" if count == 1 else f"{count} times {width}x{height}"
                 raise MemoryError(
-                    f"{file}: fusing {width}x{height} takes at least {_gigabytes(need)}, {_gigabytes(free)} are free: "
-                    "scale the images down"
+                    f"{image if isinstance(image, str | Path) else name}: fusing {size} takes at least "
+                    f"{_gigabytes(need)}, {_gigabytes(free)} are free: scale the images down"
                 )
+
+
+def _size(image: ImageLike) -> tuple[int, int, int]:
+    """Number, height and width of images; zeros for what is none, and for .npy files, whose header is not read here."""
+    if isinstance(image, str | Path):
+        width, height = (0, 0) if Path(image).suffix.lower() == ".npy" else picture_size(Path(image))
+        return 1, height, width
+    if isinstance(image, Image.Image):
+        return 1, image.height, image.width
+    if not isinstance(image, np.ndarray | Tensor) or image.ndim < 2:
+        return 0, 0, 0
+    height, width = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
+    return (math.prod(image.shape[:-3]) if isinstance(image, Tensor) else 1), height, width
 
 
 def _bytes_per_token(config: NetworkConfig) -> int:
