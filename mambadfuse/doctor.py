@@ -181,7 +181,9 @@ def _wheel(name: str) -> Check:
     try:
         version = import_module("ipyevents").__version__
     except ImportError as error:
-        return Check(name, OPTIONAL, f"to zoom a picture by the mouse wheel needs ipyevents: {error}", _EXTRAS)
+        return Check(
+            name, OPTIONAL, f"to zoom a picture by the mouse wheel needs ipyevents: {error}", _EXTRAS
+        )
     return Check(name, OK, f"ipyevents {version}")
 
 

@@ -238,7 +238,8 @@ def test_folders_without_a_pair_in_common_are_refused(place):
             if name != kept:
                 Path(f"{folder}/{name}.png").unlink()
     with pytest.raises(
-        ValueError, match=r"no image for which every method has numbers; the first of 4 problems: second: holds"
+        ValueError,
+        match=r"no image for which every method has numbers; the first of 4 problems: second: holds",
     ):
         folders("first", "second")
 
@@ -247,7 +248,8 @@ def test_pairs_that_cannot_be_read_are_refused(place):
     for name in NAMES:
         Path(f"a/{name}.png").write_bytes(b"")
     with pytest.raises(
-        ValueError, match=r"no image for which every method has numbers; the first of 6 problems: a/1.png: is empty"
+        ValueError,
+        match=r"no image for which every method has numbers; the first of 6 problems: a/1.png: is empty",
     ):
         folders()
 
