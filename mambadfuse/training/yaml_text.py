@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -11,15 +11,14 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class _SettingsLoader(yaml.SafeLoader):
-    """Reads plain values as YAML 1.2 does, and names as text.
+    """Reads plain values as YAML 1.2 does, numbers as decimal ones, and names as text.
 
     PyYAML follows YAML 1.1, where ``010`` is 8, ``1:30:00`` is 5400, ``no`` is false and ``2026-01-02`` a date; here
-    they are 10 and three texts. ``1_000`` stays a number, and ``1e3`` becomes one. Names that are given twice, of which
-    YAML takes the last, are refused. So are aliases: nested ones multiply, so that a file of a kilobyte fills any
-    memory once it is printed.
-    """
+    they are 10 and three texts. ``1_000`` stays a number, and ``1e3`` becomes one; ``0x10`` is a text, as ``64x64`` is.
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # those of YAML 1.2 follow below
+    Names that are given twice, of which YAML takes the last, are refused. So are aliases: nested ones multiply, so that
+    a file of a kilobyte fills any memory once it is printed.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[str, int] = {}
@@ -28,14 +27,14 @@ class _SettingsLoader(yaml.SafeLoader):
                 continue
             key.tag = f"{_TAG}str"
             line = key.start_mark.line + 1
-            if lines.setdefault(key.value, line) != line:
+            if key.value in lines:
                 raise ValueError(f"{key.value!r} is set on line {lines[key.value]} and on line {line}")
+            lines[key.value] = line
         return super().construct_mapping(node, deep)
 
-    def construct_whole_number(self, node: yaml.ScalarNode) -> int:
-        """A decimal number, or one that begins with 0x, 0o or 0b."""
-        text = str(self.construct_scalar(node))
-        return int(text, 0) if re.match(r"[-+]?0[xob]", text) else int(text)
+    def construct_decimal(self, node: yaml.ScalarNode) -> int:
+        """A whole number; PyYAML's own constructor takes 010 for 8."""
+        return int(str(self.construct_scalar(node)))
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -46,11 +45,12 @@ class _SettingsLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-_SettingsLoader.add_constructor(f"{_TAG}int", _SettingsLoader.construct_whole_number)
+_SettingsLoader.yaml_implicit_resolvers = {}
+_SettingsLoader.add_constructor(f"{_TAG}int", _SettingsLoader.construct_decimal)
 for _kind, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("int", r"[-+]?[0-9]+(?:_[0-9]+)*|0x[0-9a-fA-F]+|0o[0-7]+|0b[01]+", "-+0123456789"),
+    ("int", r"[-+]?[0-9]+(?:_[0-9]+)*", "-+0123456789"),
     ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
     ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
 ):
