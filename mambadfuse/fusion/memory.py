@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
+import torch
 from torch import Tensor, nn
 
 from mambadfuse.data.images import ImageError, picture_size
@@ -122,18 +122,18 @@ def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -
 def require_room_for(a: ImageLike, b: ImageLike) -> None:
     """Refuses images that are too large for what is free, before they are read or copied.
 
-    The size of a file is that in its header, that of an array its shape: a view of a single pixel, which holds no
-    memory, has any size.
+    These are files, by their headers, and views such as those of ``np.broadcast_to``, which have any size but hold a
+    few pixels. Other arrays are in memory already.
 
     Raises:
         MemoryError: one is.
     """
-    free = free_memory()
     for name, image in (("a", a), ("b", b)):
         with suppress(ImageError):  # what cannot be read is described by whoever reads it
-            count, height, width = _size(image)
-            need = count * height * width * _PICTURE
+            need = math.prod(_size(image)) * _PICTURE
+            free = free_memory() if need else None
             if free is not None and need > free:
+                count, height, width = _size(image)
                 size = f"{width}x{height}" if count == 1 else f"{count} times {width}x{height}"
                 raise MemoryError(
                     f"{image if isinstance(image, str | Path) else name}: fusing {size} takes at least "
@@ -142,16 +142,16 @@ def require_room_for(a: ImageLike, b: ImageLike) -> None:
 
 
 def _size(image: ImageLike) -> tuple[int, int, int]:
-    """Number, height and width of images; zeros for what is none, and for .npy files, whose header is not read here."""
-    if isinstance(image, str | Path):
-        width, height = (0, 0) if Path(image).suffix.lower() == ".npy" else picture_size(Path(image))
+    """Number, height and width of images that are not in memory; zeros for others, and for .npy files."""
+    if isinstance(image, str | Path) and Path(image).suffix.lower() != ".npy":
+        width, height = picture_size(Path(image))
         return 1, height, width
-    if isinstance(image, Image.Image):
-        return 1, image.height, image.width
-    if not isinstance(image, np.ndarray | Tensor) or image.ndim < 2:
-        return 0, 0, 0
-    height, width = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
-    return (math.prod(image.shape[:-3]) if isinstance(image, Tensor) else 1), height, width
+    if isinstance(image, np.ndarray) and image.ndim > 1 and 0 in image.strides:
+        return 1, image.shape[0], image.shape[1]
+    strided = isinstance(image, Tensor) and image.layout == torch.strided and not image.is_nested
+    if isinstance(image, Tensor) and strided and image.ndim > 1 and 0 in image.stride():
+        return math.prod(image.shape[:-3]), image.shape[-2], image.shape[-1]
+    return 0, 0, 0
 
 
 def _bytes_per_token(config: NetworkConfig) -> int:
