@@ -179,6 +179,7 @@ def test_folders_of_one_name_go_by_their_path(place):
         (["first", "a/../first"], {}, "first: is given twice"),
         (["none"], {}, "none: there is no such folder"),
         (["first"], {"metrics": ["XY"]}, r"unknown metrics \['XY'\]"),
+        (["first"], {"metrics": ["EN", "SD", "EN"]}, "the metric EN is named twice"),
         (["first"], {"convention": "other"}, "convention must be one of"),
         (["first"], {"rows": "TNO"}, "no published rows for 'TNO'"),
         (["first"], {"rows": "TNO-25"}, "TNO-25 has 25 pairs, found 3"),
