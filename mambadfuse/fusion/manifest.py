@@ -24,7 +24,7 @@ from mambadfuse.data.record import (
     relative_name,
     sha256_of,
 )
-from mambadfuse.files import OnComplete, atomic_write, make_folder
+from mambadfuse.files import OnComplete, atomic_write, made_folder, make_folder
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.locks import locked
@@ -197,8 +197,7 @@ def recording(
         BusyError: another process is writing these results.
         OSError: the folder cannot be created or written to.
     """
-    make_folder(folder)
-    with _sole_writer(folder, part):
+    with made_folder(folder), _sole_writer(folder, part):
         recorded = read_record(folder)
         names = {target: relative_name(target, folder) for target in targets}
         if not overwrite:
