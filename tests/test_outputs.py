@@ -256,6 +256,7 @@ def test_folders_of_results_and_frames_that_are_read_take_no_output(place, capsy
         "ablate --pairs ir vi --validate both both --seeds 1 --out OUT",
         "ablate --report old.jsonl --json OUT",
         "detect train --a ir --b vi --boxes set.json --input a --out OUT.safetensors",
+        "detect matrix --model ivf-fast --scenes 1 --test-scenes 1 --out OUT",
         "export --out OUT.onnx",
     ],
 )
@@ -297,6 +298,8 @@ def test_a_place_that_takes_no_file_is_named_before_the_work(place, capsys, word
         "ablate --pairs ir vi --validate both both --json new/t.json --set steps=x --out new",
         "detect train --a ir --b vi --boxes set.json --input a --out new/d.safetensors",
         "detect matrix --model nothing --scenes 1 --test-scenes 1 --out new",
+        "detect matrix --model ivf-fast nothing --scenes 1 --test-scenes 1 --out new",
+        "detect matrix --model ivf-fast --scenes 1 --test-scenes 1 --learning-rate 1e300 --out new",
         "export --model nothing --out new/net.onnx",
     ],
 )

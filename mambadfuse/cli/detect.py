@@ -199,11 +199,12 @@ def _matrix(options: Namespace) -> int:
     from mambadfuse.detection.report import report
     from mambadfuse.detection.training import DetectorConfig
 
+    config = DetectorConfig(options.steps, options.batch, options.learning_rate)
     training, test, groups = _own_sets(options) if options.boxes else _scene_sets(options)
     results = run_matrix(
         training,
         test,
-        DetectorConfig(options.steps, options.batch, options.learning_rate),
+        config,
         range(options.seeds),
         options.out,
         groups=groups,
@@ -217,6 +218,7 @@ def _matrix(options: Namespace) -> int:
 def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[Flags]]]":
     """Made-up scenes to train on and to test on, by input, and the objects of the latter by visibility."""
     from mambadfuse.detection.scenes import SceneSeries, fused_scenes, scene_sets, visibility_groups
+    from mambadfuse.fusion.pair import load_model
 
     of_pairs = [name for name in _OF_PAIRS if getattr(options, name)] + ["alpha"] * (options.alpha != "black")
     if of_pairs:
@@ -225,6 +227,9 @@ def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[
     models, *counts, difficulty = (_OF_SCENES[name] if x is None else x for name, x in given.items())
     names = [Path(model).stem for model in models]
     _require_new_names(options, names, "an input has the name of its weights, rename a file")
+    check_outputs(options, results=[options.out], sources=models)
+    for model in models:
+        load_model(model)  # before anything is fused by the others
     progress = sys.stderr.isatty()
     series = [SceneSeries(seed, count, difficulty=difficulty).scenes() for seed, count in enumerate(counts)]
     training, test = (

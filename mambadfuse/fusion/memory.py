@@ -130,15 +130,27 @@ def require_room_for(a: ImageLike, b: ImageLike) -> None:
     """
     for name, image in (("a", a), ("b", b)):
         with suppress(ImageError):  # what cannot be read is described by whoever reads it
-            need = math.prod(_size(image)) * _PICTURE
-            free = free_memory() if need else None
-            if free is not None and need > free:
-                count, height, width = _size(image)
+            count, height, width = _size(image)
+            if count:
                 size = f"{width}x{height}" if count == 1 else f"{count} times {width}x{height}"
-                raise MemoryError(
-                    f"{image if isinstance(image, str | Path) else name}: fusing {size} takes at least "
-                    f"{_gigabytes(need)}, {_gigabytes(free)} are free: scale the images down"
-                )
+                work = f"{image if isinstance(image, str | Path) else name}: fusing {size}"
+                require_free(count * height * width * _PICTURE, work, "scale the images down")
+
+
+def require_free(count: int, work: str, remedy: str) -> None:
+    """Refuses work that takes more memory than is free.
+
+    Args:
+        count: bytes that it takes at least.
+        work: what takes them, for the message.
+        remedy: what to do instead.
+
+    Raises:
+        MemoryError: it does.
+    """
+    free = free_memory()
+    if free is not None and count > free:
+        raise MemoryError(f"{work} takes at least {_gigabytes(count)}, {_gigabytes(free)} are free: {remedy}")
 
 
 def _size(image: ImageLike) -> tuple[int, int, int]:

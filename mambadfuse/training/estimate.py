@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from mambadfuse.data.training_pairs import TrainingPair
-from mambadfuse.fusion.memory import free_memory, pass_memory
+from mambadfuse.fusion.memory import pass_memory, require_free
 from mambadfuse.models.flops import total_flops
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
@@ -108,12 +108,11 @@ def require_memory(config: TrainingConfig, accelerator: Accelerator) -> None:
     height, width = max(config.crop_sizes, key=math.prod)
     on_cpu = accelerator.device.type == "cpu"
     needed = pass_memory(config.model, height, width, count) if on_cpu else 8 * count * height * width
-    free = free_memory()
-    if free is not None and needed > free:
-        raise MemoryError(
-            f"a step of {count} crops of {height} x {width} takes more than {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB "
-            "are free: choose a smaller batch or model, smaller crop_sizes, or accumulate parts of a batch"
-        )
+    require_free(
+        needed,
+        f"a step of {count} crops of {height} x {width}",
+        "choose a smaller batch or model, smaller crop_sizes, or accumulate parts of a batch",
+    )
 
 
 def peak_memory(device: torch.device) -> int | None:
