@@ -269,7 +269,7 @@ def test_a_batch_beyond_the_free_memory_and_a_rate_beyond_floats_are_refused():
 def test_a_detector_that_another_process_finishes_meanwhile_is_not_trained_again(tmp_path, monkeypatch):
     file = tmp_path / "a.safetensors"
 
-    def waits_for_another(lock, run):
+    def waits_for_another(lock, run, remove):
         monkeypatch.undo()
         trained_detector(IMAGES["a"], QUICK, file, "a")
         monkeypatch.setattr("mambadfuse.detection.training.detection_loss", None)

@@ -293,6 +293,7 @@ def test_a_place_that_takes_no_file_is_named_before_the_work(place, capsys, word
         "train --pairs ir vi --set batch=1e9 crop_sizes=32x32 device=cpu --out new/mine.safetensors",
         "train --pairs-file half.csv --set crop_sizes=16x16 device=cpu --out new/mine.safetensors",
         "ablate --pairs ir vi --validate both both --rows nothing --out new",
+        "ablate --pairs-file half.csv --validate-file big.csv --rows default --set steps=1 device=cpu --out new",
         "ablate --pairs ir vi --validate both both --margin nothing --out new",
         "ablate --pairs ir vi --validate both both --tensorboard ir --out new",
         "ablate --pairs ir vi --validate both both --json new/t.json --set steps=x --out new",
@@ -307,6 +308,9 @@ def test_a_command_that_refuses_makes_no_folder(place, capsys, words):
     Path("bad.png").write_bytes(b"no image")
     Path("half.png").write_bytes(Path("vi/1.png").read_bytes()[:500])  # which shows once it is decoded
     Path("half.csv").write_text("ir/1.png,half.png\n")
+    for name in ("big_ir.png", "big_vi.png"):
+        write_image(name, RNG.integers(0, 256, (48, 48)).astype(np.uint8))
+    Path("big.csv").write_text("big_ir.png,big_vi.png\n")
     Path("bad.csv").write_text("ir/1.png,bad.png,deep/1\n")
     before = sorted(Path().rglob("*"))
     assert cli.main(words.split()) == 1

@@ -45,7 +45,8 @@ def trained_detector(
     if finished := _finished(file, run):
         return finished.to(device)
     checkpoints = CheckpointManager(file.with_suffix(".run"), run, count=2)
-    with made_folder(file.parent), exclusive(file.with_name(f".{file.stem}.lock"), str(file)):
+    lock = file.with_name(f".{file.stem}.lock")
+    with made_folder(file.parent), exclusive(lock, str(file), remove=True):
         if finished := _finished(file, run):  # by another process, while this one waited
             return finished.to(device)
         network = train_detector(images, config, checkpoints=checkpoints, device=device, progress=progress)

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -223,16 +223,11 @@ def _sole_writer(folder: Path, part: str | None) -> Iterator[None]:
     busy = (
         f"{folder}: another process is writing results there: wait for it, or choose another folder (--out)"
     )
-    own = _hidden(folder, part, "lock")
-    with locked(own, busy, _LOCK_TIMEOUT):
-        try:
-            for other in _overlapping(folder, part):
-                with locked(other, _busy_shard(folder, other, part) or busy, _LOCK_TIMEOUT):
-                    pass
-            yield
-        finally:
-            with suppress(OSError):  # Windows removes no open file
-                own.unlink(missing_ok=True)
+    with locked(_hidden(folder, part, "lock"), busy, _LOCK_TIMEOUT, remove=True):
+        for other in _overlapping(folder, part):
+            with locked(other, _busy_shard(folder, other, part) or busy, _LOCK_TIMEOUT):
+                pass
+        yield
 
 
 def _overlapping(folder: Path, part: str | None) -> list[Path]:
