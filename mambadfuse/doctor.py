@@ -177,6 +177,16 @@ def _widgets(name: str) -> Check:
     return Check(name, OK, f"ipywidgets {version}")
 
 
+def _wheel(name: str) -> Check:
+    try:
+        version = import_module("ipyevents").__version__
+    except ImportError as error:
+        return Check(
+            name, OPTIONAL, f"to zoom a picture by the mouse wheel needs ipyevents: {error}", _EXTRAS
+        )
+    return Check(name, OK, f"ipyevents {version}")
+
+
 def _kernel(name: str) -> Check:
     try:
         from jupyter_client.kernelspec import KernelSpecManager
@@ -278,6 +288,7 @@ CHECKS: dict[str, Callable[[str], Check]] = {
     "weights": _weights,
     "samples": _samples,
     "widgets": _widgets,
+    "mouse wheel": _wheel,
     "Jupyter kernel": _kernel,
     "memory": _memory,
     "disk": _disk,

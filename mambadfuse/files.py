@@ -7,10 +7,14 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 OnComplete = Callable[[Path], object]
+FIGURE_MARK = b"Software\0mambadfuse"
+"""What stands near the beginning of a PNG file of the kit that is a figure or a contact sheet."""
+_HEAD = 4096  # bytes
 _SPECIAL = "is a pipe, socket or device, expected a file"
 
 
@@ -111,6 +115,68 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"{folder}: the folder cannot be made ({error.strerror or error})") from error
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Makes a folder and its parents for the work inside; afterwards it removes those that it made and are empty.
+
+    Raises:
+        OSError: as :func:`make_folder`.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        make_folder(folder)
+        yield
+    finally:
+        with suppress(OSError):  # the first that is not empty
+            for each in filter(Path.exists, missing):
+                each.rmdir()
+
+
+def require_writable(paths: Iterable[Path]) -> None:
+    """Refuses files, or folders for files, that cannot be made, before the work whose results they are to hold.
+
+    In the folder of each, or the nearest one that exists, a file is made and removed. A disk that is full shows later.
+
+    Raises:
+        OSError: one cannot be made; the message names it, and the folder.
+    """
+    probed = set()
+    for path in paths:
+        folder = path
+        try:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.lstat()  # says if the name is too long
+            folder = path if path.is_dir() else next(filter(Path.exists, path.parents))
+            if folder not in probed:
+                TemporaryFile(dir=folder).close()
+                probed.add(folder)
+        except OSError as error:
+            raise OSError(
+                f"{path}: cannot be written: expected a place for new files, found {folder}, which takes none "
+                f"({error.strerror or error})"
+            ) from error
+
+
+def require_report(path: Path) -> None:
+    """Refuses the name of a report if there is something else: no text, and no figure of the kit.
+
+    So no image, volume or file of weights is replaced by a table or a figure, whosever source it is.
+
+    Raises:
+        ValueError: there is; the message names it.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, expected the name of a file")
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(_HEAD)
+    if b"\0" in start and FIGURE_MARK not in start:
+        raise ValueError(
+            f"{path}: is there already, and neither a text nor a figure of mambadfuse: choose another name"
+        )
 
 
 _Identity = tuple[int, int] | Path

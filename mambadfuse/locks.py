@@ -1,7 +1,7 @@
 """Lock files, by which one process keeps others from the same files."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,13 +12,14 @@ class BusyError(RuntimeError):
 
 
 @contextmanager
-def locked(lock: Path, busy: str, timeout: float = 0.0) -> Iterator[None]:
+def locked(lock: Path, busy: str, timeout: float = 0.0, remove: bool = False) -> Iterator[None]:
     """Holds a lock file. The system releases the lock if the process is killed; the file may stay.
 
     Args:
         lock: created if missing; its folder must exist.
         busy: the message of the error.
         timeout: how long to wait for the other process, in seconds.
+        remove: whether to remove the file at the end; Windows keeps it.
 
     Raises:
         BusyError: another process holds the lock.
@@ -34,4 +35,7 @@ def locked(lock: Path, busy: str, timeout: float = 0.0) -> Iterator[None]:
     try:
         yield
     finally:
+        if remove:
+            with suppress(OSError):  # Windows removes no open file
+                lock.unlink(missing_ok=True)
         held.release()

@@ -231,8 +231,14 @@ def test_failures_are_one_line_each_and_the_rest_is_written(place, capsys):
             "--a a.png --b icon.ico --out f.png",
             "icon.ico: is not a PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or .npy image, but a ICO",
         ),
-        ("--a a.png --b b.png --out a.png/f.png", "a.png: the folder cannot be made ("),
-        ("--a a --b b --out a.png/out", "a.png/out: the folder cannot be made ("),
+        (
+            "--a a.png --b b.png --out a.png/f.png",
+            "a.png/f.png: cannot be written: expected a place for new files, found a.png, which takes none (",
+        ),
+        (
+            "--a a --b b --out a.png/out",
+            "a.png/out/1.png: cannot be written: expected a place for new files, found a.png, which takes none (",
+        ),
         ("--a a.png --b small.png --out f.png", "8x6 and 8x3"),
         ("--a a --b empty --out out", "empty: the folder holds no images"),
         ("--a a --b b --out b", "folder of their own"),

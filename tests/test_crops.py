@@ -131,7 +131,7 @@ def test_sets_are_drawn_by_their_sampling_weights():
     assert 850 < alike.count("few") < 1150
 
 
-@pytest.mark.parametrize("weights", [[0.0], [-1.0], [1.0, 1.0], [float("nan")]])
+@pytest.mark.parametrize("weights", [[0.0], [-1.0], [1.0, 1.0], [float("nan")], [float("inf")]])
 def test_impossible_sampling_weights_are_refused(weights):
     with pytest.raises(ValueError, match="positive sampling weight"):
         crops_of(sampling_weights=weights)

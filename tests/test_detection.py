@@ -258,10 +258,18 @@ def test_a_file_with_other_images_or_settings_is_not_taken_for_the_result(tmp_pa
         trained_detector(IMAGES["a"], replace(QUICK, steps=7), file, "a")
 
 
+def test_a_batch_beyond_the_free_memory_and_a_rate_beyond_floats_are_refused():
+    images = DetectionSet(np.zeros((1, 1, 32, 32), np.uint8), [scene_objects(SCENES[0])], KINDS)
+    with pytest.raises(MemoryError, match=r"a step of 1000000000 images takes at least 4096\.0 GB"):
+        train_detector(images, DetectorConfig(batch=10**9))
+    with pytest.raises(ValueError, match="learning_rate must be finite in float32, found 1e"):
+        DetectorConfig(learning_rate=1e300)
+
+
 def test_a_detector_that_another_process_finishes_meanwhile_is_not_trained_again(tmp_path, monkeypatch):
     file = tmp_path / "a.safetensors"
 
-    def waits_for_another(lock, run):
+    def waits_for_another(lock, run, remove):
         monkeypatch.undo()
         trained_detector(IMAGES["a"], QUICK, file, "a")
         monkeypatch.setattr("mambadfuse.detection.training.detection_loss", None)

@@ -191,11 +191,17 @@ def test_weights_are_needed_and_samples_are_optional(monkeypatch, tmp_path):
     assert line(text, "samples").startswith(doctor.OPTIONAL)
 
 
-@pytest.mark.parametrize("module", ["ipywidgets", "jupyter_client.kernelspec"])
-def test_missing_notebook_parts_come_with_their_command(monkeypatch, module):
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("ipywidgets", "widgets"),
+        ("ipyevents", "mouse wheel"),
+        ("jupyter_client.kernelspec", "Jupyter kernel"),
+    ],
+)
+def test_missing_notebook_parts_come_with_their_command(monkeypatch, module, name):
     monkeypatch.setitem(sys.modules, module, None)
     text, _ = doctor.report()
-    name = "widgets" if module == "ipywidgets" else "Jupyter kernel"
     assert line(text, name).startswith(doctor.OPTIONAL)
     assert 'pip install -e ".[notebooks]"' in text
 

@@ -146,9 +146,9 @@ def test_a_folder_without_any_score_is_left_out(place):
     found = folders("first", "small", metrics=QUICK)
     assert "small" not in by_label(found)
     assert found.pictures == NAMES
-    assert found.problems[-1] == "small: none of its images has a score"
+    assert found.problems[-1] == "small: none of its images has numbers"
     with pytest.raises(
-        ValueError, match=r"no image for which every method has a score; the first of 4 .*8x8"
+        ValueError, match=r"no image for which every method has numbers; the first of 4 .*8x8"
     ):
         folders("small", metrics=QUICK)
 
@@ -179,6 +179,7 @@ def test_folders_of_one_name_go_by_their_path(place):
         (["first", "a/../first"], {}, "first: is given twice"),
         (["none"], {}, "none: there is no such folder"),
         (["first"], {"metrics": ["XY"]}, r"unknown metrics \['XY'\]"),
+        (["first"], {"metrics": ["EN", "SD", "EN"]}, "the metric EN is named twice"),
         (["first"], {"convention": "other"}, "convention must be one of"),
         (["first"], {"rows": "TNO"}, "no published rows for 'TNO'"),
         (["first"], {"rows": "TNO-25"}, "TNO-25 has 25 pairs, found 3"),

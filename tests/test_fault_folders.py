@@ -212,7 +212,7 @@ def test_weights_that_fail_are_left_out_and_named(place):
     assert [method.label for method in found.methods][:2] == ["first", "mean (baseline)"]
     assert found.pictures == NAMES
     assert found.problems[0] == "a/1.png: the model returned NaN or infinite values"
-    assert found.problems[-1] == "Broken: none of its images can be measured"
+    assert found.problems[-1] == "Broken: none of its images has numbers"
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,8 @@ def test_folders_without_a_pair_in_common_are_refused(place):
             if name != kept:
                 Path(f"{folder}/{name}.png").unlink()
     with pytest.raises(
-        ValueError, match=r"no pair that every method has fused; the first of 4 problems: second: holds"
+        ValueError,
+        match=r"no image for which every method has numbers; the first of 4 problems: second: holds",
     ):
         folders("first", "second")
 
@@ -247,7 +248,8 @@ def test_pairs_that_cannot_be_read_are_refused(place):
     for name in NAMES:
         Path(f"a/{name}.png").write_bytes(b"")
     with pytest.raises(
-        ValueError, match=r"no pair that every method has fused; the first of 6 problems: a/1.png: is empty"
+        ValueError,
+        match=r"no image for which every method has numbers; the first of 6 problems: a/1.png: is empty",
     ):
         folders()
 

@@ -3,9 +3,14 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from mambadfuse.files import atomic_write, require_apart
+from mambadfuse.files import atomic_write, made_folder, require_apart, require_report, require_writable
+from mambadfuse.plotting import png
+
+linux = pytest.mark.skipif(not Path("/proc/self").exists(), reason="only Linux has such a folder")
 
 
 @pytest.fixture
@@ -71,3 +76,65 @@ def test_an_error_leaves_the_old_file_and_nothing_else(place):
     with pytest.raises(OSError, match=r"1\.png: cannot be written"):
         fails()
     assert [path.read_bytes() for path in Path("vi").iterdir()] == [b"vi"]
+
+
+@pytest.mark.parametrize("output", ["new.png", "new/deep/er/new.png", "ir", "ir/1.png", "linked/new.png"])
+def test_where_files_can_be_made_nothing_is_left_behind(place, output):
+    Path("linked").symlink_to("ir")
+    before = sorted(Path().rglob("*"))
+    require_writable([Path(output)])
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("output", "found", "why"),
+    [
+        ("ir/1.png/new.png", "ir/1.png", "Not a directory"),
+        ("ir/1.png/new/new.png", "ir/1.png", "Not a directory"),
+        ("n" * 300 + ".png", "n" * 300 + ".png", "File name too long"),
+        pytest.param("/proc/new.png", "/proc", "No such file", marks=linux),
+    ],
+)
+def test_where_no_file_can_be_made_is_said(place, output, found, why):
+    with pytest.raises(
+        OSError, match=rf"^{output}: cannot be written: expected a place .*{found}, which .*{why}"
+    ):
+        require_writable([Path("new.png"), Path(output)])
+
+
+def test_a_folder_that_takes_no_file_is_said(place):
+    os.chmod("ir", 0o500)
+    if os.access("ir", os.W_OK):
+        pytest.skip("this user may write anywhere")
+    with pytest.raises(OSError, match=r"^ir.new\.png: cannot be written: .*Permission denied"):
+        require_writable([Path("ir/new.png")])
+
+
+def test_a_new_folder_stays_if_something_is_in_it(place):
+    with made_folder(Path("new/deep")):
+        pass
+    assert not Path("new").exists()
+    with made_folder(Path("new/deep")):
+        Path("new/1.png").touch()
+    assert [path.name for path in Path("new").iterdir()] == ["1.png"]
+    with made_folder(Path("empty")), made_folder(Path("empty")):
+        Path("empty/1.png").touch()
+    Path("empty/1.png").unlink()
+    with made_folder(Path("empty")):
+        pass
+    assert Path("empty").exists(), "it was there before"
+
+
+def test_a_report_replaces_reports_alone(place):
+    Path("table.csv").write_text("夜,1\n" * 2000, encoding="utf-8")
+    Path("plot.png").write_bytes(png(np.zeros((4, 4), np.uint8)))
+    for path in ("table.csv", "plot.png", "ir/1.png", "new.png"):  # ir/1.png holds a word
+        require_report(Path(path))
+    for suffix in ("png", "jpg", "tif", "bmp", "gif", "webp"):
+        Image.new("L", (4, 4)).save(f"picture.{suffix}")
+        with pytest.raises(
+            ValueError, match=rf"^picture\.{suffix}: is there already, and neither a text nor"
+        ):
+            require_report(Path(f"picture.{suffix}"))
+    with pytest.raises(ValueError, match=r"^ir: is a folder, expected the name of a file"):
+        require_report(Path("ir"))

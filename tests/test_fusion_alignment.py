@@ -48,7 +48,7 @@ def test_a_is_fused_where_b_has_it(pair):
 def test_b_stands_in_where_a_does_not_reach(pair):
     shifted, b, _ = pair
     cut = shifted[:, 40:]
-    image = moved_onto(cut[None, ..., None], b[None, ..., None], "translation")[0, ..., 0]
+    image = moved_onto(cut[None, ..., None], b[None, ..., None], "translation", (cut, b))[0, ..., 0]
     np.testing.assert_array_equal(image[:, :20], b[:, :20])
 
 

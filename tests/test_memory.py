@@ -104,6 +104,23 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(network, monkeypa
             mdf.fuse(*pair, network)
 
 
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize("kind", ["array", "colour", "tensor", "batch"])
+def test_an_array_that_is_too_large_is_refused_before_it_is_copied(network, monkeypatch, side, kind):
+    """A view of one pixel holds no memory, whatever its size."""
+    with_free(monkeypatch, 10**9)
+    huge = {
+        "array": np.broadcast_to(np.uint8(7), (10**6, 10**6)),
+        "colour": np.broadcast_to(np.uint8(7), (10**6, 10**6, 3)),
+        "tensor": torch.zeros(1, 1).expand(10**6, 10**6),
+        "batch": torch.zeros(1, 1, 1, 1).expand(10**6, 1, 1000, 1000),
+    }[kind]
+    small = np.zeros((4, 4), np.uint8)
+    pair = (huge, small) if side == "a" else (small, huge)
+    with pytest.raises(MemoryError, match=rf"^{side}: fusing .*1000x1000|^{side}: fusing 1000000x1000000"):
+        mdf.fuse(*pair, network)
+
+
 @pytest.mark.parametrize(
     ("files", "left"),
     [

@@ -1,12 +1,15 @@
 """No command ever writes to a source: every output of every command, by every path to every kind of source."""
 
 import os
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import mambadfuse as mdf
 from mambadfuse import cli
 from mambadfuse.data.images import write_image
 
@@ -173,3 +176,183 @@ def test_outputs_beside_the_results_may_be_written_again(place):
     words = "evaluate --a ir --b vi --fused done --metrics EN --csv done/t.csv --plot done/plot.png"
     command = words.split()
     assert cli.main(command) == cli.main(command) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "fuse --a ir/1.png --b vi/1.png --out new.png --sheet done/1.png",
+        "fuse --a ir --b vi --out new --sheet done/1.png",
+        "evaluate --a ir --b vi --fused made/ir --plot done/1.png",
+        "evaluate --a ir --b vi --fused made/ir --csv done/1.png",
+        "faults --a ir --b vi --fused made/ir --json done/1.png",
+        "ablate --report old.jsonl --html done/1.png",
+        "ablate --report old.jsonl --figures figures",
+    ],
+)
+def test_no_report_replaces_an_image_that_the_command_does_not_read(place, capsys, words):
+    Path("figures").mkdir()
+    shutil.copy("ir/1.png", "figures/cost.png")
+    assert "neither a text nor a figure of mambadfuse" in refused(words.split(), capsys)
+
+
+def test_a_sheet_may_be_drawn_again(place):
+    words = [
+        "fuse",
+        "--a",
+        "ir/1.png",
+        "--b",
+        "vi/1.png",
+        "--model",
+        "ivf-fast",
+        "--out",
+        "new.png",
+        "--sheet",
+        "sheet.png",
+    ]
+    assert cli.main(words) == cli.main(words) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train --pairs ir vi --set init_from=mine.safetensors --out mine.safetensors",
+        "train --pairs ir vi --set teacher=mine.safetensors --out mine.safetensors",
+    ],
+)
+def test_weights_to_begin_with_are_a_source(place, capsys, words):
+    mdf.save(mdf.MambaDFuse(mdf.MambaDFuseConfig.lite()), "mine.safetensors")
+    assert "mine.safetensors: would replace its own source" in refused(words.split(), capsys)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "detect evaluate --a ir --b vi --boxes set.json --detections done --json done/new.json",
+        "detect evaluate --a ir --b vi --boxes set.json --weights w --input done --json done/new.json",
+        "detect train --a ir --b vi --boxes set.json --input done --out done/new.safetensors",
+        "fuse --a ir --b vi --out ir/new.mp4",
+        "fuse --a ir --b vi --out vi/new.mp4",
+    ],
+)
+def test_folders_of_results_and_frames_that_are_read_take_no_output(place, capsys, words):
+    assert "a folder of sources; choose a place outside it" in refused(words.split(), capsys)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "fuse --a ir/1.png --b vi/1.png --out OUT.png",
+        "fuse --a ir/1.png --b vi/1.png --out new.png --sheet OUT.png",
+        "fuse --a ir --b vi --out OUT",
+        "fuse --a ir --b vi --out OUT.mp4",
+        "fuse --a head/mri.nii --b head/ct.nii --out OUT.nii",
+        "fuse --samples --out OUT",
+        "align --a ir/1.png --b vi/1.png --out OUT.png",
+        "align --a ir --b vi --out new --overlay OUT",
+        "evaluate --a ir --b vi --fused done --plot OUT.png",
+        "faults --a ir --b vi --fused done --csv OUT",
+        "train --pairs ir vi --steps 1 --out OUT.safetensors",
+        "ablate --pairs ir vi --validate both both --seeds 1 --out OUT",
+        "ablate --report old.jsonl --json OUT",
+        "detect train --a ir --b vi --boxes set.json --input a --out OUT.safetensors",
+        "detect matrix --model ivf-fast --scenes 1 --test-scenes 1 --out OUT",
+        "export --out OUT.onnx",
+    ],
+)
+@pytest.mark.parametrize(
+    ("out", "why"),
+    [
+        (
+            "pairs.csv/new",
+            "cannot be written: expected a place for new files, found pairs.csv, which .*Not a dir",
+        ),
+        ("n" * 300, ".*File name too long"),
+    ],
+)
+def test_a_place_that_takes_no_file_is_named_before_the_work(place, capsys, words, out, why):
+    before = everything()
+    assert cli.main(words.replace("OUT", out).split()) == 1
+    assert re.search(rf"^mambadfuse: \S*{out}\S*: {why}", capsys.readouterr().err, re.M)
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "fuse --a ir/1.png --b bad.png --out new/f.png",
+        "fuse --a ir/1.png --b vi/1.png --model nothing --out new/f.png",
+        "fuse --pairs-file bad.csv --out new",
+        "align --a ir/1.png --b bad.png --out new/f.png --overlay new/o.png",
+        "align --pairs-file bad.csv --out new/a --transform new/b",
+        "evaluate --a ir --b vi --fused done --metrics NOTHING --csv new/t.csv",
+        "faults --a ir --b vi --fused done --model nothing --csv new/t.csv",
+        "train --pairs ir vi --set steps=x --out new/mine.safetensors",
+        "train --pairs ir vi --set teacher=nothing --out new/mine.safetensors",
+        "train --pairs ir vi --set crop_sizes=64x64 --out new/mine.safetensors",
+        "train --pairs ir vi --set batch=1e9 crop_sizes=32x32 device=cpu --out new/mine.safetensors",
+        "train --pairs-file half.csv --set crop_sizes=16x16 device=cpu --out new/mine.safetensors",
+        "ablate --pairs ir vi --validate both both --rows nothing --out new",
+        "ablate --pairs-file half.csv --validate-file big.csv --rows default --set steps=1 device=cpu --out new",
+        "ablate --pairs ir vi --validate both both --margin nothing --out new",
+        "ablate --pairs ir vi --validate both both --tensorboard ir --out new",
+        "ablate --pairs ir vi --validate both both --json new/t.json --set steps=x --out new",
+        "detect train --a ir --b vi --boxes set.json --input a --out new/d.safetensors",
+        "detect matrix --model nothing --scenes 1 --test-scenes 1 --out new",
+        "detect matrix --model ivf-fast nothing --scenes 1 --test-scenes 1 --out new",
+        "detect matrix --model ivf-fast --scenes 1 --test-scenes 1 --learning-rate 1e300 --out new",
+        "export --model nothing --out new/net.onnx",
+    ],
+)
+def test_a_command_that_refuses_makes_no_folder(place, capsys, words):
+    Path("bad.png").write_bytes(b"no image")
+    Path("half.png").write_bytes(Path("vi/1.png").read_bytes()[:500])  # which shows once it is decoded
+    Path("half.csv").write_text("ir/1.png,half.png\n")
+    for name in ("big_ir.png", "big_vi.png"):
+        write_image(name, RNG.integers(0, 256, (48, 48)).astype(np.uint8))
+    Path("big.csv").write_text("big_ir.png,big_vi.png\n")
+    Path("bad.csv").write_text("ir/1.png,bad.png,deep/1\n")
+    before = sorted(Path().rglob("*"))
+    assert cli.main(words.split()) == 1
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource limits")
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("fuse --a ir/1.png --b vi/1.png --model ivf-fast --out new/f.png", "new/"),
+        (
+            "evaluate --a ir --b vi --fused done --metrics EN --json new/t.json",
+            "new/t.json: cannot be written",
+        ),
+        ("align --a ir/1.png --b vi/1.png --out new/f.png", "new/"),
+    ],
+)
+def test_a_full_disk_is_said_and_leaves_nothing(place, capsys, words, named):
+    import resource
+
+    before = everything()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))  # as if 20 bytes were free for each file
+    try:
+        assert cli.main(words.split()) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert named in capsys.readouterr().err
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "align --a ir/1.png --b vi/1.png --out new.png --overlay done/1.png",
+        "align --a ir/1.png --b vi/1.png --out new.png --transform done/1.png",
+        "align --pairs-file pairs.csv --out new --overlay done",
+    ],
+)
+def test_what_is_beside_a_moved_image_replaces_no_file_of_others(place, capsys, words):
+    before = everything()
+    assert cli.main(words.split()) == 1
+    assert "no record of its settings" in capsys.readouterr().err
+    assert everything() == before

@@ -56,6 +56,11 @@ def test_spreadsheets_of_any_country_are_read(listing, delimiter, encoding, head
     assert named(find_pairs(listing(text, encoding))) == [("2", "2.png", "2.png"), ("one", "1.png", "1.png")]
 
 
+def test_a_list_of_single_files_is_told_what_a_line_holds(listing):
+    with pytest.raises(PairError, match="line 1: expected a,b or a,b,name, found 1 cells"):
+        read_pairs_file(listing("../x/1.png\n../y/1.png\n"))
+
+
 def test_the_separator_is_the_one_by_which_the_files_are_there(listing, tmp_path):
     for name in ("x/1;a.png", "x/2,b.png", "y/2,b.png"):
         (tmp_path / name).write_bytes(b"x")

@@ -32,6 +32,17 @@ def test_texts_of_neighbours_do_not_cover_each_other_and_stay_in_the_image():
     assert all(axes.bbox.x0 - 2 < one.x0 and one.x1 < axes.bbox.x1 + 2 for one in drawn)
 
 
+def test_a_text_with_neighbours_still_stands_at_its_own_box():
+    boxes = {"sign": (28, 26, 36, 34), "person": (56, 12, 67, 35), "car": (25, 5, 50, 15)}
+    frames = [Frame(box, text) for text, box in boxes.items()]
+    figure = figures.framed_images({"a": np.zeros((80, 120))}, {"a": frames}, columns=4)
+    FigureCanvasAgg(figure).draw()
+    (axes,) = figure.axes
+    for text, frame in zip(axes.texts, axes.patches, strict=True):
+        own = frame.get_window_extent().padded(4)
+        assert own.overlaps(text.get_window_extent()), text.get_text()
+
+
 def test_images_beyond_a_row_go_below():
     figure = figures.framed_images({str(k): np.zeros((4, 6)) for k in range(3)}, {}, columns=2)
     assert [axes.get_subplotspec().rowspan.start for axes in figure.axes] == [0, 0, 1]

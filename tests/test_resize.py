@@ -73,8 +73,17 @@ def test_the_error_says_which_side_to_resize_or_that_neither_fits():
         fuse(SCENE[:30], SCENE, First())
     with pytest.raises(ValueError, match="aspect ratios differ"):
         fuse(SCENE[:30], SCENE, First(), resize="a")
+    with pytest.raises(ValueError, match=r"^a: 64x30 cannot be resized to 64x48"):
+        fuse(SCENE[:30], SCENE, First(), resize="a")
     with pytest.raises(ValueError, match="resize must be one of a, b, or None"):
         fuse(SCENE, SCENE, First(), resize="c")
+
+
+def test_the_error_names_the_file(tmp_path):
+    file = tmp_path / "1.png"
+    Image.fromarray(np.rint(255 * SCENE[:30]).astype(np.uint8)).save(file)
+    with pytest.raises(ValueError, match=rf"^b \({file}\): 64x30 cannot be resized to 64x48"):
+        fuse(SCENE, file, First(), resize="b")
 
 
 def test_the_command_resizes(tmp_path, monkeypatch):

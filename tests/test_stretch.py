@@ -87,6 +87,11 @@ def test_percentiles_that_fall_together_are_refused(tmp_path):
         read_image(tmp_path / "x.png", stretch=("1%", "99%"))
 
 
+def test_bounds_that_all_but_touch_give_black_and_white():
+    x = np.array([[-1, 0, 1, 200]])
+    np.testing.assert_array_equal(Stretch.of((0, 1e-320)).apply(x), [[0, 0, 1, 1]])
+
+
 @pytest.mark.parametrize("dtype", [">u2", "<u2", ">f4", "<f8", "<i4", ">i2"])
 def test_byte_order_and_kind_of_number_change_nothing(dtype):
     plain = Stretch.of((10, 200)).apply(stored_array(VISIBLE[..., 0].astype(dtype)).values)

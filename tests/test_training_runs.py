@@ -87,3 +87,27 @@ def test_a_run_that_has_not_started_is_drawn_empty(tmp_path, variants):
     loss, score = variant_curves([new]).axes
     assert loss.lines[0].get_xdata().size == 0
     assert len(score.lines[0].get_xdata()) == 0
+
+
+def test_what_a_crash_cut_off_is_skipped(tmp_path):
+    (tmp_path / "steps.jsonl").write_text('{"step": 1, "total": 2.5}\n{"step": 2, "to')
+    (tmp_path / "validation.jsonl").write_text('{"step": 1, "EN"')
+    seen = progress("mine", 6, tmp_path)
+    assert (seen.curve.tolist(), seen.scores) == ([[1.0], [2.5]], {})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("steps.jsonl", '{"step": 3}\n', "at step 3 expected a number total, found none"),
+        ("steps.jsonl", '{"step": 3, "total": "low"}\n', "at step 3 expected a number total, found 'low'"),
+        ("steps.jsonl", '{"step": 3, "total": null}\n', "at step 3 expected a number total, found None"),
+        ("steps.jsonl", "5\n{}\n", "none of its lines is a record of a step"),
+        ("validation.jsonl", '{"step": 3, "EN": 7}\n', "at step 3 expected a number SD, found none"),
+        ("validation.jsonl", "a picture\n", "none of its lines is a record of a step"),
+    ],
+)
+def test_what_is_no_log_is_named(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=rf"{name}: is no log of a training run: {said}"):
+        progress("mine", 6, tmp_path)

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mambadfuse import MambaDFuse, MambaDFuseConfig, save
+from mambadfuse.ablation import read_table, row_config
 from mambadfuse.losses import FusionLossConfig
 from mambadfuse.training import BUDGETS, TASKS, TrainingConfig, as_yaml, configure, loop, settings
 from mambadfuse.training import config as config_module
+from mambadfuse.training.yaml_text import read_yaml
 
 
 def test_the_gpu_budget_is_the_published_recipe():
@@ -185,6 +187,7 @@ def test_what_is_written_is_read_back(steps, rate, seed, precision):
         ("keep_checkpoints", 0),
         ("log_every", 0),
         ("learning_rate", math.nan),
+        ("learning_rate", 1e300),
         ("ema_decay", math.nan),
         ("learning_rate", math.inf),
         ("contrast", 0.0),
@@ -253,6 +256,65 @@ def test_hostile_files_of_settings_are_refused(tmp_path, content, said):
     (tmp_path / "odd.yaml").write_bytes(content)
     with pytest.raises(ValueError, match=rf"odd\.yaml: .*({said})"):
         configure(file=tmp_path / "odd.yaml")
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "value"),
+    [
+        ("steps: 010", "steps", 10),
+        ("steps: 1_000", "steps", 1000),
+        ("steps: 1e3", "steps", 1000),
+        ("learning_rate: 5e-4", "learning_rate", 5e-4),
+        ("clip_grad_norm: .inf", "clip_grad_norm", math.inf),
+        ("tensorboard: on", "tensorboard", True),
+        ("tensorboard: No", "tensorboard", False),
+        ("init_from: no", "init_from", "no"),
+        ("init_from: 2026-01-02", "init_from", "2026-01-02"),
+        ("init_from: 1:30", "init_from", "1:30"),
+    ],
+)
+def test_values_are_read_as_they_read(tmp_path, setting, name, value):
+    """And not as YAML 1.1 has them: octal, to the base of 60, as dates."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(setting)
+    if name == "init_from":  # there are no such weights
+        assert read_yaml(file) == {name: value}
+    else:
+        for config in (configure(file=file), configure(overrides=[setting.replace(": ", "=")])):
+            assert getattr(config, name) == value
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("steps: 1:30:00", "steps: expected a whole number, found '1:30:00'"),
+        ("steps: 2026-01-02", "steps: expected a whole number, found '2026-01-02'"),
+        ("seed: 0x10", "seed: expected a whole number, found '0x10'"),
+        ("crop_sizes: 0x10", "crop_sizes must be .height, width., each at least 1"),
+        ("model: {dim: 8, dim: 16}", "'dim' is set on line 1 and on line 1"),
+        ("warmup: off", "warmup: expected a whole number, found 'off'"),
+        ("steps: !!int 1:30:00", "is not readable as YAML: .*1:30:00"),
+        ("no: 1", "unknown setting 'no'"),
+        ("schedule: off", "schedule must be one of cosine, published, found 'off'"),
+    ],
+)
+def test_values_that_say_something_else_are_named_with_their_setting(tmp_path, setting, said):
+    file = tmp_path / "mine.yaml"
+    file.write_text(setting)
+    with pytest.raises(ValueError, match=said):
+        configure(file=file)
+
+
+def test_rows_of_a_table_may_be_called_anything_that_reads_as_a_name(tmp_path):
+    file = tmp_path / "table.yaml"
+    file.write_text(
+        "default: {question: '?', changes: {}}\n"
+        "off: {question: '?', changes: {steps: 010}}\n"
+        "010: {question: '?', changes: {steps: 7}}\n"
+    )
+    table = read_table(file)
+    assert list(table) == ["default", "off", "010"]
+    assert row_config(table["off"]).steps == 10
 
 
 def test_an_override_is_no_place_for_aliases():

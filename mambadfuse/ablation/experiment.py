@@ -16,7 +16,7 @@ from mambadfuse.ablation.store import Result, Store
 from mambadfuse.ablation.table import Row, row_config
 from mambadfuse.data.crops import fingerprint
 from mambadfuse.data.training_pairs import TrainingPair
-from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.files import atomic_write, made_folder, make_folder
 from mambadfuse.fusion.pair import load_model
 from mambadfuse.metrics import EIGHT
 from mambadfuse.models.checkpoints import Network
@@ -159,9 +159,8 @@ class Experiment:
             Exception: whatever :func:`mambadfuse.training.train` raises.
         """
         weights = self.weights_path(row, seed)
-        make_folder(weights.parent.parent)
         lock = weights.parent.with_name(f".{weights.parent.name}.lock")
-        with exclusive(lock, f"{row.name}, seed {seed}"):
+        with made_folder(lock.parent), exclusive(lock, f"{row.name}, seed {seed}", remove=True):
             result = self.stored_result(row, seed)
             if result is None:
                 result = self._scored_again(row, seed) or self.train_and_score(row, seed, weights, progress)
@@ -184,8 +183,8 @@ class Experiment:
             Exception: as :meth:`run`.
         """
         config = self.config(row, seed)
-        make_folder(weights.parent)
-        train(config, self.sets, weights, progress=progress)
+        with made_folder(weights.parent):
+            train(config, self.sets, weights, progress=progress)
         result = self.scored(row, seed, config, weights)
         if not self.keep_weights:
             return result

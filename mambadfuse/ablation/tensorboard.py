@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from mambadfuse.ablation.store import Result
@@ -23,13 +24,10 @@ def write_tensorboard(results: Iterable[Result], folder: str | Path) -> None:
         ImportError: tensorboardX is not installed.
         ValueError: there is something at ``folder``.
     """
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise ImportError('tensorboardX is not installed: pip install -e ".[tensorboard]"') from error
     folder = Path(folder)
-    if folder.exists():
-        raise ValueError(f"{folder}: exists already; give a folder that does not")
+    require_new(folder)
+    from tensorboardX import SummaryWriter
+
     make_folder(folder.parent)
     results = list(results)
     varied = _varied(results)
@@ -45,6 +43,19 @@ def write_tensorboard(results: Iterable[Result], folder: str | Path) -> None:
         with SummaryWriter(str(part)) as writer:
             writer.add_hparams(settings, scores, name)
     os.replace(part, folder)
+
+
+def require_new(folder: Path) -> None:
+    """Refuses what :func:`write_tensorboard` could not write.
+
+    Raises:
+        ImportError: tensorboardX is not installed.
+        ValueError: there is something at ``folder``.
+    """
+    if not find_spec("tensorboardX"):
+        raise ImportError('tensorboardX is not installed: pip install -e ".[tensorboard]"')
+    if folder.exists():
+        raise ValueError(f"{folder}: exists already; give a folder that does not")
 
 
 def _varied(results: list[Result]) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -10,6 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from mambadfuse.ablation.report import Report
 from mambadfuse.ablation.scoring import lower_is_better
 from mambadfuse.ablation.store import Result
+from mambadfuse.ablation.verdicts import Effect
 from mambadfuse.analysis.training_runs import running_mean
 
 _FACES = {"better": "black", "worse": "black", "equal": "0.7", "open": "white"}
@@ -35,20 +37,7 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
     for axes, metric in zip(
         figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0], metrics, strict=True
     ):
-        found = [line.effects[metric] for line in lines]
-        edge = _reach([(e.seeds.mean, e.seeds.low, e.seeds.high) for e in found])
-        for place, effect in enumerate(found):
-            seeds = effect.seeds
-            if effect.verdict == "not learnt":
-                axes.text(0, place, effect.verdict, fontsize=11, ha="center", va="center")
-                continue
-            axes.plot([max(seeds.low, -edge), min(seeds.high, edge)], [place, place], "k-", linewidth=1)
-            axes.plot([-edge] * (seeds.low < -edge), [place] * (seeds.low < -edge), "k<", markersize=4)
-            axes.plot([edge] * (seeds.high > edge), [place] * (seeds.high > edge), "k>", markersize=4)
-            axes.plot(seeds.mean, place, "o", color="black", markerfacecolor=_FACES[effect.verdict])
-        if np.isfinite(found[0].margin):
-            axes.axvspan(-found[0].margin, found[0].margin, color="0.92", zorder=0)
-        axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
+        _draw_effects(axes, [line.effects[metric] for line in lines])
         axes.set_yticks(range(len(lines)), [line.row for line in lines], fontsize=11)
         better = "lower" if lower_is_better(metric) else "higher"
         axes.set_xlabel(f"{metric}, difference from default\n({better} is better)", fontsize=11)
@@ -56,6 +45,24 @@ def forest_plot(report: Report, metrics: Sequence[str] = ()) -> Figure:
         axes.locator_params(axis="x", nbins=4)
         axes.set_ylim(-1, len(lines))
     return figure
+
+
+def _draw_effects(axes: Axes, effects: Sequence[Effect]) -> None:
+    """One below the other: dots, intervals, and the margin within which two rows are equal."""
+    edge = _reach([(effect.seeds.mean, effect.seeds.low, effect.seeds.high) for effect in effects])
+    for place, effect in enumerate(effects):
+        if effect.verdict == "not learnt":
+            axes.text(0, place, effect.verdict, fontsize=11, ha="center", va="center")
+            continue
+        mean, low, high = effect.seeds.mean, effect.seeds.low, effect.seeds.high
+        axes.plot([max(low, -edge), min(high, edge)], [place, place], "k-", linewidth=1)
+        for end, arrow, beyond in ((-edge, "k<", low < -edge), (edge, "k>", high > edge)):
+            if beyond:
+                axes.plot(end, place, arrow, markersize=4)
+        axes.plot(mean, place, "o", color="black", markerfacecolor=_FACES[effect.verdict])
+    if np.isfinite(effects[0].margin):
+        axes.axvspan(-effects[0].margin, effects[0].margin, color="0.92", zorder=0)
+    axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
 
 
 def loss_curves(results: Sequence[Result]) -> Figure:

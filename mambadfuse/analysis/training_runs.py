@@ -56,14 +56,32 @@ class Progress:
 
 
 def progress(name: str, steps: int, folder: Path) -> Progress:
-    """Reads the logs of a run, even if it has not written any yet."""
-    log, validations = (
-        read_log(path) if path.exists() else []
-        for path in (folder / "steps.jsonl", folder / "validation.jsonl")
-    )
-    curve = np.array([(record["step"], record["total"]) for record in log], dtype=float).reshape(-1, 2).T
-    scores = {record["step"]: {metric: record[metric] for metric in EIGHT} for record in validations}
-    return Progress(name, steps, curve, scores, folder)
+    """Reads the logs of a run, even if it has not written any yet; what a crash cut off is skipped.
+
+    Raises:
+        ValueError: a file in the place of a log is none; the message names it.
+        OSError: it cannot be read.
+    """
+    losses = _numbers(folder / "steps.jsonl", ("total",))
+    curve = np.array([(step, record["total"]) for step, record in losses], dtype=float).reshape(-1, 2).T
+    return Progress(name, steps, curve, dict(_numbers(folder / "validation.jsonl", EIGHT)), folder)
+
+
+def _numbers(log: Path, names: Sequence[str]) -> list[tuple[int, dict[str, float]]]:
+    """The step of each record of a log, and its numbers of these names; none if there is no log yet."""
+    if not log.exists():
+        return []
+    records = read_log(log)
+    if not records and b"\n" in log.read_bytes():
+        raise ValueError(f"{log}: is no log of a training run: none of its lines is a record of a step")
+    for record in records:
+        for name in names:
+            if not isinstance(record.get(name), int | float):
+                found = f"found {record[name]!r}" if name in record else "found none"
+                raise ValueError(
+                    f"{log}: is no log of a training run: at step {record['step']} expected a number {name}, {found}"
+                )
+    return [(record["step"], {name: record[name] for name in names}) for record in records]
 
 
 def common_step(variants: Sequence[Progress]) -> int | None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import mambadfuse
 from mambadfuse.cli import ablate, align, data, detect, doctor, evaluate, export, faults, fuse, train
-from mambadfuse.cli.messages import complain
+from mambadfuse.cli.messages import complain, words_of
 
 
 class Command(Protocol):
@@ -64,5 +64,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(": ".join(["interrupted", *map(str, stop.args)]))
         return 130
     except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
-        complain(str(error) or type(error).__name__)
+        complain(words_of(error))
         return 1

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mambadfuse.cli.ablation_report import add_report_options, outputs, report
-from mambadfuse.cli.arguments import add_component_option, name_components, refuse_sources
+from mambadfuse.cli.ablation_report import add_report_options, check_report_options, report, reports
+from mambadfuse.cli.arguments import add_component_option, check_outputs, name_components
 from mambadfuse.cli.messages import complain, say
 from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
 from mambadfuse.cli.reading import add_reading, reading_arguments
@@ -130,7 +130,12 @@ def run(options: Namespace) -> int:
         return 0
     if options.report is not None:
         store = _stored(options)
-        refuse_sources(options, outputs(options), [options.table, store.path])
+        check_outputs(
+            options,
+            results=[options.tensorboard],
+            reports=reports(options),
+            sources=[options.table, store.path],
+        )
         pairs = _pairs(options, [])[1] if options.pictures else []
         return report(options, store.results(), store.path.parent, pairs)
     if options.test:
@@ -138,6 +143,7 @@ def run(options: Namespace) -> int:
 
     from mambadfuse.ablation import pending_runs, run_all
 
+    check_report_options(options)
     experiment = _experiment(options)
     runs, left_out = pending_runs(experiment, rows, range(options.seeds))
     say("\n".join([f"{len(runs)} runs to do", *left_out]))
@@ -161,9 +167,12 @@ def _test(options: Namespace) -> int:
     from mambadfuse.ablation import Store, score_test
     from mambadfuse.data.training_pairs import find_training_pairs
 
+    check_report_options(options)
     store = Store(options.out / "results.jsonl")
     options.pairs = [options.test]
-    [found], _ = training_pairs_of(options, [*outputs(options), store.path], [options.table])
+    [found], _ = training_pairs_of(
+        options, [options.tensorboard, store.path], [options.table], reports(options)
+    )
     pairs = find_training_pairs(found, **reading_arguments(options))
     return report(options, score_test(store, pairs, say), options.out, pairs)
 
@@ -190,13 +199,15 @@ def _experiment(options: Namespace) -> "Experiment":
 
 
 def _pairs(
-    options: Namespace, more_outputs: "Sequence[Path]"
+    options: Namespace, results: "Sequence[Path]"
 ) -> "tuple[list[Sequence[TrainingPair]], Sequence[TrainingPair]]":
     """The pairs to train on and those to score; prints a note if they are those of the kit."""
     from mambadfuse.ablation import bundled_pairs, centre_crop
     from mambadfuse.data.training_pairs import find_training_pairs
 
-    found, judged = training_pairs_of(options, [*outputs(options), *more_outputs], [options.table])
+    found, judged = training_pairs_of(
+        options, [options.tensorboard, *results], [options.table], reports(options)
+    )
     how = reading_arguments(options)
     sets: list[Sequence[TrainingPair]]
     validation: Sequence[TrainingPair]

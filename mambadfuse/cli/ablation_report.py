@@ -69,10 +69,27 @@ def add_report_options(parser: ArgumentParser) -> None:
     )
 
 
-def outputs(options: Namespace) -> list[Path | None]:
-    """The files that the report writes."""
+def check_report_options(options: Namespace) -> None:
+    """Refuses, before anything is trained, what the report would refuse at the end.
+
+    Raises:
+        ValueError: a margin cannot be read, or there is something at the place of --tensorboard.
+        ImportError: tensorboardX is needed, but not installed.
+    """
+    from mambadfuse.ablation import read_margins
+    from mambadfuse.ablation.tensorboard import require_new
+
+    read_margins(options.margins)
+    if options.tensorboard:
+        require_new(options.tensorboard)
+    if options.pictures and not (options.keep_weights or options.test):
+        options.usage_error("--pictures draws what kept weights fuse: give --keep-weights")
+
+
+def reports(options: Namespace) -> list[Path | None]:
+    """The files that the report writes, but for those of TensorBoard."""
     figures = [options.figures / f"{name}.png" for name in _FIGURES] if options.figures else []
-    return [*_texts_of(options), options.pictures, options.tensorboard, *figures]
+    return [*_texts_of(options), options.pictures, *figures]
 
 
 def report(
@@ -106,7 +123,7 @@ def report(
     kits = [_kit(group[-1]) for group in alike.values()]
     heads = [f"{kit}\n" for kit in kits] if len(set(kits)) > 1 else [""] * len(kits)
     say("\n\n\n".join(f"{head}{table}" for head, table in zip(heads, tables, strict=True)))
-    for path in filter(None, [*outputs(options), options.figures]):
+    for path in filter(None, [*reports(options), options.tensorboard]):
         if len(tables) > 1:
             raise ValueError(
                 f"{path}: cannot hold {len(tables)} tables, of different settings, pairs or code (see --split, --code)"

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mambadfuse.cli.arguments import refuse_sources
+from mambadfuse.cli.arguments import check_outputs
 from mambadfuse.cli.messages import complain, resumable, say, write
 from mambadfuse.cli.pairs import PAIRS_FILE, check_sides, pairs_of
 from mambadfuse.cli.reading import add_reading, reading_of
@@ -134,7 +134,7 @@ def _pair(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
     for target in targets:
         if target.is_dir():
             options.usage_error(f"{target} is a folder: two files are aligned into files")
-    refuse_sources(options, targets, [options.a, options.b])
+    check_outputs(options, results=targets, sources=[options.a, options.b])
     picture_format(options.out, options.bits)
     if options.overlay and options.overlay.suffix.lower() != ".png":
         options.usage_error(f"--overlay {options.overlay}: expected the name of a .png file")
@@ -168,8 +168,8 @@ def _pairs(options: Namespace) -> tuple[list[Job], tuple[object, ...]]:
         )
         for pair in found.pairs
     ]
-    outputs = [path for job in jobs for path in (job.out, *job.beside)]
-    refuse_sources(options, outputs, [*found.files, options.pairs_file], found.folders)
+    results = [path for job in jobs for path in (job.out, *job.beside)]
+    check_outputs(options, results=results, sources=[*found.files, options.pairs_file], folders=found.folders)
     if not options.stretch_each:
         options.reading = options.reading.over(found.pairs)
     return jobs, problems(found.issues)
@@ -183,6 +183,7 @@ def _align(job: Job, options: Namespace, record: "RunRecord") -> None:
     from mambadfuse.data.images import write_image
     from mambadfuse.files import make_folder
     from mambadfuse.fusion.manifest import why_outdated
+    from mambadfuse.plotting import png
 
     complete = all(path.exists() for path in (job.out, *job.beside))
     if complete and not options.overwrite and why_outdated(job.out, (job.a, job.b)) is None:
@@ -206,7 +207,5 @@ def _align(job: Job, options: Namespace, record: "RunRecord") -> None:
     if job.transform:
         write(job.transform, found.to_json().encode(), record.of(job.transform))
     if job.overlay:
-        make_folder(job.overlay.parent)
         drawn = overlay(found.image, fixed if fixed.shape[-1] == 3 else fixed[..., 0])
-        write_image(job.overlay, drawn, record.of(job.overlay))
-        say(f"wrote {job.overlay}")
+        write(job.overlay, png(drawn), record.of(job.overlay))

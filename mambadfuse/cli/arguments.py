@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 
 from mambadfuse.components import component
-from mambadfuse.files import require_apart
+from mambadfuse.files import require_apart, require_report, require_writable
 
 _SMALLEST_TILE = 32  # smaller ones are very slow, and leave the scan almost no context
 
@@ -57,14 +57,33 @@ def name_components(options: Namespace) -> None:
         component(name)
 
 
-def refuse_sources(
+def check_outputs(
     options: Namespace,
-    outputs: Iterable[Path | None],
-    sources: Iterable[str | Path | None],
+    *,
+    results: Iterable[Path | None] = (),
+    reports: Iterable[Path | None] = (),
+    sources: Iterable[str | Path | None] = (),
     folders: Iterable[Path] = (),
 ) -> None:
-    """Stops with a usage error if an output would replace a source; None stands for an option that was not given."""
+    """Stops before the work if an output would replace a source, or cannot be written.
+
+    None stands for an option that was not given.
+
+    Args:
+        options: of the command, for usage errors.
+        results: files, or folders of files, that the command is there to make, and replaces by rules of its own.
+        reports: files beside them: tables, figures and contact sheets, which replace only other reports.
+        sources: files that are read.
+        folders: all of whose files are sources.
+
+    Raises:
+        OSError: an output cannot be written.
+    """
+    made, beside = list(filter(None, results)), list(filter(None, reports))
     try:
-        require_apart(filter(None, outputs), filter(None, sources), folders)
+        require_apart([*made, *beside], filter(None, sources), folders)
+        for report in beside:
+            require_report(report)
     except ValueError as error:
         options.usage_error(str(error))
+    require_writable([*made, *beside])

@@ -46,7 +46,6 @@ def draw_sheet(
     if not done:
         complain("no contact sheet: there is no result to draw")
         return
-    make_folder(path.parent)
     shown = done[:MOST_ROWS]
     hows = (*(reading or PairReading().sides), SideReading())
 
@@ -57,6 +56,7 @@ def draw_sheet(
         ]
 
     rows = [Row(name, *pixels(files)) for name, *files in shown]
+    make_folder(path.parent)
     contact_sheet(rows, path, columns)
     part = f" (the first {len(shown)} of {len(done)} pairs)" if len(shown) < len(done) else ""
     say(f"contact sheet: {path}{part}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mambadfuse.cli.arguments import device, positive, refuse_sources
+from mambadfuse.cli.arguments import check_outputs, device, positive
 from mambadfuse.cli.messages import say, write
 from mambadfuse.cli.pairs import add_folders, pairs_of
 from mambadfuse.cli.reading import add_reading, reading_arguments
@@ -150,7 +150,8 @@ def _train(options: Namespace) -> int:
 
     if options.out.suffix != ".safetensors":
         options.usage_error(f"--out must be the name of a .safetensors file, found {options.out}")
-    images = _labelled_pairs(options, [options.out], options.split).as_input(options.input, options.size)
+    labelled = _labelled_pairs(options, options.split, results=[options.out], read=[options.input])
+    images = labelled.as_input(options.input, options.size)
     config = DetectorConfig(options.steps, options.batch, options.learning_rate, seed=options.seed)
     progress = sys.stderr.isatty()
     trained_detector(images, config, options.out, options.input, options.device, progress)
@@ -164,7 +165,9 @@ def _evaluate(options: Namespace) -> int:
     from mambadfuse.detection.evaluation import detect, detection_scores
     from mambadfuse.evaluation.table import json_text
 
-    labelled = _labelled_pairs(options, [options.json], options.split)
+    labelled = _labelled_pairs(
+        options, options.split, reports=[options.json], read=[options.input, options.detections]
+    )
     if options.detections:
         if options.input:
             options.usage_error("--input is that of a detector: give it with --weights")
@@ -196,11 +199,12 @@ def _matrix(options: Namespace) -> int:
     from mambadfuse.detection.report import report
     from mambadfuse.detection.training import DetectorConfig
 
+    config = DetectorConfig(options.steps, options.batch, options.learning_rate)
     training, test, groups = _own_sets(options) if options.boxes else _scene_sets(options)
     results = run_matrix(
         training,
         test,
-        DetectorConfig(options.steps, options.batch, options.learning_rate),
+        config,
         range(options.seeds),
         options.out,
         groups=groups,
@@ -214,6 +218,7 @@ def _matrix(options: Namespace) -> int:
 def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[Flags]]]":
     """Made-up scenes to train on and to test on, by input, and the objects of the latter by visibility."""
     from mambadfuse.detection.scenes import SceneSeries, fused_scenes, scene_sets, visibility_groups
+    from mambadfuse.fusion.pair import load_model
 
     of_pairs = [name for name in _OF_PAIRS if getattr(options, name)] + ["alpha"] * (options.alpha != "black")
     if of_pairs:
@@ -222,6 +227,9 @@ def _scene_sets(options: Namespace) -> "tuple[Sets, Sets, Mapping[str, Sequence[
     models, *counts, difficulty = (_OF_SCENES[name] if x is None else x for name, x in given.items())
     names = [Path(model).stem for model in models]
     _require_new_names(options, names, "an input has the name of its weights, rename a file")
+    check_outputs(options, results=[options.out], sources=models)
+    for model in models:
+        load_model(model)  # before anything is fused by the others
     progress = sys.stderr.isatty()
     series = [SceneSeries(seed, count, difficulty=difficulty).scenes() for seed, count in enumerate(counts)]
     training, test = (
@@ -250,7 +258,11 @@ def _own_sets(options: Namespace) -> "tuple[Sets, Sets, None]":
             )
     _require_new_names(options, [name for name, _ in options.fused], "choose another name")
     inputs = {**{name: name for name in INPUTS}, **dict(options.fused)}
-    sides = (_labelled_pairs(options, [options.out], split) for split in (options.split, options.test_split))
+    fused = [folder for _, folder in options.fused]
+    sides = (
+        _labelled_pairs(options, split, results=[options.out], read=fused)
+        for split in (options.split, options.test_split)
+    )
     training, test = (
         {name: side.as_input(source, options.size) for name, source in inputs.items()} for side in sides
     )
@@ -279,16 +291,36 @@ def _report(options: Namespace) -> int:
 
 
 def _labelled_pairs(
-    options: Namespace, outputs: Sequence[Path | None], split: Path | None
+    options: Namespace,
+    split: Path | None,
+    *,
+    results: Sequence[Path] = (),
+    reports: Sequence[Path | None] = (),
+    read: Sequence[str | Path | None] = (),
 ) -> "LabelledPairs":
-    """The pairs of a split with their objects; a usage error if an output would replace a source."""
+    """The pairs of a split with their objects, if no result or report would replace a source.
+
+    Args:
+        options: of the command.
+        split: the file that names the pairs; None for all.
+        results: as in :func:`~mambadfuse.cli.arguments.check_outputs`.
+        reports: as there.
+        read: more sources, files or folders; names of inputs are none.
+    """
+    from mambadfuse.detection.inputs import INPUTS
     from mambadfuse.detection.own_pairs import LabelledPairs, split_of
 
     pairs = pairs_of(options)
-    folders = [options.boxes] if options.boxes.is_dir() else []
-    given = [options.boxes, split, options.pairs_file]
-    given += [getattr(options, name, None) for name in ("weights", "detections")]
-    refuse_sources(options, outputs, [*pairs.files, *given], [*pairs.folders, *folders])
+    given = [options.boxes, split, options.pairs_file, getattr(options, "weights", None)]
+    given += [path for path in read if path not in INPUTS]
+    folders = [Path(path) for path in given if path and Path(path).is_dir()]
+    check_outputs(
+        options,
+        results=results,
+        reports=reports,
+        sources=[*pairs.files, *given],
+        folders=[*pairs.folders, *folders],
+    )
     return LabelledPairs.of(
         split_of(pairs, split) if split else pairs, options.boxes, options.classes, reading_arguments(options)
     )

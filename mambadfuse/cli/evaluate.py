@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mambadfuse.cli.arguments import refuse_sources
+from mambadfuse.cli.arguments import check_outputs
 from mambadfuse.cli.messages import write
 from mambadfuse.cli.pairs import add_folders, add_join, add_shard, pairs_of, require_nothing_but_tables
 from mambadfuse.cli.reading import add_reading, reading_arguments
@@ -77,7 +77,7 @@ def _join(options: Namespace) -> "Table":
     from mambadfuse.evaluation.shards import join_tables
 
     require_nothing_but_tables(options, [options.rows])
-    refuse_sources(options, _outputs(options), options.join)
+    check_outputs(options, reports=_reports(options), sources=options.join)
     return join_tables(options.join)
 
 
@@ -91,7 +91,12 @@ def _score(options: Namespace) -> "Table":
         options.usage_error("the following arguments are required: --fused, or --join")
     found = pairs_of(options)
     results = [file for folder in options.fused for file in results_in(folder, found.pairs).values()]
-    refuse_sources(options, _outputs(options), [*found.files, *results, options.pairs_file], found.folders)
+    check_outputs(
+        options,
+        reports=_reports(options),
+        sources=[*found.files, *results, options.pairs_file],
+        folders=found.folders,
+    )
     return evaluate_folders(
         options.fused,
         found,
@@ -105,5 +110,5 @@ def _score(options: Namespace) -> "Table":
     )
 
 
-def _outputs(options: Namespace) -> list[Path | None]:
+def _reports(options: Namespace) -> list[Path | None]:
     return [*table_files(options), options.plot, options.boxes]

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mambadfuse.cli.arguments import add_component_option, name_components, refuse_sources
+from mambadfuse.cli.arguments import add_component_option, check_outputs, name_components
 from mambadfuse.cli.messages import say
 
 SUMMARY = "write a network as an ONNX file, or as a program of torch.export"
@@ -29,7 +29,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Exports one network."""
-    refuse_sources(options, [options.out], [options.model])
+    check_outputs(options, results=[options.out], sources=[options.model])
     suffix = {"onnx": ".onnx", "torch": ".pt2"}[options.format]
     if options.out.suffix.lower() != suffix:
         options.usage_error(f"--out {options.out}: expected the name of a {suffix} file")
@@ -39,11 +39,11 @@ def run(options: Namespace) -> int:
         raise FileExistsError(f"{options.out}: is there already (--overwrite replaces it)")
     name_components(options)
 
-    from mambadfuse.files import make_folder
+    from mambadfuse.files import made_folder
     from mambadfuse.models.export import export
 
-    make_folder(options.out.parent)
-    found = export(options.model, options.out, options.format)
+    with made_folder(options.out.parent):
+        found = export(options.model, options.out, options.format)
     say(f"wrote {found.path}: {found.size / 1e6:.1f} MB, exported in {found.seconds:.0f} s")
     for height, width, difference, seconds in found.comparisons:
         say(f"{width} x {height}: differs from the network by at most {difference:.1g}, {seconds:.2f} s")

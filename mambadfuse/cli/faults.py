@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mambadfuse.cli.arguments import add_component_option, name_components, positive, refuse_sources
+from mambadfuse.cli.arguments import add_component_option, check_outputs, name_components, positive
 from mambadfuse.cli.pairs import (
     add_folders,
     add_join,
@@ -64,7 +64,7 @@ def _join(options: Namespace) -> "FaultTable":
     from mambadfuse.evaluation.shards import join_fault_tables
 
     require_nothing_but_tables(options, [options.model, options.contrast])
-    refuse_sources(options, table_files(options), options.join)
+    check_outputs(options, reports=table_files(options), sources=options.join)
     return join_fault_tables(options.join)
 
 
@@ -82,7 +82,7 @@ def _measure(options: Namespace) -> "FaultTable":
     found = pairs_of(options)
     results = [file for folder in options.fused for file in results_in(folder, found.pairs).values()]
     sources = [*found.files, *results, options.model, options.pairs_file]
-    refuse_sources(options, table_files(options), sources, found.folders)
+    check_outputs(options, reports=table_files(options), sources=sources, folders=found.folders)
     return measure_folders(
         options.fused,
         found,

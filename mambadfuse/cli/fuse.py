@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from mambadfuse.cli.arguments import (
     add_component_option,
+    check_outputs,
     device,
     name_components,
     pixels,
     positive,
-    refuse_sources,
 )
 from mambadfuse.cli.contact_sheet import Result, draw_sheet, titles
 from mambadfuse.cli.messages import complain, resumable, say
@@ -205,7 +205,9 @@ def _fuse_files(options: Namespace) -> int:
         options.usage_error(f"--a and --b are the same file, {options.a}")
     if out.is_dir():
         options.usage_error(f"--out {out} is a folder: two files are fused into a file")
-    refuse_sources(options, [out, options.sheet], [options.a, options.b, options.model])
+    check_outputs(
+        options, results=[out], reports=[options.sheet], sources=[options.a, options.b, options.model]
+    )
     _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
     picture_format(out, options.bits)  # refuse a name that cannot be written before the work is done
     network, fusion = _network(options, options.model), _fusion_options(options)
@@ -235,7 +237,7 @@ def _fuse_volumes(options: Namespace) -> int:
     _mention_other_weights(options, task_of(modality_of(options.a), modality_of(options.b)))
     sources = [options.a, options.b]
     folders = [path for path in sources if path.is_dir()]
-    refuse_sources(options, [options.out], [*sources, options.model], folders)
+    check_outputs(options, results=[options.out], sources=[*sources, options.model], folders=folders)
     written = fuse_volumes(
         options.a,
         options.b,
@@ -315,8 +317,12 @@ def _fuse_folders(options: Namespace) -> int:
         refuse_swapped_sides(options, pair.a, pair.b)
     _mention_other_weights(options, found.task)
     targets = [result_file(out, pair) for pair in found.pairs]
-    refuse_sources(
-        options, [*targets, options.sheet], [*found.files, options.model, options.pairs_file], found.folders
+    check_outputs(
+        options,
+        results=targets,
+        reports=[options.sheet],
+        sources=[*found.files, options.model, options.pairs_file],
+        folders=found.folders,
     )
     if not options.stretch_each:
         options.reading = options.reading.over(found.pairs)
@@ -342,9 +348,8 @@ def _fuse_samples(options: Namespace) -> int:
     found = samples()
     sheet = options.sheet or options.out / "contact_sheet.png"
     targets = [result_file(options.out / str(pair.task), pair) for pair in found]
-    refuse_sources(
-        options, [*targets, sheet], [options.model, *(path for pair in found for path in (pair.a, pair.b))]
-    )
+    sources = [options.model, *(path for pair in found for path in (pair.a, pair.b))]
+    check_outputs(options, results=targets, reports=[sheet], sources=sources)
     tasks = list(dict.fromkeys(pair.task for pair in found if pair.task))
     for task in tasks:
         has_weights = (resource_folder("weights") / f"{task}.safetensors").is_file()

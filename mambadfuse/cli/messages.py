@@ -1,5 +1,6 @@
 """Messages and files, in the form that all commands share."""
 
+import os
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,13 @@ from mambadfuse.files import OnComplete, atomic_write, make_folder, printable
 def complain(message: str) -> None:
     """Prints one line on stderr."""
     print("mambadfuse:", printable(" ".join(message.split())), file=sys.stderr)
+
+
+def words_of(error: Exception) -> str:
+    """What an error says; one of the system names its file first, as those of the kit do."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def say(text: object) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mambadfuse.cli.arguments import refuse_sources
+from mambadfuse.cli.arguments import check_outputs
 from mambadfuse.data.tasks import MODALITIES, modality_of, task_of
 
 if TYPE_CHECKING:
@@ -58,9 +58,12 @@ def add_training_pairs(parser: ArgumentParser, to_train: str, use: str) -> None:
 
 
 def training_pairs_of(
-    options: Namespace, outputs: Iterable[Path | None], inputs: Iterable[Path | None]
+    options: Namespace,
+    results: Iterable[Path | None],
+    inputs: Iterable[str | Path | None],
+    reports: Iterable[Path | None] = (),
 ) -> "tuple[list[PairSet], PairSet | None]":
-    """The pairs to train on and those of --validate; a usage error if an output would replace one, or an input."""
+    """The pairs to train on and those of --validate; results and reports are checked to replace none, nor an input."""
     from mambadfuse.cli.reading import reading_of
     from mambadfuse.data.pairs_file import read_pairs_file
 
@@ -69,8 +72,12 @@ def training_pairs_of(
     found = [reading.find_pairs(*paths) if len(paths) == 2 else read_pairs_file(*paths) for paths in given]
     lists = [paths[0] for paths in given if len(paths) == 1]
     files = [file for each in found for file in each.files]
-    refuse_sources(
-        options, outputs, [*inputs, *lists, *files], [folder for each in found for folder in each.folders]
+    check_outputs(
+        options,
+        results=results,
+        reports=reports,
+        sources=[*inputs, *lists, *files],
+        folders=[folder for each in found for folder in each.folders],
     )
     return found[: len(options.pairs or [])], found[-1] if options.validate else None
 

@@ -4,7 +4,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mambadfuse.cli.messages import complain, say
+from mambadfuse.cli.messages import complain, say, words_of
 from mambadfuse.cli.pairs import add_training_pairs, training_pairs_of
 from mambadfuse.cli.reading import add_reading, reading_arguments
 from mambadfuse.data.tasks import TASKS
@@ -72,12 +72,16 @@ def run(options: Namespace) -> int:
         options.usage_error(f"--out {options.out}: expected the name of a .safetensors file")
 
     from mambadfuse.data.training_pairs import find_training_pairs
+    from mambadfuse.models.pretrained import weights_path
     from mambadfuse.training import as_yaml, configure, estimate, run_folder, train
     from mambadfuse.training.validation import require_large_enough
 
     overrides = [*options.settings, *([f"steps={options.steps}"] if options.steps is not None else [])]
     config = configure(options.task, options.budget, options.config, overrides)
-    found, judged = training_pairs_of(options, [options.out, run_folder(options.out)], [options.config])
+    weights_read = [weights_path(name) for name in (config.init_from, config.teacher) if name]
+    found, judged = training_pairs_of(
+        options, [options.out, run_folder(options.out)], [options.config, *weights_read]
+    )
     how = reading_arguments(options)
     sets = [find_training_pairs(each, **how) for each in found]
     validation = find_training_pairs(judged, **how) if judged else []
@@ -102,7 +106,7 @@ def run(options: Namespace) -> int:
             other_code=options.other_code,
         )
     except OSError as error:
-        complain(f"{error}. Fix this, then repeat the command to resume")
+        complain(f"{words_of(error)}. Fix this, then repeat the command to resume")
         return 1
     if prints:
         say(f"wrote {options.out}")

@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentTypeError, Namespace
 from fractions import Fraction
 
-from mambadfuse.cli.arguments import name_components
+from mambadfuse.cli.arguments import check_outputs, name_components
 from mambadfuse.cli.messages import complain, say
 from mambadfuse.cli.reading import reading_of
 
@@ -64,6 +64,13 @@ def _check_usage(options: Namespace) -> None:
         options.usage_error(
             "percentiles differ from frame to frame, and the video would flicker: give --stretch values"
         )
+    sides = [options.a, options.b]
+    check_outputs(
+        options,
+        results=[options.out],
+        sources=[*sides, options.model],
+        folders=[side for side in sides if side.is_dir()],
+    )
     if options.out.exists() and not options.overwrite:
         options.usage_error(f"{options.out}: exists already; --overwrite replaces it")
 

@@ -14,6 +14,7 @@ from mambadfuse.ablation.table import DEFAULT, Row
 from mambadfuse.course.answers import array, function, number
 from mambadfuse.course.exercise import NotYet, exercise
 from mambadfuse.course.paper import Question, ask, exactly, roughly
+from mambadfuse.training.yaml_text import parse_yaml
 
 BUDGET = "laptop"
 
@@ -182,13 +183,12 @@ def _read(answer: object) -> Row:
 
 def _yaml(text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        line = (
-            error.problem_mark.line + 1
-            if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark
-            else 1
-        )
+        return parse_yaml(text, "your row")
+    except ValueError as error:
+        if not isinstance(cause := error.__cause__, yaml.YAMLError):
+            raise NotYet(str(error)) from None
+        mark = cause.problem_mark if isinstance(cause, yaml.MarkedYAMLError) else None
+        line = mark.line + 1 if mark else 1
         raise NotYet(
             f"this cannot be read as YAML, see line {line}: a question stands in quotes, changes in braces"
         ) from None

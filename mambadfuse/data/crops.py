@@ -6,6 +6,7 @@ the number of workers or processes nor an interruption changes a single crop.
 
 import hashlib
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class PairedCrops(Dataset[Crop]):
         cache_bytes: memory for decoded images, in all workers together.
 
     Raises:
-        ValueError: a sampling weight is not positive, or no pair of a set is as large as a crop.
+        ValueError: a sampling weight is not positive, their sum is infinite, or no pair of a set is as large as a crop.
     """
 
     def __init__(
@@ -111,9 +112,10 @@ class PairedCrops(Dataset[Crop]):
     ) -> None:
         self.sets, self.crop_sizes, self.batch, self.seed = sets, crop_sizes, batch, seed
         weights = [1.0] * len(sets) if sampling_weights is None else list(sampling_weights)
-        if not sets or len(weights) != len(sets) or not all(weight > 0 for weight in weights):
+        valid = all(weight > 0 for weight in weights) and sum(weights) < math.inf
+        if not sets or len(weights) != len(sets) or not valid:
             raise ValueError(
-                f"expected a positive sampling weight for each of {len(sets)} sets, found {weights}"
+                f"expected a positive sampling weight for each of {len(sets)} sets, of finite sum, found {weights}"
             )
         self.sampling_weights = weights
         self._probabilities = np.asarray(weights) / np.sum(weights)

@@ -99,6 +99,8 @@ def _rows(path: Path) -> list[Row]:
         delimiter: sum(len(cells) in _CELLS for _, cells in rows) for delimiter, (rows, _) in readings.items()
     }
     best = [delimiter for delimiter in DELIMITERS if fitting[delimiter] == max(fitting.values())]
+    if not any(fitting.values()):
+        best = best[:1]
     if len(best) > 1:
         best = [delimiter for delimiter in best if _lists_files(path, readings[delimiter][0])] or best[:1]
     if len(best) > 1:

@@ -99,9 +99,9 @@ class PairReading:
         pixels_a = to_float_batch(a, "a", side_a.stretch, side_a.alpha)
         pixels_b = to_float_batch(b, "b", side_b.stretch, side_b.alpha)
         if self.resize == "a":
-            pixels_a = resize_to(pixels_a, *pixels_b.shape[1:3])
+            pixels_a = _resized(pixels_a, pixels_b, named("a", a))
         elif self.resize == "b":
-            pixels_b = resize_to(pixels_b, *pixels_a.shape[1:3])
+            pixels_b = _resized(pixels_b, pixels_a, named("b", b))
         return pixels_a, pixels_b
 
     def over(self, pairs: Sequence[Pair]) -> "PairReading":
@@ -147,6 +147,23 @@ def _readable(files: Sequence[Path], alpha: str) -> Iterator[NDArray[Any]]:
         yield values
 
 
+def _resized(pixels: Floats, other: Floats, name: str) -> Floats:
+    try:
+        return resize_to(pixels, *other.shape[1:3])
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def named(side: str, source: ImageLike) -> str:
+    """A side as messages call it: with its file, if it is one.
+
+    >>> from mambadfuse.data.reading import named
+    >>> named("a", "ir/1.png")
+    'a (ir/1.png)'
+    """
+    return f"{side} ({source})" if isinstance(source, str | Path) else side
+
+
 def require_one_size(a: Floats, b: Floats, sources: tuple[ImageLike, ImageLike]) -> None:
     """Refuses two batches of images, (B, H, W, C), of different number or size; files among the sources are named.
 
@@ -154,10 +171,8 @@ def require_one_size(a: Floats, b: Floats, sources: tuple[ImageLike, ImageLike])
         ValueError: they differ; the message says what to do.
     """
     if a.shape[:3] != b.shape[:3]:
-        names = [f" ({x})" if isinstance(x, str | Path) else "" for x in sources]
-        raise ValueError(
-            f"a{names[0]} and b{names[1]} must be of one size, found {_size(a)} and {_size(b)}{_advice(a, b)}"
-        )
+        both = " and ".join(map(named, "ab", sources))
+        raise ValueError(f"{both} must be of one size, found {_size(a)} and {_size(b)}{_advice(a, b)}")
 
 
 def _size(pixels: Floats) -> str:

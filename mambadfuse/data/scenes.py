@@ -2,7 +2,7 @@
 
 A region that is flat in both images, such as a sky, of any two brightnesses; signs and people in front of it; lamps
 that blind the daylight camera with people beside them; textured ground. Photographs of a data set have few such places,
-and hardly two of the same brightness, so a network that has seen nothing else fails where they differ.
+and almost no two of the same brightness, so a network that has seen nothing else fails where they differ.
 """
 
 import zlib

@@ -196,5 +196,6 @@ class Stretch:
         """
         window = self.window([values])
         require_finite(values)
-        scaled = (values.astype(np.float64) - window.low) / (window.high - window.low)
+        with np.errstate(over="ignore"):  # where the bounds all but touch: still black or white
+            scaled = (values.astype(np.float64) - window.low) / (window.high - window.low)
         return np.clip(scaled, 0, 1).astype(np.float32)

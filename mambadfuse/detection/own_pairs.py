@@ -109,7 +109,7 @@ class LabelledPairs:
                 input_image(source, *file.pictures()) if fused is None else _read(fused[number], file)[None]
             )
             tall, wide = pixels.shape[1:]
-            images.append(_resized(pixels, height, width))
+            images.append(_resized(pixels, height, width, file.name))
             scale = np.array([width / wide, height / tall, width / wide, height / tall])
             scaled.append(replace(own, boxes=own.boxes * scale))
         return DetectionSet(np.stack(images), scaled, self.classes)
@@ -158,8 +158,11 @@ def _read(path: Path, pair: FilePair) -> NDArray[np.uint8]:
     return pixels
 
 
-def _resized(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def _resized(pixels: NDArray[np.uint8], height: int, width: int, name: str) -> NDArray[np.uint8]:
     if pixels.shape[1:] == (height, width):
         return pixels
-    resized = resize_to(pixels[..., None].astype(np.float32) / 255, height, width)[..., 0]
+    try:
+        resized = resize_to(pixels[..., None].astype(np.float32) / 255, height, width)[..., 0]
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     return np.rint(255 * resized).clip(0, 255).astype(np.uint8)

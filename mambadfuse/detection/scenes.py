@@ -83,8 +83,8 @@ def fused_scenes(
         CheckpointError: the weights cannot be loaded.
         OSError: the folder cannot be written.
     """
-    make_folder(folder)
     network = load_model(model)
+    make_folder(folder)
     made_with = f"{weights_digest(network)[:12]}-{getattr(network, 'contrast', 1.0):g}"
     options = FusionOptions(colour="grey")
     chunks = []

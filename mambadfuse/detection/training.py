@@ -15,7 +15,9 @@ from mambadfuse.detection.dataset import DetectionSet
 from mambadfuse.detection.loss import detection_loss
 from mambadfuse.detection.network import Detector
 from mambadfuse.detection.targets import targets
+from mambadfuse.fusion.memory import require_free
 from mambadfuse.training.checkpointing import CheckpointManager, restore_tensors, tensors_of
+from mambadfuse.training.config import LARGEST_FLOAT32
 
 _WARMUP = 50  # steps
 _SAVE_EVERY = 60.0  # seconds
@@ -46,6 +48,8 @@ class DetectorConfig:
         for name in ("steps", "batch", "learning_rate", "width"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
+        if self.learning_rate > LARGEST_FLOAT32:
+            raise ValueError(f"learning_rate must be finite in float32, found {self.learning_rate}")
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, found {self.seed}")
 
@@ -89,9 +93,12 @@ def train_detector(
     Raises:
         ValueError: there are no images, or no objects but ignored ones; the checkpoints belong to another run; or the
             loss is not finite.
+        MemoryError: the images of a step take more memory than is free.
     """
     if all(one.ignored.all() for one in images.objects):
         raise ValueError(f"found no object in {len(images.objects)} images: there is nothing to learn")
+    size = 4 * config.batch * images.pixels[0].size
+    require_free(size, f"a step of {config.batch} images", "choose a smaller batch")
     torch.manual_seed(config.seed)
     network = Detector(images.pixels.shape[1], len(images.classes), config.width).to(device).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate)

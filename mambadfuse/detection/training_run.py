@@ -10,7 +10,7 @@ from mambadfuse.detection.dataset import DetectionSet
 from mambadfuse.detection.detector_file import DetectorMetadata, load_detector, save_detector
 from mambadfuse.detection.network import Detector
 from mambadfuse.detection.training import DetectorConfig, train_detector
-from mambadfuse.files import make_folder
+from mambadfuse.files import made_folder
 from mambadfuse.training.checkpointing import CheckpointManager, exclusive
 
 
@@ -44,9 +44,9 @@ def trained_detector(
     run = {**asdict(config), "images": images.digest()}
     if finished := _finished(file, run):
         return finished.to(device)
-    make_folder(file.parent)
     checkpoints = CheckpointManager(file.with_suffix(".run"), run, count=2)
-    with exclusive(file.with_name(f".{file.stem}.lock"), str(file)):
+    lock = file.with_name(f".{file.stem}.lock")
+    with made_folder(file.parent), exclusive(lock, str(file), remove=True):
         if finished := _finished(file, run):  # by another process, while this one waited
             return finished.to(device)
         network = train_detector(images, config, checkpoints=checkpoints, device=device, progress=progress)

@@ -9,21 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mambadfuse.data.issues import problems
 from mambadfuse.data.pairs import PairSet
 from mambadfuse.data.reading import PairReading
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.evaluation.fault_table import WHITE_PIXELS, FaultTable, tabulate
 from mambadfuse.evaluation.faults import Fuse, measure, raster_bias, tile_seam, white_pixels
-from mambadfuse.evaluation.methods import (
-    Fusion,
-    Judge,
-    Key,
-    folders_by_name,
-    judge_all,
-    judged_by_all,
-    read_from,
-)
+from mambadfuse.evaluation.methods import Fusion, Judge, Key, folders_by_name, judge_pairs, read_from
 from mambadfuse.evaluation.table import BASELINE, RESULT, WEIGHTS, Scores
 from mambadfuse.fusion.baselines import BASELINES
 from mambadfuse.fusion.options import FusionOptions
@@ -103,19 +94,17 @@ def measure_folders(
     if model is not None:
         judges[WEIGHTS, _name(model)] = _of_fusing(load_model(model), contrast)
     judges |= {(BASELINE, name): _of_fusing(_Baseline(fusion)) for name, fusion in BASELINES.items()}
-    if not stretch_each:
-        reading = reading.over(found.pairs)
-    pairs = (found.shard(*shard) if shard else found).pairs
-    # A network takes all cores for one pair.
-    faults, failures = judge_all(pairs, judges, reading, "measure", progress, in_parallel=model is None)
-    wrong = [*map(str, problems(found.issues)), *failures]
-    if not shard:
-        wrong += [f"{key[1]}: none of its images can be measured" for key in judges if key not in faults]
-    pictures = judged_by_all(faults, pairs)
-    if not faults or not pictures:
-        first = f"; the first of {len(wrong)} problems: {wrong[0]}" if wrong else ""
-        raise ValueError(f"there is no pair that every method has fused{first}")
-    return replace(tabulate(faults, pictures, wrong), shard=shard)
+    judged = judge_pairs(
+        found,
+        judges,
+        reading,
+        "measure",
+        stretch_each=stretch_each,
+        shard=shard,
+        progress=progress,
+        in_parallel=model is None,  # a network takes all cores for one pair
+    )
+    return replace(tabulate(judged.numbers, judged.pictures, judged.problems), shard=shard)
 
 
 def fusing_faults(

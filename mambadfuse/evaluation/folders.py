@@ -1,31 +1,21 @@
 """Evaluating folders of fused images: scored and compared, beside the classical baselines."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from mambadfuse.data.issues import problems
-from mambadfuse.data.pairs import Pair, PairSet
+from mambadfuse.data.pairs import PairSet
 from mambadfuse.data.reading import PairReading
 from mambadfuse.data.stretch import Stretch, StretchLike
-from mambadfuse.evaluation.methods import (
-    Fusion,
-    Judge,
-    Key,
-    folders_by_name,
-    judge_all,
-    judged_by_all,
-    read_from,
-)
+from mambadfuse.evaluation.methods import Fusion, Judge, Key, folders_by_name, judge_pairs, read_from
 from mambadfuse.evaluation.published import PublishedSet, published
 from mambadfuse.evaluation.table import (
     BASELINE,
     PUBLISHED,
     RESULT,
     Method,
-    Scores,
     Table,
     rank,
     summarise_all,
@@ -95,9 +85,9 @@ def evaluate_folders(
     require_known(metrics, convention)
     reading = PairReading.of(stretch, stretch_b, resize, alpha)
     found = reading.find_pairs(a, b)
-    pairs = (found.shard(*shard) if shard else found).pairs
     beside = published(rows) if rows else None
     if beside:
+        pairs = (found.shard(*shard) if shard else found).pairs
         _require_comparable(beside, len(pairs), metrics, convention)
     folders = folders_by_name(fused)
     if not folders:
@@ -112,33 +102,18 @@ def evaluate_folders(
         return lambda name, a, b: evaluate(fusion(name, a, b), a, b, convention=convention, metrics=metrics)
 
     judges = {key: score(fusion) for key, fusion in fusions.items()}
-    if not stretch_each:
-        reading = reading.over(found.pairs)
-    scores, failures = judge_all(pairs, judges, reading, "evaluate", progress)
-    wrong = [*map(str, problems(found.issues)), *failures]
-    if not shard:
-        wrong += [f"{key[1]}: none of its images has a score" for key in judges if key not in scores]
-    pictures = _scored_by_all(scores, pairs, wrong)
-    methods = summarise_all(scores, pictures)
+    judged = judge_pairs(
+        found, judges, reading, "evaluate", stretch_each=stretch_each, shard=shard, progress=progress
+    )
+    methods, problems = summarise_all(judged.numbers, judged.pictures), judged.problems
     if beside:
-        wrong += _evidence_of_other_images(beside, methods, found.folder_a)
+        problems += _evidence_of_other_images(beside, methods, found.folder_a)
         methods += [Method(row.method, PUBLISHED, row.means, {}, {}, row.source) for row in beside.rows]
-    return replace(rank(methods, metrics, pictures, convention, wrong), shard=shard)
+    return replace(rank(methods, metrics, judged.pictures, convention, problems), shard=shard)
 
 
 def _computed_by(fuse: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Fusion:
     return lambda name, a, b: fuse(a, b)
-
-
-def _scored_by_all(
-    scores: Mapping[Key, Mapping[str, Scores]], pairs: Sequence[Pair], wrong: Sequence[str]
-) -> list[str]:
-    """The images for which every method has a score."""
-    pictures = judged_by_all(scores, pairs)
-    if not any(kind == RESULT for kind, _ in scores) or not pictures:
-        first = f"; the first of {len(wrong)} problems: {wrong[0]}" if wrong else ""
-        raise ValueError(f"there is no image for which every method has a score{first}")
-    return pictures
 
 
 def _require_comparable(beside: PublishedSet, pairs: int, metrics: Sequence[str], convention: str) -> None:

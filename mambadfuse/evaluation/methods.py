@@ -6,16 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from mambadfuse.data.images import ImageError, read_image
-from mambadfuse.data.pairs import Pair
+from mambadfuse.data.issues import problems
+from mambadfuse.data.pairs import Pair, PairSet
 from mambadfuse.data.reading import PairReading, require_one_size
 from mambadfuse.data.remarks import first_of_each_kind
 from mambadfuse.data.results import results_in
-from mambadfuse.evaluation.table import Scores
+from mambadfuse.evaluation.table import RESULT, Scores
 from mambadfuse.metrics import grey
 
 Key = tuple[str, str]  # kind and name of a method
@@ -62,31 +64,69 @@ def read_from(folder: Path, pairs: Sequence[Pair]) -> Fusion:
     return fusion
 
 
-def judge_all(
+class Judged(NamedTuple):
+    """What was found of several methods."""
+
+    numbers: dict[Key, dict[str, Scores]]
+    """Of each method that has any, by the name of the pair."""
+    pictures: list[str]
+    """The names of the pairs for which every one of these methods has numbers, on which all are compared."""
+    problems: list[str]
+    """What went wrong."""
+
+
+def judge_pairs(
+    found: PairSet,
+    judges: Mapping[Key, Judge],
+    reading: PairReading,
+    description: str,
+    *,
+    stretch_each: bool,
+    shard: tuple[int, int] | None,
+    progress: bool,
+    in_parallel: bool = True,
+) -> Judged:
+    """Judges every method on every pair; if results are among the methods, at least one of them must have numbers.
+
+    That an image cannot be read, or has another size, or that a judge raises ValueError, is a problem.
+
+    Args:
+        found: the pairs; both sides become grey levels.
+        judges: what is computed for each method.
+        reading: how the pairs are read.
+        description: of the progress bar.
+        stretch_each: as in :func:`mambadfuse.fuse_folders`.
+        shard: which of how many parts of the pairs to judge; None for all.
+        progress: whether to show a progress bar.
+        in_parallel: whether to judge several pairs at once, in threads.
+
+    Raises:
+        ValueError: no pair can be compared.
+        KeyboardInterrupt: after Ctrl-C, once the pairs that are being judged are done; it says how many were.
+    """
+    pairs = (found.shard(*shard) if shard else found).pairs
+    if not stretch_each:
+        reading = reading.over(found.pairs)
+    numbers, failures = _judge_all(pairs, judges, reading, description, progress, in_parallel)
+    wrong = [*map(str, problems(found.issues)), *failures]
+    if not shard:
+        wrong += [f"{key[1]}: none of its images has numbers" for key in judges if key not in numbers]
+    pictures = [pair.name for pair in pairs if all(pair.name in own for own in numbers.values())]
+    kinds, judged = ({kind for kind, _ in methods} for methods in (judges, numbers))
+    if not pictures or not judged or RESULT in kinds - judged:
+        first = f"; the first of {len(wrong)} problems: {wrong[0]}" if wrong else ""
+        raise ValueError(f"there is no image for which every method has numbers{first}")
+    return Judged(numbers, pictures, wrong)
+
+
+def _judge_all(
     pairs: Sequence[Pair],
     judges: Mapping[Key, Judge],
     reading: PairReading,
     description: str,
     progress: bool,
-    in_parallel: bool = True,
+    in_parallel: bool,
 ) -> tuple[dict[Key, dict[str, Scores]], list[str]]:
-    """Judges every method on every pair.
-
-    Args:
-        pairs: the pairs; both sides become grey levels.
-        judges: what is computed for each method.
-        reading: how the pairs are read.
-        description: of the progress bar.
-        progress: whether to show it.
-        in_parallel: whether to judge several pairs at once, in threads.
-
-    Returns:
-        The numbers of each method that has any, by the name of the pair; and what went wrong, one text for each
-        problem. That an image cannot be read, or has another size, or that a judge raises ValueError, is a problem.
-
-    Raises:
-        KeyboardInterrupt: after Ctrl-C, once the pairs that are being judged are done; it says how many were.
-    """
     judge = partial(_judge, judges=judges, reading=reading)
     numbers: dict[Key, dict[str, Scores]] = {key: {} for key in judges}
     failures = []
@@ -135,8 +175,3 @@ def _grey_levels(pair: Pair, reading: PairReading) -> tuple[np.ndarray, np.ndarr
     require_one_size(a, b, (pair.a, pair.b))
     side_a, side_b = (grey(x[0, ..., 0] if x.shape[-1] == 1 else x[0]) for x in (a, b))
     return side_a, side_b
-
-
-def judged_by_all(numbers: Mapping[Key, Mapping[str, Scores]], pairs: Sequence[Pair]) -> list[str]:
-    """The names of the pairs for which every method has numbers, so that all are compared on the same ones."""
-    return [pair.name for pair in pairs if all(pair.name in own for own in numbers.values())]

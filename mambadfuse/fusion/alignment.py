@@ -8,11 +8,12 @@ from mambadfuse.alignment import registration_remark, shift_remark
 from mambadfuse.alignment.align import align
 from mambadfuse.data.colour import Floats, luma
 from mambadfuse.data.inputs import ImageLike
+from mambadfuse.data.reading import named
 from mambadfuse.data.remarks import Remark
 from mambadfuse.data.tasks import modality_of
 
 
-def moved_onto(a: Floats, b: Floats, model: str) -> Floats:
+def moved_onto(a: Floats, b: Floats, model: str, sources: tuple[ImageLike, ImageLike]) -> Floats:
     """Side a, (1, H, W, C), moved onto side b, (1, H', W', C'): (1, H', W', C).
 
     Where a does not reach, the brightness of b is repeated, so that the fused image shows b there.
@@ -25,8 +26,9 @@ def moved_onto(a: Floats, b: Floats, model: str) -> Floats:
             raise ValueError(f"only single images are aligned, found {len(batch)} in {name}")
     found = align(a[0], b[0], model)
     if not found.trusted:
+        both = " and ".join(map(named, "ab", sources))
         raise ValueError(
-            f"a and b cannot be aligned: the confidence is {found.confidence:.2f}, expected at least 0.5; "
+            f"{both} cannot be aligned: the confidence is {found.confidence:.2f}, expected at least 0.5; "
             "align them by other means, or fuse them as they are"
         )
     ground = (luma(b[0]) if b.shape[-1] == 3 else b[0, ..., 0])[..., None]

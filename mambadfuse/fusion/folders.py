@@ -14,7 +14,7 @@ from mambadfuse.data.pairs import Pair, PairSet
 from mambadfuse.data.reading import PairReading
 from mambadfuse.data.remarks import first_of_each_kind
 from mambadfuse.data.stretch import Stretch, StretchLike
-from mambadfuse.files import require_apart
+from mambadfuse.files import made_folder, require_apart
 from mambadfuse.fusion.manifest import manifest, settings_of, why_outdated
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.pair import Model, fuse_with, load_model
@@ -175,9 +175,9 @@ def fuse_pairs(
                     kept.append(target)
                     continue
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
                 fused = fuse_with(network, pair.a, pair.b, options)
-                write_image(target, np.asarray(fused.image), record.of(target, fused.tile))
+                with made_folder(target.parent):
+                    write_image(target, np.asarray(fused.image), record.of(target, fused.tile))
                 written.append(target)
                 outdated += [Issue(target, reason)] if reason else []
             except (ValueError, OSError, RuntimeError, MemoryError) as error:

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -24,7 +24,7 @@ from mambadfuse.data.record import (
     relative_name,
     sha256_of,
 )
-from mambadfuse.files import OnComplete, atomic_write, make_folder
+from mambadfuse.files import OnComplete, atomic_write, made_folder, make_folder
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.tiling import TiledModel
 from mambadfuse.locks import locked
@@ -197,8 +197,7 @@ def recording(
         BusyError: another process is writing these results.
         OSError: the folder cannot be created or written to.
     """
-    make_folder(folder)
-    with _sole_writer(folder, part):
+    with made_folder(folder), _sole_writer(folder, part):
         recorded = read_record(folder)
         names = {target: relative_name(target, folder) for target in targets}
         if not overwrite:
@@ -224,16 +223,11 @@ def _sole_writer(folder: Path, part: str | None) -> Iterator[None]:
     busy = (
         f"{folder}: another process is writing results there: wait for it, or choose another folder (--out)"
     )
-    own = _hidden(folder, part, "lock")
-    with locked(own, busy, _LOCK_TIMEOUT):
-        try:
-            for other in _overlapping(folder, part):
-                with locked(other, _busy_shard(folder, other, part) or busy, _LOCK_TIMEOUT):
-                    pass
-            yield
-        finally:
-            with suppress(OSError):  # Windows removes no open file
-                own.unlink(missing_ok=True)
+    with locked(_hidden(folder, part, "lock"), busy, _LOCK_TIMEOUT, remove=True):
+        for other in _overlapping(folder, part):
+            with locked(other, _busy_shard(folder, other, part) or busy, _LOCK_TIMEOUT):
+                pass
+        yield
 
 
 def _overlapping(folder: Path, part: str | None) -> list[Path]:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from mambadfuse.data.images import ImageError, picture_size
 from mambadfuse.data.inputs import ImageLike
@@ -117,24 +119,51 @@ def within_memory(network: nn.Module, height: int, width: int, batch: int = 1) -
     return FittingTiles(inner, tile, min(_OVERLAP, tile // 2))
 
 
-def require_room_for(*images: ImageLike) -> None:
-    """Refuses image files that are too large for what is free, by their headers, before they are read.
+def require_room_for(a: ImageLike, b: ImageLike) -> None:
+    """Refuses images that are too large for what is free, before they are read or copied.
+
+    These are files, by their headers, and views such as those of ``np.broadcast_to``, which have any size but hold a
+    few pixels. Other arrays are in memory already.
 
     Raises:
         MemoryError: one is.
     """
-    files = [Path(image) for image in images if isinstance(image, str | Path)]
-    for file in (
-        file for file in files if file.suffix.lower() != ".npy"
-    ):  # whose header picture_size does not know
+    for name, image in (("a", a), ("b", b)):
         with suppress(ImageError):  # what cannot be read is described by whoever reads it
-            width, height = picture_size(file)
-            need, free = width * height * _PICTURE, free_memory()
-            if free is not None and need > free:
-                raise MemoryError(
-                    f"{file}: fusing {width}x{height} takes at least {_gigabytes(need)}, {_gigabytes(free)} are free: "
-                    "scale the images down"
-                )
+            count, height, width = _size(image)
+            if count:
+                size = f"{width}x{height}" if count == 1 else f"{count} times {width}x{height}"
+                work = f"{image if isinstance(image, str | Path) else name}: fusing {size}"
+                require_free(count * height * width * _PICTURE, work, "scale the images down")
+
+
+def require_free(count: int, work: str, remedy: str) -> None:
+    """Refuses work that takes more memory than is free.
+
+    Args:
+        count: bytes that it takes at least.
+        work: what takes them, for the message.
+        remedy: what to do instead.
+
+    Raises:
+        MemoryError: it does.
+    """
+    free = free_memory()
+    if free is not None and count > free:
+        raise MemoryError(f"{work} takes at least {_gigabytes(count)}, {_gigabytes(free)} are free: {remedy}")
+
+
+def _size(image: ImageLike) -> tuple[int, int, int]:
+    """Number, height and width of images that are not in memory; zeros for others, and for .npy files."""
+    if isinstance(image, str | Path) and Path(image).suffix.lower() != ".npy":
+        width, height = picture_size(Path(image))
+        return 1, height, width
+    if isinstance(image, np.ndarray) and image.ndim > 1 and 0 in image.strides:
+        return 1, image.shape[0], image.shape[1]
+    strided = isinstance(image, Tensor) and image.layout == torch.strided and not image.is_nested
+    if isinstance(image, Tensor) and strided and image.ndim > 1 and 0 in image.stride():
+        return math.prod(image.shape[:-3]), image.shape[-2], image.shape[-1]
+    return 0, 0, 0
 
 
 def _bytes_per_token(config: NetworkConfig) -> int:

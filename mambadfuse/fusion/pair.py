@@ -122,7 +122,7 @@ def fuse_with(
     require_room_for(a, b)
     pixels_a, pixels_b = options.reading.read(a, b)
     if options.align is not None:
-        pixels_a = moved_onto(pixels_a, pixels_b, options.align)
+        pixels_a = moved_onto(pixels_a, pixels_b, options.align, (a, b))
     require_one_size(pixels_a, pixels_b, (a, b))
     batch, height, width, _ = pixels_a.shape
     fitting = within_memory(network, height, width, batch)

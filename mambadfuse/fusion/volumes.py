@@ -15,7 +15,7 @@ from mambadfuse.data.reading import PairReading
 from mambadfuse.data.stretch import Stretch, StretchLike
 from mambadfuse.data.volume_pairs import find_volume_pairs
 from mambadfuse.data.volumes import AXES, DICOM, Volume, is_nifti, read_volume, require_same_grid, write_nifti
-from mambadfuse.files import make_folder, require_apart
+from mambadfuse.files import made_folder, require_apart
 from mambadfuse.fusion.folders import FusionReport, require_outside
 from mambadfuse.fusion.manifest import (
     RunRecord,
@@ -174,8 +174,8 @@ def fuse_volume_folders(
                 kept.append(target)
                 continue
             try:
-                make_folder(target.parent)
-                _write(target, [target], _read(pair.a, pair.b), network, options, record)
+                with made_folder(target.parent):
+                    _write(target, [target], _read(pair.a, pair.b), network, options, record)
                 written.append(target)
                 outdated += [Issue(target, reason)] if reason else []
             except (ValueError, OSError, RuntimeError, MemoryError) as error:

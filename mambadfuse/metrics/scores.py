@@ -90,11 +90,13 @@ def require_known(metrics: Sequence[str], convention: str) -> None:
     """Checks that the metrics and the convention exist, and that what the metrics need is installed.
 
     Raises:
-        ValueError: a metric or the convention is unknown.
+        ValueError: a metric or the convention is unknown, or a metric is named twice.
         ImportError: BLUR is among the metrics and scikit-image is missing.
     """
     if unknown := [name for name in metrics if name not in (*ALL, *OPTIONAL)]:
         raise ValueError(f"unknown metrics {unknown}: choose from {', '.join((*ALL, *OPTIONAL))}")
+    if twice := [name for name in metrics if list(metrics).count(name) > 1]:
+        raise ValueError(f"the metric {twice[0]} is named twice")
     if convention not in CONVENTIONS:
         raise ValueError(f"convention must be one of {CONVENTIONS}, found {convention!r}")
     if "BLUR" in metrics:

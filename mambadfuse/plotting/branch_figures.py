@@ -50,7 +50,7 @@ def winner_and_balance(winner: ArrayLike, balance: ArrayLike) -> Figure:
         balance: (H, W); 1 is all a, -1 all b.
     """
     height, width = np.shape(winner)
-    figure = Figure(figsize=(_WIDTH, _WIDTH / 2 * height / width + 1.5), dpi=100, layout="constrained")
+    figure = Figure(figsize=(_WIDTH, _WIDTH / 2 * height / width + 1.05), dpi=100, layout="constrained")
     left, right = figure.subplots(1, 2)
     greys = ListedColormap(["black", "0.5", "white"])
     first = left.imshow(winner, cmap=greys, vmin=0, vmax=1, interpolation="nearest")

@@ -27,7 +27,7 @@ class Frame:
 
     Attributes:
         box: (left, top, right, bottom) in pixels.
-        text: above it, or below where it would leave the image or cover another text.
+        text: above it, or where that would leave the image or cover another text below, beside or inside it.
         line: its style, one of matplotlib's.
     """
 
@@ -73,8 +73,9 @@ def _draw_frames(axes: Axes, frames: Sequence[Frame], size: tuple[int, int], per
         axes.add_patch(Rectangle((left, top), right - left, bottom - top, path_effects=outline, **look))
         if frame.text:
             w, h = _LETTER[0] * len(frame.text) * per_point, _LETTER[1] * per_point
-            rows = top - h, bottom, top - 2 * h, bottom + h
-            places = [(x, y, x + w, y + h) for y in rows for x in (left, right - w)]
+            corners = [(x, y) for y in (top - h, bottom) for x in (left, right - w)]
+            corners += [(right, top), (left - w, top), (left, top), (right - w, bottom - h)]
+            places = [(x, y, x + w, y + h) for x, y in corners]
             written.append(min(places, key=lambda place: _hidden(place, written, size)))
             x, y, *_ = written[-1]
             drawn = axes.text(x, y, frame.text, color="white", fontsize=_TYPE, va="top", clip_on=True)

@@ -8,10 +8,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from mambadfuse.files import FIGURE_MARK
 
 
 def png(picture: Figure | NDArray[np.uint8], *, fast: bool = False) -> bytes:
-    """The content of a PNG file.
+    """The content of a PNG file, which says that it is a figure of the kit.
 
     Args:
         picture: a figure, drawn at its own size and resolution without transparency; or pixels, uint8, (H, W) grey or
@@ -26,7 +29,9 @@ def png(picture: Figure | NDArray[np.uint8], *, fast: bool = False) -> bytes:
     pixels = _rendered(picture) if isinstance(picture, Figure) else picture
     options: dict[str, Any] = {"compress_level": 1} if fast else {"optimize": True}
     buffer = BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", **options)
+    mark = PngInfo()
+    mark.add(b"tEXt", FIGURE_MARK)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", pnginfo=mark, **options)
     return buffer.getvalue()
 
 

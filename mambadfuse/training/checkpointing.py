@@ -26,18 +26,19 @@ _log = logging.getLogger("mambadfuse")
 _LOCK_TIMEOUT = 8.0  # seconds
 
 
-def exclusive(lock: Path, run: str) -> AbstractContextManager[None]:
+def exclusive(lock: Path, run: str, remove: bool = False) -> AbstractContextManager[None]:
     """Holds a lock file, so that no other process uses the run meanwhile.
 
     Args:
         lock: the lock file, created if missing; its folder must exist.
         run: the name of the run in the error message.
+        remove: whether to remove the lock file at the end.
 
     Raises:
         BusyError: another process holds the lock.
         OSError: the lock file cannot be created.
     """
-    return locked(lock, f"{run}: is being trained by another process", _LOCK_TIMEOUT)
+    return locked(lock, f"{run}: is being trained by another process", _LOCK_TIMEOUT, remove)
 
 
 class Checkpoint(NamedTuple):

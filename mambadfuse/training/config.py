@@ -49,6 +49,7 @@ MAY_CHANGE = (
 """Settings that may change when a run resumes. Of these only the device affects the weights, by rounding."""
 
 _HALVINGS = (250_000, 400_000, 450_000, 475_000, 500_000)  # steps at which the published rate is halved
+LARGEST_FLOAT32 = 3.4e38
 _MINIMUM = {
     "steps": 1,
     "batch": 1,
@@ -139,8 +140,8 @@ class TrainingConfig:
         for name in ("learning_rate", "clip_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
-        if not math.isfinite(self.learning_rate):
-            raise ValueError(f"learning_rate must be finite, found {self.learning_rate}")
+        if self.learning_rate > LARGEST_FLOAT32:
+            raise ValueError(f"learning_rate must be finite in float32, found {self.learning_rate}")
         check_contrast(self.contrast)
         for name, kind in get_type_hints(type(self)).items():
             if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):

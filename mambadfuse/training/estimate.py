@@ -1,5 +1,6 @@
 """The time and memory a run will take, measured on a few steps that are then discarded."""
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -7,8 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
+from accelerate import Accelerator
 
 from mambadfuse.data.training_pairs import TrainingPair
+from mambadfuse.fusion.memory import pass_memory, require_free
 from mambadfuse.models.flops import total_flops
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.state import TrainingState
@@ -65,10 +68,11 @@ def estimate(
         measured: steps to time for each crop size, after one warm-up step.
 
     Raises:
-        ValueError: as :func:`mambadfuse.training.train`.
+        ValueError, MemoryError: as :func:`mambadfuse.training.train`.
     """
     seconds = []
     with accelerator_for(config) as accelerator:
+        require_memory(config, accelerator)
         for size in config.crop_sizes:  # all equally likely in a run
             short = replace(config, steps=measured + 1, workers=0, crop_sizes=(size,))
             state = TrainingState(config, accelerator.device)
@@ -90,6 +94,25 @@ def estimate(
             seconds_per_step=sum(seconds) / len(seconds),
             memory=peak_memory(accelerator.device),
         )
+
+
+def require_memory(config: TrainingConfig, accelerator: Accelerator) -> None:
+    """Refuses a step that needs more memory than is free, by less than what it needs.
+
+    On a CPU that is a pass of the crops through the network, to which training adds; else the crops themselves.
+
+    Raises:
+        MemoryError: it does; the message says what to choose smaller.
+    """
+    count = -(-config.batch // (config.accumulate * accelerator.num_processes))
+    height, width = max(config.crop_sizes, key=math.prod)
+    on_cpu = accelerator.device.type == "cpu"
+    needed = pass_memory(config.model, height, width, count) if on_cpu else 8 * count * height * width
+    require_free(
+        needed,
+        f"a step of {count} crops of {height} x {width}",
+        "choose a smaller batch or model, smaller crop_sizes, or accumulate parts of a batch",
+    )
 
 
 def peak_memory(device: torch.device) -> int | None:

@@ -1,11 +1,12 @@
 """A training run from its first step, or its latest checkpoint, to a file of weights."""
 
+import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,11 +21,12 @@ from mambadfuse.components import name_components
 from mambadfuse.data.crops import PairedCrops
 from mambadfuse.data.remarks import first_of_each_kind
 from mambadfuse.data.training_pairs import TrainingPair
-from mambadfuse.files import atomic_write, make_folder
+from mambadfuse.files import atomic_write, made_folder
 from mambadfuse.models.checkpoints import CheckpointError, Network, load, save, weights_digest
 from mambadfuse.training.checkpointing import CheckpointManager, exclusive
 from mambadfuse.training.code import RunCode, code_of
 from mambadfuse.training.config import TrainingConfig
+from mambadfuse.training.estimate import require_memory
 from mambadfuse.training.log import RunLog
 from mambadfuse.training.settings import as_yaml
 from mambadfuse.training.state import TrainingState, versions
@@ -78,6 +80,7 @@ def train(
         ValueError: no crop can be drawn; the batch cannot be divided among processes; ``out`` has another suffix or is
             a folder; or the run beside ``out`` has another configuration, other pairs or, unless ``other_code``, other
             code, or is damaged.
+        MemoryError: a step takes more memory than is free.
         DivergedError: the loss or its gradient is not finite.
         BusyError: another process is training this run.
         OSError: a file cannot be written; earlier checkpoints are untouched.
@@ -93,6 +96,7 @@ def train(
     crops = crops_for(config, sets, sampling_weights)
     folder = run_folder(out)
     with accelerator_for(config, _tracking_folder(config, folder)) as accelerator:
+        require_memory(config, accelerator)
         run = _Run(config, crops, validation, folder, accelerator, progress)
         with run.locked(), first_of_each_kind():
             run.resume(other_code)
@@ -135,12 +139,23 @@ class _Run:
         self.code = code_of(config)
         self.checkpoints = CheckpointManager(folder, identity, config.keep_checkpoints)
 
-    def locked(self) -> AbstractContextManager[None]:
-        """Keep other calls out of the folder; of the processes that share this call, the main one holds the lock."""
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other calls out of the folder; of the processes that share this call, the main one holds the lock.
+
+        If it ends before the first step, nothing is left of a folder that it has made.
+        """
         if not self.accelerator.is_main_process:
-            return nullcontext()
-        make_folder(self.folder)
-        return exclusive(self.folder / ".lock", str(self.folder))
+            yield
+            return
+        new = not self.folder.exists()
+        with made_folder(self.folder):
+            try:
+                with exclusive(self.folder / ".lock", str(self.folder)):
+                    yield
+            finally:
+                if new and not self.state.step:
+                    shutil.rmtree(self.folder, ignore_errors=True)
 
     def resume(self, other_code: bool) -> None:
         """Restore the latest checkpoint, if any, and remove from the folder whatever came after it."""

@@ -18,6 +18,7 @@ from mambadfuse.training.yaml_text import parse_yaml, read_yaml
 T = TypeVar("T")
 
 _NETWORKS = (MambaDFuseConfig, FastFusionConfig)
+_SWITCHES = {"on": True, "yes": True, "off": False, "no": False}
 
 
 def configure(
@@ -160,6 +161,8 @@ def _converted(value: Any, kind: Any, path: str) -> Any:
         if value not in get_args(kind):
             raise ValueError(f"{path} must be one of {', '.join(map(str, get_args(kind)))}, found {value!r}")
         return value
+    if kind is bool and isinstance(value, str):
+        value = _SWITCHES.get(value.lower(), value)
     fits = isinstance(value, bool) if kind is bool else not isinstance(value, bool)
     try:
         made = kind(value)

@@ -1,26 +1,40 @@
-"""YAML as people write settings: small, every value where it is used, and every name once."""
+"""YAML as people write settings: small, every value where it is used and as it reads, and every name once."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 _LARGEST = 50_000  # characters
+_TAG = "tag:yaml.org,2002:"
 
 
 class _SettingsLoader(yaml.SafeLoader):
-    """Refuses names that are given twice, of which YAML takes the last.
+    """Reads plain values as YAML 1.2 does, numbers as decimal ones, and names as text.
 
-    Also aliases: nested ones multiply, so that a file of a kilobyte fills any memory once it is printed.
+    PyYAML follows YAML 1.1, where ``010`` is 8, ``1:30:00`` is 5400, ``no`` is false and ``2026-01-02`` a date; here
+    they are 10 and three texts. ``1_000`` stays a number, and ``1e3`` becomes one; ``0x10`` is a text, as ``64x64`` is.
+
+    Names that are given twice, of which YAML takes the last, are refused. So are aliases: nested ones multiply, so that
+    a file of a kilobyte fills any memory once it is printed.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[str, int] = {}
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            key.tag = f"{_TAG}str"
             line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
+            if key.value in lines:
                 raise ValueError(f"{key.value!r} is set on line {lines[key.value]} and on line {line}")
+            lines[key.value] = line
         return super().construct_mapping(node, deep)
+
+    def construct_decimal(self, node: yaml.ScalarNode) -> int:
+        """A whole number; PyYAML's own constructor takes 010 for 8."""
+        return int(str(self.construct_scalar(node)))
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -29,6 +43,18 @@ class _SettingsLoader(yaml.SafeLoader):
                 f"the alias *{alias} stands for a value elsewhere, which is refused: write it out"
             )
         return super().compose_node(parent, index)
+
+
+_SettingsLoader.yaml_implicit_resolvers = {}
+_SettingsLoader.add_constructor(f"{_TAG}int", _SettingsLoader.construct_decimal)
+for _kind, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?[0-9]+(?:_[0-9]+)*", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
+):
+    _SettingsLoader.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(f"(?:{_pattern})$"), list(_first))
 
 
 def read_yaml(path: Path) -> Any:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -102,18 +102,11 @@ class AblationLab(Panel):
         self.view = widgets.ToggleButtons(
             options=(CURVES, PICTURES), value=PICTURES, description="show", **labelled("auto")
         )
-        self.trainer = widgets.Button(description="Train", tooltip="train the ticked rows, or resume them")
-        self.pauser = widgets.Button(
-            description="Pause", tooltip="save a checkpoint of every row and free the processor"
+        self.trainer = self._button("Train", "train the ticked rows, or resume them", self.train)
+        self.pauser = self._button(
+            "Pause", "save a checkpoint of every row and free the processor", self.pause
         )
-        self.stopper = widgets.Button(description="Stop", tooltip="end the training and discard it")
-        for button, action in (
-            (self.trainer, self.train),
-            (self.pauser, self.pause),
-            (self.stopper, self.stop),
-        ):
-            button.layout.width = "72px"
-            button.on_click(lambda _, action=action: self.attempt(action))
+        self.stopper = self._button("Stop", "end the training and discard it", self.stop)
         self.questions, self.forecast, self.results, self.table = (HTML() for _ in range(4))
         self.display, self.gallery = Display(), Gallery()
         self._show_pictures(self.sources)
@@ -324,6 +317,11 @@ class AblationLab(Panel):
             AblationLab.last._end()
             AblationLab.last.tell("Stopped: another lab was opened.")
         AblationLab.last = self
+
+    def _button(self, description: str, tooltip: str, action: Callable[[], str]) -> widgets.Button:
+        button = widgets.Button(description=description, tooltip=tooltip, layout=widgets.Layout(width="72px"))
+        button.on_click(lambda _: self.attempt(action))
+        return button
 
     def _tick(self, entry: Row, ticked: bool) -> widgets.Checkbox:
         return widgets.Checkbox(
