@@ -41,7 +41,14 @@ from mambadfuse.ablation.placebo import false_alarms
 from mambadfuse.ablation.report import Line, Report, compare, picture_csv
 from mambadfuse.ablation.runner import Run, pending_runs, run_all
 from mambadfuse.ablation.scoring import metric_names
-from mambadfuse.ablation.store import SHIPPED_RESULTS, SHIPPED_TABLE, Result, Store, kept_weights
+from mambadfuse.ablation.store import (
+    SHIPPED_RESULTS,
+    SHIPPED_TABLE,
+    SHIPPED_TEST,
+    Result,
+    Store,
+    kept_weights,
+)
 from mambadfuse.ablation.table import Row, read_table, row_config, select_rows
 from mambadfuse.ablation.testing import score_test
 from mambadfuse.ablation.verdicts import Effect
@@ -50,6 +57,7 @@ from mambadfuse.training import BusyError
 __all__ = [
     "SHIPPED_RESULTS",
     "SHIPPED_TABLE",
+    "SHIPPED_TEST",
     "BusyError",
     "Effect",
     "Experiment",

@@ -10,6 +10,9 @@ from typing import Any, Literal, Self
 from mambadfuse.json_lines import append_line, read_lines
 
 SHIPPED_RESULTS = Path(__file__).with_name("results") / "roadscene.jsonl"
+SHIPPED_TEST = SHIPPED_RESULTS.with_name(
+    "roadscene-test.jsonl"
+)  # the same rows, looked at once on the pairs of TNO
 SHIPPED_TABLE = SHIPPED_RESULTS.with_suffix(".yaml")  # whose questions these results answer
 
 Scores = Mapping[str, float]  # by metric

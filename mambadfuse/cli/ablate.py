@@ -234,10 +234,10 @@ def _size(options: Namespace) -> tuple[int, int]:
 
 
 def _stored(options: Namespace) -> "Store":
-    from mambadfuse.ablation import SHIPPED_RESULTS, Store
+    from mambadfuse.ablation import SHIPPED_RESULTS, SHIPPED_TEST, Store
 
     if options.report == "shipped":
-        return Store(SHIPPED_RESULTS)
+        return Store(SHIPPED_TEST if options.split == "test" else SHIPPED_RESULTS)
     path = Path(options.report) if options.report else options.out / "results.jsonl"
     if path.is_dir():
         path = path / "results.jsonl"

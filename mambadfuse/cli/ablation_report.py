@@ -26,7 +26,8 @@ def add_report_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--split",
         choices=("validation", "test"),
-        help="with --report, only the results on these images; by default each set has its own table",
+        help="with --report, only the results on these images; by default each set has its own table, and the "
+        "'shipped' ones show that of the validation set",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with all digits")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
