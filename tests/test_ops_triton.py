@@ -222,6 +222,7 @@ def test_parts_with_hooks_or_of_another_class_are_called():
     assert seen == [(1, 2, 3), (1, 2, 3)]
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning")
 @pytest.mark.parametrize("part", ["conv", "x_proj", "dt_proj"])
 def test_layers_whose_weights_are_computed_are_no_part_of_one_operation(
     part: str, monkeypatch: pytest.MonkeyPatch

@@ -1,7 +1,7 @@
 """The sizes of a program of each kernel, on which speed depends but no result beyond rounding.
 
-With these, 16 states and float32 no kernel spills registers on sm_80, sm_90 and gfx942 but ``scan_gradients``: 32 bytes on
-sm_90, and as part of a whole SSM 32 on sm_80 and 24 on sm_90.
+With these, 16 states and float32 no kernel spills registers on sm_80, sm_90 and gfx942 but ``scan_gradients``: 32 bytes
+on sm_90, and as part of a whole SSM 32 on sm_80 and 24 on sm_90.
 """
 
 CHUNK = 64  # tokens of the scan; the states between chunks cost N / CHUNK numbers for each channel and token
