@@ -98,6 +98,7 @@ def scan_forward(config: MambaDFuseConfig, backend: str = "triton") -> list[Kern
 def scan_backward(config: MambaDFuseConfig, backend: str = "triton") -> list[Kernel]:
     """The same with dy in; du, dΔ, dz, and the parts of dB, dC and dA out, which are then added.
 
+    "triton": ``scan_gradients`` reads u, Δ and B twice, for the states and for the gradients, but C once.
     "torch" computes each chunk again, and then its gradient, which is taken to move twice as much.
     """
     e, n = config.inner, config.state
@@ -109,7 +110,7 @@ def scan_backward(config: MambaDFuseConfig, backend: str = "triton") -> list[Ker
             Kernel("summarise_gradients", 3 * e + n + states, 5 * e * n, e * n + 3 * e),
             Kernel("carry_states", 2 * states),
             Kernel(
-                "scan_gradients", 9 * e + 4 * n + 3 * states + noted + parts, 30 * e * n, 4 * e * n + 6 * e
+                "scan_gradients", 9 * e + 3 * n + 3 * states + noted + parts, 30 * e * n, 4 * e * n + 6 * e
             ),
             Kernel("sums of parts", parts + 2 * n + states),
         ],
@@ -167,7 +168,7 @@ def ssm_backward(config: MambaDFuseConfig) -> list[Kernel]:
         Kernel("carry_states", 2 * states),
         Kernel(
             "scan_gradients",
-            7 * e + 2 * r + 4 * n + 3 * states + noted + parts + weights,
+            7 * e + 2 * r + 3 * n + 3 * states + noted + parts + weights,
             3 * (conv + step) + 2 * step + 30 * e * n,
             4 * e * n + 9 * e,
         ),
@@ -222,6 +223,17 @@ def path_in_parts_backward(config: MambaDFuseConfig, backend: str = "triton") ->
     return scan_backward(config, backend) + 2 * around_the_scan(config, backend)
 
 
+def kept(config: MambaDFuseConfig) -> float:
+    """Numbers that an SSM keeps for its gradient: x, z, Δ_raw, B, C and the states at the starts of the chunks."""
+    e, n = config.inner, config.state
+    return 2 * e + config.rank + 2 * n + e * n / sizes.CHUNK
+
+
+def kept_in_parts(config: MambaDFuseConfig) -> float:
+    """The same where convolution, projections and scan are operations of their own: u and Δ, too."""
+    return kept(config) + 2 * config.inner
+
+
 def paths(config: MambaDFuseConfig) -> int:
     """The Mamba paths of the network."""
     return (
@@ -248,14 +260,18 @@ def fusing_seconds(
     config: MambaDFuseConfig, gpu: GPU, height: int, width: int, backend: str = "triton"
 ) -> float:
     """One image: all paths and the image convolutions."""
-    path = seconds(path_forward(config, backend), gpu)
-    return (paths(config) * path + image_convolution_seconds(config, gpu)) * height * width
+    return _network_seconds(config, gpu, path_forward(config, backend)) * height * width
 
 
 def training_seconds(config: MambaDFuseConfig, gpu: GPU, tokens: int, backend: str = "triton") -> float:
     """Forward and backward of a batch of that many tokens."""
-    path = seconds(path_forward(config, backend) + path_backward(config, backend), gpu)
-    return (paths(config) * path + 3 * image_convolution_seconds(config, gpu)) * tokens
+    path = path_forward(config, backend) + path_backward(config, backend)
+    return _network_seconds(config, gpu, path, 3) * tokens
+
+
+def _network_seconds(config: MambaDFuseConfig, gpu: GPU, path: list[Kernel], convolved: int = 1) -> float:
+    """One token through all paths, of these kernels, and through the image convolutions so many times."""
+    return paths(config) * seconds(path, gpu) + convolved * image_convolution_seconds(config, gpu)
 
 
 def _row(name: str, kernels: list[Kernel], mark: str = "") -> str:
@@ -267,6 +283,24 @@ def _row(name: str, kernels: list[Kernel], mark: str = "") -> str:
         *(f"{1e12 * seconds(kernels, gpu):,.0f}" for gpu in (A100, H100)),
     ]
     return "| " + " | ".join(f"{mark}{cell}{mark}" for cell in cells) + " |"
+
+
+def _gain_row(name: str, forward: list[Kernel], backward: list[Kernel] | None = None) -> str:
+    """A row of the table of gains over a path in parts, by these kernels, in the published network on both GPUs."""
+    config, cells = MambaDFuseConfig.published(), [name]
+    parts, gradient = path_in_parts(config), path_in_parts_backward(config)
+    kinds = [(parts, forward, 1, 640 * 480)]
+    if backward is not None:
+        kinds.append((parts + gradient, forward + backward, 3, STEP))
+    for gpu in (A100, H100):
+        for before, after, convolved, tokens in kinds:
+            network = (
+                1e3 * tokens * _network_seconds(config, gpu, path, convolved) for path in (before, after)
+            )
+            cells.append(f"{seconds(before, gpu) / seconds(after, gpu):.2f}")
+            cells.append(" -> ".join(f"{time:,.0f}" for time in network) + " ms")
+        cells += ["", ""] * (2 - len(kinds))
+    return "| " + " | ".join(cells) + " |"
 
 
 def report() -> str:
@@ -295,7 +329,13 @@ def report() -> str:
     for name in BACKENDS:
         lines.append(_row(f"`{name}`, backward", path_backward(config, name)))
     lines.append(_row("`triton` in parts, backward", path_in_parts_backward(config)))
+    columns = "path, forward | fused image | path, forward and backward | training step"
     lines += [
+        "",
+        f"| times as fast as in parts | A100: {columns} | H100: {columns} |",
+        "|---" * 9 + "|",
+        _gain_row("one operation, as built", path_forward(config), path_backward(config)),
+        _gain_row("projected twice, not built", projected_twice(config)),
         "",
         "| published network | A100, fusing 640 x 480 | A100, training step | H100, fusing | H100, training step |",
         "|---|---|---|---|---|",

@@ -222,6 +222,25 @@ def test_parts_with_hooks_or_of_another_class_are_called():
     assert seen == [(1, 2, 3), (1, 2, 3)]
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning")
+@pytest.mark.parametrize("part", ["conv", "x_proj", "dt_proj"])
+def test_layers_whose_weights_are_computed_are_no_part_of_one_operation(
+    part: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Nor is one with a hook: PyTorch's weight_norm comes as either."""
+    norms = torch.nn.utils.weight_norm, torch.nn.utils.parametrizations.weight_norm
+    monkeypatch.setattr(ops, "selective_ssm", lambda *a, **k: pytest.fail("one operation"))
+    u = torch.randn(1, 2, 4)
+    for norm in norms:
+        ssm = SelectiveSSM(MambaConfig(dim=2, state=1))
+        norm(getattr(ssm, part))
+        found = {}
+        for name in ("triton", "reference"):
+            with ops.use_backend(name), torch.no_grad():
+                found[name] = {"y": ssm(u)}
+        assert_close(found["triton"], found["reference"])
+
+
 def test_float64_is_refused():
     case = Scan(batch=1, length=3, dim=3)
     with pytest.raises(RuntimeError, match=r"float32, found u in torch.float64: use 'torch'"):

@@ -14,6 +14,8 @@ from benchmarks.roofline import (
     Kernel,
     fusing_seconds,
     gpu_named,
+    kept,
+    kept_in_parts,
     path_backward,
     path_forward,
     path_in_parts,
@@ -21,8 +23,10 @@ from benchmarks.roofline import (
     paths,
     projected_twice,
     report,
+    scan_backward,
     scan_forward,
     seconds,
+    ssm_backward,
     training_seconds,
 )
 from mambadfuse.models.config import MambaDFuseConfig
@@ -77,7 +81,7 @@ def gains(config: MambaDFuseConfig, gpu: GPU) -> tuple[float, float]:
     return parts / once, (parts + backward) / (once + seconds(path_backward(config), gpu))
 
 
-@pytest.mark.parametrize(("gpu", "forward", "training"), [(A100, 1.06, 1.07), (H100, 1.20, 1.10)])
+@pytest.mark.parametrize(("gpu", "forward", "training"), [(A100, 1.06, 1.07), (H100, 1.20, 1.11)])
 def test_what_fewer_passes_gain(gpu, forward, training):
     """The factors of benchmarks/NOTES.md."""
     assert gains(PUBLISHED, gpu) == pytest.approx((forward, training), abs=0.005)
@@ -107,7 +111,33 @@ def test_a_gpu_is_known_by_the_name_that_pytorch_gives_it():
     assert gpu_named("NVIDIA T400 4GB") is None
 
 
-def test_the_notes_hold_the_formula_and_the_tables():
+def test_a_scan_reads_C_once_for_its_gradients_and_B_twice():
+    n, more = PUBLISHED.state, replace(PUBLISHED, state=2 * PUBLISHED.state)
+    for kernels, blocks in ((scan_backward, 8), (ssm_backward, 8)):
+        small, large = (
+            next(k.numbers for k in kernels(config) if k.name == "scan_gradients")
+            for config in (PUBLISHED, more)
+        )
+        of_states = PUBLISHED.inner * n * (3 / sizes.CHUNK + 2 / sizes.PIECE)
+        assert large - small == of_states + n * (2 + 1) + 2 * n * blocks  # B, C; the parts of dB and dC
+
+
+def test_the_notes_hold_the_formula_the_tables_and_the_numbers_between_them():
     notes = (Path(__file__).parents[1] / "benchmarks" / "NOTES.md").read_text(encoding="utf-8")
+    forward, backward = (
+        f"{100 - 100 * numbers(once) / numbers(parts):.0f} %"
+        for once, parts in (
+            (path_forward(PUBLISHED), path_in_parts(PUBLISHED)),
+            (path_backward(PUBLISHED), path_in_parts_backward(PUBLISHED)),
+        )
+    )
+    noted = 4 * 2 * PUBLISHED.inner * PUBLISHED.state // sizes.PIECE
+    (gradients,) = (4 * k.numbers for k in scan_backward(PUBLISHED) if k.name == "scan_gradients")
+    for sentence in (
+        f"moves {forward} fewer bytes, the backward {backward}.",
+        f"{4 * kept(PUBLISHED):,.0f} bytes a token in place of {4 * kept_in_parts(PUBLISHED):,.0f}.",
+        f"{noted:,} of the {gradients:,.0f} bytes of `scan_gradients`",
+    ):
+        assert sentence in " ".join(notes.split())
     assert "time = max(bytes / bandwidth, operations / rate, exponentials / rate of exponentials)" in notes
     assert all(line in notes for line in report().splitlines() if line.startswith("|"))

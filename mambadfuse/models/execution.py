@@ -130,7 +130,7 @@ def _order(direction: Direction, x: Tensor, height: int | None) -> Tensor | None
 
 
 def in_one_operation(equations: Method) -> Method:
-    """Decorates the equations of an SSM, ``(ssm, u, z, A, conv_state, ssm_state)``; with Triton one operation."""
+    """Decorates the equations of an SSM, ``(ssm, u, z, A, conv_state, ssm_state)``: with Triton one operation."""
 
     @wraps(equations)
     def method(ssm: Any, u: Tensor, z: Tensor | None, A: Tensor, *states: Tensor | None) -> Any:

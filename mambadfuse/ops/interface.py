@@ -340,7 +340,8 @@ def selective_ssm(
         ssm_state: the state of the scan before the first token, (B, D, N); zero if absent.
 
     Returns:
-        y, (B, L, D), in the dtype of x, and the last state, (B, D, N), in float32 (float64 if x is).
+        y, (B, L, D), in the dtype of x, and the last state, (B, D, N), in float32 (float64 if x is). In half precision
+        what the projections give has the dtype of x, too; convolution and scan are computed in float32.
 
     Raises:
         ValueError: a shape or device does not fit; the message names the argument.
@@ -358,9 +359,9 @@ def selective_ssm(
     if x.ndim != 3 or x.shape[1] == 0:
         raise ValueError(f"x must have shape (B, L, D) with L >= 1, found {tuple(x.shape)}")
     for name, matrix, letters in (
-        ("conv", conv, "(D, W)"),
-        ("dt_proj", dt_proj, "(D, R)"),
-        ("A", A, "(D, N)"),
+        ("conv", conv, "(D, W) with W >= 1"),
+        ("dt_proj", dt_proj, "(D, R) with R >= 1"),
+        ("A", A, "(D, N) with N >= 1"),
     ):
         if matrix.ndim != 2 or matrix.shape[1] == 0:
             raise ValueError(f"{name} must have shape {letters}, found {tuple(matrix.shape)}")

@@ -112,7 +112,10 @@ def conv(
 
 
 class _SSM(torch.autograd.Function):
-    """Kept for the backward are x, z, what x_proj gives, and what the scan keeps; u and Δ are computed again."""
+    """Kept for the backward are x, z, what x_proj gives, and what the scan keeps; u and Δ are computed again.
+
+    Two matrix products of the backward are PyTorch's; only they may differ between runs, where PyTorch's do.
+    """
 
     @staticmethod
     @_on_its_device
