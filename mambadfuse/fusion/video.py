@@ -13,6 +13,7 @@ from mambadfuse.data.video import CONTAINERS, Video, VideoError, VideoWriter, op
 from mambadfuse.files import atomic_write, make_folder, require_apart
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.pair import Model, fuse_with, load_model
+from mambadfuse.models.fast import FastFusion
 
 DEFAULT_MODEL = "ivf-fast"
 
@@ -52,7 +53,8 @@ def fuse_video(
     Frames are paired by their times, also where a rate varies, as that of telephones does. The result has the higher of
     the two mean rates, and the slower side shows each of its frames until the next one is due. The result ends where
     the shorter side does. The file appears when it is complete, or with the frames so far after Ctrl-C. Sound is left
-    out, and no frame is turned, whatever the files ask for.
+    out, and no frame is turned, whatever the files ask for. A fast network fuses as
+    :meth:`~mambadfuse.models.fast.FastFusion.for_video` says.
 
     Args:
         a: infrared side: a video file, a folder of frames, or a camera by its number, "0".
@@ -78,6 +80,8 @@ def fuse_video(
     if str(a) == str(b) or (Path(a).exists() and Path(b).exists() and Path(a).samefile(b)):
         raise ValueError(f"{a} and {b} are the same video")
     network = load_model(DEFAULT_MODEL if model is None else model, device)
+    if isinstance(network, FastFusion):
+        network = network.for_video()
     with ExitStack() as stack:
         sides = [stack.enter_context(open_video(side, rate)) for side in (a, b)]
         result_rate = max(side.rate for side in sides)
