@@ -259,8 +259,8 @@ def test_a_video_is_not_fused_with_itself(tmp_path):
 def test_sides_of_different_size_are_refused_or_resized(tmp_path):
     a, b = write(tmp_path / "ir.mp4", [40], size=(24, 32)), write(tmp_path / "vi.mp4", [80])
     with pytest.raises(ValueError, match="size"):
-        fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
-    assert not (tmp_path / "out.mp4").exists()
+        fuse_video(a, b, tmp_path / "new" / "out.mp4", Mean(), progress=False)
+    assert not (tmp_path / "new").exists()
     options = FusionOptions(reading=PairReading.of(None, None, "a", "black"))
     fuse_video(a, b, tmp_path / "out.mp4", Mean(), options=options, progress=False)
     assert levels(tmp_path / "out.mp4") == pytest.approx([60], abs=3)

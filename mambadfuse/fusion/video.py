@@ -4,6 +4,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def fuse_video(
 
     Args:
         a: infrared side: a video file, a folder of frames, or a camera by its number, "0".
-        b: visible side, likewise.
+        b: visible side, in the same form.
         out: the video to write, ``*.mp4``, ``*.mkv``, ``*.mov`` or ``*.avi``, in H.264.
         model: as in :func:`mambadfuse.fuse`; None is "ivf-fast".
         rate: frames a second of folders of frames; 25 by default.
@@ -89,22 +90,26 @@ def fuse_video(
         bar = stack.enter_context(
             tqdm(pairs, total=_expected(sides, result_rate), unit="frame", disable=not progress)
         )
-        make_folder(out.parent)
+        images = (
+            np.asarray(fuse_with(network, *pair, options or FusionOptions(), warn=not number).image)
+            for number, pair in enumerate(bar)
+        )
         started = time.perf_counter()
+        first = next(images, None)
+        if first is None:
+            raise VideoError(f"{out}: not written, no pair of frames was fused")
+        make_folder(out.parent)
         file = stack.enter_context(atomic_write(out))
         writer = stack.enter_context(VideoWriter(file, out.suffix, result_rate))
         frames, interrupted = 0, False
         try:
-            for frame_a, frame_b in bar:
-                fused = fuse_with(network, frame_a, frame_b, options or FusionOptions(), warn=not frames)
-                writer.write(np.asarray(fused.image))
+            for image in chain([first], images):
+                writer.write(image)
                 frames += 1
         except KeyboardInterrupt:
             if not frames:
                 raise
             interrupted = True
-        if not frames:
-            raise VideoError(f"{out}: not written, no pair of frames was fused")
     return VideoReport(frames, result_rate, time.perf_counter() - started, _notes(sides), interrupted)
 
 
