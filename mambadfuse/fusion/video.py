@@ -91,8 +91,10 @@ def fuse_video(
             tqdm(pairs, total=_expected(sides, result_rate), unit="frame", disable=not progress)
         )
         images = (
-            np.asarray(fuse_with(network, *pair, options or FusionOptions(), warn=not number).image)
-            for number, pair in enumerate(bar)
+            np.asarray(
+                fuse_with(network, frame_a, frame_b, options or FusionOptions(), warn=not number).image
+            )
+            for number, (frame_a, frame_b) in enumerate(bar)
         )
         started = time.perf_counter()
         first = next(images, None)
