@@ -50,6 +50,18 @@ def test_an_untrained_network_takes_an_eighth_of_the_minimum():
     torch.testing.assert_close(fused, brighter + (darker - brighter) / (1 + np.e**2))
 
 
+@pytest.mark.parametrize(("patch", "shift"), [(1, 0), (2, 1), (4, 2)])
+def test_frames_are_fused_by_tokens_laid_in_two_ways(patch, shift):
+    a, b = torch.rand(2, 2, 1, 13, 10)
+    net = network(replace(SMALL, patch=patch))
+    moved = (torch.nn.functional.pad(x, (shift, 0, shift, 0), mode="replicate") for x in (a, b))
+    with torch.no_grad():
+        once = net(a, b)
+        wanted = (once + net(*moved)[..., shift:, shift:]) / 2
+        torch.testing.assert_close(net.for_video()(a, b), wanted)
+        torch.testing.assert_close(net(a, b), once)  # as before
+
+
 def test_pixels_far_apart_do_not_meet():
     """Receptive field: 3 + 4 (1 + 2) tokens of two pixels around, at most."""
     a, b = torch.rand(2, 1, 1, 96, 8)
@@ -146,12 +158,12 @@ def test_it_is_fused_in_tiles_where_memory_is_short(monkeypatch):
 
 def test_it_is_trained_and_resumed_as_the_other_network_is(tmp_path):
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
-    quiet(whole, model=SMALL, consistency=5.0)
-    quiet(parts, model=SMALL, consistency=5.0, keep_checkpoints=9, checkpoint_seconds=0)
+    quiet(whole, model=SMALL, consistency=5.0, steadiness=0.5)
+    quiet(parts, model=SMALL, consistency=5.0, steadiness=0.5, keep_checkpoints=9, checkpoint_seconds=0)
     parts.unlink()
     for late in checkpoints(parts)[2:]:
         late.unlink()
-    quiet(parts, model=SMALL, consistency=5.0, keep_checkpoints=9, checkpoint_seconds=0)
+    quiet(parts, model=SMALL, consistency=5.0, steadiness=0.5, keep_checkpoints=9, checkpoint_seconds=0)
     assert same_weights(whole, parts)
     assert mdf.load(whole).config == SMALL
 
@@ -211,6 +223,27 @@ def test_consistency_lowers_what_it_measures(tmp_path):
     assert np.mean(differences[-5:]) < 0.5 * np.mean(differences[:5])
 
 
+def test_what_treats_pixels_alike_differs_from_the_next_frame_by_the_noise(tmp_path):
+    mine = quiet(tmp_path / "mine.safetensors", model=SMALL, steadiness=3.0, steps=1, warmup=0)
+    assert 2 < curve(mine)[0]["steadiness"] / 3.0 < 4  # σ² = 4 for one side alone, 2 for the mean of both
+
+
+def test_steadiness_lowers_what_it_measures(tmp_path):
+    given = tmp_path / "given.safetensors"
+    mdf.save(network(), given)
+    mine = quiet(
+        tmp_path / "mine.safetensors",
+        model=SMALL,
+        init_from=str(given),
+        loss=NO_LOSS,
+        steadiness=1.0,
+        steps=40,
+        learning_rate=0.02,
+    )
+    differences = [record["steadiness"] for record in curve(mine)]
+    assert np.mean(differences[-5:]) < 0.5 * np.mean(differences[:5])
+
+
 @pytest.mark.parametrize("turn", TURNS)
 def test_each_turn_is_its_own_inverse(turn):
     x = torch.rand(2, 1, 5, 7)
@@ -218,7 +251,7 @@ def test_each_turn_is_its_own_inverse(turn):
     assert not torch.equal(turn(x), x)
 
 
-@pytest.mark.parametrize("name", ["distillation", "consistency"])
+@pytest.mark.parametrize("name", ["distillation", "consistency", "steadiness"])
 def test_negative_weights_are_named(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 0, found -1"):
         replace(CONFIG, **{name: -1.0})

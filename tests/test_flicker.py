@@ -51,12 +51,12 @@ def followed(video, step):
 
 
 @pytest.mark.parametrize("model", ["ivf-fast", "ivf-tiny"])
-@pytest.mark.parametrize(("step", "bound"), [(0, 1.03), (1, 1.5), (2, 1.03), (3, 1.5)])
-def test_fused_videos_flicker_as_little_as_the_cards_say(model, step, bound):
+@pytest.mark.parametrize("step", range(4))
+def test_fused_videos_flicker_less_than_their_sources(model, step):
     """Tokens of 2 x 2 pixels show a scene that moves by odd steps in turn as they show either pixel."""
-    network, gains = mdf.load(model), []
+    network, gains = mdf.load(model).for_video(), []
     for seed in range(3):
         sides = list(frames(seed, step))
         fused = flicker(followed([mdf.fuse(a, b, network) for a, b in sides], step))
         gains.append(fused / max(flicker(followed(side, step)) for side in zip(*sides, strict=True)))
-    assert np.mean(gains) <= bound
+    assert np.mean(gains) < 1

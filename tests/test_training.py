@@ -62,7 +62,7 @@ def test_the_log_holds_every_term_of_the_loss_and_the_step(tmp_path):
 
 def first_record(processes):
     """The record of a step by the first of some processes; every next one has the same crops, and finds more."""
-    config = replace(CONFIG, batch=processes, consistency=0.5, crop_sizes=((16, 16),))
+    config = replace(CONFIG, batch=processes, consistency=0.5, steadiness=0.5, crop_sizes=((16, 16),))
     crops = PairedCrops([toy_pairs()], crop_sizes=config.crop_sizes, batch=config.batch, seed=config.seed)
 
     def gather(x):
@@ -85,9 +85,11 @@ def first_record(processes):
 
 def test_the_logged_terms_are_means_over_all_processes():
     alone, shared = first_record(1), first_record(3)
-    assert alone["consistency"] > 0
-    assert shared["consistency"] == pytest.approx(2 * alone["consistency"], rel=1e-5)
-    assert shared["total"] == pytest.approx(alone["total"] + alone["consistency"], rel=1e-5)
+    terms = "consistency", "steadiness"
+    for name in terms:
+        assert alone[name] > 0
+        assert shared[name] == pytest.approx(2 * alone[name], rel=1e-5)
+    assert shared["total"] == pytest.approx(alone["total"] + sum(alone[name] for name in terms), rel=1e-5)
     assert shared["gradient_norm"] == pytest.approx(alone["gradient_norm"], rel=1e-4)
 
 

@@ -7,9 +7,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
+import mambadfuse as mdf
 from mambadfuse import cli
 from mambadfuse.data import video
 from mambadfuse.data.reading import PairReading
@@ -17,6 +19,8 @@ from mambadfuse.data.video import VideoError, VideoWriter, open_video
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.pair import fuse_with
 from mambadfuse.fusion.video import fuse_video
+from mambadfuse.models.config import FastFusionConfig
+from mambadfuse.models.fast import FastFusion
 
 SIZE = (48, 64)
 
@@ -64,6 +68,24 @@ def test_every_container_is_read_back(tmp_path, suffix):
 def test_odd_sides_are_made_even(tmp_path):
     with open_video(write(tmp_path / "a.mp4", [90], size=(47, 63))) as opened:
         assert next(opened.frames)[1].shape == (48, 64, 3)
+
+
+def test_a_fast_network_fuses_frames_as_it_does_for_videos(tmp_path):
+    torch.manual_seed(0)
+    network = FastFusion(FastFusionConfig(dim=4, depth=1)).eval()
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    sides = [write(tmp_path / f"{side}.mp4", [level]) for side, level in (("a", 90), ("b", 130))]
+    fuse_video(*sides, tmp_path / "out.mp4", network, progress=False)
+    images = []
+    for path in (*sides, tmp_path / "out.mp4"):
+        with open_video(path) as opened:
+            images.append(next(opened.frames)[1])
+    a, b, written = images
+    differences = [
+        np.abs(mdf.fuse(a, b, net) - written[..., 0].astype(float)).mean()
+        for net in (network.for_video(), network)
+    ]
+    assert differences[0] < 0.5 * differences[1]
 
 
 def test_two_videos_are_fused_frame_by_frame(tmp_path):
@@ -237,8 +259,8 @@ def test_a_video_is_not_fused_with_itself(tmp_path):
 def test_sides_of_different_size_are_refused_or_resized(tmp_path):
     a, b = write(tmp_path / "ir.mp4", [40], size=(24, 32)), write(tmp_path / "vi.mp4", [80])
     with pytest.raises(ValueError, match="size"):
-        fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
-    assert not (tmp_path / "out.mp4").exists()
+        fuse_video(a, b, tmp_path / "new" / "out.mp4", Mean(), progress=False)
+    assert not (tmp_path / "new").exists()
     options = FusionOptions(reading=PairReading.of(None, None, "a", "black"))
     fuse_video(a, b, tmp_path / "out.mp4", Mean(), options=options, progress=False)
     assert levels(tmp_path / "out.mp4") == pytest.approx([60], abs=3)

@@ -4,6 +4,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mambadfuse.data.video import CONTAINERS, Video, VideoError, VideoWriter, op
 from mambadfuse.files import atomic_write, make_folder, require_apart
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.pair import Model, fuse_with, load_model
+from mambadfuse.models.fast import FastFusion
 
 DEFAULT_MODEL = "ivf-fast"
 
@@ -52,11 +54,12 @@ def fuse_video(
     Frames are paired by their times, also where a rate varies, as that of telephones does. The result has the higher of
     the two mean rates, and the slower side shows each of its frames until the next one is due. The result ends where
     the shorter side does. The file appears when it is complete, or with the frames so far after Ctrl-C. Sound is left
-    out, and no frame is turned, whatever the files ask for.
+    out, and no frame is turned, whatever the files ask for. A fast network fuses as
+    :meth:`~mambadfuse.models.fast.FastFusion.for_video` says.
 
     Args:
         a: infrared side: a video file, a folder of frames, or a camera by its number, "0".
-        b: visible side, likewise.
+        b: visible side, in the same form.
         out: the video to write, ``*.mp4``, ``*.mkv``, ``*.mov`` or ``*.avi``, in H.264.
         model: as in :func:`mambadfuse.fuse`; None is "ivf-fast".
         rate: frames a second of folders of frames; 25 by default.
@@ -78,6 +81,8 @@ def fuse_video(
     if str(a) == str(b) or (Path(a).exists() and Path(b).exists() and Path(a).samefile(b)):
         raise ValueError(f"{a} and {b} are the same video")
     network = load_model(DEFAULT_MODEL if model is None else model, device)
+    if isinstance(network, FastFusion):
+        network = network.for_video()
     with ExitStack() as stack:
         sides = [stack.enter_context(open_video(side, rate)) for side in (a, b)]
         result_rate = max(side.rate for side in sides)
@@ -85,22 +90,28 @@ def fuse_video(
         bar = stack.enter_context(
             tqdm(pairs, total=_expected(sides, result_rate), unit="frame", disable=not progress)
         )
-        make_folder(out.parent)
+        images = (
+            np.asarray(
+                fuse_with(network, frame_a, frame_b, options or FusionOptions(), warn=not number).image
+            )
+            for number, (frame_a, frame_b) in enumerate(bar)
+        )
         started = time.perf_counter()
+        first = next(images, None)
+        if first is None:
+            raise VideoError(f"{out}: not written, no pair of frames was fused")
+        make_folder(out.parent)
         file = stack.enter_context(atomic_write(out))
         writer = stack.enter_context(VideoWriter(file, out.suffix, result_rate))
         frames, interrupted = 0, False
         try:
-            for frame_a, frame_b in bar:
-                fused = fuse_with(network, frame_a, frame_b, options or FusionOptions(), warn=not frames)
-                writer.write(np.asarray(fused.image))
+            for image in chain([first], images):
+                writer.write(image)
                 frames += 1
         except KeyboardInterrupt:
             if not frames:
                 raise
             interrupted = True
-        if not frames:
-            raise VideoError(f"{out}: not written, no pair of frames was fused")
     return VideoReport(frames, result_rate, time.perf_counter() - started, _notes(sides), interrupted)
 
 

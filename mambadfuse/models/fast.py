@@ -3,6 +3,8 @@
 Letters: B batch, H and W height and width, p patch size, C width.
 """
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -52,6 +54,7 @@ class FastFusion(nn.Module, Pretrained):
         super().__init__()
         self.config = config = config or FastFusionConfig()
         self.contrast = 1.0
+        self._shift = 0  # of a second pass, in pixels; 0: there is none
         pixels = 2 * config.patch**2  # of a token: a and b at the input, s and r at the output
         self.stem = nn.Conv2d(pixels, config.dim, 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(config.dim, 2 ** (i % 3)) for i in range(config.depth))
@@ -62,6 +65,28 @@ class FastFusion(nn.Module, Pretrained):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(B, 1, H, W) twice -> (B, 1, H, W)."""
         require_images(a, b)
+        fused, k = self._fuse(a, b), self._shift
+        if not k:
+            return fused
+        a, b = (F.pad(x, (k, 0, k, 0), mode="replicate") for x in (a, b))
+        return (fused + self._fuse(a, b)[:, :, k:, k:]) / 2
+
+    def for_video(self) -> "FastFusion":
+        """The network, sharing its weights, that fuses the frames of videos: f = (f_0 + f_{p/2}) / 2.
+
+        f_k lays its tokens k pixels further up and left, so that a pixel takes two different places in its tokens.
+        Where a camera moves by less than a token, one place becomes another and what depends on it flickers; the mean
+        depends on it less. It takes twice the time; a network whose tokens are single pixels has no need of it.
+
+        >>> a, b = torch.rand(2, 1, 1, 31, 48)
+        >>> FastFusion().for_video()(a, b).shape
+        torch.Size([1, 1, 31, 48])
+        """
+        steady = copy.copy(self)
+        steady._shift = self.config.patch // 2
+        return steady
+
+    def _fuse(self, a: Tensor, b: Tensor) -> Tensor:
         height, width = a.shape[2:]
         brighter, darker = torch.maximum(a, b), torch.minimum(a, b)
         x = F.relu(self.stem(self._tokens(torch.cat([a, b], dim=1) - 0.5)))  # -> (B, C, ⌈H/p⌉, ⌈W/p⌉)

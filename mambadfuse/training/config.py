@@ -87,6 +87,9 @@ class TrainingConfig:
     consistency: float = 0.0
     """Weight of the mean difference between a fused crop and the same crop mirrored or turned while it is fused, which
     takes a second pass through the network."""
+    steadiness: float = 0.0
+    """Weight of the mean squared difference, in grey levels, between a fused crop and the next frame of a video at the
+    same place: moved by a pixel, with noise of 2 grey levels. It takes a second pass as well."""
     contrast: float = 1.0
     """Saved with the weights and applied to fused images by :func:`mambadfuse.fuse`; not part of the network."""
 
@@ -148,7 +151,7 @@ class TrainingConfig:
                 raise ValueError(
                     f"{name} must be one of {', '.join(get_args(kind))}, found {getattr(self, name)!r}"
                 )
-        for name in ("distillation", "consistency"):
+        for name in ("distillation", "consistency", "steadiness"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be at least 0, found {getattr(self, name)}")
         if not 0 <= self.scenes < 1:

@@ -36,6 +36,11 @@ TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
 )
 """Five orientations of images (B, C, H, W), each its own inverse."""
 
+MOVES = ((0, 1), (1, 0), (1, 1))
+"""Rows and columns by which a camera moves from one frame to the next."""
+
+_NOISE = 2.0  # standard deviation, in grey levels, of what a frame has and the next one has not
+
 
 class DivergedError(RuntimeError):
     """The loss or its gradient is not finite; the message names the step and the pairs of its crops."""
@@ -92,9 +97,11 @@ class TrainingSteps:
         f = network(a, b);   g = ∇ loss(f, a, b);   g ← g min(1, c / ‖g‖)
         W ← Adam(W, g, rate(step));   E ← d E + (1 − d) W
 
-    with c = ``config.clip_grad_norm`` and d = ``config.ema_decay``. Two more terms may be part of the loss: the mean
+    with c = ``config.clip_grad_norm`` and d = ``config.ema_decay``. Three more terms may be part of the loss: the mean
     difference of f from what ``config.teacher`` makes of the crop, weighted by ``config.distillation`` (Hinton et al.
-    2015, for images), and from t⁻¹(network(t(a), t(b))), t a mirroring or turn, weighted by ``config.consistency``.
+    2015, for images); from t⁻¹(network(t(a), t(b))), t a mirroring or turn, weighted by ``config.consistency``; and,
+    squared and in grey levels, from what the next frame of a video shows at the same place, if the camera moves by a
+    pixel and there is noise of 2 grey levels, weighted by ``config.steadiness``.
 
     A term of the loss may depend on the whole batch, as the published α does. So every process computes the loss of
     all crops, with gradients for the crops it has fused itself and without for those of the others; the mean of the
@@ -176,16 +183,21 @@ class TrainingSteps:
         return terms | extra | {"total": sum(extra.values(), terms["total"])}
 
     def _comparisons(self, fused: Tensor, a: Tensor, b: Tensor) -> dict[str, Tensor]:
-        """The weighted differences of the fused crops (B, 1, h, w) from those of the teacher, and of turned crops."""
+        """The weighted differences of the fused crops (B, 1, h, w) from others: taught, turned, or a frame later."""
         c, found = self.config, {}
+        rng = np.random.default_rng((c.seed, self.state.step))
         if self.teacher is not None:
             with torch.no_grad():
                 taught = self.teacher(a, b)
             found["distillation"] = c.distillation * (fused - taught).abs().mean()
         if c.consistency:
-            turn = TURNS[int(np.random.default_rng((c.seed, self.state.step)).integers(len(TURNS)))]
+            turn = TURNS[int(rng.integers(len(TURNS)))]
             turned = turn(self.network(turn(a).contiguous(), turn(b).contiguous()))
             found["consistency"] = c.consistency * (fused - turned).abs().mean()
+        if c.steadiness:
+            rows, columns = MOVES[int(rng.integers(len(MOVES)))]
+            moved = self.network(*(_with_noise(side[..., rows:, columns:], rng) for side in (a, b)))
+            found["steadiness"] = c.steadiness * (255 * (fused[..., rows:, columns:] - moved)).square().mean()
         return found
 
     def _gather(self, x: Tensor) -> Tensor:
@@ -211,3 +223,9 @@ class TrainingSteps:
                 f"the {what} is {value} at step {self.state.step}, whose crops are from {names}. "
                 "Check these images; if they are sound, start a new run with a lower learning_rate or clip_grad_norm"
             )
+
+
+def _with_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """x, (B, 1, h, w) in [0, 1], as another frame shows it."""
+    noise = torch.from_numpy(rng.normal(0, _NOISE / 255, x.shape).astype(np.float32))
+    return (x + noise.to(x.device)).clamp(0, 1)
