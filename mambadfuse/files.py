@@ -166,9 +166,10 @@ def require_report(path: Path) -> None:
 
     Raises:
         ValueError: there is; the message names it.
+        IsADirectoryError: it is the name of a folder.
     """
     if path.is_dir():
-        raise ValueError(f"{path}: is a folder, expected the name of a file")
+        raise IsADirectoryError(f"{path}: cannot be written (it is a folder, expected the name of a file)")
     if not path.is_file():
         return
     with path.open("rb") as file:

@@ -136,5 +136,5 @@ def test_a_report_replaces_reports_alone(place):
             ValueError, match=rf"^picture\.{suffix}: is there already, and neither a text nor"
         ):
             require_report(Path(f"picture.{suffix}"))
-    with pytest.raises(ValueError, match=r"^ir: is a folder, expected the name of a file"):
+    with pytest.raises(IsADirectoryError, match=r"^ir: cannot be written \(it is a folder"):
         require_report(Path("ir"))
