@@ -16,6 +16,7 @@ from test_ablation_store import RESULT
 from mambadfuse.ablation import (
     SHIPPED_RESULTS,
     SHIPPED_TABLE,
+    SHIPPED_TEST,
     Store,
     compare,
     picture_csv,
@@ -274,6 +275,20 @@ def test_the_shipped_results_belong_to_the_shipped_table(shipped):
     assert len(shipped.pictures) == 20
     assert len(shipped.commits) == 1
     assert SHIPPED_RESULTS.stat().st_size < 7_000 * len(Store(SHIPPED_RESULTS).results())
+
+
+def test_the_shipped_test_results_are_of_the_same_weights():
+    """Whatever was tested is in the table that rows are chosen by; nothing but its images and clock differs."""
+    chosen = {(result.row, result.seed): result for result in Store(SHIPPED_RESULTS).results()}
+    tested = Store(SHIPPED_TEST).results()
+    assert {result.split for result in tested} == {"test"}
+    assert len({(result.row, result.seed) for result in tested}) == len(tested)
+    for result in tested:
+        same = chosen[result.row, result.seed]
+        measured = ("means", "scores", "contrast", "likeness", "seconds", "memory", "pairs", "split")
+        assert replace(result, **{name: getattr(same, name) for name in measured}) == same
+        assert result.pairs.startswith(f"{same.pairs}+")
+    assert len(compare(tested).pictures) == 25
 
 
 def test_a_row_that_has_not_learnt_is_said_to_rather_than_compared():

@@ -144,6 +144,11 @@ def test_shipped_results_name_the_commit_of_their_code(capsys):
     assert "gate-shared" in printed
 
 
+def test_the_shipped_report_has_a_table_of_the_test_images(capsys):
+    assert cli.main(["ablate", "--report", "shipped", "--split", "test", "--rows", "gate-shared"]) == 0
+    assert "25 images, the test set" in " ".join(capsys.readouterr().out.split())
+
+
 def test_results_that_tell_nothing_of_their_code_are_read():
     results = [replace(result, code={}) for result in Store(SHIPPED_RESULTS).results()]
     assert compare(results).commits == ()
