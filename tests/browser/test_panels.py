@@ -40,9 +40,13 @@ class changes:
 
     def __exit__(self, kind, *_) -> None:
         if kind is None:
-            handle = self.panel.element_handle()
-            self.panel.page.wait_for_function(SETTLED, arg=[handle, self.before], polling=POLLING)
+            settle(self.panel, self.before)
             expect(status(self.panel)).not_to_contain_text("Error")
+
+
+def settle(panel: Locator, before: str = "") -> None:
+    """Waits until images and message are other than before and no longer change."""
+    panel.page.wait_for_function(SETTLED, arg=[panel.element_handle(), before], polling=POLLING)
 
 
 def status(panel: Locator) -> Locator:
@@ -158,13 +162,15 @@ class TestFusionExplorer:
 
     def test_dragging_over_the_picture_moves_the_border(self, site):
         panel = site.panel(self.title)
+        settle(panel)
+        handle = panel.locator(".mdf-split .noUi-handle")
+        handle.scroll_into_view_if_needed()
         box = panel.locator(".mdf-compared img:visible").bounding_box()
         over = panel.locator(".mdf-split .noUi-target").bounding_box()
         assert all(abs(over[key] - box[key]) < 3 for key in box)
-        handle = panel.locator(".mdf-split .noUi-handle")
         border, height = handle.bounding_box(), box["y"] + 0.8 * box["height"]
         with changes(panel):
-            site.page.mouse.move(border["x"] + border["width"] / 2, height)
+            handle.hover(position={"x": border["width"] / 2, "y": height - border["y"]})
             site.page.mouse.down()
             site.page.mouse.move(box["x"] + 0.7 * box["width"], height, steps=3)
             site.page.mouse.up()
