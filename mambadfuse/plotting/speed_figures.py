@@ -58,15 +58,15 @@ def quality_against_time(
     for k, (name, point) in enumerate(joined):
         axes.plot(*point, _MARKS[k % len(_MARKS)], color="black", markersize=8)
         axes.annotate(name, point, (0, 14), textcoords="offset points", ha="center", backgroundcolor="white")
-    slowest = max(milliseconds for milliseconds, _ in points.values())
+    times = [milliseconds for milliseconds, _ in points.values()]
     for k, (name, level) in enumerate(levels.items(), start=1):
         axes.axhline(level, color="0.4", linestyle=_LINES[k % len(_LINES)], linewidth=1)
-        axes.text(slowest * 2.5, level, name, ha="right", va="bottom", fontsize=9)
+        axes.text(max(times) * 2.5, level, name, ha="right", va="bottom", fontsize=9)
     axes.axvline(
         limit, color="black", linewidth=0.8, linestyle=":", label=f"{1000 / limit:.0f} pictures a second"
     )
     axes.set(xscale="log", xlabel="milliseconds a picture", ylabel=quality)
-    axes.set_xlim(right=slowest * 3)
+    axes.set_xlim(min(times) / 2, max(times) * 3)
     axes.margins(y=0.15)
     axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1))
     return figure
