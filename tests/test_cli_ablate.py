@@ -122,6 +122,15 @@ def test_the_shipped_report_in_every_format(tmp_path, capsys):
     }
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_the_rows_of_the_shipped_results_are_those_of_their_own_table(split, capsys):
+    rows = [line.row for line in SHIPPED.lines[1:]]
+    assert "row-attention" in rows
+    for row in rows:
+        assert cli.main(["ablate", "--report", "shipped", "--split", split, "--rows", row]) == 0
+        assert row in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

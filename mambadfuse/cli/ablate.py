@@ -119,10 +119,11 @@ def run(options: Namespace) -> int:
     if options.report is None and bool(options.pairs) != bool(options.validate):
         options.usage_error("--pairs and --validate must be given together")
 
-    from mambadfuse.ablation import read_table, select_rows
+    from mambadfuse.ablation import SHIPPED_TABLE, read_table, select_rows
 
     name_components(options)
-    rows = select_rows(read_table(options.table), options.rows)
+    shipped = options.table is None and options.report == "shipped"
+    rows = select_rows(read_table(SHIPPED_TABLE if shipped else options.table), options.rows)
     if options.list:
         for row in rows:
             changes = ", ".join(f"{name}={value}" for name, value in row.changes.items())
