@@ -144,7 +144,7 @@ def test_a_row_that_lacks_a_seed_is_compared_over_those_it_has():
 
 def test_what_follows_for_the_default_is_said():
     text = str(compare(RESULTS, read_margins(["7%"])))
-    assert "2 of 3 rows have an answer" in text
+    assert "rows with an answer: 2 of 3" in text
     for line in (
         "against default (better): better",
         "does not matter (equal): same",
@@ -200,7 +200,7 @@ def test_what_cannot_be_compared_is_refused(results, message):
 def test_the_text_names_the_tests_and_the_correction(table):
     text = str(table)
     assert "12 images" in text
-    assert "paired t-test over seeds" in text
+    assert "t-test over paired seeds" in text
     assert "two one-sided t-tests" in text
     assert "p take the scatter from all rows: 6 degrees of freedom" in text
     assert "Holm-corrected for 3 rows" in text
@@ -251,6 +251,10 @@ def test_latex_is_balanced_and_escaped(shipped):
             assert len(cells) <= 90
     assert "* better or worse: p $<$ 0.05" in text
     assert "(continued)}" in text
+    labels = re.findall(r"\\label\{(.*?)\}", text)
+    assert len(set(labels)) == len(labels) == text.count("\\begin{table}")
+    captions = re.findall(r"\\caption\{([^:(]*)", text)
+    assert set(captions) >= {"Scores of the rows", "Differences from default", "Verdicts by Qabf"}
 
 
 def test_html_does_not_wrap_and_is_escaped(shipped):

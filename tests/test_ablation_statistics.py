@@ -210,7 +210,7 @@ def test_a_placebo_needs_six_seeds():
 def test_conclusions_name_each_row_once_and_failures_only_where_there_are_any():
     verdicts = {"a": "better", "b": "worse", "c": "equal", "d": "open", "e": "not learnt", "f": "open"}
     assert conclusions(verdicts) == [
-        "4 of 6 rows have an answer",
+        "rows with an answer: 4 of 6",
         "against default (better): a",
         "for default (worse): b",
         "does not matter (equal): c",

@@ -41,7 +41,7 @@ def conclusions(verdicts: Mapping[str, Verdict], baseline: str = "default") -> l
         baseline: its name.
 
     >>> print("\\n".join(conclusions({"gate-shared": "equal", "m3-off": "worse", "depth-double": "open"})))
-    2 of 3 rows have an answer
+    rows with an answer: 2 of 3
     against default (better): none
     for default (worse): m3-off
     does not matter (equal): gate-shared
@@ -53,4 +53,4 @@ def conclusions(verdicts: Mapping[str, Verdict], baseline: str = "default") -> l
         for verdict, rows in found.items()
         if rows or verdict != "not learnt"
     ]
-    return [f"{len(verdicts) - len(found['open'])} of {len(verdicts)} rows have an answer", *lines]
+    return [f"rows with an answer: {len(verdicts) - len(found['open'])} of {len(verdicts)}", *lines]

@@ -191,6 +191,7 @@ class Report:
         return Block(
             [["row", "seeds", "parameters", "seconds", "training", *self.metrics], *lines],
             "mean ± standard deviation over seeds; of the seconds, the median",
+            "Scores of the rows",
         )
 
     def _differences(self) -> Block:
@@ -200,10 +201,11 @@ class Report:
         ]
         return Block(
             [["difference from default", *self.metrics], *lines],
-            f"* better or worse: p < {LEVEL}, paired t-test over seeds\n"
+            f"* better or worse: p < {LEVEL}, t-test over paired seeds\n"
             f"= equal: smaller than the margin, p < {LEVEL}, two one-sided t-tests over seeds\n"
             f"Holm-corrected for {_count(self.corrected, 'row')}, both tests together, each metric by itself; "
             f"no mark below {FEWEST_SEEDS} seeds{_directions(self.metrics)}",
+            "Differences from default",
         )
 
     def _verdicts(self) -> Block:
@@ -216,9 +218,10 @@ class Report:
             [[self.primary, *header], *lines],
             f"verdicts by {self.primary}, {said}; p is corrected, intervals are not\n"
             f"intervals over seeds and p take the scatter from all rows: {self._freedom} degrees of freedom\n"
-            "d, the effect size: mean over standard deviation of the difference of one seed\n"
+            "d, the effect size: mean over the standard deviation of one difference, from the same scatter\n"
             "95 % over images: the same interval over images, for these very weights\n"
             + "\n".join([*conclusions(self.verdicts, DEFAULT), *self._marked_elsewhere()]),
+            f"Verdicts by {self.primary}",
         )
 
     @property
@@ -251,6 +254,7 @@ class Report:
             [["interaction", "of", self.primary, "95 % over seeds", "p"], *lines],
             "difference of both changes together minus the sum of their differences\n"
             f"* p < {LEVEL}, t-test over seeds, Holm-corrected over the interactions",
+            "Interactions",
         )
 
 

@@ -1,5 +1,6 @@
 """Tables of a report as text, Markdown, LaTeX and HTML."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,10 +31,12 @@ class Block:
     Attributes:
         lines: cells of every line; the first line is the header, the first column names the rows.
         note: what the marks and columns mean; empty if there is nothing to say.
+        title: what the table shows, for its caption in LaTeX.
     """
 
     lines: Sequence[Sequence[str]]
     note: str = ""
+    title: str = ""
 
 
 def text(head: str, blocks: Sequence[Block], width: int = WIDTH) -> str:
@@ -80,11 +83,11 @@ def markdown(head: str, blocks: Sequence[Block]) -> str:
 def latex(head: str, blocks: Sequence[Block]) -> str:
     r"""One ``table`` for each block, for ``\usepackage{booktabs}``, with its note; a wide one continues in another.
 
-    >>> print(latex("Two rows.", [Block([["row", "VIF"], ["default", "0.5±0.1"]], "mean")]))
+    >>> print(latex("Two rows.", [Block([["row", "VIF"], ["default", "0.5±0.1"]], "mean", "Scores")]))
     % needs \usepackage{booktabs}
     \begin{table}
     \centering\footnotesize\setlength{\tabcolsep}{3pt}
-    \caption{Two rows.}\medskip
+    \caption{Scores: Two rows.}\label{tab:ablation-1}\medskip
     \begin{tabular}{lr}
     \toprule
     row & VIF \\
@@ -98,13 +101,16 @@ def latex(head: str, blocks: Sequence[Block]) -> str:
     <BLANKLINE>
     """
     parts = [r"% needs \usepackage{booktabs}"]
+    number = itertools.count(1)
     for block in blocks:
         tabulars = [_tabular(lines) for lines in _narrow(block.lines, LATEX_WIDTH)]
+        about = f"{block.title}: {head}" if block.title else head
         notes = [""] * (len(tabulars) - 1) + [_latex_note(block.note)]
         for part, (tabular, note) in enumerate(zip(tabulars, notes, strict=True)):
-            caption = _plain_latex(f"{head} (continued)" if part else head)
+            caption = _plain_latex(f"{block.title or head} (continued)" if part else about)
+            label = f"\\label{{tab:ablation-{next(number)}}}"
             parts += [
-                f"\\begin{{table}}\n{_LATEX_STYLE}\n\\caption{{{caption}}}\\medskip",
+                f"\\begin{{table}}\n{_LATEX_STYLE}\n\\caption{{{caption}}}{label}\\medskip",
                 tabular,
                 f"{note}\\end{{table}}",
             ]
