@@ -282,6 +282,15 @@ def test_a_folder_in_the_place_of_the_weights_is_refused_before_training(tmp_pat
     assert not run_folder(tmp_path / "w.safetensors").exists()
 
 
+def test_weights_without_their_run_are_not_replaced(tmp_path):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"of another day")
+    with pytest.raises(ValueError, match=r"w\.safetensors: exists, and w\.run beside it"):
+        quiet(weights)
+    assert weights.read_bytes() == b"of another day"
+    assert list(tmp_path.iterdir()) == [weights]
+
+
 def test_an_estimate_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outlook = estimate(replace(CONFIG, steps=5000), [toy_pairs()], measured=1)

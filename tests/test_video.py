@@ -248,6 +248,15 @@ def test_a_source_is_never_replaced(tmp_path):
         fuse_video(a, b, tmp_path / "link.mp4", Mean(), progress=False)
 
 
+def test_a_video_is_not_written_among_its_frames(tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    b = write(tmp_path / "vi.mp4", [80])
+    with pytest.raises(ValueError, match=r"out\.mp4: .*folder of sources"):
+        fuse_video(frames, b, frames / "out.mp4", Mean(), progress=False)
+    assert not list(frames.iterdir())
+
+
 def test_a_video_is_not_fused_with_itself(tmp_path):
     a = write(tmp_path / "ir.mp4", [40])
     (tmp_path / "link.mp4").symlink_to(a)

@@ -69,7 +69,8 @@ def fuse_video(
 
     Raises:
         VideoError: a side cannot be read, or ``out`` has another suffix.
-        ValueError: the sides are the same, or differ in size; ``out`` would replace a source.
+        ValueError: the sides are the same, or differ in size; ``out`` would replace a source, or lie in a folder of
+            frames.
         CheckpointError: the weights cannot be loaded.
         OSError: the result cannot be written.
         KeyboardInterrupt: after Ctrl-C before there was a frame.
@@ -77,18 +78,19 @@ def fuse_video(
     out = Path(out)
     if out.suffix.lower() not in CONTAINERS:
         raise VideoError(f"{out}: expected a name that ends in {', '.join(CONTAINERS)}")
-    require_apart([out], [side for side in (a, b) if Path(side).is_file()])
-    if str(a) == str(b) or (Path(a).exists() and Path(b).exists() and Path(a).samefile(b)):
+    sides = Path(a), Path(b)
+    if str(a) == str(b) or (sides[0].exists() and sides[1].exists() and sides[0].samefile(sides[1])):
         raise ValueError(f"{a} and {b} are the same video")
+    require_apart([out], filter(Path.is_file, sides), filter(Path.is_dir, sides))
     network = load_model(DEFAULT_MODEL if model is None else model, device)
     if isinstance(network, FastFusion):
         network = network.for_video()
     with ExitStack() as stack:
-        sides = [stack.enter_context(open_video(side, rate)) for side in (a, b)]
-        result_rate = max(side.rate for side in sides)
-        pairs = zip(*(side.at(result_rate) for side in sides), strict=False)
+        videos = [stack.enter_context(open_video(side, rate)) for side in (a, b)]
+        result_rate = max(video.rate for video in videos)
+        pairs = zip(*(video.at(result_rate) for video in videos), strict=False)
         bar = stack.enter_context(
-            tqdm(pairs, total=_expected(sides, result_rate), unit="frame", disable=not progress)
+            tqdm(pairs, total=_expected(videos, result_rate), unit="frame", disable=not progress)
         )
         images = (
             np.asarray(
@@ -112,7 +114,7 @@ def fuse_video(
             if not frames:
                 raise
             interrupted = True
-    return VideoReport(frames, result_rate, time.perf_counter() - started, _notes(sides), interrupted)
+    return VideoReport(frames, result_rate, time.perf_counter() - started, _notes(videos), interrupted)
 
 
 def _expected(sides: list[Video], rate: Fraction) -> int | None:

@@ -77,9 +77,9 @@ def train(
         ``out``.
 
     Raises:
-        ValueError: no crop can be drawn; the batch cannot be divided among processes; ``out`` has another suffix or is
-            a folder; or the run beside ``out`` has another configuration, other pairs or, unless ``other_code``, other
-            code, or is damaged.
+        ValueError: no crop can be drawn; the batch cannot be divided among processes; ``out`` has another suffix, is a
+            folder, or is a file with no run beside it; or that run has another configuration, other pairs or, unless
+            ``other_code``, other code, or is damaged.
         MemoryError: a step takes more memory than is free.
         DivergedError: the loss or its gradient is not finite.
         BusyError: another process is training this run.
@@ -95,6 +95,11 @@ def train(
     name_components(asdict(config))  # imported anew if they have changed since an earlier run of this process
     crops = crops_for(config, sets, sampling_weights)
     folder = run_folder(out)
+    if out.exists() and not folder.exists():
+        raise ValueError(
+            f"{out}: exists, and {folder.name} beside it, with the run that made it, does not. Choose another name for "
+            "the weights, or move the file away"
+        )
     with accelerator_for(config, _tracking_folder(config, folder)) as accelerator:
         require_memory(config, accelerator)
         run = _Run(config, crops, validation, folder, accelerator, progress)
