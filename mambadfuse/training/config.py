@@ -18,8 +18,7 @@ which a warm-up makes safe and a cosine brings down within a run of this length;
 short moving average.
 With few crops the norm of a gradient depends on the crops drawn; clipping makes every step count alike. Their crops
 include long rows because at test time a scan reads whole rows. Their networks add the running sums at stage ends
-(published: dropped): miniatures scored better with them and varied half as much between seeds, which is a
-hint, not proof (``weights/ABLATION.md``).
+(published: dropped): of ten miniatures without them three ended in a blank image (``weights/ABLATION.md``).
 
 All budgets draw a pair independently for each crop (published: in shuffled epochs), so that a step depends only on
 its number, and start the average with the weights after the first step (published: before it). The shipped weights
