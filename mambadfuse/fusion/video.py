@@ -81,7 +81,9 @@ def fuse_video(
     sides = Path(a), Path(b)
     if str(a) == str(b) or (sides[0].exists() and sides[1].exists() and sides[0].samefile(sides[1])):
         raise ValueError(f"{a} and {b} are the same video")
-    require_apart([out], filter(Path.is_file, sides), filter(Path.is_dir, sides))
+    require_apart(
+        [out], [side for side in sides if side.is_file()], [side for side in sides if side.is_dir()]
+    )
     network = load_model(DEFAULT_MODEL if model is None else model, device)
     if isinstance(network, FastFusion):
         network = network.for_video()
