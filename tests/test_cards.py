@@ -172,7 +172,9 @@ def test_shipped_weights_have_the_scores_of_the_file(card):
     dataset, folder = ("tno", "ivf/test_tno") if card.stem in SCORES else (card.stem, f"{card.stem}/val")
     sides = [PAIRS / folder / side for side in folders_of(catalogue.load(dataset).task)]
     with (WEIGHTS / "scores" / f"{scored}.csv").open(encoding="utf-8", newline="") as file:
-        line = next(line for line in csv.DictReader(file) if line["what"] == "score")
+        line = next(
+            line for line in csv.DictReader(file) if line["kind"] == "result" and line["what"] == "score"
+        )
     a, b = (next(side.glob(f"{line['picture']}.*")) for side in sides)
     fused = mdf.fuse(a, b, model=card.stem)
     found = mdf.evaluate(fused, read_image(a), read_image(b), metrics=EIGHT)
