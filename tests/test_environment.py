@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,17 @@ def test_the_doctor_expects_the_oldest_pytorch_that_is_allowed():
 def test_constraints_are_plain_public_versions():
     for name, version in constraints().items():
         assert Version(version).local is None, f"{name}=={version} is not for every machine"
+
+
+def test_the_oldest_python_can_use_every_pinned_version():
+    """A later patch release of Python, such as the one of CI, would install a version that the oldest cannot."""
+    oldest = min(Version(bound.version) for bound in SpecifierSet(PROJECT["requires-python"]))
+    pins = constraints()
+    pinned = [
+        package for package in distributions() if pins.get(canonicalize_name(package.name)) == package.version
+    ]
+    python = {package.name: SpecifierSet(package.metadata["Requires-Python"] or "") for package in pinned}
+    assert {name: str(versions) for name, versions in python.items() if not versions.contains(oldest)} == {}
 
 
 def test_conda_has_the_same_range_of_python():
