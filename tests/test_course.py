@@ -73,6 +73,21 @@ def test_a_number_in_any_type(answer):
     assert answers.number(answer) == 3
 
 
+@pytest.mark.parametrize(
+    ("answer", "meant"),
+    [
+        ("0,56", 0.56),
+        ("-1,5", -1.5),
+        ("1,000", 1000),
+        ("227,745", 227745),
+        ("1,234,567.5", 1234567.5),
+        ("0,560", 0.56),
+    ],
+)
+def test_a_comma_is_one_of_thousands_or_of_decimals(answer, meant):
+    assert answers.number(answer) == meant
+
+
 def test_a_number_copied_from_the_text_has_a_longer_minus():
     assert answers.number("\N{MINUS SIGN}60") == -60
 
@@ -133,6 +148,17 @@ def test_entries_in_any_order_and_type(answer):
 def test_entries_that_do_not_fit(answer, hint):
     with pytest.raises(NotYet, match=hint):
         answers.entries(answer, ["first", "second"])
+
+
+def test_names_that_contain_commas_stay_apart():
+    with pytest.raises(NotYet, match="answer: seen in a, warm; seen in both"):
+        answers.entries([None, None], ["seen in a, warm", "seen in both"])
+
+
+def test_a_long_answer_is_cut_in_the_hint():
+    with pytest.raises(NotYet, match="found ") as found:
+        answers.function(["far too long"] * 1000)
+    assert len(str(found.value)) < 400
 
 
 @pytest.mark.parametrize("answer", ["grow", "Grows", "it GROWS!", "growing"])

@@ -14,6 +14,8 @@ from mambadfuse.course.exercise import NotYet
 
 _TRUTH = {"true": True, "yes": True, "t": True, "y": True, "1": True}
 _TRUTH |= {"false": False, "no": False, "f": False, "n": False, "0": False}
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
+_LONGEST = 200  # characters of an answer in a message
 
 
 def folded(text: object) -> str:
@@ -69,7 +71,8 @@ def require_all(found: Mapping[str, Any], share: float = 0.0) -> None:
         NotYet: some are None.
     """
     if empty := [name for name, value in found.items() if value is None]:
-        raise NotYet(f"still without an answer: {', '.join(empty)}", share)
+        separator = "; " if any("," in name for name in empty) else ", "
+        raise NotYet(f"still without an answer: {separator.join(empty)}", share)
 
 
 def _listed(answers: object, names: Sequence[str]) -> list[Any]:
@@ -84,11 +87,13 @@ def _listed(answers: object, names: Sequence[str]) -> list[Any]:
 
 
 def number(answer: object) -> float:
-    """A number: Python's, NumPy's, an array or tensor of one element, or written out.
+    """A number: Python's, NumPy's, an array or tensor of one element, or written out, also with a decimal comma.
 
     >>> import numpy as np
     >>> number(np.int64(3)), number("1/500"), number(torch.tensor([0.5]))
     (3.0, 0.002, 0.5)
+    >>> number("227,745"), number("0,56")
+    (227745.0, 0.56)
 
     Raises:
         NotYet: it is none.
@@ -98,7 +103,8 @@ def number(answer: object) -> float:
             raise NotYet(f"expected one number, found {np.size(values)}: shape {values.shape}")
         answer = values.item()
     if isinstance(answer, str):
-        plain = answer.replace(" ", "").replace(",", "").replace("\N{MINUS SIGN}", "-")
+        plain = answer.replace(" ", "").replace("\N{MINUS SIGN}", "-")
+        plain = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), plain).replace(",", ".")
         try:
             return float(Fraction(plain))
         except (ValueError, ZeroDivisionError):
@@ -264,4 +270,5 @@ def function(answer: object) -> None:
 def _described(answer: object) -> str:
     if isinstance(answer, Tensor | np.ndarray) and np.size(array(answer)) > 1:
         return f"{type(answer).__name__} of shape {tuple(answer.shape)}"
-    return repr(answer)
+    text = repr(answer)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
