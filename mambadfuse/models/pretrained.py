@@ -134,7 +134,7 @@ class Pretrained(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     MambaDFuse.from_pretrained("ivf").save_pretrained(folder)
         ...     MambaDFuse.from_pretrained(folder).contrast
-        1.05
+        1.0
 
         Args:
             save_directory: the folder, created if missing.
