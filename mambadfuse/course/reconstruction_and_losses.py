@@ -152,6 +152,6 @@ def share_of_the_network(ratio: object, a: Tensor, b: Tensor, best: Tensor) -> N
         if math.isclose(found, value, rel_tol=1e-2):
             raise NotYet(hint)
     raise NotYet(
-        "is the network's loss above the line, of the network alone, without the contrast step of mdf.fuse? Are both "
+        "is the network's loss above the line, of its bare output, not of the picture that mdf.fuse returns? Are both "
         "totals those of FusionLoss.local()?"
     )
