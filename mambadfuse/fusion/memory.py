@@ -24,7 +24,7 @@ _log = logging.getLogger("mambadfuse")
 
 # Measured on CPUs, at the moment when most is held: in shallow fusion, or between two mixers that are not causal.
 _FEATURE_MAPS = 13
-_INNER_MAPS = 20
+_INNER_MAPS = 15
 _FAST_MAPS = 3
 _PICTURE = 60  # bytes per pixel: both images, the result, and what is between them
 _TILES = (2048, 1024, 512, 256, 128)
@@ -35,9 +35,9 @@ _CGROUP, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 def pass_memory(config: NetworkConfig, height: int, width: int, batch: int = 1) -> int:
     """What :func:`mambadfuse.fuse` takes at most on a CPU beside what the process holds already, in bytes, roughly.
 
-        4 B H W · 13 C, for a causal mixer;   4 B H W · 20 E, for another;   and 60 B H W for the images
+        4 B H W · 13 C, for a causal mixer;   4 B H W · (13 C + 15 E), for another;   and 60 B H W for the images
 
-    The features of the network are float32, (B, H W, C) or (B, H W, E); a causal mixer needs its inner width only for
+    The features of the network are float32, (B, H W, C) and (B, H W, E); a causal mixer needs its inner width only for
     one tile of tokens at a time. A fast network: 4 B H W · 3 C / p².
 
     >>> from mambadfuse import MambaDFuseConfig
@@ -169,8 +169,8 @@ def _size(image: ImageLike) -> tuple[int, int, int]:
 def _bytes_per_token(config: NetworkConfig) -> int:
     if isinstance(config, FastFusionConfig):
         return math.ceil(4 * _FAST_MAPS * config.dim / config.patch**2)
-    maps = _FEATURE_MAPS * config.dim if config.mixer == "scan" else _INNER_MAPS * config.inner
-    return 4 * maps
+    inner = 0 if config.mixer == "scan" else config.inner
+    return 4 * (_FEATURE_MAPS * config.dim + _INNER_MAPS * inner)
 
 
 def _gigabytes(count: int) -> str:
