@@ -89,6 +89,8 @@ def _listed(answers: object, names: Sequence[str]) -> list[Any]:
 def number(answer: object) -> float:
     """A number: Python's, NumPy's, an array or tensor of one element, or written out, also with a decimal comma.
 
+    A comma before three digits separates thousands, unless the number begins with 0.
+
     >>> import numpy as np
     >>> number(np.int64(3)), number("1/500"), number(torch.tensor([0.5]))
     (3.0, 0.002, 0.5)
