@@ -1,5 +1,7 @@
 """Video: frames in and out, rates and lengths that differ, flicker, interruption, and what cannot be read."""
 
+import errno
+import signal
 import sys
 from contextlib import nullcontext
 from fractions import Fraction
@@ -88,6 +90,32 @@ def test_a_fast_network_fuses_frames_as_it_does_for_videos(tmp_path):
     assert differences[0] < 0.5 * differences[1]
 
 
+def test_colours_survive_in_every_size_and_the_file_says_how_they_are_stored(tmp_path):
+    """Players take larger videos for BT.709, smaller ones for BT.601, unless the file says which."""
+    for size in (SIZE, (720, 1280)):
+        path = write(tmp_path / f"{size[0]}.mp4", [90], size=size, colour=True)
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+        assert frame.colorspace == 6, "BT.601"
+        grey = 90 + np.linspace(-20, 20, size[1])
+        with open_video(path) as opened:
+            found = next(opened.frames)[1].mean(axis=0)
+        np.testing.assert_allclose(found, np.stack([grey, grey, 255 - grey], axis=1), atol=6)
+
+
+@pytest.mark.parametrize(("rows", "matrix"), [(48, "ITU601"), (720, "ITU709")])
+def test_colours_of_a_video_that_does_not_say_are_those_of_players(tmp_path, rows, matrix):
+    colour = np.uint8([200, 50, 0])
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, rows, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((rows, 64, 3), colour), format="rgb24")
+        container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace=matrix)))
+        container.mux(stream.encode(None))
+    with open_video(tmp_path / "a.mkv") as opened:
+        np.testing.assert_allclose(next(opened.frames)[1].mean(axis=(0, 1)), colour, atol=3)
+
+
 def test_two_videos_are_fused_frame_by_frame(tmp_path):
     a, b = write(tmp_path / "ir.mp4", [40, 80, 120]), write(tmp_path / "vi.mp4", [80, 120, 160], colour=True)
     report = fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
@@ -146,12 +174,54 @@ def test_the_result_ends_with_the_shorter_side(tmp_path):
     assert report.notes == (f"{a} lasts 0.9 s and {b} 0.4 s: the result ends with {b}",)
 
 
+def test_lengths_that_differ_are_said_where_files_tell_their_duration_only(tmp_path):
+    a, b = write(tmp_path / "ir.mkv", [40] * 9), write(tmp_path / "vi.mkv", [80] * 4)
+    report = fuse_video(a, b, tmp_path / "out.mkv", Mean(), progress=False)
+    assert report.notes == (f"{a} lasts 0.9 s and {b} 0.4 s: the result ends with {b}",)
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "ir-12:30:05.mp4", "夜 é.mp4", "a%03d.mp4", "\udcff.mp4"])
+def test_a_video_of_any_name_is_read(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    try:
+        write(tmp_path / "a.mp4", [90, 150]).rename(name)
+    except OSError:
+        pytest.skip("the file system has no such names")
+    assert levels(name) == pytest.approx([90, 150], abs=2)
+
+
+def test_grey_frames_of_sixteen_bits_keep_them(tmp_path):
+    values = [29000, 31000]
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "gray16le"
+        for value in values:
+            frame = av.VideoFrame.from_ndarray(np.full(SIZE, value, np.uint16), format="gray16le")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert levels(tmp_path / "a.mkv") == values
+    b = write(tmp_path / "b.mp4", [0, 0])
+    options = FusionOptions(reading=PairReading.of((29000, 31000), None, None, "black"))
+    fuse_video(tmp_path / "a.mkv", b, tmp_path / "out.mp4", Mean(), options=options, progress=False)
+    dark, bright = levels(tmp_path / "out.mp4")
+    assert bright - dark == pytest.approx(127.5, abs=3)
+
+
 def test_folders_of_frames_are_read_in_the_order_of_their_numbers(tmp_path):
     frames = {f"frame_{i}.png": np.full(SIZE, 20 * i, np.uint8) for i in (1, 2, 10)}
     a, b = folder(tmp_path / "a", frames), folder(tmp_path / "b", frames)
     report = fuse_video(a, b, tmp_path / "out.mkv", Mean(), rate=Fraction(8), progress=False)
     assert levels(tmp_path / "out.mkv") == pytest.approx([20, 40, 200], abs=2)
     assert report.rate == 8
+
+
+def test_what_systems_leave_in_a_folder_is_no_frame_and_names_decide_the_order(tmp_path):
+    names = ["2.png", "01.png", "1.png", "²1.png"]
+    path = folder(tmp_path / "a", {name: np.zeros(SIZE, np.uint8) for name in names})
+    for hidden in ("._1.png", ".2.png"):
+        (path / hidden).write_bytes(b"of the Finder")
+    with open_video(path) as opened:
+        assert [file.name for _, file in opened.frames] == ["01.png", "1.png", "2.png", "²1.png"]
 
 
 def test_a_frame_of_another_size_is_named(tmp_path):
@@ -223,6 +293,60 @@ def test_what_the_result_lacks_is_said(tmp_path):
     assert f"{b} is to be shown turned by -90 degrees, the result is not turned" in report.notes
     with open_video(tmp_path / "out.mp4") as opened:
         assert next(opened.frames)[1].shape == (*SIZE, 3)
+
+
+def test_ctrl_c_while_a_frame_is_encoded_damages_none(tmp_path, monkeypatch):
+    class Interrupted(VideoWriter):
+        def write(self, frame):
+            super().write(frame)
+            if self._count == 1:
+                self._stream = Encoder(self._stream)
+
+    class Encoder:
+        def __init__(self, stream):
+            self.stream, self.frames = stream, 1
+
+        def __getattr__(self, name):
+            return getattr(self.stream, name)
+
+        def encode(self, frame):
+            packets = self.stream.encode(frame)
+            self.frames += 1
+            if self.frames == 55:  # the encoder holds some frames back: by now there are packets
+                assert packets
+                signal.raise_signal(signal.SIGINT)
+            return packets
+
+    monkeypatch.setattr("mambadfuse.fusion.video.VideoWriter", Interrupted)
+    shown = range(30, 230, 3)
+    a, b = write(tmp_path / "ir.mp4", shown), write(tmp_path / "vi.mp4", shown)
+    report = fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
+    assert (report.frames, report.interrupted) == (55, True)
+    assert levels(tmp_path / "out.mp4") == pytest.approx(shown[:55], abs=2)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    class Full:
+        def __init__(self, file):
+            self.file, self.left = file, 2000
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def write(self, content):
+            self.left -= len(content)
+            if self.left < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return self.file.write(content)
+
+    monkeypatch.setattr(
+        "mambadfuse.fusion.video.VideoWriter", lambda file, *more: VideoWriter(Full(file), *more)
+    )
+    a, b = (write(tmp_path / f"{side}.mp4", range(40, 200)) for side in ("ir", "vi"))
+    with pytest.raises(OSError, match=r"out\.mp4: cannot be written \(No space left on device\)"):
+        fuse_video(a, b, tmp_path / "out.mp4", Mean(), progress=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"ir.mp4", "vi.mp4"}
 
 
 def test_an_error_leaves_what_was_there(tmp_path):
@@ -319,6 +443,28 @@ def test_a_sound_has_no_pictures(tmp_path):
         container.mux(stream.encode(None))
     with pytest.raises(VideoError, match="holds no video"), open_video(tmp_path / "a.mkv"):
         pass
+
+
+def test_what_h264_has_not_is_refused(tmp_path):
+    with pytest.raises(VideoError, match=r"17000x2 pixels cannot be written as H\.264"):
+        write(tmp_path / "a.mp4", [0], size=(2, 17000))
+
+
+@pytest.mark.parametrize("rate", ["1e4", "1e12", "1e-12"])
+def test_rates_that_no_player_understands_are_refused(tmp_path, rate):
+    (tmp_path / "frames").mkdir()
+    said = f"expected 0.001 to 1000 frames a second, found {float(rate):g}".replace("+", r"\+")
+    with pytest.raises(VideoError, match=said):
+        write(tmp_path / "a.mp4", [90], rate=rate)
+    with pytest.raises(VideoError, match=said), open_video(tmp_path / "frames", Fraction(rate)):
+        pass
+
+
+@pytest.mark.parametrize("rate", ["29.97000001", "3.14159265358979", "1000", "1/1000"])
+def test_rates_of_many_digits_are_rounded(tmp_path, rate):
+    with open_video(write(tmp_path / "a.mp4", [90, 150], rate=rate)) as opened:
+        assert float(opened.rate) == pytest.approx(float(Fraction(rate)), rel=1e-6)
+        assert len(list(opened.frames)) == 2
 
 
 def test_another_suffix_is_refused(tmp_path):
@@ -425,6 +571,7 @@ def test_a_command_interrupted_before_its_first_frame_ends_with_130(tmp_path, si
         (["--stretch", "1%", "99%"], "would flicker"),
         (["--rate", "0"], "expected frames a second, such as 25"),
         (["--rate", "x"], "expected frames a second, such as 25"),
+        (["--rate", "1e5"], "at most 1000, found '1e5'"),
     ],
 )
 def test_options_that_are_not_for_videos_are_refused(tmp_path, sides, more, said, capsys):

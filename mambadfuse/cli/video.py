@@ -79,12 +79,16 @@ def frame_rate(text: str) -> Fraction:
     """Frames a second, such as 25, 29.97 or 30000/1001.
 
     Raises:
-        ArgumentTypeError: it is not a positive number.
+        ArgumentTypeError: it is no number, or not between 0.001 and 1000.
     """
+    from mambadfuse.data.video import FASTEST, SLOWEST
+
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
-    if rate <= 0:
-        raise ArgumentTypeError(f"expected frames a second, such as 25 or 30000/1001, found {text!r}")
+    if not SLOWEST <= rate <= FASTEST:
+        raise ArgumentTypeError(
+            f"expected frames a second, such as 25 or 30000/1001, at most {FASTEST}, found {text!r}"
+        )
     return rate

@@ -4,7 +4,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,16 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mambadfuse.data.images import FORMATS
+from mambadfuse.data.pairs import is_hidden
 
-Frame = NDArray[np.uint8] | Path
-"""Pixels, (H, W, 3), or (H, W) where the video is grey; or a file of a folder of frames."""
+Frame = NDArray[np.uint8 | np.uint16] | Path
+"""Pixels, (H, W, 3), or (H, W) where the video is grey, of 16 bits where it has more than 8; or a file of a folder."""
 
 CONTAINERS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".avi": "avi"}
 """Suffixes of video files that can be written, and the names of their containers."""
 SUFFIXES = {*CONTAINERS, ".m4v", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"}
 """Suffixes of files that are taken for videos."""
 FOLDER_RATE = Fraction(25)
+SLOWEST, FASTEST = Fraction(1, 1000), Fraction(1000)  # frames a second that players understand
 _QUALITY = "18"  # constant rate factor of H.264: visually close to the original
+_UNKNOWN, _BT709, _BT601 = 2, 1, 6  # matrices between RGB and what a video stores, by their numbers in H.273
+_LOWER = 576  # rows: players decode more by BT.709, and fewer by BT.601, where a file does not say
 
 
 class VideoError(ValueError):
@@ -39,7 +43,7 @@ class Video:
         name: of the source, for messages.
         frames: the time of each frame, in seconds from the first one, and the frame; they can be read once.
         rate: frames a second, on average.
-        count: how many frames there are; None if the source does not say.
+        count: how many frames there are, estimated if the source says its duration only; None if it says neither.
         dropped: what the source has and the frames lack, a sentence each; complete once a frame has been read.
     """
 
@@ -91,16 +95,18 @@ def open_video(source: str | Path, rate: Fraction | None = None) -> Iterator[Vid
         rate: of a folder of frames; 25 by default.
 
     Raises:
-        VideoError: no such source, or it cannot be decoded; PyAV is missing.
+        VideoError: no such source, or it cannot be decoded; the rate is not between 0.001 and 1000; PyAV is missing.
     """
     if Path(source).is_dir():
-        yield _folder(Path(source), rate or FOLDER_RATE)
+        yield _folder(Path(source), _required_rate(rate or FOLDER_RATE))
         return
     if not _is_camera(source) and not Path(source).is_file():
         raise VideoError(f"{source}: no such video file or folder of frames")
     av = _pyav()
     try:
-        container = av.open(*_camera(int(str(source)))) if _is_camera(source) else av.open(str(source))
+        # A relative name such as 12:30.mp4 would be taken for the address of a server.
+        place = _camera(int(str(source))) if _is_camera(source) else (str(Path(source).absolute()),)
+        container = av.open(*place)
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{source}: cannot be opened as a video ({error.strerror or error})") from error
     with container:
@@ -113,7 +119,8 @@ def open_video(source: str | Path, rate: Fraction | None = None) -> Iterator[Vid
             raise VideoError(f"{source}: does not say its frame rate")
         dropped = [f"{source} has sound, the result has none"] if container.streams.audio else []
         frames = _decoded(av, container, str(source), Fraction(found), dropped)
-        yield Video(str(source), frames, Fraction(found), stream.frames or None, dropped)
+        count = stream.frames or _frames_in(container.duration, Fraction(found))
+        yield Video(str(source), frames, Fraction(found), count, dropped)
 
 
 class VideoWriter:
@@ -124,21 +131,28 @@ class VideoWriter:
     Args:
         file: to write to.
         suffix: of its name, one of ``CONTAINERS``.
-        rate: frames a second.
+        rate: frames a second, 0.001 to 1000.
+
+    Raises:
+        VideoError: the rate is another.
     """
 
     def __init__(self, file: BinaryIO, suffix: str, rate: Fraction) -> None:
+        self._rate = _required_rate(rate).limit_denominator(1001)  # its terms have to fit 32 bits
         self._av = _pyav()
         self._container = self._av.open(file, mode="w", format=CONTAINERS[suffix.lower()])
-        self._rate = rate
         self._stream: Any = None
         self._count = 0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Finishes the video, so that what has been written plays."""
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Finishes the video, so that what has been written plays; after an error, closes what there is."""
+        if error:
+            with suppress(self._av.FFmpegError, OSError):  # the error says what happened
+                self._container.close()
+            return
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
         self._container.close()
@@ -147,7 +161,7 @@ class VideoWriter:
         """Appends a frame, (H, W) or (H, W, 3), of the size of the first.
 
         Raises:
-            VideoError: it has another size.
+            VideoError: it has another size, or one that H.264 has not.
         """
         rgb = np.repeat(frame[..., None], 3, axis=2) if frame.ndim == 2 else frame
         rgb = np.pad(rgb, ((0, len(rgb) % 2), (0, rgb.shape[1] % 2), (0, 0)), mode="edge")
@@ -155,11 +169,19 @@ class VideoWriter:
             self._stream = self._container.add_stream("libx264", rate=self._rate, options={"crf": _QUALITY})
             self._stream.height, self._stream.width = rgb.shape[:2]
             self._stream.pix_fmt = "yuv420p"
+            self._stream.codec_context.colorspace = _BT601  # by which PyAV encodes
         elif rgb.shape[:2] != (self._stream.height, self._stream.width):
             found, expected = f"{rgb.shape[1]}x{rgb.shape[0]}", f"{self._stream.width}x{self._stream.height}"
             raise VideoError(f"frame {self._count + 1} is {found}, expected {expected}, as the first one")
         picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-        self._container.mux(self._stream.encode(picture))
+        try:
+            packets = self._stream.encode(picture)
+        except self._av.FFmpegError as error:
+            size = f"{rgb.shape[1]}x{rgb.shape[0]}"
+            raise VideoError(
+                f"frames of {size} pixels cannot be written as H.264 ({error.strerror})"
+            ) from error
+        self._container.mux(packets)
         self._count += 1
 
 
@@ -184,8 +206,7 @@ def _decoded(
                 dropped.append(
                     f"{name} is to be shown turned by {frame.rotation} degrees, the result is not turned"
                 )
-            grey = frame.format.name.startswith("gray")
-            yield time - first, frame.to_ndarray(format="gray" if grey else "rgb24")
+            yield time - first, _pixels(frame)
             number += 1
     except av.FFmpegError as error:
         raise VideoError(f"{name}: is damaged after frame {number} ({error.strerror or error})") from error
@@ -193,8 +214,31 @@ def _decoded(
         raise VideoError(f"{name}: holds no frame")
 
 
+def _pixels(frame: Any) -> NDArray[np.uint8 | np.uint16]:
+    """A decoded frame as an array."""
+    if frame.format.name.startswith("gray"):
+        return frame.to_ndarray(format="gray16le" if frame.format.components[0].bits > 8 else "gray")
+    if frame.colorspace == _UNKNOWN and frame.height > _LOWER and not frame.format.is_rgb:
+        frame.colorspace = _BT709
+    return frame.to_ndarray(format="rgb24")
+
+
+def _frames_in(duration: int | None, rate: Fraction) -> int | None:
+    """How many frames a film has, by its duration in microseconds; None for cameras, which have none."""
+    return round(duration * rate / 10**6) if duration and duration > 0 else None
+
+
+def _required_rate(rate: Fraction) -> Fraction:
+    if not SLOWEST <= rate <= FASTEST:
+        raise VideoError(f"expected {float(SLOWEST)} to {FASTEST} frames a second, found {float(rate):g}")
+    return rate
+
+
 def _folder(folder: Path, rate: Fraction) -> Video:
-    files = sorted((file for file in folder.iterdir() if file.suffix.lower() in FORMATS), key=_in_order)
+    files = sorted(
+        (file for file in folder.iterdir() if file.suffix.lower() in FORMATS and not is_hidden(file.name)),
+        key=lambda file: (_in_order(file), file.name),
+    )
     if not files:
         raise VideoError(f"{folder}: holds no image")
     frames = ((number / float(rate), file) for number, file in enumerate(files))
@@ -203,7 +247,7 @@ def _folder(folder: Path, rate: Fraction) -> Video:
 
 def _in_order(file: Path) -> list[tuple[int, str]]:
     """Sorts frame_2 before frame_10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", file.name)]
 
 
 def _is_camera(source: str | Path) -> bool:

@@ -1,7 +1,10 @@
 """Fusing videos, frame by frame."""
 
+import signal
+import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -110,13 +113,30 @@ def fuse_video(
         frames, interrupted = 0, False
         try:
             for image in chain([first], images):
-                writer.write(image)
-                frames += 1
+                with _uninterrupted():  # else a part of the frame is lost, and with it what follows
+                    writer.write(image)
+                    frames += 1
         except KeyboardInterrupt:
             if not frames:
                 raise
             interrupted = True
     return VideoReport(frames, result_rate, time.perf_counter() - started, _notes(videos), interrupted)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
+        yield
+        return
+    stops: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: stops.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if stops:
+        raise KeyboardInterrupt
 
 
 def _expected(sides: list[Video], rate: Fraction) -> int | None:
