@@ -82,6 +82,84 @@ def test_a_box_that_reaches_a_pixel_outside_is_cut(yolo):
     np.testing.assert_allclose(first.boxes, [[0, 0, 11.5, 100]])
 
 
+@pytest.mark.parametrize("text", ["person\n\ncar\n", "\nperson\ncar", "\n"])
+def test_an_empty_line_names_no_class(yolo, text):
+    (yolo.parent / "classes.txt").write_text(text)
+    message = (
+        "has no classes.txt" if text == "\n" else r"classes\.txt: line [12] is empty, expected the name of"
+    )
+    with pytest.raises(ValueError, match=message):
+        read_objects(yolo, IMAGES)
+    (yolo.parent / "classes.txt").write_text("person\ncar\n\n \n")
+    assert read_objects(yolo, IMAGES)[1] == ("person", "car"), "what follows the last one is nothing"
+
+
+def test_two_classes_of_one_name_are_refused(yolo, tmp_path):
+    with pytest.raises(ValueError, match="labels: two of its classes are called car"):
+        read_objects(yolo, IMAGES, ["car", "car"])
+    content = coco()
+    content["categories"][1]["name"] = "car"
+    with pytest.raises(ValueError, match="two of its classes are called car"):
+        read_objects(written(tmp_path / "coco.json", content), IMAGES)
+
+
+STREETS = [ImageInfo(("day/1", "1"), 100, 100), ImageInfo(("night/1", "1"), 100, 100)]
+
+
+def streets(*names):
+    """A COCO file whose images of these names have one object more each."""
+    return {
+        "images": [{"id": n, "file_name": name} for n, name in enumerate(names)],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [
+            {"image_id": n, "category_id": 1, "bbox": [0, 0, 9, 9]}
+            for n in range(len(names))
+            for _ in range(n + 1)
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("images", "names", "counts"),
+    [
+        (STREETS, ["night/1.png", "day/1.png"], [2, 1]),
+        (STREETS, ["x/day/1.png", "x/night/1.png", "x/dusk/1.png"], [1, 2]),
+        (STREETS[1:], ["night/1.png", "day/1.png"], [1]),  # the other one is of another split
+        (STREETS[1:], ["x/day/1.png", "x/night/1.png"], [2]),
+        (STREETS[1:], ["vi/1.png"], [1]),
+        ([ImageInfo(("1", "IR_1", "VIS_1"), 9, 9)], ["old/1.png", "1.png"], [2]),
+    ],
+)
+def test_an_image_has_the_boxes_of_the_name_that_fits_best(tmp_path, images, names, counts):
+    found, _ = read_objects(written(tmp_path / "coco.json", streets(*names)), images)
+    assert [len(one.labels) for one in found] == counts
+
+
+@pytest.mark.parametrize(
+    ("images", "names", "message"),
+    [
+        (STREETS[1:], ["a/1.png", "b/1.png"], r"lists night/1 twice, as a/1\.png and b/1\.png"),
+        (STREETS, ["1.png", "night/1.png"], "lists no image day/1"),
+        (IMAGES[:1], ["IR_1.png", "VIS_1.png"], r"lists 1 twice, as IR_1\.png and VIS_1\.png"),
+    ],
+)
+def test_a_name_that_could_be_of_several_images_is_no_name(tmp_path, images, names, message):
+    with pytest.raises(ValueError, match=message):
+        read_objects(written(tmp_path / "coco.json", streets(*names)), images)
+
+
+def test_two_images_do_not_share_a_file_or_a_detection(yolo, tmp_path):
+    (yolo / "1.txt").write_text("")
+    message = r"labels/1\.txt: could be of day/1 or night/1: expected a file of the whole name of each"
+    with pytest.raises(ValueError, match=message):
+        read_objects(yolo, STREETS)
+    with pytest.raises(ValueError, match=message):
+        read_detections(yolo, yolo, STREETS, ("person", "car"))
+    results = [{"image_id": "1", "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]
+    with pytest.raises(ValueError, match="image_id '1' is unknown: expected one of 'day/1', 'night/1'"):
+        read_detections(written(tmp_path / "r.json", results), yolo, STREETS, ("person", "car"))
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -119,6 +197,8 @@ def test_missing_boxes(yolo):
         (lambda c: c["images"][0].update(file_name=""), "lists no image 1: expected it under 'images'"),
         (lambda c: c["images"][0].pop("file_name"), "expected images with id and file_name"),
         (lambda c: c["images"][0].update(id=[7]), "expected images with id and file_name"),
+        (lambda c: c["images"][2].update(id=7), "two images have the id 7"),
+        (lambda c: c["categories"][1].update(id=4), "two categories have the id 4"),
         (lambda c: c["annotations"][0].update(image_id=[7]), "entry 1: expected image_id"),
         (lambda c: c["annotations"][0].update(bbox=[1, 2, 3, float("nan")]), "entry 1: expected .* bbox"),
         (lambda c: c["annotations"][0].update(bbox=[1, 2, 3, 10**400]), "entry 1: expected .* bbox"),

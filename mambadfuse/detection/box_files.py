@@ -2,18 +2,21 @@
 
 import json
 import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mambadfuse.data.pairs import Pair
 from mambadfuse.detection.boxes import Detections, Objects, as_boxes
+from mambadfuse.detection.names import by_name, match, names_of
 from mambadfuse.files import require_no_special
 
+_T = TypeVar("_T")
 _ROUNDING = 1.0  # pixels by which a box may reach outside its image; it is cut there
 
 
@@ -33,8 +36,8 @@ class ImageInfo:
 
     @classmethod
     def of(cls, pair: Pair, width: int, height: int) -> "ImageInfo":
-        """The image of a pair: it may go by the name of the pair, or by that of either of its files."""
-        return cls(tuple(dict.fromkeys((pair.name, pair.a.stem, pair.b.stem))), width, height)
+        """The image of a pair."""
+        return cls(names_of(pair), width, height)
 
 
 @dataclass(frozen=True)
@@ -64,19 +67,25 @@ def read_objects(
         classes: the names, for YOLO.
 
     Raises:
-        ValueError: an image has no boxes in there or another size; a box reaches outside its image, is empty or of an
-            unknown class; or the file cannot be understood. The message names file and line, or entry.
+        ValueError: an image has no boxes in there, those of several files, or another size; a box reaches outside its
+            image, is empty or of an unknown class; two classes have one name; or the file cannot be understood. The
+            message names file and line, or entry.
         OSError: a file is missing or cannot be read.
     """
     path = Path(path)
     if path.is_dir():
         names = tuple(classes) if classes else _class_names(path)
-        rows = [_yolo_rows(_yolo_file(path, one), one, len(names), scored=False) for one in images]
+        rows = [
+            _yolo_rows(_required(file, path, one), one, len(names), scored=False)
+            for file, one in zip(_yolo_files(path, images), images, strict=True)
+        ]
     else:
         content = _json(path, dict)
         names, label_of = _coco_classes(path, content)
         by_id = _coco_images(path, content, images)
         rows = _coco_rows(path, _entries(path, content, "annotations"), by_id, label_of, len(images))
+    if twice := _first_twice(names):
+        raise ValueError(f"{path}: two of its classes are called {twice}")
     return [_objects(own, one, names) for own, one in zip(rows, images, strict=True)], names
 
 
@@ -101,7 +110,7 @@ def read_detections(
     """
     path, boxes = Path(path), Path(boxes)
     if path.is_dir():
-        files = [_found_file(path, one) for one in images]
+        files = _yolo_files(path, images)
         if not any(files):
             raise ValueError(f"{path}: has no detections of these images, such as {images[0].names[0]}.txt")
         rows = [
@@ -111,7 +120,10 @@ def read_detections(
     else:
         entries = _json(path, list)
         if boxes.is_dir():
-            by_id: Mapping[Any, int | None] = {name: n for n, one in enumerate(images) for name in one.names}
+            known = by_name([one.names for one in images])
+            by_id: Mapping[Any, int | None] = {
+                name: found[0] for name, found in known.items() if len(found) == 1
+            }
             label_of: Mapping[Any, int] = {label: label for label in range(len(classes))}
         else:
             content = _json(boxes, dict)
@@ -146,16 +158,20 @@ def _objects(rows: Sequence[_Row], image: ImageInfo, classes: Sequence[str]) -> 
 def _class_names(folder: Path) -> tuple[str, ...]:
     for file in (folder / "classes.txt", folder.parent / "classes.txt"):
         if file.is_file():
-            lines = [line.strip() for line in text_lines(file)]
-            if names := tuple(filter(None, lines)):
-                return names
+            names = [line.strip() for line in text_lines(file)]
+            while names and not names[-1]:
+                names.pop()
+            if "" in names:
+                number = names.index("")
+                raise ValueError(f"{file}: line {number + 1} is empty, expected the name of class {number}")
+            if names:
+                return tuple(names)
     raise ValueError(
         f"{folder}: has no classes.txt, in it or beside it: name the classes, in the order of their numbers"
     )
 
 
-def _yolo_file(folder: Path, image: ImageInfo) -> Path:
-    file = _found_file(folder, image)
+def _required(file: Path | None, folder: Path, image: ImageInfo) -> Path:
     if file is None:
         raise ValueError(
             f"{folder}: has no boxes for {image.names[0]}: expected {image.names[0]}.txt, "
@@ -164,8 +180,23 @@ def _yolo_file(folder: Path, image: ImageInfo) -> Path:
     return file
 
 
-def _found_file(folder: Path, image: ImageInfo) -> Path | None:
-    return next((file for name in image.names if (file := folder / f"{name}.txt").is_file()), None)
+def _yolo_files(folder: Path, images: Sequence[ImageInfo]) -> list[Path | None]:
+    """The file of each image, None where there is none."""
+    files = [
+        next((file for name in one.names if (file := folder / f"{name}.txt").is_file()), None)
+        for one in images
+    ]
+    if twice := _first_twice(filter(None, files)):
+        names = [one.names[0] for file, one in zip(files, images, strict=True) if file == twice]
+        raise ValueError(
+            f"{twice}: could be of {' or '.join(names[:2])}: expected a file of the whole name of each"
+        )
+    return files
+
+
+def _first_twice(things: Iterable[_T]) -> _T | None:
+    """The first thing that is there more than once; None if there is none."""
+    return next((one for one, count in Counter(things).items() if count > 1), None)
 
 
 def _yolo_rows(file: Path, image: ImageInfo, classes: int, scored: bool) -> list[_Row]:
@@ -239,37 +270,56 @@ def _coco_classes(file: Path, content: Mapping[str, Any]) -> tuple[tuple[str, ..
     categories = _entries(file, content, "categories")
     try:
         ordered = sorted(categories, key=lambda one: one["id"])
-        return tuple(str(one["name"]) for one in ordered), {one["id"]: n for n, one in enumerate(ordered)}
+        names = tuple(str(one["name"]) for one in ordered)
+        label_of = {one["id"]: n for n, one in enumerate(ordered)}
     except (KeyError, TypeError):
         raise ValueError(f"{file}: expected categories with id and name") from None
+    if twice := _first_twice(repr(one["id"]) for one in ordered):
+        raise ValueError(f"{file}: two categories have the id {twice}")
+    return names, label_of
 
 
 def _coco_images(
     file: Path, content: Mapping[str, Any], images: Sequence[ImageInfo]
 ) -> dict[Any, int | None]:
     """For each image id, which of the images it is; None for others, as those of another split."""
-    places = {name: n for n, one in enumerate(images) for name in one.names}
+    known = by_name([one.names for one in images])
     found: dict[Any, int | None] = {}
+    fitting: dict[int, list[tuple[tuple[int, int], dict[str, Any]]]] = defaultdict(list)
     for entry in _entries(file, content, "images"):
         if not {"id", "file_name"} <= entry.keys() or not _is_id(entry["id"]):
             raise ValueError(f"{file}: expected images with id and file_name, found {entry}")
-        path = PurePosixPath(str(entry["file_name"]).replace("\\", "/"))
-        n = found[entry["id"]] = places.get(str(path.parent / path.stem), places.get(path.stem))
-        if n is None:
-            continue
-        size, own = (entry.get("width"), entry.get("height")), (images[n].width, images[n].height)
-        if size != (None, None) and size != own:
+        if entry["id"] in found:
+            raise ValueError(f"{file}: two images have the id {entry['id']!r}")
+        found[entry["id"]] = None
+        meant = match(str(entry["file_name"]), known)
+        if meant and len(meant.images) == 1:
+            fitting[meant.images[0]].append((meant.fit, entry))
+    for n, one in enumerate(images):
+        entry = _entry_of(file, one, fitting[n])
+        size = entry.get("width"), entry.get("height")
+        if size not in ((None, None), (one.width, one.height)):
             raise ValueError(
                 f"{file}: says that {entry['file_name']} has {size[0]}x{size[1]} pixels, "
-                f"the image has {own[0]}x{own[1]}"
+                f"the image has {one.width}x{one.height}"
             )
-    listed = set(found.values())
-    missing = [one.names[0] for n, one in enumerate(images) if n not in listed]
-    if missing:
-        raise ValueError(
-            f"{file}: lists no image {missing[0]}: expected it under 'images', also without objects"
-        )
+        found[entry["id"]] = n
     return found
+
+
+def _entry_of(
+    file: Path, image: ImageInfo, fitting: Sequence[tuple[tuple[int, int], dict[str, Any]]]
+) -> dict[str, Any]:
+    """The entry whose name fits the image best."""
+    best = max((fit for fit, _ in fitting), default=None)
+    entries = [entry for fit, entry in fitting if fit == best]
+    name = image.names[0]
+    if not entries:
+        raise ValueError(f"{file}: lists no image {name}: expected it under 'images', also without objects")
+    if len(entries) > 1:
+        names = " and ".join(str(entry["file_name"]) for entry in entries[:2])
+        raise ValueError(f"{file}: lists {name} twice, as {names}: expected each image once")
+    return entries[0]
 
 
 def _is_id(x: Any) -> bool:

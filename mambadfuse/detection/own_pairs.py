@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from mambadfuse.detection.box_files import ImageInfo, read_objects, text_lines
 from mambadfuse.detection.boxes import Objects
 from mambadfuse.detection.dataset import DetectionSet
 from mambadfuse.detection.inputs import INPUTS, input_image
+from mambadfuse.detection.names import by_name, match, names_of
 from mambadfuse.detection.network import MULTIPLE
+from mambadfuse.fusion.memory import require_free
 
 Size = tuple[int, int]
 
@@ -27,22 +29,23 @@ def split_of(pairs: PairSet, file: str | Path) -> PairSet:
     """The pairs that a split file names, one a line, with or without folder and suffix; in the order of the pairs.
 
     Raises:
-        ValueError: a line names no pair, there is no line, or the file is not UTF-8.
+        ValueError: a line names no pair or may mean several, there is no line, or the file is not UTF-8.
         OSError: the file cannot be read.
     """
     lines = [line.strip() for line in text_lines(Path(file)) if line.strip()]
-    known = {name: pair.name for pair in pairs.pairs for name in (pair.name, pair.a.stem, pair.b.stem)}
+    known = by_name([names_of(pair) for pair in pairs.pairs])
     chosen = set()
     for line in lines:
-        path = PurePosixPath(line.replace("\\", "/"))
-        found = [str(path), str(path.parent / path.stem), path.name, path.stem]
-        name = next((known[one] for one in found if one in known), None)
-        if name is None:
+        meant = match(line, known)
+        if meant is None:
             raise ValueError(f"{file}: names {line}, which is no pair in {pairs.folder_a}")
-        chosen.add(name)
+        if len(meant.images) > 1:
+            several = " or ".join(pairs.pairs[number].name for number in meant.images[:2])
+            raise ValueError(f"{file}: names {line}, which could be {several}")
+        chosen.add(meant.images[0])
     if not chosen:
         raise ValueError(f"{file}: names no pair")
-    return replace(pairs, pairs=tuple(pair for pair in pairs.pairs if pair.name in chosen))
+    return replace(pairs, pairs=tuple(pairs.pairs[number] for number in sorted(chosen)))
 
 
 @dataclass(frozen=True)
@@ -100,19 +103,22 @@ class LabelledPairs:
             ValueError: there is no such input; the images differ in size, or their size is no multiple of 8, and no
                 other is given; a pair has no fused image, or one of another size.
             ImageError: an image cannot be read.
+            MemoryError: the images take more memory than is free.
         """
         height, width = size or _common_size(self.files)
         fused = None if source in INPUTS else _fused_files(self.pairs, source)
-        images, scaled = [], []
+        images, scaled = np.empty(0, np.uint8), []
         for number, (file, own) in enumerate(zip(self.files, self.objects, strict=True)):
             pixels = (
                 input_image(source, *file.pictures()) if fused is None else _read(fused[number], file)[None]
             )
             tall, wide = pixels.shape[1:]
-            images.append(_resized(pixels, height, width, file.name))
+            if not number:
+                images = _room_for(len(self.files), len(pixels), height, width)
+            images[number] = _resized(pixels, height, width, file.name)
             scale = np.array([width / wide, height / tall, width / wide, height / tall])
             scaled.append(replace(own, boxes=own.boxes * scale))
-        return DetectionSet(np.stack(images), scaled, self.classes)
+        return DetectionSet(images, scaled, self.classes)
 
 
 def _image_infos(pairs: PairSet, files: Sequence[FilePair]) -> list[ImageInfo]:
@@ -148,6 +154,14 @@ def _fused_files(pairs: PairSet, folder: str) -> list[Path]:
             f"{folder}: has no fused image of {missing[0]} ({len(missing)} of {len(pairs.pairs)} are missing)"
         )
     return [found[pair.name] for pair in pairs.pairs]
+
+
+def _room_for(count: int, channels: int, height: int, width: int) -> NDArray[np.uint8]:
+    work = f"holding {count} images of {width}x{height} pixels"
+    require_free(
+        count * channels * height * width, work, "give a smaller size (--size), or fewer pairs (--split)"
+    )
+    return np.empty((count, channels, height, width), np.uint8)
 
 
 def _read(path: Path, pair: FilePair) -> NDArray[np.uint8]:
