@@ -88,6 +88,48 @@ def test_sizes_and_splits(place, capsys):
     assert "split.txt: names no pair" in complaint([*TRAIN, "--input", "a", *out, *split], capsys)
 
 
+def test_a_line_of_a_split_is_the_pair_that_it_fits_best(place, capsys):
+    for folder in ("ir", "vi", "labels"):
+        for hour in ("day", "night"):
+            (Path(folder) / hour).mkdir()
+        for file in sorted(Path(folder).glob("[01].*")):
+            shutil.copy(file, Path(folder) / "day")
+            file.rename(Path(folder) / "night" / file.name)
+    Path("split.txt").write_text("images/night/0.png\n1\n")
+    train = [*TRAIN, "--input", "a", "--out", "d.safetensors", "--split", "split.txt"]
+    assert "split.txt: names 1, which could be day/1 or night/1" in complaint(train, capsys)
+    Path("split.txt").write_text("images/night/0.png\n2\n")
+    for other in ("day/0.txt", "day/1.txt", "night/1.txt", "3.txt"):
+        (Path("labels") / other).unlink()
+    assert main(train) == 0
+
+
+def test_images_that_do_not_fit_in_memory_are_refused_before_they_are_read(place, capsys, monkeypatch):
+    monkeypatch.setattr("mambadfuse.fusion.memory.free_memory", lambda: 20_000)
+    said = complaint([*TRAIN, "--input", "both", "--out", "d.safetensors", "--size", "640x480"], capsys)
+    assert "holding 4 images of 640x480 pixels takes at least 0.0 GB" in said
+    assert "give a smaller size" in said
+
+
+@pytest.mark.parametrize("action", ["train", "evaluate", "matrix"])
+def test_a_device_is_checked_first(place, capsys, monkeypatch, action):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    more = {
+        "train": [*PAIRS, "--input", "a", "--out", "d.safetensors"],
+        "evaluate": [*PAIRS, "--weights", "d.safetensors"],
+        "matrix": [],
+    }
+    said = complaint(["detect", action, *more[action], "--device", "cuda"], capsys)
+    assert "device 'cuda' was asked for, but PyTorch sees no usable CUDA GPU here" in said
+
+
+def test_the_device_may_be_chosen_by_the_kit(place, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    out = ["--input", "a", "--out", "d.safetensors"]
+    assert main([*TRAIN, *out, "--device", "auto"]) == 0
+    assert main(["detect", "evaluate", *PAIRS, "--weights", "d.safetensors", "--device", "auto"]) == 0
+
+
 def test_perfect_detections_of_a_detector_of_your_own(place, capsys):
     Path("found").mkdir()
     for index in range(COUNT):
@@ -159,6 +201,8 @@ def test_usage_errors(place, capsys):
     for output in ("ir/0.png", "labels/0.txt", "labels/new.json"):
         assert "source" in usage_error([*evaluate, "--json", output], capsys)
     Path("found.json").write_text("[]")
+    words = [*TRAIN, "--boxes", "found.json", "--input", "a", "--out", "d.safetensors", "--classes", "x"]
+    assert "a COCO file names its own" in usage_error(words, capsys)
     words = ["detect", "evaluate", *PAIRS, "--detections", "found.json", "--json", "found.json"]
     assert "would replace its own source" in usage_error(words, capsys)
 
@@ -168,6 +212,9 @@ def test_a_matrix_of_pairs_of_your_own(place, capsys):
     Path("test.txt").write_text("3\n")
     words = ["detect", "matrix", *PAIRS, "--steps", "2", "--batch", "2", "--seeds", "1", "--out", "m"]
     splits = ["--split", "train.txt", "--test-split", "test.txt"]
+    Path("both.txt").write_text("3\n2\n")
+    said = complaint([*words, "--split", "train.txt", "--test-split", "both.txt"], capsys)
+    assert "both.txt: names 2, as does train.txt" in said
     assert main([*words, *splits, "--fused", "mine=fused"]) == 0
     inputs = [json.loads(line)["source"] for line in Path("m/results.jsonl").read_text().splitlines()]
     assert inputs == ["a", "b", "mean", "maximum", "pyramid", "both", "mine"]

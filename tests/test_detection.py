@@ -220,6 +220,7 @@ def test_nothing_to_learn_and_numbers_that_are_none():
         ({"steps": 0}, "steps must be positive, found 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be positive, found nan"),
         ({"seed": -1}, "seed must be at least 0, found -1"),
+        ({"seed": 2**63}, r"seed must be below 2\*\*63, found 9223372036854775808"),
     ):
         with pytest.raises(ValueError, match=message):
             DetectorConfig(**setting)
@@ -428,6 +429,21 @@ def test_results_without_scores_are_no_results(tmp_path, scores):
     (tmp_path / "r.jsonl").write_text(f"{{{fields}}}\n")
     with pytest.raises(ValueError, match=r"r\.jsonl: line 1 is no result of a matrix"):
         read_results(tmp_path / "r.jsonl")
+
+
+def test_results_of_two_matrices_are_no_results(tmp_path):
+    file = tmp_path / "results.jsonl"
+    scores = [{"a": {"AP50": 0.5, "AP": 0.4}}, {"a": {"AP50": 0.5}}]
+    write_results(file, [Trained("a", seed, 1, 1, own) for seed, own in enumerate(scores)])
+    with pytest.raises(
+        ValueError, match=r"line 2 is no result .* on a it has the scores AP50, the first AP50, AP"
+    ):
+        read_results(file)
+
+
+def test_a_report_of_images_without_objects_has_no_verdict():
+    text = report(results_with(a=np.nan, b=np.nan, fused=np.nan))
+    assert "Whether fusing with fused helps the detector more than one image alone is open" in text
 
 
 def test_results_without_objects_are_json(tmp_path):

@@ -147,14 +147,16 @@ def _add_training(parser: ArgumentParser, steps: int) -> None:
 def _train(options: Namespace) -> int:
     from mambadfuse.detection.training import DetectorConfig
     from mambadfuse.detection.training_run import trained_detector
+    from mambadfuse.fusion.pair import usable_device
 
     if options.out.suffix != ".safetensors":
         options.usage_error(f"--out must be the name of a .safetensors file, found {options.out}")
+    device = usable_device(options.device)
     labelled = _labelled_pairs(options, options.split, results=[options.out], read=[options.input])
     images = labelled.as_input(options.input, options.size)
     config = DetectorConfig(options.steps, options.batch, options.learning_rate, seed=options.seed)
     progress = sys.stderr.isatty()
-    trained_detector(images, config, options.out, options.input, options.device, progress)
+    trained_detector(images, config, options.out, options.input, device, progress)
     say(f"wrote {options.out}")
     return 0
 
@@ -164,7 +166,9 @@ def _evaluate(options: Namespace) -> int:
     from mambadfuse.detection.detector_file import load_detector
     from mambadfuse.detection.evaluation import detect, detection_scores
     from mambadfuse.evaluation.table import json_text
+    from mambadfuse.fusion.pair import usable_device
 
+    device = usable_device(options.device)
     labelled = _labelled_pairs(
         options, options.split, reports=[options.json], read=[options.input, options.detections]
     )
@@ -184,9 +188,7 @@ def _evaluate(options: Namespace) -> int:
             raise ValueError(
                 f"{options.weights}: reads {network.channels} channels, the input has {channels}"
             )
-        scores = detection_scores(
-            detect(network.to(options.device), images.pixels), images.objects, images.classes
-        )
+        scores = detection_scores(detect(network.to(device), images.pixels), images.objects, images.classes)
     for name, score in scores.items():
         say(f"{name:<24}{100 * score:6.1f}")
     if options.json:
@@ -198,7 +200,9 @@ def _matrix(options: Namespace) -> int:
     from mambadfuse.detection.matrix import run_matrix
     from mambadfuse.detection.report import report
     from mambadfuse.detection.training import DetectorConfig
+    from mambadfuse.fusion.pair import usable_device
 
+    device = usable_device(options.device)
     config = DetectorConfig(options.steps, options.batch, options.learning_rate)
     training, test, groups = _own_sets(options) if options.boxes else _scene_sets(options)
     results = run_matrix(
@@ -208,7 +212,7 @@ def _matrix(options: Namespace) -> int:
         range(options.seeds),
         options.out,
         groups=groups,
-        device=options.device,
+        device=device,
         progress=sys.stderr.isatty(),
     )
     say(report(results))
@@ -259,10 +263,16 @@ def _own_sets(options: Namespace) -> "tuple[Sets, Sets, None]":
     _require_new_names(options, [name for name, _ in options.fused], "choose another name")
     inputs = {**{name: name for name in INPUTS}, **dict(options.fused)}
     fused = [folder for _, folder in options.fused]
-    sides = (
+    sides = [
         _labelled_pairs(options, split, results=[options.out], read=fused)
         for split in (options.split, options.test_split)
-    )
+    ]
+    names, test_names = ({pair.name for pair in side.pairs.pairs} for side in sides)
+    if both := names & test_names:
+        raise ValueError(
+            f"{options.test_split}: names {min(both)}, as does {options.split}: "
+            "a detector is not tested on what it was trained on"
+        )
     training, test = (
         {name: side.as_input(source, options.size) for name, source in inputs.items()} for side in sides
     )
@@ -310,6 +320,8 @@ def _labelled_pairs(
     from mambadfuse.detection.inputs import INPUTS
     from mambadfuse.detection.own_pairs import LabelledPairs, split_of
 
+    if options.classes and options.boxes.is_file():
+        options.usage_error("--classes are those of YOLO boxes: a COCO file names its own, leave it out")
     pairs = pairs_of(options)
     given = [options.boxes, split, options.pairs_file, getattr(options, "weights", None)]
     given += [path for path in read if path not in INPUTS]

@@ -115,7 +115,7 @@ def read_results(file: str | Path = SHIPPED_RESULTS) -> list[Trained]:
     """The results in a file; by default those of the made-up scenes, which come with the kit.
 
     Raises:
-        ValueError: a line is no result; the message names it.
+        ValueError: a line is no result, or has other scores than the first; the message names it.
         OSError: the file is missing or cannot be read.
     """
     require_no_special(Path(file))
@@ -123,9 +123,19 @@ def read_results(file: str | Path = SHIPPED_RESULTS) -> list[Trained]:
     for number, line in enumerate(Path(file).read_bytes().splitlines(), 1):
         try:
             results.append(_trained(json.loads(line)))
+            _require_same_scores(results[0], results[-1])
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{file}: line {number} is no result of a matrix: {error}") from error
     return results
+
+
+def _require_same_scores(first: Trained, one: Trained) -> None:
+    expected = first.scores[first.source].keys()
+    for name, scores in one.scores.items():
+        if scores.keys() != expected:
+            raise ValueError(
+                f"on {name} it has the scores {', '.join(scores)}, the first {', '.join(expected)}"
+            )
 
 
 def _trained(fields: Mapping[str, Any]) -> Trained:

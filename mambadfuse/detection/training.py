@@ -35,7 +35,7 @@ class DetectorConfig:
         seed: of weights, batches and mirrored images.
 
     Raises:
-        ValueError: a number is not positive, or the seed is negative.
+        ValueError: a number is not positive, or the seed is negative or not below 2**63.
     """
 
     steps: int = 800
@@ -52,6 +52,8 @@ class DetectorConfig:
             raise ValueError(f"learning_rate must be finite in float32, found {self.learning_rate}")
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, found {self.seed}")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed must be below 2**63, found {self.seed}")
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""

@@ -184,13 +184,18 @@ def load_model(model: Model | None = None, device: str = "auto") -> nn.Module:
         CheckpointError: the weights cannot be loaded.
     """
     if isinstance(model, nn.Module):
-        return model if device == "auto" else model.to(_device(device))
-    return checkpoints.load("ivf" if model is None else model).to(_device(device))
+        return model if device == "auto" else model.to(usable_device(device))
+    return checkpoints.load("ivf" if model is None else model).to(usable_device(device))
 
 
-def _device(name: str) -> torch.device:
+def usable_device(name: str) -> str:
+    """The device that a name stands for; "auto" is a CUDA GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: it is not usable here.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device {name!r} was asked for, but PyTorch sees no usable CUDA GPU here")
-    return torch.device(name)
+    return name
