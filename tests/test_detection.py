@@ -1,6 +1,7 @@
 """The detector: targets, loss, peaks and training agree with each other, and a matrix says what its numbers say."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,6 +174,19 @@ def test_the_detector_says_which_images_it_takes():
         DetectionSet(np.zeros((1, 1, 12, 16), np.uint8), OBJECTS[:1], KINDS)
     with pytest.raises(ValueError, match="found 8 images, and the objects of 1"):
         DetectionSet(IMAGES["a"].pixels, OBJECTS[:1], KINDS)
+
+
+def test_the_digest_of_images_takes_no_copy_of_them():
+    pixels = np.zeros((1, 1, 1024, 1024), np.uint8)
+    images = DetectionSet(pixels, OBJECTS[:1], KINDS)
+    tracemalloc.start()
+    digest = images.digest()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < pixels.nbytes / 2
+    assert digest == DetectionSet(pixels[..., ::-1], OBJECTS[:1], KINDS).digest(), (
+        "of the pixels, not of the memory"
+    )
 
 
 def states_equal(one, other):

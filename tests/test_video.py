@@ -399,6 +399,26 @@ def test_sides_of_different_size_are_refused_or_resized(tmp_path):
     assert levels(tmp_path / "out.mp4") == pytest.approx([60], abs=3)
 
 
+def test_all_frames_are_fused_in_the_same_tiles_and_that_is_said_once(tmp_path, monkeypatch, caplog):
+    network = FastFusion(FastFusionConfig(dim=64, depth=1)).eval()
+    sides = [write(tmp_path / f"{side}.mp4", [40, 80, 120], size=(160, 160)) for side in "ab"]
+    monkeypatch.setattr("mambadfuse.fusion.memory.free_memory", lambda: 5_500_000)
+    fuse_video(*sides, tmp_path / "out.mp4", network, progress=False)
+    assert [one.message.count("in tiles of 128 pixels") for one in caplog.records] == [1]
+    assert levels(tmp_path / "out.mp4") == pytest.approx([40, 80, 120], abs=2)
+
+
+def test_pixels_that_are_not_square_are_said(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 15)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    with open_video(tmp_path / "a.mkv") as opened:
+        assert opened.dropped == [f"{tmp_path / 'a.mkv'} has pixels of 16:15, the result square ones"]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"", "cannot be opened as a video"), (b"<html>" * 99, "cannot be opened as a video")],

@@ -118,6 +118,10 @@ def open_video(source: str | Path, rate: Fraction | None = None) -> Iterator[Vid
         if not found:
             raise VideoError(f"{source}: does not say its frame rate")
         dropped = [f"{source} has sound, the result has none"] if container.streams.audio else []
+        if (ratio := stream.sample_aspect_ratio or 1) != 1:
+            dropped.append(
+                f"{source} has pixels of {ratio.numerator}:{ratio.denominator}, the result square ones"
+            )
         frames = _decoded(av, container, str(source), Fraction(found), dropped)
         count = stream.frames or _frames_in(container.duration, Fraction(found))
         yield Video(str(source), frames, Fraction(found), count, dropped)

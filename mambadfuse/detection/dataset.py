@@ -40,7 +40,10 @@ class DetectionSet:
 
     def digest(self) -> int:
         """CRC-32 of pixels, objects and classes."""
-        crc = zlib.crc32(self.pixels.tobytes(), zlib.crc32(repr((self.pixels.shape, self.classes)).encode()))
+        crc = zlib.crc32(
+            np.ascontiguousarray(self.pixels).data,
+            zlib.crc32(repr((self.pixels.shape, self.classes)).encode()),
+        )
         for one in self.objects:
             for part in (one.boxes, one.labels, one.ignored, np.flatnonzero(one.crowd)):
                 crc = zlib.crc32(part.tobytes(), crc)

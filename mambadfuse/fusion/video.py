@@ -3,17 +3,20 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import nn
 from tqdm import tqdm
 
-from mambadfuse.data.video import CONTAINERS, Video, VideoError, VideoWriter, open_video
+from mambadfuse.data.video import CONTAINERS, Frame, Video, VideoError, VideoWriter, open_video
 from mambadfuse.files import atomic_write, make_folder, require_apart
 from mambadfuse.fusion.options import FusionOptions
 from mambadfuse.fusion.pair import Model, fuse_with, load_model
@@ -97,12 +100,7 @@ def fuse_video(
         bar = stack.enter_context(
             tqdm(pairs, total=_expected(videos, result_rate), unit="frame", disable=not progress)
         )
-        images = (
-            np.asarray(
-                fuse_with(network, frame_a, frame_b, options or FusionOptions(), warn=not number).image
-            )
-            for number, (frame_a, frame_b) in enumerate(bar)
-        )
+        images = _fused(bar, network, options or FusionOptions())
         started = time.perf_counter()
         first = next(images, None)
         if first is None:
@@ -121,6 +119,15 @@ def fuse_video(
                 raise
             interrupted = True
     return VideoReport(frames, result_rate, time.perf_counter() - started, _notes(videos), interrupted)
+
+
+def _fused(
+    pairs: Iterable[tuple[Frame, Frame]], network: nn.Module, options: FusionOptions
+) -> Iterator[NDArray[Any]]:
+    for number, (a, b) in enumerate(pairs):
+        # If memory is too small, all frames are fused in the tiles of the first.
+        image, network = fuse_with(network, a, b, options, warn=not number)
+        yield np.asarray(image)
 
 
 @contextmanager
