@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from mambadfuse.cli import main
+from mambadfuse.data.discovery import find_pairs
 from mambadfuse.data.images import write_image
 from mambadfuse.data.object_scenes import KINDS, object_scene
-from mambadfuse.detection import INPUTS, read_results
+from mambadfuse.detection import INPUTS, load_detector, read_results
+from mambadfuse.detection.own_pairs import LabelledPairs
 from mambadfuse.resources import resource_folder
 
 COUNT = 4
@@ -235,6 +237,21 @@ def test_a_matrix_of_pairs_of_your_own(place, capsys):
         ["detect", "matrix", "--model", "one/mine.safetensors", "two/mine.safetensors"], capsys
     )
     assert "two inputs would be called mine: an input has the name of its weights, rename a file" in said
+
+
+def test_a_folder_of_fused_images_may_have_the_name_of_a_rule(place):
+    Path("fused").rename("mean")
+    labelled = LabelledPairs.of(find_pairs("ir", "vi"), "labels")
+    by_folder, by_rule = labelled.as_input(Path("mean")), labelled.as_input("mean")
+    np.testing.assert_array_equal(by_folder.pixels, labelled.as_input("maximum").pixels)
+    assert (by_folder.pixels != by_rule.pixels).any()
+    Path("train.txt").write_text("0\n1\n2\n")
+    Path("test.txt").write_text("3\n")
+    words = ["detect", "matrix", *PAIRS, "--steps", "2", "--batch", "2", "--seeds", "1", "--out", "m"]
+    assert main([*words, "--split", "train.txt", "--test-split", "test.txt", "--fused", "mine=mean"]) == 0
+    weights = {name: Path(f"m/weights/{name}-0.safetensors") for name in ("mine", "maximum")}
+    digests = {name: load_detector(file)[1].run["images"] for name, file in weights.items()}
+    assert digests["mine"] == digests["maximum"]
 
 
 def test_two_networks_are_two_inputs_of_one_matrix(place, capsys):

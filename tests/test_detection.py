@@ -273,6 +273,14 @@ def test_a_file_with_other_images_or_settings_is_not_taken_for_the_result(tmp_pa
         trained_detector(IMAGES["a"], replace(QUICK, steps=7), file, "a")
 
 
+def test_a_training_removes_no_files_but_its_own(tmp_path):
+    (tmp_path / "a.run").mkdir()
+    (tmp_path / "a.run" / "notes.txt").write_text("mine")
+    trained_detector(IMAGES["a"], QUICK, tmp_path / "a.safetensors", "a")
+    assert [file.name for file in (tmp_path / "a.run").iterdir()] == ["notes.txt"]
+    assert load_detector(tmp_path / "a.safetensors")[1].source == "a"
+
+
 def test_a_batch_beyond_the_free_memory_and_a_rate_beyond_floats_are_refused():
     images = DetectionSet(np.zeros((1, 1, 32, 32), np.uint8), [scene_objects(SCENES[0])], KINDS)
     with pytest.raises(MemoryError, match=r"a step of 1000000000 images takes at least 4096\.0 GB"):

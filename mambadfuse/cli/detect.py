@@ -261,7 +261,7 @@ def _own_sets(options: Namespace) -> "tuple[Sets, Sets, None]":
                 f"{_flag(name)} is for made-up scenes: leave it out, and name images that are fused already by --fused"
             )
     _require_new_names(options, [name for name, _ in options.fused], "choose another name")
-    inputs = {**{name: name for name in INPUTS}, **dict(options.fused)}
+    inputs: dict[str, str | Path] = {**{name: name for name in INPUTS}, **dict(options.fused)}
     fused = [folder for _, folder in options.fused]
     sides = [
         _labelled_pairs(options, split, results=[options.out], read=fused)
@@ -338,11 +338,11 @@ def _labelled_pairs(
     )
 
 
-def _named_folder(text: str) -> tuple[str, str]:
+def _named_folder(text: str) -> tuple[str, Path]:
     """The name of an input and its folder."""
     name, equals, folder = text.partition("=")
     if equals and re.fullmatch(r"[\w.-]+", name) and folder:
-        return name, folder
+        return name, Path(folder)
     raise ArgumentTypeError(
         f"expected a name and a folder, such as densefuse=results/densefuse, found {text!r}"
     )

@@ -91,11 +91,12 @@ class LabelledPairs:
         """Names and sizes of the images."""
         return _image_infos(self.pairs, self.files)
 
-    def as_input(self, source: str, size: Size | None = None) -> DetectionSet:
+    def as_input(self, source: str | Path, size: Size | None = None) -> DetectionSet:
         """The pairs as one input of a detector shows them.
 
         Args:
-            source: a key of :data:`mambadfuse.detection.inputs.INPUTS`, or a folder of fused images, one for each pair.
+            source: a key of :data:`mambadfuse.detection.inputs.INPUTS`, or a folder of fused images, one for each pair;
+                a ``Path`` is a folder, whatever its name.
             size: (H, W), multiples of 8, to which all images are resized, and the boxes with them; None keeps the size
                 that all images share.
 
@@ -106,12 +107,11 @@ class LabelledPairs:
             MemoryError: the images take more memory than is free.
         """
         height, width = size or _common_size(self.files)
-        fused = None if source in INPUTS else _fused_files(self.pairs, source)
+        rule = source if isinstance(source, str) and source in INPUTS else None
+        fused = [] if rule else _fused_files(self.pairs, source)
         images, scaled = np.empty(0, np.uint8), []
         for number, (file, own) in enumerate(zip(self.files, self.objects, strict=True)):
-            pixels = (
-                input_image(source, *file.pictures()) if fused is None else _read(fused[number], file)[None]
-            )
+            pixels = input_image(rule, *file.pictures()) if rule else _read(fused[number], file)[None]
             tall, wide = pixels.shape[1:]
             if not number:
                 images = _room_for(len(self.files), len(pixels), height, width)
@@ -143,10 +143,10 @@ def _common_size(files: Sequence[FilePair]) -> Size:
     return height, width
 
 
-def _fused_files(pairs: PairSet, folder: str) -> list[Path]:
+def _fused_files(pairs: PairSet, folder: str | Path) -> list[Path]:
     if not Path(folder).is_dir():
         raise ValueError(
-            f"unknown input {folder!r}: choose one of {', '.join(INPUTS)}, or a folder of fused images"
+            f"unknown input {str(folder)!r}: choose one of {', '.join(INPUTS)}, or a folder of fused images"
         )
     found = results_in(Path(folder), pairs.pairs)
     if missing := [pair.name for pair in pairs.pairs if pair.name not in found]:

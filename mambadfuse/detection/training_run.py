@@ -1,6 +1,5 @@
 """A training run of the detector, from images to a file; it can be stopped at any time, and resumes."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,8 @@ def trained_detector(
 ) -> Detector:
     """The detector in a file, which is trained and written first if it is missing.
 
-    While it is trained, the folder ``*.run`` beside the file holds its checkpoints, one a minute.
+    While it is trained, the folder ``*.run`` beside the file holds its checkpoints, one a minute; other files in there
+    are left alone.
 
     Args:
         images: to train on.
@@ -52,7 +52,7 @@ def trained_detector(
         network = train_detector(images, config, checkpoints=checkpoints, device=device, progress=progress)
         height, width = images.pixels.shape[2:]
         save_detector(file, network, DetectorMetadata(source, (height, width), images.classes, run))
-        shutil.rmtree(checkpoints.folder)
+        checkpoints.remove()
     return network
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import zlib
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,6 +108,13 @@ class CheckpointManager:
         for path in self._files():
             if not _is_whole(path, path.read_bytes()):
                 path.replace(path.with_name(path.name + ".damaged"))
+
+    def remove(self) -> None:
+        """Delete the checkpoints, and the folder if it holds nothing else."""
+        for file in (*self._files(), *self.folder.glob(".*.part")):
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds more, or is gone
+            self.folder.rmdir()
 
     def _files(self) -> list[Path]:
         """The checkpoints, oldest first."""
