@@ -106,6 +106,21 @@ def test_a_line_of_a_split_is_the_pair_that_it_fits_best(place, capsys):
     assert main(train) == 0
 
 
+def test_percentiles_are_those_of_the_folder_whatever_the_split(place):
+    write_image("ir/1.png", np.full((48, 64), 40_000, np.uint16))
+    write_image("ir/0.png", np.linspace(0, 20_000, 48 * 64).reshape(48, 64).astype(np.uint16))
+    pairs, found = find_pairs("ir", "vi"), []
+    for lines in ("0", "0\n1\n"):
+        Path("split.txt").write_text(lines)
+        labelled = LabelledPairs.of(pairs, "labels", None, {"stretch": ("0%", "100%")}, "split.txt")
+        found.append(labelled.as_input("a").pixels[0])
+    np.testing.assert_array_equal(*found)
+    assert found[0].max() == pytest.approx(255 / 2, abs=1)
+    Path("split.txt").write_text("0")
+    each = {"stretch": ("0%", "100%"), "stretch_each": True}
+    assert LabelledPairs.of(pairs, "labels", None, each, "split.txt").as_input("a").pixels.max() == 255
+
+
 def test_images_that_do_not_fit_in_memory_are_refused_before_they_are_read(place, capsys, monkeypatch):
     monkeypatch.setattr("mambadfuse.fusion.memory.free_memory", lambda: 20_000)
     said = complaint([*TRAIN, "--input", "both", "--out", "d.safetensors", "--size", "640x480"], capsys)

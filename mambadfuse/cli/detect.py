@@ -318,7 +318,7 @@ def _labelled_pairs(
         read: more sources, files or folders; names of inputs are none.
     """
     from mambadfuse.detection.inputs import INPUTS
-    from mambadfuse.detection.own_pairs import LabelledPairs, split_of
+    from mambadfuse.detection.own_pairs import LabelledPairs
 
     if options.classes and options.boxes.is_file():
         options.usage_error("--classes are those of YOLO boxes: a COCO file names its own, leave it out")
@@ -333,9 +333,7 @@ def _labelled_pairs(
         sources=[*pairs.files, *given],
         folders=[*pairs.folders, *folders],
     )
-    return LabelledPairs.of(
-        split_of(pairs, split) if split else pairs, options.boxes, options.classes, reading_arguments(options)
-    )
+    return LabelledPairs.of(pairs, options.boxes, options.classes, reading_arguments(options), split)
 
 
 def _named_folder(text: str) -> tuple[str, Path]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mambadfuse.data.images import read_image
 from mambadfuse.data.limited_range import luma_levels
 from mambadfuse.data.pairs import PairSet
+from mambadfuse.data.reading import PairReading
 from mambadfuse.data.resize import resize_to
 from mambadfuse.data.results import results_in
 from mambadfuse.data.training_pairs import FilePair, find_training_pairs
@@ -71,6 +72,7 @@ class LabelledPairs:
         boxes: str | Path,
         classes: Sequence[str] | None = None,
         reading: Mapping[str, Any] | None = None,
+        split: str | Path | None = None,
     ) -> "LabelledPairs":
         """Reads the objects of pairs.
 
@@ -78,12 +80,17 @@ class LabelledPairs:
             pairs: that were found.
             boxes: see :func:`~mambadfuse.detection.box_files.read_objects`.
             classes: see there.
-            reading: how images are read, arguments of :func:`~mambadfuse.data.training_pairs.find_training_pairs`.
+            reading: how images are read, arguments of :func:`~mambadfuse.data.training_pairs.find_training_pairs`;
+                percentiles are those of all pairs that were found, so that every split of them is read alike.
+            split: see :func:`split_of`; None for all pairs.
 
         Raises:
-            ValueError, OSError: as these two.
+            ValueError, OSError: as these three.
         """
-        files = find_training_pairs(pairs, **(reading or {}))
+        how = _over_all(pairs, reading or {})
+        if split:
+            pairs = split_of(pairs, split)
+        files = find_training_pairs(pairs, **how)
         return cls(pairs, files, *read_objects(boxes, _image_infos(pairs, files), classes))
 
     @property
@@ -119,6 +126,15 @@ class LabelledPairs:
             scale = np.array([width / wide, height / tall, width / wide, height / tall])
             scaled.append(replace(own, boxes=own.boxes * scale))
         return DetectionSet(images, scaled, self.classes)
+
+
+def _over_all(pairs: PairSet, reading: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same arguments with the values of all pairs in place of percentiles, unless these are of each image."""
+    if reading.get("stretch_each"):
+        return reading
+    options = {name: x for name, x in reading.items() if name in ("stretch", "stretch_b", "alpha")}
+    whole = PairReading.of(**options).over(pairs.pairs)
+    return {**reading, "stretch": whole.stretch, "stretch_b": whole.stretch_b}
 
 
 def _image_infos(pairs: PairSet, files: Sequence[FilePair]) -> list[ImageInfo]:
