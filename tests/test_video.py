@@ -190,6 +190,20 @@ def test_a_video_of_any_name_is_read(tmp_path, monkeypatch, name):
     assert levels(name) == pytest.approx([90, 150], abs=2)
 
 
+@pytest.mark.parametrize("suffix", video.CONTAINERS)
+def test_a_title_in_any_encoding_is_no_obstacle(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Nachtaufnahme"
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8))))
+        container.mux(stream.encode(None))
+    assert b"Nachtaufnahme" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"Nachtaufnahme", "Nächtaufnahme".encode("latin-1")))
+    assert levels(path) == pytest.approx([90], abs=2)
+
+
 def test_grey_frames_of_sixteen_bits_keep_them(tmp_path):
     values = [29000, 31000]
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
@@ -440,7 +454,7 @@ def test_a_damaged_video_says_after_which_frame(tmp_path, monkeypatch):
             yield next(original.decode(video=video))
             raise av.InvalidDataError(1, "invalid data")
 
-    monkeypatch.setattr(av, "open", lambda *_: Damaged())
+    monkeypatch.setattr(av, "open", lambda *_, **__: Damaged())
     with pytest.raises(VideoError, match=r"a\.mp4: is damaged after frame 1"), open_video(path) as opened:
         list(opened.frames)
 

@@ -106,7 +106,7 @@ def open_video(source: str | Path, rate: Fraction | None = None) -> Iterator[Vid
     try:
         # A relative name such as 12:30.mp4 would be taken for the address of a server.
         place = _camera(int(str(source))) if _is_camera(source) else (str(Path(source).absolute()),)
-        container = av.open(*place)
+        container = av.open(*place, metadata_errors="replace")  # titles are in any encoding
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{source}: cannot be opened as a video ({error.strerror or error})") from error
     with container:
