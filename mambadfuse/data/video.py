@@ -98,7 +98,7 @@ def open_video(source: str | Path, rate: Fraction | None = None) -> Iterator[Vid
         VideoError: no such source, or it cannot be decoded; the rate is not between 0.001 and 1000; PyAV is missing.
     """
     if Path(source).is_dir():
-        yield _folder(Path(source), _required_rate(rate or FOLDER_RATE))
+        yield _folder(Path(source), _required_rate(rate or FOLDER_RATE, source))
         return
     if not _is_camera(source) and not Path(source).is_file():
         raise VideoError(f"{source}: no such video file or folder of frames")
@@ -117,14 +117,15 @@ def open_video(source: str | Path, rate: Fraction | None = None) -> Iterator[Vid
         found = stream.average_rate or stream.guessed_rate
         if not found:
             raise VideoError(f"{source}: does not say its frame rate")
+        rate = _required_rate(Fraction(found), source)
         dropped = [f"{source} has sound, the result has none"] if container.streams.audio else []
         if (ratio := stream.sample_aspect_ratio or 1) != 1:
             dropped.append(
                 f"{source} has pixels of {ratio.numerator}:{ratio.denominator}, the result square ones"
             )
-        frames = _decoded(av, container, str(source), Fraction(found), dropped)
-        count = stream.frames or _frames_in(container.duration, Fraction(found))
-        yield Video(str(source), frames, Fraction(found), count, dropped)
+        frames = _decoded(av, container, str(source), rate, dropped)
+        count = stream.frames or _frames_in(container.duration, rate)
+        yield Video(str(source), frames, rate, count, dropped)
 
 
 class VideoWriter:
@@ -142,7 +143,7 @@ class VideoWriter:
     """
 
     def __init__(self, file: BinaryIO, suffix: str, rate: Fraction) -> None:
-        self._rate = _required_rate(rate).limit_denominator(1001)  # its terms have to fit 32 bits
+        self._rate = _required_rate(rate, "a video").limit_denominator(1001)  # its terms have to fit 32 bits
         self._av = _pyav()
         self._container = self._av.open(file, mode="w", format=CONTAINERS[suffix.lower()])
         self._stream: Any = None
@@ -232,9 +233,10 @@ def _frames_in(duration: int | None, rate: Fraction) -> int | None:
     return round(duration * rate / 10**6) if duration and duration > 0 else None
 
 
-def _required_rate(rate: Fraction) -> Fraction:
+def _required_rate(rate: Fraction, name: object) -> Fraction:
     if not SLOWEST <= rate <= FASTEST:
-        raise VideoError(f"expected {float(SLOWEST)} to {FASTEST} frames a second, found {float(rate):g}")
+        limits = f"{float(SLOWEST)} to {FASTEST}"
+        raise VideoError(f"{name}: expected {limits} frames a second, found {float(rate):g}")
     return rate
 
 
