@@ -630,6 +630,14 @@ def test_a_video_that_is_there_is_not_replaced_unasked(tmp_path, sides, capsys):
     assert len(levels(out)) == 2
 
 
+def test_a_folder_with_the_name_of_a_video_is_refused_at_once(tmp_path, sides, capsys, monkeypatch):
+    (tmp_path / "out.mp4").mkdir()
+    monkeypatch.setattr("mambadfuse.fusion.video.fuse_with", None)
+    for more in ([], ["--overwrite"]):
+        assert fuse(sides, tmp_path / "out.mp4", *more) == 1
+        assert "out.mp4: is a folder, expected the name of a video" in capsys.readouterr().err
+
+
 def test_videos_into_a_folder_are_refused(tmp_path, sides, capsys):
     assert fuse(sides, tmp_path / "out") == 1
     assert "expected a name that ends in .mp4" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def _check_usage(options: Namespace) -> None:
         sources=[*sides, options.model],
         folders=[side for side in sides if side.is_dir()],
     )
-    if options.out.exists() and not options.overwrite:
+    if options.out.is_file() and not options.overwrite:
         options.usage_error(f"{options.out}: exists already; --overwrite replaces it")
 
 

@@ -74,7 +74,7 @@ def fuse_video(
         progress: whether to show a progress bar.
 
     Raises:
-        VideoError: a side cannot be read, or ``out`` has another suffix.
+        VideoError: a side cannot be read, or ``out`` has another suffix or is a folder.
         ValueError: the sides are the same, or differ in size; ``out`` would replace a source, or lie in a folder of
             frames.
         CheckpointError: the weights cannot be loaded.
@@ -84,6 +84,8 @@ def fuse_video(
     out = Path(out)
     if out.suffix.lower() not in CONTAINERS:
         raise VideoError(f"{out}: expected a name that ends in {', '.join(CONTAINERS)}")
+    if out.is_dir():
+        raise VideoError(f"{out}: is a folder, expected the name of a video")
     sides = Path(a), Path(b)
     if str(a) == str(b) or (sides[0].exists() and sides[1].exists() and sides[0].samefile(sides[1])):
         raise ValueError(f"{a} and {b} are the same video")
