@@ -121,7 +121,7 @@ class LabelledPairs:
             pixels = input_image(rule, *file.pictures()) if rule else _read(fused[number], file)[None]
             tall, wide = pixels.shape[1:]
             if not number:
-                images = _room_for(len(self.files), len(pixels), height, width)
+                images = _no_images_yet(len(self.files), len(pixels), height, width)
             images[number] = _resized(pixels, height, width, file.name)
             scale = np.array([width / wide, height / tall, width / wide, height / tall])
             scaled.append(replace(own, boxes=own.boxes * scale))
@@ -172,7 +172,7 @@ def _fused_files(pairs: PairSet, folder: str | Path) -> list[Path]:
     return [found[pair.name] for pair in pairs.pairs]
 
 
-def _room_for(count: int, channels: int, height: int, width: int) -> NDArray[np.uint8]:
+def _no_images_yet(count: int, channels: int, height: int, width: int) -> NDArray[np.uint8]:
     work = f"holding {count} images of {width}x{height} pixels"
     require_free(
         count * channels * height * width, work, "give a smaller size (--size), or fewer pairs (--split)"
