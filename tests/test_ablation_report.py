@@ -125,6 +125,31 @@ def test_images_that_are_not_finite_somewhere_are_left_out_of_that_metric():
     assert report.lines[0].means["SSIM"] == pytest.approx(0.9 - 0.01 * np.mean(range(12)))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("nothing", [math.nan, math.inf])
+def test_a_metric_that_is_finite_in_no_image_leaves_the_others_as_they_are(seeds, nothing):
+    """As a seam of tiles where all images fit into one."""
+    runs = [result for result in RESULTS if result.seed < seeds]
+    seamless = [
+        replace(
+            result,
+            scores={p: one | {"tile seam": nothing} for p, one in result.scores.items()},
+            means={**result.means, "tile seam": nothing},
+        )
+        for result in runs
+    ]
+    report = compare(seamless, read_margins(["2%"]))
+    assert [line.effects["VIF"] for line in report.lines[1:]] == [
+        line.effects["VIF"] for line in compare(runs, read_margins(["2%"])).lines[1:]
+    ]
+    assert math.isnan(report.lines[0].means["tile seam"])
+    assert {line.effects["tile seam"].verdict for line in report.lines[1:]} == {"open"}
+    written = [str(report), report.to_markdown(), report.to_latex(), report.to_html(), report.to_csv()]
+    assert "nan" not in "".join(written)
+    forest_plot(report)
+
+
 def test_a_single_seed_has_no_spread_and_no_p_value(one_seed):
     assert math.isnan(one_seed.lines[0].spreads["VIF"])
     assert math.isnan(one_seed.lines[1].effects["VIF"].p)
@@ -175,6 +200,13 @@ def test_the_last_of_two_results_of_one_run_counts():
     again = [*RESULTS, made("better", 0, 0.2, SHIFTS[0])]
     assert compare(again).lines[1].means["VIF"] == pytest.approx(0.555 + 0.1 + 0.1 / 3)
     assert compare(again).lines[1].seeds == (0, 1, 2)
+
+
+def test_results_that_were_replaced_may_be_by_other_metrics():
+    by_one = [replace(result, means={"VIF": result.means["VIF"]}) for result in RESULTS]
+    assert compare([*by_one, *RESULTS]).verdicts == compare(RESULTS).verdicts
+    with pytest.raises(ValueError, match="lucky, seed 2: was scored on different metrics"):
+        compare([*by_one, *(r for r in RESULTS if (r.row, r.seed) != ("lucky", 2))])
 
 
 @pytest.mark.parametrize(
