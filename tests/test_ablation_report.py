@@ -102,14 +102,18 @@ def test_the_primary_metric_is_that_of_the_verdicts(table):
         compare(RESULTS, primary="EN")
 
 
-def test_two_changes_together_are_an_interaction():
+def designed():
+    """Four rows of three seeds: two changes, alone and together, with an interaction of -0.1."""
     changes = {"default": {}, "a": {"x": 1}, "b": {"y": 1}, "both": {"x": 1, "y": 1}}
     gains = {"default": 0.0, "a": 0.1, "b": 0.1, "both": 0.1}
-    results = [
+    return [
         replace(made(row, seed, gains[row], shift), config={"x": 0, "y": 0, "seed": seed} | changes[row])
         for row, (seed, shift) in product(changes, enumerate(SHIFTS))
     ]
-    report = compare(results)
+
+
+def test_two_changes_together_are_an_interaction():
+    report = compare(designed())
     [found] = report.interactions["VIF"]
     assert (found.both, found.parts, found.seeds.mean) == ("both", ("a", "b"), pytest.approx(-0.1))
     assert "a + b" in str(report)
@@ -363,3 +367,14 @@ def test_nothing_is_compared_with_a_run_of_the_default_that_has_not_learnt():
     report = compare(failed)
     assert [line.effects["VIF"].seeds.n for line in report.lines[1:]] == [2, 2, 2]
     assert re.search(r"default +3 .* 1/3 not learnt", str(report))
+
+
+def test_a_run_of_the_default_that_has_not_learnt_is_in_no_interaction():
+    blank = [
+        replace(made("default", 2, -0.4), config=result.config, contrast=0.1)
+        if (result.row, result.seed) == ("default", 2)
+        else result
+        for result in designed()
+    ]
+    [found] = compare(blank).interactions["VIF"]
+    assert (found.seeds.n, found.seeds.mean, found.mark) == (2, pytest.approx(-0.1), "")

@@ -310,7 +310,7 @@ def compare(results: Sequence[Result], margins: Margins | None = None, primary: 
             _line(row, list(runs.values()), {metric: means[metric][row] for metric in metrics}, found[row])
             for row, runs in by_row.items()
         ),
-        _interactions_of(learnt, means),
+        _interactions_of(learnt, means, seeds),
         sum(not math.isnan(found[row][primary].p) for row in compared),
     )
 
@@ -384,11 +384,19 @@ def _means_of(scores: Mapping[str, Mapping[int, np.ndarray]]) -> dict[str, dict[
 
 
 def _interactions_of(
-    by_row: Mapping[str, Mapping[int, Result]], means: Mapping[str, Mapping[str, Mapping[int, float]]]
+    by_row: Mapping[str, Mapping[int, Result]],
+    means: Mapping[str, Mapping[str, Mapping[int, float]]],
+    seeds: Iterable[int],
 ) -> dict[str, list[Interaction]]:
+    """By metric, from those seeds of ``default``."""
     last = [result for runs in by_row.values() for result in runs.values()]
     found = designs(configurations(last), DEFAULT)
-    return {metric: interactions(of_rows, DEFAULT, found) for metric, of_rows in means.items()}
+    return {
+        metric: interactions(
+            {**of_rows, DEFAULT: {seed: of_rows[DEFAULT][seed] for seed in seeds}}, DEFAULT, found
+        )
+        for metric, of_rows in means.items()
+    }
 
 
 def _line(
