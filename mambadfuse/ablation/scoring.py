@@ -28,6 +28,8 @@ from mambadfuse.fusion.pair import fuse_with
 from mambadfuse.metrics import ALL, LOWER_IS_BETTER, OPTIONAL, evaluate, require_known
 
 ALL_FAULTS = "faults"
+KNOWN = (*ALL, *OPTIONAL, *FAULTS, *FAULTS_OF_FUSING)
+"""The names of all metrics."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,10 @@ def metric_names(words: Iterable[str]) -> tuple[str, ...]:
         ImportError: BLUR is among them and scikit-image is missing.
     """
     names = [name for word in words for name in (FAULTS if word == ALL_FAULTS else [word])]
-    known = (*ALL, *OPTIONAL, *FAULTS, *FAULTS_OF_FUSING)
     if not names:
         raise ValueError("an ablation needs at least one metric, found none")
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"unknown metric {unknown[0]!r}: choose from {', '.join(known)}, or {ALL_FAULTS}")
+    if unknown := [name for name in names if name not in KNOWN]:
+        raise ValueError(f"unknown metric {unknown[0]!r}: choose from {', '.join(KNOWN)}, or {ALL_FAULTS}")
     require_known([name for name in names if name in (*ALL, *OPTIONAL)], "literature")
     return tuple(dict.fromkeys(names))
 
