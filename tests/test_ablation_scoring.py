@@ -117,7 +117,9 @@ def test_the_report_shows_the_chosen_metrics_and_says_where_lower_is_better(scor
 
 
 @pytest.mark.parametrize("metrics", [("MSE", "CC"), ("VIF",)])
-def test_the_report_of_runs_that_were_scored_again_shows_any_of_the_metrics(scored, tmp_path, capsys, metrics):
+def test_the_report_of_runs_that_were_scored_again_shows_any_of_the_metrics(
+    scored, tmp_path, capsys, metrics
+):
     """As kept weights are, by other metrics: both results of a run stay in the store."""
     store = Store(tmp_path / "results.jsonl")
     again = [

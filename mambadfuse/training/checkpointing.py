@@ -75,10 +75,10 @@ class CheckpointManager:
             with atomic_write(path, durable=True) as file:
                 file.write(content)
         except OSError as error:
-            last = self._files()[-1:]
+            last = checkpoints_in(self.folder)[-1:]
             left = f"the run can resume from {last[0].name}" if last else "there is no earlier checkpoint"
             raise OSError(f"{self.folder}: step {step} could not be saved ({error}); {left}") from error
-        for old in self._files()[: -self.count]:
+        for old in checkpoints_in(self.folder)[: -self.count]:
             old.unlink()
         return path
 
@@ -88,7 +88,7 @@ class CheckpointManager:
         Raises:
             ValueError: the checkpoint belongs to another run, or all checkpoints are damaged.
         """
-        files = self._files()
+        files = checkpoints_in(self.folder)
         for path in reversed(files):
             checkpoint = self._read(path)
             if checkpoint:
@@ -105,13 +105,9 @@ class CheckpointManager:
         """Delete half-written files left by a kill, and rename damaged checkpoints to ``*.damaged``."""
         for partial in self.folder.glob(".*.part"):
             partial.unlink(missing_ok=True)
-        for path in self._files():
+        for path in checkpoints_in(self.folder):
             if not _is_whole(path, path.read_bytes()):
                 path.replace(path.with_name(path.name + ".damaged"))
-
-    def _files(self) -> list[Path]:
-        """The checkpoints, oldest first."""
-        return sorted(self.folder.glob("*-*.safetensors"))
 
     def _read(self, path: Path) -> Checkpoint | None:
         content = path.read_bytes()
@@ -139,6 +135,14 @@ class CheckpointManager:
                 f"{self.folder} belongs to another run: {'; '.join(differing)}. "
                 "Choose another name for the weights, or delete the folder"
             )
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """The checkpoints in the folder of a run, oldest first; another file, whatever was put there, is none."""
+    found = folder.glob(f"{'[0-9]' * 8}*-{'[0-9a-f]' * 8}.safetensors")
+    return sorted(
+        found, key=lambda path: (len(path.name), path.name)
+    )  # a step may have more than eight digits
 
 
 def tensors_of(modules: Mapping[str, nn.Module], optimiser: Optimizer) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from mambadfuse.data.remarks import first_of_each_kind
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.files import atomic_write, made_folder
 from mambadfuse.models.checkpoints import CheckpointError, Network, load, save, weights_digest
-from mambadfuse.training.checkpointing import CheckpointManager, exclusive
+from mambadfuse.training.checkpointing import CheckpointManager, checkpoints_in, exclusive
 from mambadfuse.training.code import RunCode, code_of
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.estimate import require_memory
@@ -95,7 +95,7 @@ def train(
     name_components(asdict(config))  # imported anew if they have changed since an earlier run of this process
     crops = crops_for(config, sets, sampling_weights)
     folder = run_folder(out)
-    if out.exists() and not any(folder.glob("*.safetensors")):
+    if out.exists() and not checkpoints_in(folder):
         raise ValueError(
             f"{out}: exists, and {folder.name} beside it, with a checkpoint of the run that made it, does not. Choose "
             "another name for the weights, or move the file away"
