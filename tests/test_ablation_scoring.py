@@ -11,7 +11,7 @@ from torch import nn
 from training_cases import toy_pairs
 
 from mambadfuse import cli
-from mambadfuse.ablation import Store, compare, metric_names
+from mambadfuse.ablation import Store, compare, metric_names, score_test
 from mambadfuse.ablation.scoring import lower_is_better, score
 from mambadfuse.ablation.verdicts import effects
 from mambadfuse.evaluation.faults import measure
@@ -85,6 +85,10 @@ def test_a_verdict_knows_which_way_is_better(metric, verdict):
     assert lower_is_better(metric) == (verdict == "worse")
 
 
+def score_test_in(out, pairs):
+    return score_test(Store(out / "results.jsonl"), pairs)
+
+
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
     torch.set_num_threads(1)
@@ -92,6 +96,14 @@ def scored(tmp_path_factory):
     for seed in range(2):
         mine.run(TABLE["default"], seed)
     return mine
+
+
+@pytest.mark.parametrize("task", [lambda out, pairs: experiment(out, validation=pairs), score_test_in])
+def test_pairs_of_one_name_are_refused_where_their_scores_would_replace_each_other(tmp_path, task):
+    pairs = [*toy_pairs(2, (44, 48)), *toy_pairs(1, (48, 48))]
+    with pytest.raises(ValueError, match="must have different names, found 'toy_0' 2 times"):
+        task(tmp_path, pairs)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_stored_result_by_more_metrics_is_reused_by_one_with_fewer_not(scored):

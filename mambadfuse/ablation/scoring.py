@@ -13,6 +13,7 @@ A fault that cannot occur in a pair is NaN, as of a seam in a pair that fits int
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -77,12 +78,25 @@ def lower_is_better(metric: str) -> bool:
     return metric in LOWER_IS_BETTER or (metric in faults and faults[metric].low == 0)
 
 
+def require_distinct_names(pairs: Iterable[TrainingPair]) -> None:
+    """Refuses pairs of one name, by which their scores are kept.
+
+    Raises:
+        ValueError: two have the same name, as those of two folders may.
+    """
+    counts = Counter(pair.name for pair in pairs)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"pairs to score must have different names, found {twice[0]!r} {counts[twice[0]]} times"
+        )
+
+
 def score(network: nn.Module, pairs: Iterable[TrainingPair], metrics: Iterable[str]) -> Scored:
     """Fuse every pair whole and score it.
 
     Args:
         network: in evaluation mode.
-        pairs: at least one, none smaller than its metrics need.
+        pairs: at least one, of different names, none smaller than its metrics need.
         metrics: their names, from :func:`metric_names`.
     """
     metrics = tuple(metrics)
