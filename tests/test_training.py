@@ -274,6 +274,17 @@ def test_tensorboard_gets_the_losses_and_the_scores(tmp_path):
         assert name.encode() in events.read_bytes()
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_step_is_that_of_the_configuration_whatever_the_environment_says(tmp_path, monkeypatch, accumulate):
+    """Accelerate reads its variables too, and lets them take precedence."""
+    plain = quiet(tmp_path / "plain.safetensors", accumulate=accumulate)
+    for variable, value in {"GRADIENT_ACCUMULATION_STEPS": "3", "MIXED_PRECISION": "bf16"}.items():
+        monkeypatch.setenv(f"ACCELERATE_{variable}", value)
+    told = quiet(tmp_path / "told.safetensors", accumulate=accumulate)
+    assert same_weights(told, plain)
+    assert curve(told) == curve(plain)
+
+
 def test_a_seed_that_no_generator_takes_is_refused():
     with pytest.raises(ValueError, match=r"seed must be below 2\*\*63, found 9223372036854775808"):
         TrainingConfig(seed=2**63)
