@@ -75,10 +75,10 @@ class CheckpointManager:
             with atomic_write(path, durable=True) as file:
                 file.write(content)
         except OSError as error:
-            last = checkpoints_in(self.folder)[-1:]
+            last = self._files()[-1:]
             left = f"the run can resume from {last[0].name}" if last else "there is no earlier checkpoint"
             raise OSError(f"{self.folder}: step {step} could not be saved ({error}); {left}") from error
-        for old in checkpoints_in(self.folder)[: -self.count]:
+        for old in self._files()[: -self.count]:
             old.unlink()
         return path
 
@@ -88,7 +88,7 @@ class CheckpointManager:
         Raises:
             ValueError: the checkpoint belongs to another run, or all checkpoints are damaged.
         """
-        files = checkpoints_in(self.folder)
+        files = self._files()
         for path in reversed(files):
             checkpoint = self._read(path)
             if checkpoint:
@@ -105,9 +105,13 @@ class CheckpointManager:
         """Delete half-written files left by a kill, and rename damaged checkpoints to ``*.damaged``."""
         for partial in self.folder.glob(".*.part"):
             partial.unlink(missing_ok=True)
-        for path in checkpoints_in(self.folder):
+        for path in self._files():
             if not _is_whole(path, path.read_bytes()):
                 path.replace(path.with_name(path.name + ".damaged"))
+
+    def _files(self) -> list[Path]:
+        """The checkpoints, oldest first."""
+        return checkpoints_in(self.folder)
 
     def _read(self, path: Path) -> Checkpoint | None:
         content = path.read_bytes()
