@@ -144,9 +144,7 @@ class CheckpointManager:
 def checkpoints_in(folder: Path) -> list[Path]:
     """The checkpoints in the folder of a run, oldest first; another file, whatever was put there, is none."""
     found = folder.glob(f"{'[0-9]' * 8}*-{'[0-9a-f]' * 8}.safetensors")
-    return sorted(
-        found, key=lambda path: (len(path.name), path.name)
-    )  # a step may have more than eight digits
+    return sorted(found, key=lambda path: (len(path.name), path.name))  # steps may have nine digits
 
 
 def tensors_of(modules: Mapping[str, nn.Module], optimiser: Optimizer) -> dict[str, Tensor]:
