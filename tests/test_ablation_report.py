@@ -102,14 +102,18 @@ def test_the_primary_metric_is_that_of_the_verdicts(table):
         compare(RESULTS, primary="EN")
 
 
-def test_two_changes_together_are_an_interaction():
+def designed():
+    """Four rows of three seeds: two changes, alone and together, with an interaction of -0.1."""
     changes = {"default": {}, "a": {"x": 1}, "b": {"y": 1}, "both": {"x": 1, "y": 1}}
     gains = {"default": 0.0, "a": 0.1, "b": 0.1, "both": 0.1}
-    results = [
+    return [
         replace(made(row, seed, gains[row], shift), config={"x": 0, "y": 0, "seed": seed} | changes[row])
         for row, (seed, shift) in product(changes, enumerate(SHIFTS))
     ]
-    report = compare(results)
+
+
+def test_two_changes_together_are_an_interaction():
+    report = compare(designed())
     [found] = report.interactions["VIF"]
     assert (found.both, found.parts, found.seeds.mean) == ("both", ("a", "b"), pytest.approx(-0.1))
     assert "a + b" in str(report)
@@ -123,6 +127,31 @@ def test_images_that_are_not_finite_somewhere_are_left_out_of_that_metric():
     assert report.lines[1].effects["VIF"].difference == pytest.approx(0.1)
     assert report.lines[0].means["VIF"] == pytest.approx(0.5 + 0.01 * np.mean(range(1, 12)))
     assert report.lines[0].means["SSIM"] == pytest.approx(0.9 - 0.01 * np.mean(range(12)))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("nothing", [math.nan, math.inf])
+def test_a_metric_that_is_finite_in_no_image_leaves_the_others_as_they_are(seeds, nothing):
+    """As a seam of tiles where all images fit into one."""
+    runs = [result for result in RESULTS if result.seed < seeds]
+    seamless = [
+        replace(
+            result,
+            scores={p: one | {"tile seam": nothing} for p, one in result.scores.items()},
+            means={**result.means, "tile seam": nothing},
+        )
+        for result in runs
+    ]
+    report = compare(seamless, read_margins(["2%"]))
+    assert [line.effects["VIF"] for line in report.lines[1:]] == [
+        line.effects["VIF"] for line in compare(runs, read_margins(["2%"])).lines[1:]
+    ]
+    assert math.isnan(report.lines[0].means["tile seam"])
+    assert {line.effects["tile seam"].verdict for line in report.lines[1:]} == {"open"}
+    written = [str(report), report.to_markdown(), report.to_latex(), report.to_html(), report.to_csv()]
+    assert "nan" not in "".join(written)
+    forest_plot(report)
 
 
 def test_a_single_seed_has_no_spread_and_no_p_value(one_seed):
@@ -175,6 +204,13 @@ def test_the_last_of_two_results_of_one_run_counts():
     again = [*RESULTS, made("better", 0, 0.2, SHIFTS[0])]
     assert compare(again).lines[1].means["VIF"] == pytest.approx(0.555 + 0.1 + 0.1 / 3)
     assert compare(again).lines[1].seeds == (0, 1, 2)
+
+
+def test_results_that_were_replaced_may_be_by_other_metrics():
+    by_one = [replace(result, means={"VIF": result.means["VIF"]}) for result in RESULTS]
+    assert compare([*by_one, *RESULTS]).verdicts == compare(RESULTS).verdicts
+    with pytest.raises(ValueError, match="lucky, seed 2: was scored on different metrics"):
+        compare([*by_one, *(r for r in RESULTS if (r.row, r.seed) != ("lucky", 2))])
 
 
 @pytest.mark.parametrize(
@@ -331,3 +367,14 @@ def test_nothing_is_compared_with_a_run_of_the_default_that_has_not_learnt():
     report = compare(failed)
     assert [line.effects["VIF"].seeds.n for line in report.lines[1:]] == [2, 2, 2]
     assert re.search(r"default +3 .* 1/3 not learnt", str(report))
+
+
+def test_a_run_of_the_default_that_has_not_learnt_is_in_no_interaction():
+    blank = [
+        replace(made("default", 2, -0.4), config=result.config, contrast=0.1)
+        if (result.row, result.seed) == ("default", 2)
+        else result
+        for result in designed()
+    ]
+    [found] = compare(blank).interactions["VIF"]
+    assert (found.seeds.n, found.seeds.mean, found.mark) == (2, pytest.approx(-0.1), "")

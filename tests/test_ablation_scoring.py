@@ -1,6 +1,7 @@
 """Runs are scored by any metric and any fault, and each has its direction."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 from training_cases import toy_pairs
 
 from mambadfuse import cli
-from mambadfuse.ablation import compare, metric_names
+from mambadfuse.ablation import Store, compare, metric_names, score_test
 from mambadfuse.ablation.scoring import lower_is_better, score
 from mambadfuse.ablation.verdicts import effects
 from mambadfuse.evaluation.faults import measure
@@ -84,6 +85,10 @@ def test_a_verdict_knows_which_way_is_better(metric, verdict):
     assert lower_is_better(metric) == (verdict == "worse")
 
 
+def score_test_in(out, pairs):
+    return score_test(Store(out / "results.jsonl"), pairs)
+
+
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
     torch.set_num_threads(1)
@@ -91,6 +96,14 @@ def scored(tmp_path_factory):
     for seed in range(2):
         mine.run(TABLE["default"], seed)
     return mine
+
+
+@pytest.mark.parametrize("task", [lambda out, pairs: experiment(out, validation=pairs), score_test_in])
+def test_pairs_of_one_name_are_refused_where_their_scores_would_replace_each_other(tmp_path, task):
+    pairs = [*toy_pairs(2, (44, 48)), *toy_pairs(1, (48, 48))]
+    with pytest.raises(ValueError, match="must have different names, found 'toy_0' 2 times"):
+        task(tmp_path, pairs)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_stored_result_by_more_metrics_is_reused_by_one_with_fewer_not(scored):
@@ -113,6 +126,23 @@ def test_the_report_shows_the_chosen_metrics_and_says_where_lower_is_better(scor
     assert (
         "default, seed 0: was not scored by 'VIF', only by MSE, CC, halo, target" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("metrics", [("MSE", "CC"), ("VIF",)])
+def test_the_report_of_runs_that_were_scored_again_shows_any_of_the_metrics(
+    scored, tmp_path, capsys, metrics
+):
+    """As kept weights are, by other metrics: both results of a run stay in the store."""
+    store = Store(tmp_path / "results.jsonl")
+    again = [
+        replace(one, means={"VIF": 0.5}, scores={picture: {"VIF": 0.5} for picture in one.scores})
+        for one in scored.results()
+    ]
+    for result in [*scored.results(), *again]:
+        store.append(result)
+    assert cli.main(["ablate", "--report", str(tmp_path), "--metrics", *metrics]) == 0
+    header = capsys.readouterr().out.split("\n\n")[1].splitlines()[0].split()
+    assert header == ["row", "seeds", "parameters", "seconds", "training", *metrics]
 
 
 def test_a_primary_metric_that_will_not_be_scored_is_refused_before_training(capsys):

@@ -261,7 +261,9 @@ def test_margins():
     assert math.isnan(read_margins(["VIF=1"])("EN", 7))
 
 
-@pytest.mark.parametrize("text", ["0.01", "VIF=", "VIF=-1", "VIF=nan", "VIF=x%", "0%"])
+@pytest.mark.parametrize(
+    "text", ["0.01", "VIF=", "VIF=-1", "VIF=nan", "VIF=x%", "0%", "VFI=1", "vif=2%", " =2%", "faults=1"]
+)
 def test_wrong_margins_are_refused(text):
     with pytest.raises(ValueError, match="margin"):
         read_margins([text])

@@ -127,7 +127,15 @@ def test_a_loss_of_your_own_is_given_the_settings_and_gives_its_terms(place):
     torch.testing.assert_close(own.total, plain.total - plain.gradient + plain.gradient**2)
 
 
-LOSS = "class Loss(nn.Module):\n    def __init__(self, config):\n        super().__init__()\n"
+LOSS = """from collections import namedtuple
+
+Two = namedtuple('Two', 'total other')
+
+
+class Loss(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+"""
 
 
 @pytest.mark.parametrize(
@@ -137,6 +145,18 @@ LOSS = "class Loss(nn.Module):\n    def __init__(self, config):\n        super()
         (
             "    def forward(self, fused, a, b):\n        return fused\n",
             "mine:Loss: expected a scalar, or a named",
+        ),
+        *(
+            (
+                f"    def forward(self, fused, a, b):\n        return Two({terms})\n",
+                "mine:Loss: expected a scalar, or a named",
+            )
+            for terms in (
+                "fused.mean(), 0.5",
+                "0.5, fused.mean()",
+                "fused.mean(), fused",
+                "fused.mean(), None",
+            )
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """Crops for training: both sides alike, a function of seed and step alone, memory within its bound."""
 
+import re
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from training_cases import toy_pairs, write_folders
 
 from mambadfuse.data.crops import PairedCrops, PictureCache, StepSampler, orient
 from mambadfuse.data.training_pairs import ArrayPair, find_training_pairs
+from mambadfuse.training import TrainingConfig
+from mambadfuse.training.step import crops_for
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "pipeline.npz")
 SIZES = [(20, 24), (16, 16), (19, 31), (40, 17), (22, 22)]
@@ -135,6 +138,18 @@ def test_sets_are_drawn_by_their_sampling_weights():
 def test_impossible_sampling_weights_are_refused(weights):
     with pytest.raises(ValueError, match="positive sampling weight"):
         crops_of(sampling_weights=weights)
+    said = re.escape(
+        f"expected a positive sampling weight for each of 1 sets, of finite sum, found {weights}"
+    )
+    for scenes in (0.0, 0.2):
+        with pytest.raises(ValueError, match=said):
+            crops_for(TrainingConfig(scenes=scenes), [noise_pairs()], weights)
+
+
+@pytest.mark.parametrize("scenes", [0.0, 0.2])
+def test_no_pairs_at_all_are_refused(scenes):
+    with pytest.raises(ValueError, match="for each of 0 sets"):
+        crops_for(TrainingConfig(scenes=scenes), [])
 
 
 def test_small_pictures_are_passed_over():

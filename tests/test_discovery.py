@@ -104,6 +104,36 @@ def test_two_folders_of_one_side_are_two_partners(fill):
         find_pairs(root)
 
 
+@pytest.mark.parametrize("below", ["night", "night/rain", "train"])
+def test_images_in_folders_and_in_their_sub_folders_are_paired_once(fill, below):
+    root = fill("ir/1.png", "vi/1.png", f"ir/{below}/2.png", f"vi/{below}/2.png")
+    (found,) = find_sets(root)
+    assert [pair.name for pair in found.pairs] == ["1", f"{below}/2"]
+    assert [pair.name for pair in find_pairs(root).pairs] == ["ir/1", f"ir/{below}/2"]
+
+
+def test_sub_folders_whose_images_have_no_partner_leave_the_other_pairs_alone(fill):
+    root = fill("ir/1.png", "vi/1.png", "ir/old/8.png", "vi/old/9.png", "ir/thumbs/1.png")
+    found = find_pairs(root)
+    assert [pair.name for pair in found.pairs] == ["ir/1"]
+    alone = {root / "ir" / "old" / "8.png", root / "vi" / "old" / "9.png", root / "ir" / "thumbs" / "1.png"}
+    assert {issue.subject for issue in problems(found.issues)} == alone
+
+
+def test_linked_sub_folders_are_paired_beside_the_folders_that_hold_the_links(fill, tmp_path_factory):
+    root = fill("ir/1.png", "vi/1.png")
+    for side in ("ir", "vi"):
+        elsewhere = tmp_path_factory.mktemp(side)
+        (elsewhere / "2.png").write_bytes(b"x")
+        (root / side / "night").symlink_to(elsewhere)
+    assert [pair.name for pair in find_pairs(root).pairs] == ["ir/1", "ir/night/2"]
+
+
+def test_a_sub_folder_may_have_its_partner_elsewhere(fill):
+    root = fill("ir/1.png", "vi/1.png", "ir/train/2.png", "images_rgb_train/2.png")
+    assert [pair.name for pair in find_pairs(root).pairs] == ["ir/1", "ir/train/2"]
+
+
 def test_the_root_itself_may_name_the_split(fill):
     root = fill("msrs/train/ir/1.png", "msrs/train/vi/1.png")
     (found,) = find_sets(root / "msrs" / "train")

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import mambadfuse as mdf
 from mambadfuse.cli import main
 from mambadfuse.data.images import write_image
 from mambadfuse.data.pairs import PairError
+from mambadfuse.evaluation import folders as folders_module
 from mambadfuse.evaluation.folders import evaluate_folders
 from mambadfuse.evaluation.published import published
 from mambadfuse.fusion import baselines
@@ -216,6 +218,19 @@ def test_published_rows_are_refused_for_other_metrics_and_doubted_for_other_pict
     assert by_label(found)["CDDFuse (published)"].means["SD"] == 46.0
     (problem,) = found.problems
     assert "does not hold the images of TNO-25: SD of the" in problem
+
+
+def test_a_result_that_is_missing_says_nothing_of_the_test_set(twenty_five, monkeypatch):
+    """Its pair is left out of all means, but not of those by which a test set is recognised."""
+    sides = [twenty_five / "f"], twenty_five / "a", twenty_five / "b"
+    write_image(twenty_five / "a" / "07.png", noise(7, 8, 8) // 2)
+    whole = by_label(evaluate_folders(*sides, metrics=["SD"], progress=False))
+    means = {name: whole[f"{name} (baseline)"].means for name in ("mean", "maximum")}
+    monkeypatch.setattr(folders_module, "published", lambda name: replace(published(name), baselines=means))
+    assert evaluate_folders(*sides, metrics=["SD"], rows="TNO-25", progress=False).problems == ()
+    (twenty_five / "f" / "07.png").unlink()
+    (problem,) = evaluate_folders(*sides, metrics=["SD"], rows="TNO-25", progress=False).problems
+    assert "holds no image, or more than one, named 07" in problem
 
 
 @pytest.mark.slow

@@ -4,13 +4,14 @@ import math
 import os
 import re
 import signal
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from safetensors.torch import load_file
 from training_cases import CONFIG, TINY, checkpoint_steps, checkpoints, curve, quiet, same_weights, toy_pairs
@@ -21,7 +22,16 @@ from mambadfuse.data.training_pairs import ArrayPair
 from mambadfuse.losses import FusionLossConfig, LossTerms
 from mambadfuse.metrics import EIGHT
 from mambadfuse.models.mambadfuse import MambaDFuse
-from mambadfuse.training import DivergedError, TrainingConfig, estimate, run_folder, train
+from mambadfuse.training import (
+    BusyError,
+    DivergedError,
+    TrainingConfig,
+    checkpointing,
+    estimate,
+    loop,
+    run_folder,
+    train,
+)
 from mambadfuse.training.config import MAY_CHANGE
 from mambadfuse.training.state import TrainingState
 from mambadfuse.training.step import TrainingSteps, accelerator_for
@@ -264,6 +274,17 @@ def test_tensorboard_gets_the_losses_and_the_scores(tmp_path):
         assert name.encode() in events.read_bytes()
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_step_is_that_of_the_configuration_whatever_the_environment_says(tmp_path, monkeypatch, accumulate):
+    """Accelerate reads its variables too, and lets them take precedence."""
+    plain = quiet(tmp_path / "plain.safetensors", accumulate=accumulate)
+    for variable, value in {"GRADIENT_ACCUMULATION_STEPS": "3", "MIXED_PRECISION": "bf16"}.items():
+        monkeypatch.setenv(f"ACCELERATE_{variable}", value)
+    told = quiet(tmp_path / "told.safetensors", accumulate=accumulate)
+    assert same_weights(told, plain)
+    assert curve(told) == curve(plain)
+
+
 def test_a_seed_that_no_generator_takes_is_refused():
     with pytest.raises(ValueError, match=r"seed must be below 2\*\*63, found 9223372036854775808"):
         TrainingConfig(seed=2**63)
@@ -282,13 +303,37 @@ def test_a_folder_in_the_place_of_the_weights_is_refused_before_training(tmp_pat
     assert not run_folder(tmp_path / "w.safetensors").exists()
 
 
-def test_weights_without_their_run_are_not_replaced(tmp_path):
+@pytest.mark.parametrize("left", [(), ("steps.jsonl",), ("steps.jsonl", "00000006-0.safetensors.damaged")])
+def test_weights_without_a_checkpoint_of_their_run_are_not_replaced(tmp_path, left):
+    """Nor are its logs, where the checkpoints were deleted to save space."""
     weights = tmp_path / "w.safetensors"
     weights.write_bytes(b"of another day")
+    for name in left:
+        run_folder(weights).mkdir(exist_ok=True)
+        (run_folder(weights) / name).write_bytes(b'{"step": 6}\n')
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
     with pytest.raises(ValueError, match=r"w\.safetensors: exists, and w\.run beside it"):
         quiet(weights)
-    assert weights.read_bytes() == b"of another day"
-    assert list(tmp_path.iterdir()) == [weights]
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+    assert run_folder(weights).exists() == bool(left)
+
+
+def test_a_run_that_another_process_has_just_started_is_not_removed(tmp_path, monkeypatch):
+    """Of two that start at once, both find no folder yet; the second must leave that of the first alone."""
+    out = tmp_path / "w.safetensors"
+    monkeypatch.setattr(checkpointing, "_LOCK_TIMEOUT", 0)
+
+    @contextmanager
+    def made_by_the_other(folder):
+        folder.mkdir()
+        with FileLock(folder / ".lock"):
+            (folder / "config.yaml").write_text("of the other")
+            yield
+
+    monkeypatch.setattr(loop, "made_folder", made_by_the_other)
+    with pytest.raises(BusyError, match="is being trained by another process"):
+        quiet(out)
+    assert (run_folder(out) / "config.yaml").read_text() == "of the other"
 
 
 def test_an_estimate_writes_nothing(tmp_path, monkeypatch):

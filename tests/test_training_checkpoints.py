@@ -263,6 +263,17 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_run_resumes_from_the_one_befo
     assert curve(stopped) == curve(whole)
 
 
+@pytest.mark.parametrize("name", ["best-one.safetensors", "0-0.safetensors", "99999999-copy.safetensors"])
+def test_weights_that_were_put_into_the_folder_of_a_run_are_left_alone(stopped, whole, name):
+    """They are neither taken for its latest checkpoint, nor for a damaged one."""
+    other = run_folder(stopped) / name
+    shutil.copy(whole, other)
+    quiet(stopped, **SETTINGS | {"keep_checkpoints": 1})
+    assert same_weights(stopped, whole)
+    assert other.read_bytes() == whole.read_bytes()
+    assert [path.name[:9] for path in checkpoints(stopped) if path != other] == ["00000010-"]
+
+
 def test_if_all_checkpoints_are_damaged_nothing_is_started_over(stopped):
     for path in checkpoints(stopped):
         path.write_bytes(b"torn")

@@ -329,6 +329,13 @@ def test_a_missing_file_of_settings_is_named_without_the_words_of_the_system(tmp
         configure(file=tmp_path)
 
 
+@pytest.mark.parametrize("size", ["1x64", "64x1"])
+def test_crops_that_cannot_be_moved_by_a_pixel_are_refused(size):
+    with pytest.raises(ValueError, match="steadiness moves a crop by a pixel: crop_sizes must be at least 2"):
+        configure(overrides=["steadiness=1", f"crop_sizes=64x64,{size}"])
+    assert configure(overrides=[f"crop_sizes={size}"]).steadiness == 0
+
+
 def test_an_unknown_name_of_any_length_is_named_in_short():
     with pytest.raises(ValueError, match=r"unknown setting 'x{100}': did you mean"):
         configure(overrides=["x" * 50_000 + "=1"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mambadfuse.ablation.scoring import Scored, means, metric_names, score
+from mambadfuse.ablation.scoring import Scored, means, metric_names, require_distinct_names, score
 from mambadfuse.ablation.store import Result, Store
 from mambadfuse.ablation.table import Row, row_config
 from mambadfuse.data.crops import fingerprint
@@ -48,7 +48,8 @@ class Experiment:
             trained once more.
 
     Raises:
-        ValueError: there is no validation pair, one is too small for the scores, or a metric is unknown.
+        ValueError: there is no validation pair, one is too small for the scores, two have one name, or a metric is
+            unknown.
     """
 
     sets: Sequence[Sequence[TrainingPair]]
@@ -66,6 +67,7 @@ class Experiment:
         if not self.validation:
             raise ValueError("an ablation needs validation pairs, found none")
         require_large_enough(self.validation)
+        require_distinct_names(self.validation)
 
     @property
     def store(self) -> Store:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mambadfuse.ablation.scoring import KNOWN
+
 
 @dataclass(frozen=True)
 class Margins:
@@ -30,7 +32,7 @@ def read_margins(texts: Iterable[str]) -> Margins:
     """Margins as the command line takes them: ``VIF=0.01``, ``VIF=2%``, or ``2%`` for all metrics not named.
 
     Raises:
-        ValueError: a margin is not a number above 0, or one for all metrics is not a percentage.
+        ValueError: a margin is not a number above 0, one for all metrics is no percentage, or there is no such metric.
     """
     of = {}
     for text in texts:
@@ -44,5 +46,7 @@ def read_margins(texts: Iterable[str]) -> Margins:
             raise ValueError(f"margin {text!r}: expected a number above 0, such as VIF=0.01 or 2%")
         if not (metric or share):
             raise ValueError(f"margin {text!r}: without a metric it must be a percentage, such as 2%")
+        if metric and metric not in KNOWN:
+            raise ValueError(f"margin {text!r}: unknown metric {metric!r}: choose from {', '.join(KNOWN)}")
         of[metric] = (value, share)
     return Margins(of)

@@ -47,9 +47,9 @@ class Line:
         parameters: of its network.
         seconds: training time, the median over seeds, since other programs may have slowed one of them.
         memory: peak memory over all seeds, in bytes; None where the system did not report it.
-        means: of each metric over images and seeds.
+        means: of each metric over images and seeds; NaN if its scores are finite in no image.
         spreads: standard deviation over seeds of the means over images, sqrt(sum (x - mean)^2 / (n - 1)); NaN
-            for a single seed.
+            for a single seed, and with the mean.
         effects: by metric; empty for ``default``.
         convergence: "converged", "still falling", "not learnt" or "unknown".
         not_learnt: the seeds of the runs that have not learnt.
@@ -261,7 +261,8 @@ class Report:
 def compare(results: Sequence[Result], margins: Margins | None = None, primary: str | None = None) -> Report:
     """The report of these results; of several with the same row and seed, the last one counts.
 
-    An image whose score is not finite in some run, such as a fault that cannot occur in it, is left out of that metric.
+    An image whose score is not finite in some run, such as a fault that cannot occur in it, is left out of that metric,
+    in which nothing is compared if no image is left.
     A row with a run that has not learnt is not compared, and nothing is with such runs of ``default``.
 
     Args:
@@ -294,7 +295,7 @@ def compare(results: Sequence[Result], margins: Margins | None = None, primary: 
         for row, effect in zip(compared, of_compared, strict=True):
             found[row][metric] = effect
         for row in by_row.keys() - learnt.keys():
-            found[row][metric] = not_compared(margin)
+            found[row][metric] = not_compared(margin, "not learnt")
     return Report(
         first.task,
         first.budget,
@@ -309,7 +310,7 @@ def compare(results: Sequence[Result], margins: Margins | None = None, primary: 
             _line(row, list(runs.values()), {metric: means[metric][row] for metric in metrics}, found[row])
             for row, runs in by_row.items()
         ),
-        _interactions_of(learnt, means),
+        _interactions_of(learnt, means, seeds),
         sum(not math.isnan(found[row][primary].p) for row in compared),
     )
 
@@ -344,7 +345,7 @@ def _by_row(results: Sequence[Result]) -> dict[str, dict[int, Result]]:
     if not by_row[DEFAULT]:
         raise ValueError(f"there is no result of the row {DEFAULT!r}, with which the others are compared")
     first = next(iter(by_row[DEFAULT].values()))
-    for result in results:
+    for result in (result for runs in by_row.values() for result in runs.values()):
         for what, mine, other in (
             ("images", result.scores.keys(), first.scores.keys()),
             ("metrics", result.means.keys(), first.means.keys()),
@@ -383,11 +384,19 @@ def _means_of(scores: Mapping[str, Mapping[int, np.ndarray]]) -> dict[str, dict[
 
 
 def _interactions_of(
-    by_row: Mapping[str, Mapping[int, Result]], means: Mapping[str, Mapping[str, Mapping[int, float]]]
+    by_row: Mapping[str, Mapping[int, Result]],
+    means: Mapping[str, Mapping[str, Mapping[int, float]]],
+    seeds: Iterable[int],
 ) -> dict[str, list[Interaction]]:
+    """By metric, from those seeds of ``default``."""
     last = [result for runs in by_row.values() for result in runs.values()]
     found = designs(configurations(last), DEFAULT)
-    return {metric: interactions(of_rows, DEFAULT, found) for metric, of_rows in means.items()}
+    return {
+        metric: interactions(
+            {**of_rows, DEFAULT: {seed: of_rows[DEFAULT][seed] for seed in seeds}}, DEFAULT, found
+        )
+        for metric, of_rows in means.items()
+    }
 
 
 def _line(
@@ -403,14 +412,15 @@ def _line(
         seconds=median(result.seconds for result in results),
         memory=max((result.memory for result in results if result.memory is not None), default=None),
         means={metric: fmean(of_seeds.values()) for metric, of_seeds in means.items()},
-        spreads={
-            metric: stdev(of_seeds.values()) if len(results) > 1 else math.nan
-            for metric, of_seeds in means.items()
-        },
+        spreads={metric: _spread(list(of_seeds.values())) for metric, of_seeds in means.items()},
         effects=of_metrics,
         convergence=convergence(results),
         not_learnt=tuple(sorted(result.seed for result in results if not has_learnt(result))),
     )
+
+
+def _spread(values: Sequence[float]) -> float:
+    return math.nan if len(values) < 2 or any(map(math.isnan, values)) else stdev(values)
 
 
 def _verdict_line(line: Line, effect: Effect, places: int) -> list[str]:
@@ -441,7 +451,7 @@ def _effect_csv(effect: Effect | None) -> list[str]:
 
 
 def _mean_cell(mean: float, spread: float, places: int) -> str:
-    return f"{mean:.{places}f}" + ("" if math.isnan(spread) else f"±{spread:.{places}f}")
+    return "±".join(f"{x:.{places}f}" for x in (mean, spread) if not math.isnan(x))
 
 
 def _effect_cell(effect: Effect, places: int) -> str:

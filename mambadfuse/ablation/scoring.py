@@ -13,6 +13,7 @@ A fault that cannot occur in a pair is NaN, as of a seam in a pair that fits int
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -28,6 +29,8 @@ from mambadfuse.fusion.pair import fuse_with
 from mambadfuse.metrics import ALL, LOWER_IS_BETTER, OPTIONAL, evaluate, require_known
 
 ALL_FAULTS = "faults"
+KNOWN = (*ALL, *OPTIONAL, *FAULTS, *FAULTS_OF_FUSING)
+"""The names of all metrics."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,10 @@ def metric_names(words: Iterable[str]) -> tuple[str, ...]:
         ImportError: BLUR is among them and scikit-image is missing.
     """
     names = [name for word in words for name in (FAULTS if word == ALL_FAULTS else [word])]
-    known = (*ALL, *OPTIONAL, *FAULTS, *FAULTS_OF_FUSING)
     if not names:
         raise ValueError("an ablation needs at least one metric, found none")
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"unknown metric {unknown[0]!r}: choose from {', '.join(known)}, or {ALL_FAULTS}")
+    if unknown := [name for name in names if name not in KNOWN]:
+        raise ValueError(f"unknown metric {unknown[0]!r}: choose from {', '.join(KNOWN)}, or {ALL_FAULTS}")
     require_known([name for name in names if name in (*ALL, *OPTIONAL)], "literature")
     return tuple(dict.fromkeys(names))
 
@@ -76,12 +78,25 @@ def lower_is_better(metric: str) -> bool:
     return metric in LOWER_IS_BETTER or (metric in faults and faults[metric].low == 0)
 
 
+def require_distinct_names(pairs: Iterable[TrainingPair]) -> None:
+    """Refuses pairs of one name, by which their scores are kept.
+
+    Raises:
+        ValueError: two have the same name, as those of two folders may.
+    """
+    counts = Counter(pair.name for pair in pairs)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"pairs to score must have different names, found {twice[0]!r} {counts[twice[0]]} times"
+        )
+
+
 def score(network: nn.Module, pairs: Iterable[TrainingPair], metrics: Iterable[str]) -> Scored:
     """Fuse every pair whole and score it.
 
     Args:
         network: in evaluation mode.
-        pairs: at least one, none smaller than its metrics need.
+        pairs: at least one, of different names, none smaller than its metrics need.
         metrics: their names, from :func:`metric_names`.
     """
     metrics = tuple(metrics)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mambadfuse.ablation.experiment import numbers
-from mambadfuse.ablation.scoring import score
+from mambadfuse.ablation.scoring import require_distinct_names, score
 from mambadfuse.ablation.store import Result, Store
 from mambadfuse.data.crops import fingerprint
 from mambadfuse.data.training_pairs import TrainingPair
@@ -33,13 +33,14 @@ def score_test(
         The test results of all runs with weights.
 
     Raises:
-        ValueError: there is no pair, or one is too small; no run is stored, or none with its weights; or other
-            pairs were the test pairs before.
+        ValueError: there is no pair, one is too small, or two have one name; no run is stored, or none with its
+            weights; or other pairs were the test pairs before.
         CheckpointError: weights cannot be loaded.
     """
     if not pairs:
         raise ValueError("a test needs pairs, found none")
     require_large_enough(pairs)
+    require_distinct_names(pairs)
     mark = fingerprint([pairs])
     results = store.results()
     tested = [result for result in results if result.split == "test"]

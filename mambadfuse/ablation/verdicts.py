@@ -87,6 +87,8 @@ def effects(
         margin: the smallest difference that matters, in the unit of the metric.
         pool: whether all rows together tell how far each scatters from seed to seed; else each is by itself.
     """
+    if not any(scores.size for of_row in (baseline, *rows) for scores in of_row.values()):
+        return [not_compared(margin, "open") for _ in rows]
     differences = [paired_differences(scores, baseline) for scores in rows]  # (seeds, images) each
     over_seeds = (
         _pooled(differences, rows, baseline) if pool else [estimate(d.mean(axis=1)) for d in differences]
@@ -109,10 +111,10 @@ def effects(
     ]
 
 
-def not_compared(margin: float) -> Effect:
-    """The effect of a row with a run that has not learnt: no numbers."""
+def not_compared(margin: float, verdict: Verdict) -> Effect:
+    """The effect of a row that cannot be compared: no numbers."""
     nothing = estimate([])
-    return Effect(nothing, nothing, math.nan, math.nan, margin, "not learnt")
+    return Effect(nothing, nothing, math.nan, math.nan, margin, verdict)
 
 
 def paired_differences(row: Scores, baseline: Scores) -> np.ndarray:

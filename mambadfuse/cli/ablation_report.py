@@ -111,7 +111,9 @@ def report(
         result for result in results if _is_of(result, options.code) and options.split in (None, result.split)
     ]
     if options.metrics:
-        results = [result.only(metric_names(options.metrics)) for result in results]
+        metrics = metric_names(options.metrics)
+        scored = [result for result in results if result.means.keys() >= set(metrics)]
+        results = [result.only(metrics) for result in scored or results]
     alike = {result.setting: [r for r in results if r.setting == result.setting] for result in results}
     margins = read_margins(options.margins)
     tables = [compare(group, margins, options.primary) for group in alike.values()]

@@ -111,13 +111,7 @@ class PairedCrops(Dataset[Crop]):
         cache_bytes: int = 2**30,
     ) -> None:
         self.sets, self.crop_sizes, self.batch, self.seed = sets, crop_sizes, batch, seed
-        weights = [1.0] * len(sets) if sampling_weights is None else list(sampling_weights)
-        valid = all(weight > 0 for weight in weights) and sum(weights) < math.inf
-        if not sets or len(weights) != len(sets) or not valid:
-            raise ValueError(
-                f"expected a positive sampling weight for each of {len(sets)} sets, of finite sum, found {weights}"
-            )
-        self.sampling_weights = weights
+        self.sampling_weights = weights = checked_weights(sets, sampling_weights)
         self._probabilities = np.asarray(weights) / np.sum(weights)
         self._fitting = [[_fitting(pairs, size) for pairs in sets] for size in crop_sizes]
         self._cache_bytes = cache_bytes
@@ -191,6 +185,26 @@ class StepSampler(Sampler[list[int]]):
             for part in range(self.parts):
                 first = step * self.batch + (part * self.processes + self.process) * self.own
                 yield list(range(first, first + self.own))
+
+
+def checked_weights(
+    sets: Sequence[Sequence[TrainingPair]], sampling_weights: Sequence[float] | None
+) -> list[float]:
+    """The sampling weights of the sets, which are equal if none are given.
+
+    >>> checked_weights([[], []], None)
+    [1.0, 1.0]
+
+    Raises:
+        ValueError: there is no set, there is not one weight for each, one is not positive, or their sum is infinite.
+    """
+    weights = [1.0] * len(sets) if sampling_weights is None else list(sampling_weights)
+    valid = all(weight > 0 for weight in weights) and sum(weights) < math.inf
+    if not sets or len(weights) != len(sets) or not valid:
+        raise ValueError(
+            f"expected a positive sampling weight for each of {len(sets)} sets, of finite sum, found {weights}"
+        )
+    return weights
 
 
 def fingerprint(sets: Sequence[Sequence[TrainingPair]]) -> str:

@@ -13,6 +13,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, product
 from pathlib import Path
 
 from mambadfuse.data.images import FORMATS
@@ -207,8 +208,12 @@ def _join_doubtful(sides: _Sides, doubtful: _Sides) -> list[Path]:
 
 
 def _match_sides(root: Path, sides: _Sides) -> tuple[list[PairSet], list[Issue]]:
-    """The pairs of folders whose paths differ in the modality only, and the folders without a partner."""
+    """The pairs of folders whose paths differ in the modality only, and the folders without a partner.
+
+    The images of two folders are matched with those of their sub-folders, so these make no sets of their own.
+    """
     sets, issues, failures = [], [], []
+    matched: set[tuple[Path, Path]] = set()
     for path, folders in sides.items():
         split = _split((root.resolve().name, *path))
         paired = set()
@@ -218,12 +223,27 @@ def _match_sides(root: Path, sides: _Sides) -> tuple[list[PairSet], list[Issue]]
                 if task is None:
                     continue
                 paired |= {a, b}
+                if not matched.isdisjoint(product(_listing(a), _listing(b))):
+                    continue
                 try:
                     sets.append(match_folders(a, b, task, split))
+                    matched.add((a, b))
                 except PairError as error:
                     failures.append(error.issue)
-        issues += [Issue(folder, _missing_partner(folder)) for _, folder in folders if folder not in paired]
+        listed = set(chain.from_iterable(matched))
+        issues += [
+            Issue(folder, _missing_partner(folder))
+            for _, folder in folders
+            if folder not in paired and listed.isdisjoint(_listing(folder))
+        ]
     return sets, issues + failures
+
+
+def _listing(folder: Path) -> Iterator[Path]:
+    """The folders above that list its files as theirs, which they do not through a link."""
+    while not folder.is_symlink() and folder != folder.parent:
+        folder = folder.parent
+        yield folder
 
 
 def _match_single(root: Path, folders: Iterable[Path]) -> list[PairSet]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mambadfuse.data.crops import checked_weights
 from mambadfuse.data.training_pairs import Picture, Pictures, TrainingPair
 
 SIDE = 288  # pixels: room for crops of 256
@@ -68,10 +69,13 @@ def with_scenes(
 ) -> tuple[list[Sequence[TrainingPair]], list[float]]:
     """The sets and 200 scenes, with sampling weights that give the scenes this share of the crops, below 1.
 
+    Raises:
+        ValueError: as :func:`~mambadfuse.data.crops.checked_weights`.
+
     >>> with_scenes([[Scene(7)], [Scene(8)]], None, share=0.2)[1]
     [0.4, 0.4, 0.2]
     """
-    weights = [1.0] * len(sets) if sampling_weights is None else list(sampling_weights)
+    weights = checked_weights(sets, sampling_weights)
     rest = (1 - share) / sum(weights)
     scenes: Sequence[TrainingPair] = [Scene(seed) for seed in range(_COUNT)]
     return [*sets, scenes], [*(rest * weight for weight in weights), share]

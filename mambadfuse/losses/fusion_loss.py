@@ -155,7 +155,10 @@ class OwnLoss(nn.Module):
         with torch.autocast(fused.device.type, enabled=False):
             found = self.own(_at_least_float32(fused), _at_least_float32(a), _at_least_float32(b))
         terms = OneTerm(found) if isinstance(found, Tensor) else found
-        if "total" not in getattr(terms, "_fields", ()) or any(term.numel() != 1 for term in terms):
+        scalars = "total" in getattr(terms, "_fields", ()) and all(
+            isinstance(term, Tensor) and term.numel() == 1 for term in terms
+        )
+        if not scalars:
             raise ValueError(
                 f"{self.name}: expected a scalar, or a named tuple of scalars with a total, found {found!r:.200}"
             )

@@ -118,7 +118,7 @@ class CheckpointManager:
 
     def _files(self) -> list[Path]:
         """The checkpoints, oldest first."""
-        return sorted(self.folder.glob("*-*.safetensors"))
+        return checkpoints_in(self.folder)
 
     def _read(self, path: Path) -> Checkpoint | None:
         content = path.read_bytes()
@@ -146,6 +146,12 @@ class CheckpointManager:
                 f"{self.folder} belongs to another run: {'; '.join(differing)}. "
                 "Choose another name for the weights, or delete the folder"
             )
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """The checkpoints in the folder of a run, oldest first; another file, whatever was put there, is none."""
+    found = folder.glob(f"{'[0-9]' * 8}*-{'[0-9a-f]' * 8}.safetensors")
+    return sorted(found, key=lambda path: (len(path.name), path.name))  # steps may have nine digits
 
 
 def tensors_of(modules: Mapping[str, nn.Module], optimiser: Optimizer) -> dict[str, Tensor]:

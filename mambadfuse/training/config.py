@@ -161,6 +161,10 @@ class TrainingConfig:
             raise ValueError(f"accumulate must divide the batch of {self.batch}, found {self.accumulate}")
         if not self.crop_sizes or min(min(size) for size in self.crop_sizes) < 1:
             raise ValueError(f"crop_sizes must be (height, width), each at least 1, found {self.crop_sizes}")
+        if self.steadiness and min(min(size) for size in self.crop_sizes) < 2:
+            raise ValueError(
+                f"steadiness moves a crop by a pixel: crop_sizes must be at least 2, found {self.crop_sizes}"
+            )
 
     @classmethod
     def preset(cls, task: str = "ivf", budget: str = "laptop") -> "TrainingConfig":

@@ -23,7 +23,7 @@ from mambadfuse.data.remarks import first_of_each_kind
 from mambadfuse.data.training_pairs import TrainingPair
 from mambadfuse.files import atomic_write, made_folder
 from mambadfuse.models.checkpoints import CheckpointError, Network, load, save, weights_digest
-from mambadfuse.training.checkpointing import CheckpointManager, exclusive
+from mambadfuse.training.checkpointing import CheckpointManager, checkpoints_in, exclusive
 from mambadfuse.training.code import RunCode, code_of
 from mambadfuse.training.config import TrainingConfig
 from mambadfuse.training.estimate import require_memory
@@ -78,8 +78,8 @@ def train(
 
     Raises:
         ValueError: no crop can be drawn; the batch cannot be divided among processes; ``out`` has another suffix, is a
-            folder, or is a file with no run beside it; or that run has another configuration, other pairs or, unless
-            ``other_code``, other code, or is damaged.
+            folder, or is a file with no checkpoint of a run beside it; or that run has another configuration, other
+            pairs or, unless ``other_code``, other code, or is damaged.
         MemoryError: a step takes more memory than is free.
         DivergedError: the loss or its gradient is not finite.
         BusyError: another process is training this run.
@@ -95,10 +95,10 @@ def train(
     name_components(asdict(config))  # imported anew if they have changed since an earlier run of this process
     crops = crops_for(config, sets, sampling_weights)
     folder = run_folder(out)
-    if out.exists() and not folder.exists():
+    if out.exists() and not checkpoints_in(folder):
         raise ValueError(
-            f"{out}: exists, and {folder.name} beside it, with the run that made it, does not. Choose another name for "
-            "the weights, or move the file away"
+            f"{out}: exists, and {folder.name} beside it, with a checkpoint of the run that made it, does not. Choose "
+            "another name for the weights, or move the file away"
         )
     with accelerator_for(config, _tracking_folder(config, folder)) as accelerator:
         require_memory(config, accelerator)
@@ -148,18 +148,19 @@ class _Run:
     def locked(self) -> Iterator[None]:
         """Keep other calls out of the folder; of the processes that share this call, the main one holds the lock.
 
-        If it ends before the first step, nothing is left of a folder that it has made.
+        If it ends before the first step, nothing is left of a folder that it has made and locked.
         """
         if not self.accelerator.is_main_process:
             yield
             return
-        new = not self.folder.exists()
+        new, held = not self.folder.exists(), False
         with made_folder(self.folder):
             try:
                 with exclusive(self.folder / ".lock", str(self.folder)):
+                    held = True
                     yield
             finally:
-                if new and not self.state.step:
+                if new and held and not self.state.step:
                     shutil.rmtree(self.folder, ignore_errors=True)
 
     def resume(self, other_code: bool) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import GradientAccumulationPlugin
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -61,7 +62,8 @@ def accelerator_for(config: TrainingConfig, tracking_folder: str | None = None) 
         yield Accelerator(
             cpu=not on_gpu,
             mixed_precision="bf16" if in_bf16 else "no",
-            gradient_accumulation_steps=config.accumulate,
+            # an environment variable would take precedence over gradient_accumulation_steps
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=config.accumulate),
             log_with="tensorboard" if tracking_folder else None,
             project_dir=tracking_folder,
         )
