@@ -17,7 +17,6 @@ from safetensors import safe_open
 from torch import Tensor
 
 from mambadfuse.data.signatures import HEAD, recognise
-from mambadfuse.data.tasks import TASKS
 
 _WRAPPERS = (  # averaged weights come first
     "params_ema", "state_dict_ema", "model_ema", "ema",
@@ -62,8 +61,7 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _head(path: Path) -> bytes:
     if not path.is_file():
-        what = "is not a file" if path.exists() else "no such file"
-        raise CheckpointError(f"{path}: {what}; names of shipped weights are {', '.join(TASKS)}")
+        raise CheckpointError(f"{path}: {'is not a file' if path.exists() else 'no such file'}")
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head:
