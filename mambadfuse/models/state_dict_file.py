@@ -17,6 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from mambadfuse.data.signatures import HEAD, recognise
+from mambadfuse.data.tasks import TASKS
 
 _WRAPPERS = (  # averaged weights come first
     "params_ema", "state_dict_ema", "model_ema", "ema",
@@ -61,7 +62,8 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _head(path: Path) -> bytes:
     if not path.is_file():
-        raise CheckpointError(f"{path}: {'is not a file' if path.exists() else 'no such file'}")
+        what = "is not a file" if path.exists() else "no such file"
+        raise CheckpointError(f"{path}: {what}; names of shipped weights are {', '.join(TASKS)}")
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head:

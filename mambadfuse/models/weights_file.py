@@ -52,10 +52,6 @@ def read_weights(path: Path) -> WeightsFile:
     Raises:
         CheckpointError: no such file, or not an intact file of weights.
     """
-    if not path.exists():
-        raise CheckpointError(
-            f"{path}: no such file; names of shipped weights are {', '.join(shipped_names())}"
-        )
     tensors, metadata = read_state_dict(path)
     if "config" not in metadata:
         return WeightsFile(tensors, MambaDFuseConfig.published(), published=True)
