@@ -134,8 +134,9 @@ def _fused(
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
+    """Ctrl-C waits for the end of the block; where it raises no KeyboardInterrupt, as under nohup, nothing changes."""
+    in_main = threading.current_thread() is threading.main_thread()  # no other thread is interrupted
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     stops: list[int] = []

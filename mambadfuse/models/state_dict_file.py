@@ -63,7 +63,7 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _head(path: Path) -> bytes:
     if not path.is_file():
         what = "is not a file" if path.exists() else "no such file"
-        raise CheckpointError(f"{path}: {what}; names of shipped weights are {', '.join(TASKS)}")
+        raise CheckpointError(f"{path}: {what}; shipped weights have names such as {', '.join(TASKS)}")
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head:
