@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from mambadfuse.data.pairs import Pair
 
 
-class Match(NamedTuple):
+@dataclass(frozen=True)
+class Match:
     """What the name in a file may mean.
 
     Attributes:
