@@ -25,7 +25,10 @@ Networks = dict[str, FastFusion]
 
 def film(image: np.ndarray, move: int, noise: float, dice: np.random.Generator) -> Frames:
     """What a camera sees of an image that moves to the right by some pixels a frame."""
-    width = image.shape[1] - max(MOVES) * (FRAMES - 1)
+    path = max(MOVES) * (FRAMES - 1)
+    width = image.shape[1] - path
+    if width <= path:
+        raise ValueError(f"a camera needs images of more than {2 * path} columns, found {image.shape[1]}")
     views = [image[:, move * t :][:, :width] for t in range(FRAMES)]
     noisy = [np.rint(view + dice.normal(0, noise, view.shape)) for view in views]
     return [view.clip(0, 255).astype(np.uint8) for view in noisy]

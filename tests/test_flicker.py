@@ -50,3 +50,8 @@ def test_a_still_image_without_noise_does_not_flicker_along_the_motion_of_the_ca
     scene = synthetic_pair(1, (72, 108))
     found = measure(255 * scene.a, 255 * scene.b, 0, {})
     assert found == {"sources": [0, 0, 0, 0]}
+
+
+def test_an_image_too_narrow_for_a_moving_camera_is_refused():
+    with pytest.raises(ValueError, match="more than 12 columns, found 12"):
+        measure(*np.zeros((2, 8, 12)), 0, {})
